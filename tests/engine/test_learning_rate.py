@@ -1,0 +1,45 @@
+"""The learning rate in closed form."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from winnow.engine.learning_rate import learning_rate
+
+
+def schedule(name="constant", drops=(), factor=None, warmup=0):
+    return {"name": name, "drops": list(drops), "factor": factor, "warmup": warmup}
+
+
+def test_constant():
+    assert {learning_rate(s, 100, 0.3, schedule()) for s in range(100)} == {0.3}
+
+
+def test_steps_drop_at_their_iteration():
+    vgg = schedule("steps", (50, 80), 0.1)
+    rates = [learning_rate(s, 100, 0.1, vgg) for s in (0, 49, 50, 79, 80, 99)]
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+
+
+def test_cosine_falls_from_all_through_half_to_nearly_nothing():
+    rates = [learning_rate(s, 100, 2.0, schedule("cosine")) for s in range(100)]
+    assert rates[0] == 2.0
+    assert rates[50] == pytest.approx(1.0)
+    assert rates[99] == pytest.approx(1 + math.cos(math.pi * 0.99))
+    assert all(a > b for a, b in zip(rates, rates[1:], strict=False))
+
+
+@pytest.mark.parametrize("name", ["constant", "steps", "cosine"])
+def test_warm_up_is_linear_from_zero(name):
+    warm = schedule(name, (50,) if name == "steps" else (), 0.1, warmup=10)
+    assert [learning_rate(s, 100, 1.0, warm) for s in range(10)] == pytest.approx(
+        [s / 10 for s in range(10)]
+    )
+    assert learning_rate(10, 100, 1.0, warm) > 0.97
+
+
+def test_past_the_end_the_last_rate_goes_on():
+    drops = schedule("steps", (50,), 0.1)
+    assert learning_rate(1000, 100, 1.0, drops) == learning_rate(99, 100, 1.0, drops)

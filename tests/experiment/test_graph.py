@@ -1,0 +1,130 @@
+"""Identity: what shapes a run changes its hash, what does not leaves it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from winnow.experiment.graph import Pruning, Record, Run, Start, identity, load_run
+
+RUN = Run(
+    data={"name": "digits", "content": "c", "validation": 200, "augment": "none"},
+    model={"name": "lenet-300-100", "init": {"name": "glorot-normal", "std": None}},
+    begin=0,
+    end=500,
+    steps=500,
+    batch=60,
+    last_batch="keep",
+    optimizer={"name": "adam", "lr": 1.2e-3, "betas": [0.9, 0.999]},
+    schedule={"name": "constant", "drops": [], "factor": None, "warmup": 0},
+    clip=None,
+    evaluate=20,
+    seeds={"init": 0, "order": 0},
+    draw=0,
+    start=Start("init"),
+    pruning=None,
+    engine="auto",
+)
+PRUNING = Pruning("a" * 64, "magnitude", {}, ("w",), {"w": 3}, 0)
+
+OTHERS = {
+    "data": RUN.data | {"content": "d"},
+    "model": RUN.model | {"width": 2.0},
+    "begin": 1,
+    "end": 501,
+    "steps": 501,
+    "batch": 61,
+    "last_batch": "drop",
+    "optimizer": RUN.optimizer | {"betas": [0.9, 0.99]},
+    "schedule": RUN.schedule | {"warmup": 1},
+    "clip": 1.0,
+    "evaluate": 21,
+    "seeds": RUN.seeds | {"order": 1},
+    "draw": 1,
+    "start": Start("final", "b" * 64),
+    "pruning": PRUNING,
+    "engine": "dense",
+    "semantics": RUN.semantics + 1,
+}
+
+
+@pytest.mark.parametrize("field", [f.name for f in fields(Run)])
+def test_every_field_shapes_the_identity(field):
+    assert replace(RUN, **{field: OTHERS[field]}).id != RUN.id
+
+
+@pytest.mark.parametrize("field", [f.name for f in fields(Pruning)])
+def test_every_field_of_a_pruning_does(field):
+    others = {
+        "of": "b" * 64,
+        "criterion": "random",
+        "options": {"x": 1},
+        "prunable": ("w", "v"),
+        "keep": 3,
+        "seed": 1,
+        "shuffle": 1,
+    }
+    one = replace(RUN, pruning=PRUNING)
+    assert replace(RUN, pruning=replace(PRUNING, **{field: others[field]})).id != one.id
+
+
+def test_a_run_survives_json():
+    run = replace(RUN, pruning=PRUNING, start=Start("state", "b" * 64, 100))
+    again = load_run(json.loads(json.dumps(asdict(run))))
+    assert again.id == run.id
+    assert again.parents == ("a" * 64, "b" * 64)
+    assert again.folder == run.folder
+
+
+def test_the_hash_is_the_same_in_every_process():
+    code = (
+        "from winnow.experiment.graph import identity;"
+        "print(identity({'b': 1e-3, 'a': {'d': None, 'c': [1, 2]}}, {}))"
+    )
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "2")
+    }
+    assert len(outputs) == 1
+    assert outputs.pop().strip() == identity({"a": {"c": [1, 2], "d": None}, "b": 1e-3}, {})
+
+
+def test_a_later_field_is_silent_only_at_its_frozen_legacy_value():
+    old = {"a": 1, "in": {"b": 2}}
+    legacy = {"in.new": "as ever"}
+    silent = {"a": 1, "in": {"b": 2, "new": "as ever"}}
+    changed = {"a": 1, "in": {"b": 2, "new": "another default"}}
+    assert identity(silent, legacy) == identity(old, {})
+    assert identity(changed, legacy) != identity(old, {})
+
+
+def test_what_json_cannot_hold_is_an_error():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        identity({"a": float("nan")}, {})
+
+
+@given(
+    st.frozensets(st.integers(1, 9)),
+    st.frozensets(st.integers(1, 9)),
+    st.booleans(),
+    st.booleans(),
+)
+def test_a_superset_covers(one, other, curve_one, curve_other):
+    left, right = Record(one, other, curve_one), Record(other, one, curve_other)
+    both = left | right
+    assert both.covers(left)
+    assert both.covers(right)
+    assert left.covers(right) == (other <= one and one <= other and curve_one >= curve_other)
+    assert Record.load(json.loads(json.dumps(both.dump()))) == both

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import synthetic_report as made
+
+from winnow.report.results import arms, bars, has_early_stopping, is_dense
+
+
+def test_arms_have_a_fixed_order_and_unknown_ones_come_last() -> None:
+    rows = [made.row(arm=arm) for arm in ("zeta", "random", "ticket", "alpha", "reinit")]
+    assert arms(rows) == ("ticket", "reinit", "random", "alpha", "zeta")
+
+
+def test_only_round_0_of_the_ticket_is_dense() -> None:
+    assert is_dense(made.row())
+    assert not is_dense(made.row(round=1))
+    assert not is_dense(made.row(arm="one-shot", round=0))
+
+
+def test_the_recipe_decides_on_early_stopping_and_bars() -> None:
+    plain = made.results([], recipe={})
+    assert has_early_stopping(plain)
+    assert bars(plain) == "min-max"
+    other = made.results(
+        [], recipe={"train": {"early_stopping": False}, "report": {"bars": "interval"}}
+    )
+    assert not has_early_stopping(other)
+    assert bars(other) == "interval"

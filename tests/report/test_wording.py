@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import pytest
+
+from winnow.report import wording
+
+
+@pytest.mark.parametrize(
+    ("density", "text"),
+    [(1.0, "100"), (0.513, "51.3"), (0.0355, "3.5"), (0.0103, "1.0"), (0.0031, "0.31")],
+)
+def test_densities_as_the_paper_prints_them(density: float, text: str) -> None:
+    assert wording.percent(density) == text
+
+
+def test_differences_have_a_sign_and_no_negative_zero() -> None:
+    assert wording.points(0.0123) == "+1.23"
+    assert wording.points(-0.00001) == "+0.00"
+    assert wording.change(-1234.4) == "-1,234"
+    assert wording.change(-0.2) == "+0"
+
+
+def test_three_neighbours_become_a_span() -> None:
+    labels = list("abcdefg")
+    assert wording.spans([0, 1, 2, 4, 6], labels) == "a to c, e, g"
+    assert wording.spans([0, 1], labels) == "a, b"
+    assert wording.spans([], labels) == ""

@@ -1,0 +1,120 @@
+"""The engine seam: jobs in, sessions out, the same states whatever the backend.
+
+Algorithms drive a session from outside (`advance`, `evaluate`, `state`); no backend knows a pruning
+schedule, a store or a recipe. Backends are swappable: the same jobs give the same trajectories
+within a stated tolerance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from winnow.state import State
+
+
+@dataclass(frozen=True)
+class Split:
+    """The examples ``index`` (int64) of images uint8 (N, C, H, W) with labels int64 (N,)."""
+
+    images: Tensor
+    labels: Tensor
+    index: Tensor
+
+    def to(self, device: torch.device) -> Split:
+        """The split on a device."""
+        return Split(self.images.to(device), self.labels.to(device), self.index.to(device))
+
+    def take(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Images and labels of the examples at these positions of the split."""
+        chosen = self.index.index_select(0, positions)
+        return self.images.index_select(0, chosen), self.labels.index_select(0, chosen)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The images of a run, as they lie in memory.
+
+    ``splits``: ``train``, ``test`` and, if examples are held out, ``validation``. ``mean`` and
+    ``std``: one for each channel, in units of the pixels. ``augment``: ``none`` or ``flip-crop``.
+    """
+
+    splits: Mapping[str, Split]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    augment: str = "none"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What shapes one trajectory, and nothing else.
+
+    ``build`` makes the network (its weights are overwritten by the state). ``steps`` is where the
+    learning rate schedule ends; ``per_epoch`` the iterations in an epoch. ``optimizer`` and
+    ``schedule`` are resolved values, all in iterations. ``seeds``: names order, augment, dropout.
+    """
+
+    build: Callable[[], nn.Module]
+    data: TrainingData
+    steps: int
+    batch: int
+    last_batch: str
+    optimizer: Mapping[str, Any]
+    schedule: Mapping[str, Any]
+    seeds: Mapping[str, int]
+    clip: float | None = None
+
+
+@dataclass(frozen=True)
+class StepStats:
+    """What `advance` saw: the iteration it reached, the mean loss of its steps (NaN for none).
+
+    ``diverged_at``: the iteration whose loss or gradient norm was not finite; its update was not
+    made and the session stays there.
+    """
+
+    step: int
+    loss: float
+    diverged_at: int | None = None
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Mean cross-entropy and the fraction of correct answers over a whole split."""
+
+    loss: float
+    accuracy: float
+
+
+class Session(Protocol):
+    """Running jobs, one lane for each."""
+
+    def advance(self, to: int) -> Sequence[StepStats]:
+        """Train every lane up to iteration ``to``."""
+        ...
+
+    def evaluate(self, split: str) -> Sequence[Metrics]:
+        """Loss and accuracy on a split, in evaluation mode, without augmentation."""
+        ...
+
+    def state(self) -> Sequence[State]:
+        """Copies of where the lanes stand; ``open(state())`` continues bit-identically."""
+        ...
+
+
+class Engine(Protocol):
+    """Opens sessions."""
+
+    name: str
+
+    def refuses(self, jobs: Sequence[Job]) -> str | None:
+        """The reason why this engine cannot run the jobs, or None."""
+        ...
+
+    def open(self, jobs: Sequence[Job], states: Sequence[State]) -> Session:
+        """Start or continue the jobs from their states."""
+        ...

@@ -1,0 +1,26 @@
+"""The learning rate as a pure function of the step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def learning_rate(step: int, steps: int, base: float, schedule: Mapping[str, Any]) -> float:
+    """The rate used by the update number ``step`` (from 0) of a run that ends at ``steps``.
+
+    ``schedule``: ``name`` (constant, steps, cosine), ``drops`` (iterations), ``factor``,
+    ``warmup`` (iterations). The warm-up is linear: the update number i of k uses i / k of the rate
+    (Frankle & Carbin 2019, section 4: "linear learning rate warmup from 0"). Drops and the cosine
+    (Loshchilov & Hutter 2017, equation 5, to 0 without restarts) are counted from step 0, warm-up
+    included. Past ``steps`` (continued training) the rate stays at its last value.
+    """
+    step = min(step, steps - 1)
+    warmup = schedule["warmup"]
+    if step < warmup:
+        return float(base * step / warmup)
+    if schedule["name"] == "cosine":
+        return base * (1 + math.cos(math.pi * step / steps)) / 2
+    passed = sum(step >= drop for drop in schedule["drops"])
+    return float(base * schedule["factor"] ** passed) if passed else base

@@ -1,0 +1,59 @@
+"""torch's own optimizers, fused, with their slots as plain tensors by parameter name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+
+def make_optimizer(parameters: Mapping[str, nn.Parameter], spec: Mapping[str, Any]) -> Optimizer:
+    """The optimizer of a resolved spec: ``name``, ``lr``, ``weight_decay`` and its options."""
+    values = list(parameters.values())
+    common: dict[str, Any] = {"lr": spec["lr"], "weight_decay": spec["weight_decay"], "fused": True}
+    match spec["name"]:
+        case "adam":
+            return Adam(values, betas=tuple(spec["betas"]), eps=spec["eps"], **common)
+        case "adamw":
+            return AdamW(values, betas=tuple(spec["betas"]), eps=spec["eps"], **common)
+        case "sgd":
+            return SGD(values, **common)
+        case "momentum" | "nesterov" as rule:
+            nesterov = rule == "nesterov"
+            return SGD(values, momentum=spec["momentum"], nesterov=nesterov, **common)
+        case other:
+            raise AssertionError(f"no optimizer {other!r}")
+
+
+def read_slots(
+    optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]
+) -> dict[str, dict[str, Tensor]]:
+    """Copies of the optimizer's slots: slot → parameter name → tensor of its shape."""
+    slots: dict[str, dict[str, Tensor]] = {}
+    for name, parameter in parameters.items():
+        for slot, value in optimizer.state.get(parameter, {}).items():
+            if slot != "step" and isinstance(value, Tensor):
+                slots.setdefault(slot, {})[name] = value.detach().clone()
+    return slots
+
+
+def write_slots(
+    optimizer: Optimizer,
+    parameters: Mapping[str, nn.Parameter],
+    slots: Mapping[str, Mapping[str, Tensor]],
+    updates: int,
+) -> None:
+    """Give the optimizer the slots that `read_slots` gave, after ``updates`` updates."""
+    for name, parameter in parameters.items():
+        values = {
+            slot: t[name].to(parameter.device).clone() for slot, t in slots.items() if name in t
+        }
+        if values and "momentum_buffer" not in values:  # Adam counts its updates, SGD does not
+            values["step"] = torch.tensor(
+                float(updates), dtype=torch.float32, device=parameter.device
+            )
+        if values:
+            optimizer.state[parameter] = values

@@ -1,0 +1,111 @@
+"""Plans and stored runs in words, as plain lines."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from winnow.experiment.estimate import iterations_of, seconds_left, seconds_per_iteration
+from winnow.experiment.executor import status_of
+from winnow.experiment.plan import Plan
+from winnow.experiment.progress import in_words
+from winnow.experiment.store import Found, Store
+
+
+def describe_plan(plan: Plan, store: Store, jobs: int, note: str | None) -> Iterator[str]:
+    """The runs of a plan, the cost of each arm, what is done, the time left.
+
+    ``note``: why nothing can be recognised as done (the data is not here), or None.
+    """
+    status = status_of(plan, store) if note is None else dict.fromkeys(plan.runs, "missing")
+    yield from _runs(plan, status)
+    yield ""
+    yield from _arms(plan, status)
+    yield ""
+    done = sum(s != "missing" for s in status.values())
+    total = iterations_of(list(plan.runs.values()))
+    yield f"{len(status)} runs, {total} iterations; {done} runs done, {len(status) - done} missing"
+    if note:
+        yield f"note: {note}"
+    elif done == len(status):
+        yield "time left: none, everything is done"
+    else:
+        each = seconds_per_iteration(plan, store)
+        left = in_words(seconds_left(plan, status, each, jobs))
+        yield f"time left: about {left} with --jobs {jobs} ({each * 1e3:.2f} ms an iteration)"
+
+
+def _runs(plan: Plan, status: Mapping[str, str]) -> Iterator[str]:
+    width = max(len(node.run.folder) for node in plan.nodes)
+    arms = max(len(node.arm) for node in plan.nodes)
+    yield f"{'run':<{width}}  {'arm':<{arms}}  replicate  draw  round  density %  total %  state"
+    for n in plan.nodes:
+        place = f"{n.run.folder:<{width}}  {n.arm:<{arms}}  {n.replicate:>9}  {n.draw:>4}"
+        density = f"{100 * n.density:>9.3f}  {100 * n.density_total:>7.3f}"
+        yield f"{place}  {n.round:>5}  {density}  {status[n.run.id]}"
+
+
+def _arms(plan: Plan, status: Mapping[str, str]) -> Iterator[str]:
+    """The cost of each arm: a run that several arms share counts for the first."""
+    counted: set[str] = set()
+    width = max(map(len, plan.arms))
+    yield f"{'arm':<{width}}    runs  missing  iterations  share %"
+    total = iterations_of(list(plan.runs.values()))
+    for arm in plan.arms:
+        own = {n.run.id for n in plan.nodes if n.arm == arm} - counted
+        counted |= own
+        cost = iterations_of([plan.runs[i] for i in own])
+        missing = Counter(status[i] for i in own)["missing"]
+        share = 100 * cost / total
+        yield f"{arm:<{width}}  {len(own):>6}  {missing:>7}  {cost:>10}  {share:>7.1f}"
+
+
+def describe_run(found: Found) -> str:
+    """A stored run on one line, its folder first."""
+    result, run = found.result, found.run
+    accuracy = result.final.get("test")
+    test = "" if accuracy is None else f"  test {100 * accuracy:.2f} %"
+    stop = "" if result.stop_iteration is None else f"  stop {result.stop_iteration}"
+    length = f"{run.end - run.begin} it  {in_words(result.seconds)}"
+    return f"{found.folder.name}  {result.status}  {length}{stop}{test}"
+
+
+def describe_whole_run(found: Found) -> str:
+    """Everything that is stored of a run but its curve and tensors, as JSON."""
+    numbers = {k: v for k, v in asdict(found.result).items() if k != "curve"}
+    whole = {
+        "folder": str(found.folder),
+        "id": found.run.id,
+        "run": asdict(found.run),
+        "record": found.record.dump(),
+        "result": numbers,
+        "provenance": found.provenance,
+    }
+    return json.dumps(whole, indent=2, ensure_ascii=False)
+
+
+def describe_difference(one: Found, other: Found) -> str:
+    """Field by field, where two runs, and the recipes they were first made for, differ."""
+    sides = [
+        _flat({"run": asdict(found.run), "recipe": found.provenance.get("recipe", {})})
+        for found in (one, other)
+    ]
+    names = list(dict.fromkeys([*sides[0], *sides[1]]))
+    lines = [f"- {one.folder.name}", f"+ {other.folder.name}"]
+    for name in names:
+        values = [side.get(name, "(absent)") for side in sides]
+        if values[0] != values[1]:
+            lines.append(f"{name}: {values[0]} -> {values[1]}")
+    return "\n".join(lines if len(lines) > 2 else [*lines, "no difference"])
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not value:
+        return {path: value}
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= _flat(inner, f"{path}.{key}" if path else str(key))
+    return flat

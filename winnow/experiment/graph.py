@@ -1,0 +1,165 @@
+"""A run as a value, and its identity: the node of the graph that a recipe expands to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+SEMANTICS = 1
+"""Raised when the same fields give other numbers: a change of an algorithm, a fixed mistake."""
+
+LEGACY: Mapping[str, Any] = {}
+"""Dotted field → its frozen value before it existed.
+
+A field added later is left out of the hash while it equals this value, so old results stay found;
+as the value here never changes, a changed default never collides with an old result.
+"""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run trains from.
+
+    ``kind``: ``init`` (the initialisation named by seed and draw), ``state`` (the weights of run
+    ``run`` after ``step`` iterations) or ``final`` (those at its end).
+    """
+
+    kind: str
+    run: str | None = None
+    step: int | None = None
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """How a run's mask is derived.
+
+    The final weights of run ``of``, which has that run's mask, are scored by ``criterion``; exactly
+    ``keep`` weights stay (a number: all compete; a mapping: in each layer). ``shuffle``: the number
+    of the draw that then permutes the mask within each layer, None for the mask itself.
+    """
+
+    of: str
+    criterion: str
+    options: Mapping[str, Any]
+    prunable: tuple[str, ...]
+    keep: int | Mapping[str, int]
+    seed: int
+    shuffle: int | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of one network: every field that shapes its trajectory, in iterations.
+
+    It trains the iterations ``begin`` to ``end``; the learning-rate schedule ends at ``steps``.
+    ``evaluate`` is part of it, as the step of minimum validation loss depends on it.
+    """
+
+    data: Mapping[str, Any]
+    model: Mapping[str, Any]
+    begin: int
+    end: int
+    steps: int
+    batch: int
+    last_batch: str
+    optimizer: Mapping[str, Any]
+    schedule: Mapping[str, Any]
+    clip: float | None
+    evaluate: int
+    seeds: Mapping[str, int]
+    draw: int
+    start: Start
+    pruning: Pruning | None
+    engine: str
+    semantics: int = SEMANTICS
+
+    @cached_property
+    def id(self) -> str:
+        """The full hash, 64 hex digits."""
+        return identity(asdict(self), LEGACY)
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The runs whose results this one needs."""
+        pruned = [self.pruning.of] if self.pruning else []
+        started = [self.start.run] if self.start.run else []
+        return tuple(dict.fromkeys([*pruned, *started]))
+
+    @property
+    def folder(self) -> str:
+        """Where the run is stored: a readable prefix and 12 hex digits."""
+        keep = self.pruning.keep if self.pruning else "dense"
+        kept = keep if isinstance(keep, str | int) else sum(keep.values())
+        return f"{self.data['name']}-{self.model['name']}-{kept}-{self.id[:12]}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is kept of a run beside its curve and end; provenance, not identity.
+
+    ``accuracy_at``: iterations whose test accuracy is wanted. ``states``: iterations whose full
+    state is kept, for rewinding. ``test_curve``: test accuracy at every evaluation.
+    """
+
+    accuracy_at: frozenset[int] = frozenset()
+    states: frozenset[int] = frozenset()
+    test_curve: bool = False
+
+    def __or__(self, other: Record) -> Record:
+        return Record(
+            self.accuracy_at | other.accuracy_at,
+            self.states | other.states,
+            self.test_curve or other.test_curve,
+        )
+
+    def covers(self, other: Record) -> bool:
+        """Whether all that ``other`` wants is here."""
+        return (self | other) == self
+
+    def dump(self) -> dict[str, Any]:
+        """Plain values, sorted."""
+        return {
+            "accuracy_at": sorted(self.accuracy_at),
+            "states": sorted(self.states),
+            "test_curve": self.test_curve,
+        }
+
+    @staticmethod
+    def load(plain: Mapping[str, Any]) -> Record:
+        """The record that `dump` gave."""
+        return Record(
+            frozenset(plain["accuracy_at"]), frozenset(plain["states"]), plain["test_curve"]
+        )
+
+
+def load_run(plain: Mapping[str, Any]) -> Run:
+    """The run of the plain values that ``dataclasses.asdict`` and JSON give."""
+    pruning = plain["pruning"]
+    if pruning is not None:
+        pruning = Pruning(**{**pruning, "prunable": tuple(pruning["prunable"])})
+    return Run(**{**plain, "start": Start(**plain["start"]), "pruning": pruning})
+
+
+def identity(fields: Mapping[str, Any], legacy: Mapping[str, Any]) -> str:
+    """SHA-256 over the canonical JSON of all fields but those at their legacy value.
+
+    Raises ValueError for a value that JSON cannot hold exactly (NaN, an object).
+    """
+    kept = _without_legacy(fields, legacy, "")
+    text = json.dumps(kept, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_legacy(value: Any, legacy: Mapping[str, Any], path: str) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    kept = {}
+    for key, inner in value.items():
+        place = f"{path}.{key}" if path else key
+        if place not in legacy or legacy[place] != inner:
+            kept[key] = _without_legacy(inner, legacy, place)
+    return kept

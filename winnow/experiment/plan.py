@@ -1,0 +1,261 @@
+"""From a recipe to its graph of runs: which trainings, from which masks and weights, for what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from winnow import criteria
+from winnow.algorithms.rounds import Round, iterative, one_shot, one_shot_paper_grid
+from winnow.allocation import Keep, keep_for_density
+from winnow.errors import UserError, unknown
+from winnow.experiment.graph import Pruning, Record, Run, Start
+from winnow.experiment.recipe import Recipe
+from winnow.experiment.resolve import (
+    Layers,
+    Source,
+    dense_run,
+    read_layers,
+    rewind_step,
+    seeded,
+    what_to_record,
+)
+
+ARMS = (
+    "ticket",
+    "continued",
+    "reinit",
+    "random",
+    "random-reinit",
+    "one-shot",
+    "one-shot-reinit",
+)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A point of the experiment: which run stands for which arm, replicate, draw and round."""
+
+    arm: str
+    replicate: int
+    draw: int
+    round: int
+    run: Run
+    record: Record
+    weights_kept: int  # of all weights, exempt layers included
+    density: float
+    density_total: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All points of an experiment, in an order in which parents come first."""
+
+    name: str
+    recipe: Recipe
+    nodes: tuple[Node, ...]
+
+    @cached_property
+    def runs(self) -> dict[str, Run]:
+        """Identity → run, each once, parents first."""
+        return {node.run.id: node.run for node in self.nodes}
+
+    @cached_property
+    def records(self) -> dict[str, Record]:
+        """Identity → all that the experiment wants recorded of the run."""
+        records: dict[str, Record] = {}
+        for node in self.nodes:
+            records[node.run.id] = records.get(node.run.id, Record()) | node.record
+        return records
+
+    @property
+    def arms(self) -> list[str]:
+        """The arms that this experiment has, in their usual order."""
+        present = {node.arm for node in self.nodes}
+        return [arm for arm in ARMS if arm in present]
+
+    def only(self, arms: Sequence[str]) -> Plan:
+        """The points of some arms and all runs that they need. Raises UserError: unknown arm."""
+        for arm in arms:
+            if arm not in self.arms:
+                raise unknown("arm", arm, self.arms, f"This recipe has {', '.join(self.arms)}")
+        wanted = [n.run.id for n in self.nodes if n.arm in arms or n.round == 0]
+        needed: set[str] = set()
+        while wanted:
+            if (run := wanted.pop()) not in needed:
+                needed.add(run)
+                wanted += self.runs[run].parents
+        return replace(self, nodes=tuple(n for n in self.nodes if n.run.id in needed))
+
+
+@dataclass(frozen=True)
+class _Experiment:
+    """What all points of one replicate have in common."""
+
+    recipe: Recipe
+    layers: Layers
+    record: Record
+    rewind: int
+    dense: Run
+    replicate: int
+
+    @property
+    def rewind_word(self) -> str:
+        """What the walk of rounds takes: epochs are iterations by now."""
+        return f"{self.rewind}it" if self.rewind else self.recipe.prune.rewind
+
+    def point(self, arm: str, round_: int, run: Run, draw: int = 0) -> Node:
+        """The node of a run: its densities follow from the counts its pruning keeps."""
+        sizes, total = self.layers.sizes, self.layers.total
+        keep = run.pruning.keep if run.pruning else sum(sizes.values())
+        kept = keep if isinstance(keep, int) else sum(keep.values())
+        exempt = total - sum(sizes.values())
+        return Node(
+            arm,
+            self.replicate,
+            draw,
+            round_,
+            run,
+            replace(self.record, accuracy_at=self._within(run)),
+            kept + exempt,
+            kept / sum(sizes.values()),
+            (kept + exempt) / total,
+        )
+
+    def _within(self, run: Run) -> frozenset[int]:
+        return frozenset(step for step in self.record.accuracy_at if run.begin < step <= run.end)
+
+    def pruning(self, parent: Run, step: Round) -> Pruning:
+        """How the mask of a round comes from its parent's trained weights."""
+        prune = self.recipe.prune
+        assert step.keep is not None
+        return Pruning(
+            of=parent.id,
+            criterion=prune.criterion,
+            options=prune.options,
+            prunable=tuple(self.layers.sizes),
+            keep=step.keep if isinstance(step.keep, int) else dict(step.keep),
+            seed=self.recipe.seeds.of(self.replicate)["mask"],
+        )
+
+    def ticket(self, step: Round, parent: Run) -> Run:
+        """The run of a round: its mask, and what its training restarts from."""
+        pruning, dense = self.pruning(parent, step), self.dense
+        if step.start == "rewind" and self.rewind:
+            start = Start("state", dense.id, self.rewind)
+            return replace(dense, pruning=pruning, start=start, begin=self.rewind)
+        if step.start != "parent":
+            return replace(dense, pruning=pruning)
+        start = Start("final", parent.id)
+        if self.recipe.prune.rewind == "lr":
+            return replace(dense, pruning=pruning, start=start)
+        end = parent.end + dense.steps  # the schedule has ended: its last learning rate goes on
+        return replace(dense, pruning=pruning, start=start, begin=parent.end, end=end)
+
+
+def expand(name: str, recipe: Recipe, source: Source) -> Plan:
+    """The plan of a recipe on given images. Raises UserError for what does not fit together."""
+    criteria.get(recipe.prune.criterion)
+    layers, dense = read_layers(recipe), dense_run(recipe, source)
+    rewind = rewind_step(recipe, source, dense.steps)
+    record = what_to_record(recipe, source, dense.steps)
+    _refuse_dead_schedule(recipe)
+    nodes = [
+        node
+        for replicate in range(recipe.replicates)
+        for node in _replicate(
+            _Experiment(recipe, layers, record, rewind, seeded(recipe, dense, replicate), replicate)
+        )
+    ]
+    nodes.sort(key=lambda n: (n.round, ARMS.index(n.arm)))  # stable: replicates stay in order
+    return Plan(name, recipe, tuple(nodes))
+
+
+def _refuse_dead_schedule(recipe: Recipe) -> None:
+    if recipe.prune.rewind == "none" and recipe.train.schedule.name == "cosine":
+        raise UserError(
+            "prune.rewind is none, which continues at the schedule's last learning rate, and "
+            "train.schedule cosine ends at 0: use rewind: lr, or another schedule"
+        )
+
+
+def _replicate(ex: _Experiment) -> Iterator[Node]:
+    """Every point of one replicate: the dense network, the walk of rounds, the controls."""
+    dense = ex.point("ticket", 0, ex.dense)
+    kept_states = frozenset({ex.rewind} if ex.rewind else ())
+    yield replace(dense, record=replace(dense.record, states=kept_states))
+    chain = {0: ex.dense}
+    continued = ex.recipe.prune.rewind == "none"
+    for step in _walk(ex):
+        if step.parent is None:
+            continue
+        run = chain[step.index] = ex.ticket(step, chain[step.parent])
+        if continued:  # appendix B, strategy 2: the chain's masks, trained from the initialisation
+            yield ex.point("continued", step.index, run)
+            run = replace(ex.dense, pruning=run.pruning)
+        yield ex.point("ticket", step.index, run)
+        yield from _controls(ex, step.index, run)
+    yield from _one_shot(ex)
+
+
+def _controls(ex: _Experiment, round_: int, ticket: Run) -> Iterator[Node]:
+    """The controls of one ticket; they share its data order."""
+    asked, pruning = ex.recipe.controls, ticket.pruning
+    assert pruning is not None
+    for draw in range(1, asked.reinit + 1):
+        yield ex.point("reinit", round_, replace(ex.dense, pruning=pruning, draw=draw), draw)
+    for draw in range(1, asked.random + 1):
+        shuffled = replace(pruning, shuffle=draw)
+        yield ex.point("random", round_, replace(ticket, pruning=shuffled), draw)
+    for draw in range(1, asked.random_reinit + 1):
+        run = replace(ex.dense, pruning=replace(pruning, shuffle=draw), draw=draw)
+        yield ex.point("random-reinit", round_, run, draw)
+
+
+def _one_shot(ex: _Experiment) -> Iterator[Node]:
+    """The arm that prunes the dense network once, to each density."""
+    asked = ex.recipe.controls
+    if asked.one_shot == "none":
+        return
+    keeps = _keeps(ex, asked.one_shot)
+    rewind = "init" if ex.rewind_word == "none" else ex.rewind_word
+    for step in one_shot(ex.layers.sizes, keeps, rewind=rewind):
+        if step.parent is None:
+            continue
+        run = ex.ticket(step, ex.dense)
+        yield ex.point("one-shot", step.index, run)
+        for draw in range(1, asked.one_shot_reinit + 1):
+            reinit = replace(ex.dense, pruning=run.pruning, draw=draw)
+            yield ex.point("one-shot-reinit", step.index, reinit, draw)
+
+
+def _walk(ex: _Experiment) -> Iterator[Round]:
+    """The walk of the recipe's algorithm, the one that `wn.imp` makes too."""
+    prune = ex.recipe.prune
+    if prune.algorithm == "one-shot":
+        return one_shot(ex.layers.sizes, _keeps(ex, prune.densities), rewind=ex.rewind_word)
+    return _iterative(ex)
+
+
+def _iterative(ex: _Experiment) -> Iterator[Round]:
+    prune = ex.recipe.prune
+    return iterative(
+        ex.layers.sizes,
+        rounds=prune.rounds,
+        rate=prune.rate,
+        rates=ex.layers.rates if prune.scope == "layer" else None,
+        scope=prune.scope,
+        rewind=ex.rewind_word,
+    )
+
+
+def _keeps(ex: _Experiment, densities: str | Sequence[float]) -> list[Keep]:
+    """What each one-shot pruning keeps: the paper's grid, the rounds' own counts, or densities."""
+    prune, layers = ex.recipe.prune, ex.layers
+    if densities == "paper":
+        return one_shot_paper_grid(layers.sizes, layers.rates, prune.rate)
+    if densities == "rounds":
+        return [step.keep for step in _iterative(ex) if step.keep is not None]
+    assert not isinstance(densities, str)
+    return [keep_for_density(layers.shapes, layers.sizes, d, prune.scope) for d in densities]

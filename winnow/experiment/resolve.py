@@ -1,0 +1,160 @@
+"""From what a recipe says to what a run is: epochs become iterations, words become layers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from winnow import models
+from winnow.data.facts import facts
+from winnow.errors import UserError
+from winnow.experiment.graph import Record, Run, Start
+from winnow.experiment.recipe import Recipe
+from winnow.experiment.steps import iterations
+from winnow.selection import expand_rates, prunable, resolve_names
+
+
+@dataclass(frozen=True)
+class Source:
+    """The images an experiment runs on: their number and the hash of their content."""
+
+    examples: int
+    content: str
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The weights of a network: shapes and sizes of the prunable, and the number of all."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    sizes: Mapping[str, int]
+    total: int
+    rates: Mapping[str, float]
+
+
+def read_layers(recipe: Recipe) -> Layers:
+    """Sizes and pruning rates of the recipe's network."""
+    about = facts(recipe.data.name)
+    spec = recipe.model
+    with torch.device("meta"):
+        model = models.build(
+            spec.name,
+            inputs=about.shape,
+            classes=about.classes,
+            hidden=spec.hidden,
+            width=spec.width,
+            dropout=spec.dropout,
+        )
+    ignored = set(resolve_names(model, recipe.prune.ignore))
+    rates = expand_rates(model, recipe.prune.rates, recipe.prune.rate)
+    shapes = {n: tuple(p.shape) for n, p in prunable(model).items() if n not in ignored}
+    if not shapes:
+        raise UserError(
+            f"prune.ignore exempts every layer of {spec.name}: nothing is left to prune"
+        )
+    total = sum(p.numel() for p in model.parameters() if p.ndim >= 2)
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    return Layers(shapes, sizes, total, {name: rates[name] for name in sizes})
+
+
+def iterations_per_epoch(recipe: Recipe, source: Source) -> int:
+    """The number of batches in an epoch."""
+    train, data = recipe.train, recipe.data
+    examples = source.examples - data.validation
+    if examples < 1:
+        raise UserError(
+            f"data.validation is {data.validation}: {data.name} has {source.examples} examples "
+            f"for training; hold out fewer, e.g. {source.examples // 10}"
+        )
+    exact = examples / train.batch
+    count = math.floor(exact) if train.last_batch == "drop" else math.ceil(exact)
+    if count == 0:
+        raise UserError(
+            f"train.batch is {train.batch}, but only {examples} examples train and last_batch: "
+            "drop leaves no batch; use a smaller batch or last_batch: keep"
+        )
+    return count
+
+
+def dense_run(recipe: Recipe, source: Source) -> Run:
+    """The recipe's dense run, but for its seeds."""
+    train, data, schedule = recipe.train, recipe.data, recipe.train.schedule
+    per_epoch = iterations_per_epoch(recipe, source)
+    steps = _at_least_one("train.steps", train.steps, per_epoch)
+    about = {"name": data.name, "content": source.content}
+    return Run(
+        data=about | {"validation": data.validation, "augment": data.augment},
+        model=recipe.model.model_dump(mode="json"),
+        begin=0,
+        end=steps,
+        steps=steps,
+        batch=train.batch,
+        last_batch=train.last_batch,
+        optimizer=_plain(train.optimizer.resolved()),
+        schedule={
+            "name": schedule.name,
+            "drops": [iterations(drop, per_epoch) for drop in schedule.drops],
+            "factor": schedule.factor if schedule.drops else None,
+            "warmup": iterations(schedule.warmup, per_epoch),
+        },
+        clip=train.clip,
+        evaluate=_at_least_one("train.evaluate", train.evaluate, per_epoch),
+        seeds={},
+        draw=0,
+        start=Start("init"),
+        pruning=None,
+        engine=recipe.engine,
+    )
+
+
+def _at_least_one(field: str, written: str, per_epoch: int) -> int:
+    value = iterations(written, per_epoch)
+    if value < 1:
+        raise UserError(
+            f"{field} is {written}, {value} iterations: at least 1 is needed, e.g. 100it"
+        )
+    return value
+
+
+def rewind_step(recipe: Recipe, source: Source, steps: int) -> int:
+    """The iteration that tickets rewind to; 0 for the initialisation and for no rewinding."""
+    rewind = recipe.prune.rewind
+    if rewind in ("init", "none", "lr"):
+        return 0
+    step = iterations(rewind, iterations_per_epoch(recipe, source))
+    if step >= steps:
+        raise UserError(
+            f"prune.rewind is {rewind}, iteration {step}, but training ends at {steps}: rewind to "
+            "an earlier step"
+        )
+    return step
+
+
+def what_to_record(recipe: Recipe, source: Source, steps: int) -> Record:
+    """What the recipe wants recorded of each run."""
+    per_epoch = iterations_per_epoch(recipe, source)
+    named = frozenset(iterations(step, per_epoch) for step in recipe.train.accuracy_at)
+    for step in sorted(named):
+        if not 0 < step <= steps:
+            raise UserError(
+                f"train.accuracy_at names iteration {step}: training has iterations 1 to {steps}"
+            )
+    return Record(accuracy_at=named, test_curve=recipe.train.test_curve)
+
+
+def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()}
+
+
+def seeded(recipe: Recipe, base: Run, replicate: int) -> Run:
+    """The base run with the seeds of one replicate; those that nothing draws from are left out."""
+    unused = {"mask"}
+    unused |= {"split"} if recipe.data.validation == 0 else set()
+    unused |= {"augment"} if recipe.data.augment == "none" else set()
+    unused |= {"dropout"} if recipe.model.dropout == 0 else set()
+    seeds = {k: v for k, v in recipe.seeds.of(replicate).items() if k not in unused}
+    return replace(base, seeds=seeds)

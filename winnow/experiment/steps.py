@@ -1,0 +1,26 @@
+"""Amounts of training: ``"500it"`` (iterations) or ``"5ep"`` (epochs), never a bare number."""
+
+from __future__ import annotations
+
+import re
+
+from winnow.errors import UserError
+
+_PATTERN = re.compile(r"(\d+(?:\.\d+)?)(it|ep)")
+
+
+def checked_steps(value: object) -> str:
+    """Return ``value`` if it is an amount of training; raise UserError that shows one otherwise."""
+    match = _PATTERN.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise UserError(f'is {value!r}: write iterations as "500it" or epochs as "5ep"')
+    if match[2] == "it" and "." in match[1]:
+        raise UserError(f"is {value!r}: iterations are whole, e.g. {match[1].split('.')[0]}it")
+    return match[0]
+
+
+def iterations(steps: str, per_epoch: int) -> int:
+    """The number of iterations in ``steps``, with ``per_epoch`` iterations to the epoch."""
+    match = _PATTERN.fullmatch(steps)
+    assert match is not None, steps
+    return int(match[1]) if match[2] == "it" else round(float(match[1]) * per_epoch)

@@ -1,0 +1,56 @@
+"""What a reader must know beside the verdict: runs that diverged, are missing, or were cut off."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from winnow.report import wording
+from winnow.report.contrasts import DENSE
+from winnow.report.results import Results, Row, arms, has_early_stopping, is_dense
+
+
+def caveats(results: Results) -> tuple[str, ...]:
+    """One sentence for each thing that weakens the numbers; none when nothing does."""
+    said = [*_divergence(results.rows), *_censoring(results)]
+    unreachable = sum(row.status == "unreachable" for row in results.rows)
+    if unreachable:
+        runs = wording.plural(unreachable, "run")
+        said.append(f"{runs} could not start, as the run that they start from diverged.")
+    if results.missing:
+        runs = wording.plural(results.missing, "run")
+        said.append(f"Not complete: {runs} of the plan not done yet. The numbers will change.")
+    return tuple(said)
+
+
+def _divergence(rows: Sequence[Row]) -> list[str]:
+    diverged = [row for row in rows if row.status == "diverged"]
+    if not diverged:
+        return []
+    listed = ", ".join(
+        f"{_arm(row)} at {wording.percent(row.density_total)} % (replicate {row.replicate}, "
+        f"iteration {row.diverged_at})"
+        for row in diverged
+    )
+    count = wording.plural(len(diverged), "run")
+    return [f"{count} diverged; no mean has them in it, which favours their arm: {listed}."]
+
+
+def _censoring(results: Results) -> list[str]:
+    if not has_early_stopping(results):
+        return []
+    done = [row for row in results.rows if row.status == "done"]
+    total = Counter(_arm(row) for row in done)
+    censored = Counter(_arm(row) for row in done if row.stop_censored)
+    order = [DENSE, *arms(done)]
+    listed = ", ".join(f"{arm} {censored[arm]} of {total[arm]}" for arm in order if censored[arm])
+    if not listed:
+        return []
+    return [
+        f"The validation loss was lowest at the last evaluation (censored) in {listed} runs: "
+        "early stopping would come later there, and comparisons of speed are not safe."
+    ]
+
+
+def _arm(row: Row) -> str:
+    return DENSE if is_dense(row) else row.arm

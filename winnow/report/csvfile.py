@@ -1,0 +1,40 @@
+"""rows.csv: every run of every recipe, one line each, for whoever wants other figures."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Sequence
+
+from winnow.report.results import Results, Row
+from winnow.report.statistics import ACCURACY_AT
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(Row) if field.name != "accuracy_at")
+
+
+def as_csv(results: Sequence[Results]) -> str:
+    """One line for each recipe, replicate, arm, draw and round; columns named as Row's fields.
+
+    ``accuracy_at`` becomes a column ``accuracy_at_<step>`` for each step that any run has. What
+    is unknown is empty, truth is ``true`` or ``false``, floats read back exactly.
+    """
+    rows = [row for one in results for row in sorted(one.rows, key=_order)]
+    steps = sorted({step for row in rows for step in row.accuracy_at})
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*_FIELDS, *(f"{ACCURACY_AT}{step}" for step in steps)])
+    for row in rows:
+        plain = [getattr(row, name) for name in _FIELDS]
+        writer.writerow(map(_cell, [*plain, *(row.accuracy_at.get(step) for step in steps)]))
+    return text.getvalue()
+
+
+def _order(row: Row) -> tuple[int, str, int, int]:
+    return (row.replicate, row.arm, row.draw, row.round)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)

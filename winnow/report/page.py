@@ -1,0 +1,179 @@
+"""index.html: the whole report on one page that needs no network and no scripts."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from winnow.report import table, wording
+from winnow.report.drawing import Drawing
+from winnow.report.results import Results
+from winnow.report.verdict import Statement
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fff; --soft: #666; --line: #ddd;
+  --shade: #f6f6f4; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6e6e6; --paper: #16181b; --soft: #a0a0a0; --line: #3a3d42; --shade: #202327; }
+}
+body { margin: 0 auto; padding: 1.5rem; max-width: 76rem; color: var(--ink);
+  background: var(--paper); font: 16px/1.5 system-ui, sans-serif; }
+h1, h2, h3 { line-height: 1.25; }
+section { border-top: 1px solid var(--line); margin-top: 2.5rem; }
+.soft, figcaption { color: var(--soft); }
+ul { padding-left: 1.2rem; }
+.figures { display: grid; gap: 1.5rem; margin: 1.5rem 0;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
+figure { margin: 0; }
+figure.wide { grid-column: 1 / -1; }
+figure img { width: 100%; height: auto; background: #fff; border-radius: 4px; }
+figcaption { font-size: .875rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .2rem .6rem; text-align: right; white-space: nowrap;
+  border-bottom: 1px solid var(--line); }
+th[colspan] { text-align: center; border-left: 1px solid var(--line); }
+pre, code { background: var(--shade); border-radius: 4px; }
+pre { padding: .8rem; overflow-x: auto; font-size: .85rem; }
+code { padding: .1rem .3rem; overflow-wrap: anywhere; }
+summary { cursor: pointer; }
+"""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One recipe on the page: its results, its words, and its figures under their file names."""
+
+    slug: str
+    results: Results
+    statements: Sequence[Statement]
+    drawings: Mapping[str, Drawing]
+
+
+def as_html(sections: Sequence[Section], *, command: str, version: str) -> str:
+    """The page: title, command, one section for each recipe, provenance. All text is escaped."""
+    names = ", ".join(section.results.name for section in sections)
+    made = f"<p>Made by <code>{escape(command)}</code></p>" if command else ""
+    body = "\n".join(_section(section) for section in sections)
+    contents = _contents(sections) if len(sections) > 1 else ""
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>Winnow: {escape(names)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<header>\n<h1>Winnow: {escape(names)}</h1>\n{made}\n{contents}</header>\n"
+        f"<main>\n{body}\n</main>\n<footer>\n{_provenance(sections, version)}\n</footer>\n"
+        "</body>\n</html>\n"
+    )
+
+
+def _contents(sections: Sequence[Section]) -> str:
+    links = "".join(
+        f'<li><a href="#{escape(one.slug)}">{escape(one.results.name)}</a></li>' for one in sections
+    )
+    return f"<nav><ul>{links}</ul></nav>\n"
+
+
+def _section(section: Section) -> str:
+    results = section.results
+    parts = [
+        f'<section id="{escape(section.slug)}">',
+        f"<h2>{escape(results.name)}</h2>",
+        f'<p class="soft">{escape(_size(results))}</p>',
+        "<h3>Verdict</h3>",
+        *(_statement(one) for one in section.statements),
+        "<h3>Figures</h3>",
+        f'<div class="figures">\n{_figures(section)}\n</div>',
+        "<h3>Table</h3>",
+        f'<p class="soft">{escape(_legend(results))}</p>',
+        f'<div class="scroll">\n{table.as_html(table.query(results))}\n</div>',
+        *_notes(results.notes),
+        "<details>\n<summary>Recipe</summary>",
+        f"<pre>{escape(_yaml(results.recipe))}</pre>\n</details>",
+        "</section>",
+    ]
+    return "\n".join(parts)
+
+
+def _statement(statement: Statement) -> str:
+    sentences = "".join(f"<li>{escape(one)}</li>" for one in statement.sentences)
+    text = f"<h4>{escape(statement.heading)}</h4>\n<ul>{sentences}</ul>"
+    if not statement.numbers:
+        return text
+    numbers = f'<div class="scroll">\n{table.plain_html(statement.numbers)}\n</div>'
+    return f"{text}\n<details>\n<summary>Every number</summary>\n{numbers}\n</details>"
+
+
+def _figures(section: Section) -> str:
+    if not section.drawings:
+        return "<p>No finished run has anything to draw yet.</p>"
+    return "\n".join(_figure(name, one) for name, one in section.drawings.items())
+
+
+def _figure(name: str, drawing: Drawing) -> str:
+    """The SVG as an image: names inside several SVGs of one page would collide otherwise."""
+    data = base64.b64encode(drawing.svg).decode("ascii")
+    wide = ' class="wide"' if drawing.wide else ""
+    return (
+        f'<figure{wide}>\n<img src="data:image/svg+xml;base64,{data}" '
+        f'alt="{escape(drawing.caption)}">\n<figcaption>{escape(drawing.caption)} '
+        f'Files: <a href="{escape(name)}.svg">SVG</a>, <a href="{escape(name)}.png">PNG</a>.'
+        "</figcaption>\n</figure>"
+    )
+
+
+def _size(results: Results) -> str:
+    done = [row for row in results.rows if row.status != "unreachable"]
+    replicates = len({row.replicate for row in done})
+    iterations = sum(row.iterations for row in done)
+    hours = sum(row.seconds for row in done) / 3600
+    missing = f"; {wording.plural(results.missing, 'run')} missing" if results.missing else ""
+    return (
+        f"{wording.plural(len(done), 'run')} in {wording.plural(replicates, 'replicate')}, "
+        f"{iterations:,} training iterations, {hours:,.2f} hours of training{missing}."
+    )
+
+
+def _legend(results: Results) -> str:
+    text = (
+        "Mean over replicates [lowest–highest single run]; n counts replicates. density_total is "
+        "of all weights, density of the prunable ones."
+    )
+    if any(row.stop_censored for row in results.rows):
+        text += " ≥: in at least one run the validation loss was lowest at the last evaluation."
+    return text
+
+
+def _notes(notes: Sequence[str]) -> list[str]:
+    if not notes:
+        return []
+    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return ["<h3>Source, deviations, caveats</h3>", f"<ul>{items}</ul>"]
+
+
+def _provenance(sections: Sequence[Section], version: str) -> str:
+    runs = len({row.run for one in sections for row in one.results.rows if row.run})
+    return (
+        f'<p class="soft">Winnow {escape(version)}, from {wording.plural(runs, "stored run")}. '
+        'Every run, with the folder that holds it: <a href="rows.csv">rows.csv</a>.</p>'
+    )
+
+
+def _yaml(recipe: Mapping[str, Any]) -> str:
+    import yaml
+
+    text = io.StringIO()
+    yaml.safe_dump(_plain(recipe), text, sort_keys=False, allow_unicode=True, width=100)
+    return text.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    """Only what YAML knows: mappings, lists and scalars."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inside) for key, inside in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inside) for inside in value]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

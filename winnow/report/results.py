@@ -1,0 +1,100 @@
+"""What a report is made from: plain rows and curves, one Results for each recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Status = Literal["done", "diverged", "unreachable"]
+
+TICKET = "ticket"
+_KNOWN = (TICKET, "reinit", "random", "one-shot", "one-shot-reinit", "one-shot-random")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run in the plan of one recipe. Accuracies and densities are fractions in [0, 1].
+
+    The dense run of a replicate is round 0 of the arm ``ticket``. ``draw`` counts the controls
+    that one ticket has (reinit 0, 1, 2). ``unreachable``: a run that it starts from diverged.
+    ``stop_*`` is read where the validation loss is lowest; ``stop_censored`` says that this is
+    the last evaluation. ``accuracy_at`` maps an iteration to the test accuracy there.
+    """
+
+    recipe: str
+    arm: str
+    replicate: int
+    draw: int
+    round: int
+    density: float
+    density_total: float
+    weights_kept: int
+    run: str
+    status: Status
+    diverged_at: int | None
+    iterations: int
+    stop_iteration: int | None
+    stop_censored: bool | None
+    stop_validation_loss: float | None
+    stop_validation_accuracy: float | None
+    stop_test_accuracy: float | None
+    stop_train_accuracy: float | None
+    final_validation_accuracy: float | None
+    final_test_accuracy: float | None
+    final_train_accuracy: float | None
+    accuracy_at: Mapping[int, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What one run measured on the way, at each of ``steps``; test_accuracy may be empty."""
+
+    steps: tuple[int, ...]
+    validation_loss: tuple[float, ...]
+    validation_accuracy: tuple[float, ...]
+    test_accuracy: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that a report says of one recipe.
+
+    ``recipe`` is the recipe as dumped, nested; ``curves`` goes by the run's folder name;
+    ``missing`` counts the runs of the plan that are not done yet.
+    """
+
+    name: str
+    recipe: Mapping[str, Any]
+    rows: tuple[Row, ...]
+    curves: Mapping[str, Curve]
+    missing: int
+    notes: tuple[str, ...] = ()
+
+
+def is_dense(row: Row) -> bool:
+    """Whether the row is a dense run."""
+    return row.arm == TICKET and row.round == 0
+
+
+def arms(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The arms that have rows: the known ones in a fixed order, then the others by name."""
+    present = {row.arm for row in rows}
+    others = sorted(present.difference(_KNOWN))
+    return (*(arm for arm in _KNOWN if arm in present), *others)
+
+
+def has_early_stopping(results: Results) -> bool:
+    """False only where the recipe says ``train.early_stopping: false``."""
+    return _setting(results, "train", "early_stopping") is not False
+
+
+def bars(results: Results) -> Literal["min-max", "interval"]:
+    """What the bars in the figures show: the recipe's ``report.bars``, default ``min-max``."""
+    return "interval" if _setting(results, "report", "bars") == "interval" else "min-max"
+
+
+def _setting(results: Results, section: str, key: str) -> object:
+    inside = results.recipe.get(section)
+    return inside.get(key) if isinstance(inside, Mapping) else None

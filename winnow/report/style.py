@@ -1,0 +1,117 @@
+"""How every figure looks: colours, markers, the density axis, PNG and SVG.
+
+Colours are those of Okabe and Ito ("Color Universal Design", 2008), which colour-blind readers
+can tell apart; marker and dash differ as well, so that a grey print still reads.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from winnow.report.wording import percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour, marker and dash of one line."""
+
+    color: str
+    marker: str
+    dash: str
+
+
+ARMS = {
+    "ticket": Look("#0072B2", "o", "-"),
+    "reinit": Look("#D55E00", "s", "--"),
+    "random": Look("#009E73", "^", ":"),
+    "one-shot": Look("#CC79A7", "D", "-."),
+    "one-shot-reinit": Look("#56B4E9", "v", "--"),
+    "one-shot-random": Look("#B8860B", "P", ":"),
+}
+_FURTHER = (Look("#B8860B", "X", "-"), Look("#555555", "*", "--"), Look("#882255", "h", "-."))
+DENSE = "#333333"
+SHADES = ("#333333", "#56B4E9", "#0072B2", "#CC79A7", "#D55E00", "#009E73")
+
+_SETTINGS: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "legend.handlelength": 2.6,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4,
+    "errorbar.capsize": 1.8,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "axes.formatter.useoffset": False,
+    "svg.hashsalt": "winnow",  # names inside the SVG are random numbers without it
+    "svg.fonttype": "path",
+}
+
+
+@contextmanager
+def paper() -> Iterator[None]:
+    """The project's settings over matplotlib's defaults; the user's own stay as they were."""
+    import matplotlib.style
+
+    with matplotlib.style.context(["default", _SETTINGS]):
+        yield
+
+
+def look(arm: str, present: Sequence[str]) -> Look:
+    """The look of an arm; arms without a look of their own take the further ones in turn."""
+    if arm in ARMS:
+        return ARMS[arm]
+    others = [other for other in present if other not in ARMS]
+    return _FURTHER[others.index(arm) % len(_FURTHER)]
+
+
+def density_axis(axes: Axes, densities: Sequence[float], marked: Sequence[float]) -> None:
+    """A log axis of density_total in percent, dense at the left, ticks at some of ``marked``."""
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+    values = sorted({100 * density for density in densities}, reverse=True)
+    ticks = _spread_out(sorted({100 * density for density in marked}, reverse=True))
+    axes.set_xscale("log")
+    axes.set_xlim(values[0] * 1.12, values[-1] / 1.12)
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_major_formatter(FixedFormatter([percent(tick / 100) for tick in ticks]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("Weights remaining (density_total, %)")
+
+
+def rendered(figure: Figure) -> tuple[bytes, bytes]:
+    """The figure as PNG (200 dpi) and as SVG, without a date: equal input, equal bytes."""
+    png, svg = io.BytesIO(), io.BytesIO()
+    figure.savefig(png, format="png", dpi=200, metadata={"Software": None})
+    figure.savefig(svg, format="svg", metadata={"Date": None})
+    return png.getvalue(), svg.getvalue()
+
+
+def _spread_out(values: Sequence[float], most: int = 8) -> list[float]:
+    """At most about ``most`` of the values, the ends among them, far enough apart to be read."""
+    first, last = values[0], values[-1]
+    gap = max((first / last) ** (1 / most), 1.02) * 0.999
+    ticks = [first]
+    for value in values[1:-1]:
+        if ticks[-1] / value >= gap and value / last >= gap**0.8:
+            ticks.append(value)
+    return [*ticks, last] if len(values) > 1 else ticks

@@ -1,0 +1,195 @@
+"""The table of a recipe: one query, two renderers (plain text, HTML)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from math import isfinite
+
+from winnow.report import wording
+from winnow.report.results import TICKET, Results, Row, arms, has_early_stopping
+from winnow.report.statistics import Summary, same_density, summarize
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm at one density: its summaries, replicates, and runs that diverged."""
+
+    stop_iteration: Summary | None
+    stop_test_accuracy: Summary | None
+    final_test_accuracy: Summary | None
+    n: int
+    diverged: int
+    censored: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """One density. ``round`` is that of the first arm (in the order of Table.arms) that has it."""
+
+    round: int
+    density: float
+    density_total: float
+    weights_kept: int
+    cells: Mapping[str, Cell]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a recipe, gathered: arms in their order, lines from dense to sparse."""
+
+    arms: tuple[str, ...]
+    lines: tuple[Line, ...]
+    early_stopping: bool
+
+
+def query(results: Results) -> Table:
+    """Gather the rows: runs of one arm and round meet in a cell, equal densities in a line.
+
+    Runs that never started (``unreachable``) have no mask and stand in no line.
+    """
+    rows = [row for row in results.rows if row.status != "unreachable"]
+    rows = [row for row in rows if isfinite(row.density_total)]
+    order = arms(rows)
+    groups: list[list[Row]] = []
+    for row in sorted(rows, key=lambda row: (order.index(row.arm), row.round)):
+        _group_of(row, groups).append(row)
+    lines = sorted((_line(group) for group in groups), key=lambda line: -line.density_total)
+    return Table(order, tuple(lines), has_early_stopping(results))
+
+
+def as_text(table: Table) -> str:
+    """Aligned columns, one line for each density and arm, never wrapped or shortened.
+
+    The arms of one density stand under each other: side by side they fit no terminal.
+    """
+    body = [
+        _text_line(table, line, arm)
+        for line in table.lines
+        for arm in table.arms
+        if arm in line.cells
+    ]
+    columns = ["density_total %", "density %", "weights kept", "round", "arm", "n"]
+    lines = [(*columns, *_headings(table)), *body]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
+    left = columns.index("arm")
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if place == left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def as_html(table: Table) -> str:
+    """One line for each density, the arms side by side."""
+    head = "".join(
+        f'<th colspan="{1 + len(_headings(table))}" scope="colgroup">{escape(arm)}</th>'
+        for arm in table.arms
+    )
+    names = ["density_total %", "density %", "weights kept", "round"]
+    columns = [*names, *(["n", *_headings(table)] * len(table.arms))]
+    second = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+    body = "\n".join(_html_line(table, line) for line in table.lines)
+    return (
+        f'<table>\n<thead>\n<tr><td colspan="{len(names)}"></td>{head}</tr>\n<tr>{second}</tr>\n'
+        f"</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+    )
+
+
+def plain_html(lines: Sequence[Sequence[str]]) -> str:
+    """A simple table: the first line is its header."""
+    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in lines[0])
+    body = "\n".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>"
+        for line in lines[1:]
+    )
+    return f"<table>\n<thead>\n<tr>{head}</tr>\n</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+
+
+def _group_of(row: Row, groups: list[list[Row]]) -> list[Row]:
+    """The nearest group of the same density, else a new one, which joins the groups.
+
+    Two rounds of one arm never share a group, however little the rate removes.
+    """
+    fitting = [group for group in groups if _fits(row, group)]
+    if fitting:
+        return min(fitting, key=lambda group: abs(group[0].density_total - row.density_total))
+    groups.append([])
+    return groups[-1]
+
+
+def _fits(row: Row, group: Sequence[Row]) -> bool:
+    return same_density(group[0].density_total, row.density_total) and all(
+        other.round == row.round for other in group if other.arm == row.arm
+    )
+
+
+def _line(rows: Sequence[Row]) -> Line:
+    first = rows[0]
+    cells = {arm: _cell([row for row in rows if row.arm == arm]) for arm in arms(rows)}
+    return Line(first.round, first.density, first.density_total, first.weights_kept, cells)
+
+
+def _cell(rows: Sequence[Row]) -> Cell:
+    done = [row for row in rows if row.status == "done"]
+    return Cell(
+        stop_iteration=summarize(rows, "stop_iteration"),
+        stop_test_accuracy=summarize(rows, "stop_test_accuracy"),
+        final_test_accuracy=summarize(rows, "final_test_accuracy"),
+        n=len({row.replicate for row in done}),
+        diverged=sum(row.status == "diverged" for row in rows),
+        censored=sum(bool(row.stop_censored) for row in done),
+    )
+
+
+def _headings(table: Table) -> tuple[str, ...]:
+    stop = ("stop iteration", "stop test accuracy %") if table.early_stopping else ()
+    return (*stop, "final test accuracy %")
+
+
+def _text_line(table: Table, line: Line, arm: str) -> tuple[str, ...]:
+    name = "dense" if arm == TICKET and line.round == 0 else arm
+    cell = line.cells[arm]
+    return (*_place(line), name, _count(cell), *_values(table, cell))
+
+
+def _html_line(table: Table, line: Line) -> str:
+    cells = list(_place(line))
+    for arm in table.arms:
+        cell = line.cells.get(arm)
+        found = (
+            (_count(cell), *_values(table, cell)) if cell else ("",) * (1 + len(_headings(table)))
+        )
+        cells += found
+    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+
+
+def _place(line: Line) -> tuple[str, ...]:
+    densities = (f"{100 * line.density_total:.2f}", f"{100 * line.density:.2f}")
+    return (*densities, f"{line.weights_kept:,}", str(line.round))
+
+
+def _count(cell: Cell) -> str:
+    return f"{cell.n}, {cell.diverged} diverged" if cell.diverged else str(cell.n)
+
+
+def _values(table: Table, cell: Cell) -> tuple[str, ...]:
+    """The columns of a cell; ≥ marks a mean with censored early stopping in it."""
+    final = _spread(cell.final_test_accuracy, wording.accuracy)
+    if not table.early_stopping:
+        return (final,)
+    iteration = _spread(cell.stop_iteration, wording.iterations)
+    marked = f"≥ {iteration}" if cell.censored else iteration
+    return (marked, _spread(cell.stop_test_accuracy, wording.accuracy), final)
+
+
+def _spread(summary: Summary | None, write: Callable[[float], str]) -> str:
+    """Mean [minimum–maximum]; the mean alone when there is no spread to show."""
+    if summary is None:
+        return ""
+    if summary.minimum == summary.maximum:
+        return write(summary.mean)
+    return f"{write(summary.mean)} [{write(summary.minimum)}–{write(summary.maximum)}]"
