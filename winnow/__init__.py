@@ -1,0 +1,63 @@
+"""Winnow finds sparse sub-networks (lottery tickets), trains them, explains them and ships them.
+
+The public names load on first use (PEP 562), so that ``import winnow`` imports no torch.
+No module of the package has the name of a public function: importing it would replace the name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from winnow.algorithms.imp import imp
+    from winnow.errors import UserError
+    from winnow.experiment.run import run
+    from winnow.mask import Mask
+    from winnow.pruning import prune
+    from winnow.scoring import Scores, score
+    from winnow.sparsifying import sparsify
+    from winnow.ticket import Ticket, load
+
+    __version__: str
+
+__all__ = [
+    "Mask",
+    "Scores",
+    "Ticket",
+    "UserError",
+    "__version__",
+    "imp",
+    "load",
+    "prune",
+    "run",
+    "score",
+    "sparsify",
+]
+
+_MODULES = {
+    "Mask": "winnow.mask",
+    "Scores": "winnow.scoring",
+    "Ticket": "winnow.ticket",
+    "UserError": "winnow.errors",
+    "imp": "winnow.algorithms.imp",
+    "load": "winnow.ticket",
+    "prune": "winnow.pruning",
+    "run": "winnow.experiment.run",
+    "score": "winnow.scoring",
+    "sparsify": "winnow.sparsifying",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("winnow")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'winnow' has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

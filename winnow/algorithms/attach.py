@@ -1,0 +1,91 @@
+"""What a training loop of the user's own is handed in each round of ``wn.imp``."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
+
+from winnow.errors import UserError
+from winnow.mask import Mask
+from winnow.selection import parameters
+from winnow.sparsifying import Sparsified, check_holds_some
+
+
+class Attach:
+    """Call it with each optimizer before the first step; it gives the optimizer back.
+
+    It attaches the round's mask, counts the steps of the first optimizer, and keeps the weights
+    and buffers after step ``keep_at``. For loops that need it: ``round`` (0 is the dense
+    network), ``start_step`` (the step of the schedule that this training starts from: k for a
+    rewind to step k; the steps of all rounds before for "none"; else 0), ``steps`` so far.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        mask: Mask,
+        *,
+        index: int = 0,
+        start_step: int = 0,
+        keep_at: int | None = None,
+    ) -> None:
+        self.round = index
+        self.start_step = start_step
+        self.steps = 0
+        self.kept: dict[str, Tensor] | None = None
+        self._model = model
+        self._mask = mask
+        self._keep_at = keep_at
+        self._seen: list[Optimizer] = []
+        self._sparsified: Sparsified | None = None
+        self._counter: RemovableHandle | None = None
+
+    def __call__(self, optimizer: Optimizer) -> Optimizer:
+        if any(optimizer is other for other in self._seen):
+            return optimizer
+        self._hold(optimizer)
+        if not self._seen:
+            self._counter = optimizer.register_step_post_hook(self._count)
+        self._seen.append(optimizer)
+        return optimizer
+
+    @property
+    def attached(self) -> bool:
+        """Whether the loop has attached an optimizer."""
+        return bool(self._seen)
+
+    def check(self, rewind: str) -> None:
+        """After the training: UserError unless it attached and reached the step to rewind to."""
+        if not self.attached:
+            raise UserError(
+                f"train never called attach(optimizer) in round {self.round}: call it once, "
+                "before the first step"
+            )
+        if self._keep_at and self.kept is None:
+            raise UserError(
+                f"round {self.round} took {self.steps} optimizer steps, fewer than "
+                f"rewind={rewind!r} names: train longer or rewind to an earlier step"
+            )
+
+    def close(self) -> None:
+        """Remove the hooks: the round is over."""
+        if self._counter is not None:
+            self._counter.remove()
+        if self._sparsified is not None:
+            self._sparsified.close()
+
+    def _hold(self, optimizer: Optimizer) -> None:
+        if self._sparsified is not None:
+            self._sparsified.attach(optimizer)
+        elif self.round == 0:  # dense: nothing to hold, so that it costs nothing
+            named = parameters(self._model)
+            check_holds_some({name: named[name] for name in self._mask}, optimizer)
+        else:
+            self._sparsified = Sparsified(self._model, self._mask)
+            self._sparsified.attach(optimizer)
+
+    def _count(self, *_: object) -> None:
+        self.steps += 1
+        if self.steps == self._keep_at:
+            self.kept = {n: t.detach().clone() for n, t in self._model.state_dict().items()}

@@ -1,0 +1,195 @@
+"""Iterative magnitude pruning, with any criterion, around the user's own training loop."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from winnow import rng
+from winnow.algorithms.attach import Attach
+from winnow.algorithms.rounds import iterative, rewind_step, start_of
+from winnow.criteria.base import Criterion, Loss
+from winnow.errors import UserError
+from winnow.mask import Mask, density_total
+from winnow.pruning import prune_to
+from winnow.scoring import score
+from winnow.selection import Params, expand_rates, parameters, prunable, resolve_names
+from winnow.ticket import Ticket
+
+State = dict[str, Tensor]
+Train = Callable[[nn.Module, Attach], object]
+
+
+def imp(
+    make_model: Callable[[], nn.Module],
+    train: Train,
+    *,
+    rate: float = 0.2,
+    rounds: int = 15,
+    rewind: str = "init",
+    criterion: str | Criterion = "magnitude",
+    scope: str = "global",
+    rates: Mapping[str, float] | None = None,
+    params: Params | None = None,
+    ignore: str | Iterable[str] | None = None,
+    seed: int = 0,
+    batch: tuple[Any, Any] | None = None,
+    loader: Iterable[Any] | None = None,
+    loss_fn: Loss | None = None,
+    on_round: Callable[[Ticket], object] | None = None,
+    **options: Any,
+) -> Ticket:
+    """Train, score, prune, rewind, again and again; the ticket of the last round.
+
+    Frankle & Carbin 2019, section 2; rewinding to a step: Frankle et al. 2019, "Stabilizing the
+    Lottery Ticket Hypothesis". ``make_model()`` is called once: there is one initialisation.
+    ``train(model, attach)`` is called in each round with a fresh copy; it must call
+    ``attach(optimizer)`` before its first step, and it decides how long it trains.
+
+    ``rewind``: what rounds after the first train from: "init", "500it" (weights and buffers
+    after 500 optimizer steps of round 0), "none" (continue from the trained weights) or "lr"
+    (the same, where a fresh schedule starts again). Optimizers are the loop's own, made afresh.
+    ``rate``, ``scope``, ``rounds``: as in ``algorithms.rounds.iterative``; ``rates``: names,
+    patterns or group words -> other rates, with scope "layer"; ``params``, ``ignore``: what is
+    pruned; ``batch``, ``loader``, ``loss_fn``, ``options``: for the criterion.
+
+    ``seed`` names the streams of the initialisation, the training and the scores: torch's global
+    generator is set from it before ``make_model`` and before each training, so that all rounds
+    see the same order of data that is drawn from it, and is put back afterwards. ``on_round``:
+    called with each round's ticket, the dense one included.
+
+    Raises UserError for bad arguments, a loop that never attached or trained for fewer steps than
+    ``rewind`` names, and weights that are not finite after a round (parameter and round named).
+    """
+    with _seeded(seed, "init"):
+        model = make_model()
+    names = _pruned(model, params, ignore)
+    each = None if rates is None else expand_rates(model, rates, rate, names)
+    sizes = {name: parameters(model)[name].numel() for name in names}
+    walk = iterative(sizes, rounds=rounds, rate=rate, rates=each, scope=scope, rewind=rewind)
+    inputs = {"batch": batch, "loader": loader, "loss_fn": loss_fn, **options}
+    told = _told(
+        criterion=_name(criterion), options=options, rate=rate, rates=each, rounds=rounds,
+        rewind=rewind, scope=scope, seed=seed,
+    )  # fmt: skip
+
+    trainer = _Trainer(model, train, rewind, seed)
+    mask = Mask.dense({name: parameters(model)[name] for name in names})
+    ticket = None
+    for step in walk:
+        if step.keep is not None:
+            draws = rng.torch_generator(seed, "score", step.index)
+            scores = score(
+                trainer.model, criterion, params=names, mask=mask, generator=draws, **inputs
+            )
+            mask = prune_to(scores, step.keep, mask)
+        ticket = trainer.round(step.index, step.start, mask, told)
+        if on_round is not None:
+            on_round(ticket)
+    assert ticket is not None, "round 0 always exists"
+    return ticket
+
+
+class _Trainer:
+    """Runs the user's loop round after round and carries what later rounds start from.
+
+    ``model``: the model as the last round left it. ``sources``: state_dicts by ``Round.start``.
+    """
+
+    def __init__(self, template: nn.Module, train: Train, rewind: str, seed: int) -> None:
+        self.model = template
+        self._template = template
+        self._train = train
+        self._rewind = rewind
+        self._seed = seed
+        self._step = rewind_step(rewind) if start_of(rewind) == "rewind" else None
+        self._history: list[dict[str, float]] = []
+        initial = _state(template)
+        self._sources: dict[str, State] = {"init": initial, "rewind": initial}
+
+    def round(self, index: int, start: str, mask: Mask, told: Mapping[str, Any]) -> Ticket:
+        """Train from ``start`` under ``mask``; the ticket with its trained weights."""
+        source = self._sources[start]
+        self.model = copy.deepcopy(self._template)
+        Ticket(mask, source).apply(self.model)
+        attach = self._run(index, mask)
+        trained = _state(self.model)
+        _check_finite(trained, index)
+        self._sources["parent"] = trained
+        if attach.kept is not None:
+            self._sources["rewind"] = attach.kept
+        total = density_total(mask, self._template)
+        self._history.append(
+            {"density": mask.density, "density_total": total, "steps": attach.steps}
+        )
+        provenance = {**told, "round": index, "history": list(self._history)}
+        return Ticket(mask, source, trained, provenance)
+
+    def _run(self, index: int, mask: Mask) -> Attach:
+        keep_at = self._step if index == 0 else None
+        start = self._start_step() if index else 0
+        attach = Attach(self.model, mask, index=index, start_step=start, keep_at=keep_at)
+        try:
+            with _seeded(self._seed, "train"):
+                self._train(self.model, attach)
+        finally:
+            attach.close()
+        attach.check(self._rewind)
+        return attach
+
+    def _start_step(self) -> int:
+        if self._rewind == "none":
+            return int(sum(one["steps"] for one in self._history))
+        return self._step or 0
+
+
+@contextmanager
+def _seeded(seed: int, stream: str) -> Iterator[None]:
+    """Set torch's global generators from the named stream; put them back on exit."""
+    with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
+        torch.manual_seed(rng.torch_seed(seed, stream))
+        yield
+
+
+def _pruned(
+    model: nn.Module, params: Params | None, ignore: str | Iterable[str] | None
+) -> list[str]:
+    """Names of what competes, in module order."""
+    names = list(prunable(model, params))
+    exempt = set() if ignore is None else set(resolve_names(model, ignore, params))
+    left = [name for name in names if name not in exempt]
+    if not left:
+        raise UserError(f"nothing to prune: ignore={ignore!r} covers all of {', '.join(names)}")
+    return left
+
+
+def _state(model: nn.Module) -> State:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def _check_finite(state: State, index: int) -> None:
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise UserError(
+                f"{name!r} is not finite after the training of round {index}: the loss diverged. "
+                "Lower the learning rate or clip the gradients."
+            )
+
+
+def _name(criterion: str | Criterion) -> str:
+    if isinstance(criterion, str):
+        return criterion
+    return getattr(criterion, "__name__", type(criterion).__name__)
+
+
+def _told(options: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
+    """The settings and versions as plain JSON values, for the tickets' provenance."""
+    plain = {k: v if isinstance(v, str | int | float) else repr(v) for k, v in options.items()}
+    versions = {"winnow": version("winnow"), "torch": str(torch.__version__)}
+    return {"algorithm": "imp", **settings, "options": plain, "versions": versions}

@@ -1,0 +1,181 @@
+"""How many weights stay, and where: from densities or rates to exact counts.
+
+A count is one int (all weights compete globally) or an int for each name (each tensor competes
+within itself). Rounding is Python's ``round``: halves go to the even neighbour.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
+
+from winnow.errors import UserError, unknown
+
+Keep = int | dict[str, int]
+
+SCOPES = ("global", "layer", "uniform", "erk")
+
+
+def keep_for_density(
+    shapes: Mapping[str, Sequence[int]],
+    alive: Mapping[str, int],
+    density: float | Mapping[str, float],
+    scope: str = "global",
+) -> Keep:
+    """Counts for a target density of the ORIGINAL sizes (product of each shape).
+
+    ``alive``: what an earlier mask has left of each tensor; the counts never exceed it.
+    ``density``: a number in [0, 1], shared out by ``scope``:
+
+    - "global": round(density · N), one competition;
+    - "layer": round(density · n) in each tensor;
+    - "uniform": the same density in each tensor, in total exactly round(density · N);
+    - "erk": Erdős–Rényi-kernel densities, in total exactly round(density · N).
+
+    or exact names -> densities: those tensors get round(density · n), others keep what is alive.
+    Raises UserError for a density outside [0, 1] or above what is alive, and an unknown scope.
+    """
+    check_scope(scope)
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    if isinstance(density, Mapping):
+        wanted = {name: round(check_density(d, name) * sizes[name]) for name, d in density.items()}
+        return _within(alive, {**alive, **wanted}, sizes)
+    check_density(density)
+    total = round(density * sum(sizes.values()))
+    if scope == "global":
+        return _within_total(alive, total, sizes)
+    if scope == "layer":
+        return _within(alive, {name: round(density * n) for name, n in sizes.items()}, sizes)
+    quotas = erk(shapes, density) if scope == "erk" else {n: density * sizes[n] for n in sizes}
+    _within_total(alive, total, sizes)
+    _within(alive, {name: _floor(quota) for name, quota in quotas.items()}, sizes)
+    return _apportion(quotas, total, alive)
+
+
+def keep_for_rates(
+    alive: Mapping[str, int], rates: float | Mapping[str, float], scope: str = "global"
+) -> Keep:
+    """Counts after removing a fraction of the SURVIVING weights: round(rate · alive) go.
+
+    A number with scope "global" gives one count, with "layer" one count a tensor. Exact names ->
+    rates give one count a tensor whatever the scope; tensors without a rate keep what is alive.
+    Raises UserError for a rate outside [0, 1) and for the scopes "uniform" and "erk".
+    """
+    check_scope(scope)
+    if isinstance(rates, Mapping):
+        return {name: _after(check_rate(rates.get(name, 0), name), alive[name]) for name in alive}
+    check_rate(rates)
+    if scope == "global":
+        return _after(rates, sum(alive.values()))
+    if scope == "layer":
+        return {name: _after(rates, count) for name, count in alive.items()}
+    raise UserError(f"scope {scope!r} needs a density; a rate goes with 'global' or 'layer'")
+
+
+def erk(shapes: Mapping[str, Sequence[int]], density: float) -> dict[str, float]:
+    """Erdős–Rényi-kernel: the (fractional) number of weights that each tensor keeps.
+
+    Evci et al. 2020, "Rigging the Lottery" (RigL), section 3: the density of a tensor is
+    proportional to sum(shape) / prod(shape). Tensors that would exceed density 1 are dense, and
+    the factor is solved again for the others.
+    """
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    budget = density * sum(sizes.values())
+    dense: set[str] = set()
+    while True:
+        free = [name for name in shapes if name not in dense and sizes[name]]
+        mass = sum(sum(shapes[name]) for name in free)  # Σ p·n, as p·n = sum(shape)
+        factor = (budget - sum(sizes[name] for name in dense)) / mass if mass else 0.0
+        full = {name for name in free if factor * sum(shapes[name]) > sizes[name]}
+        if not full:
+            break
+        dense |= full
+    return {
+        name: float(sizes[name]) if name in dense else (factor * sum(shape) if sizes[name] else 0.0)
+        for name, shape in shapes.items()
+    }
+
+
+def check_density(density: object, name: str | None = None) -> float:
+    """The density as a float; UserError unless it is a number in [0, 1]."""
+    if not _is_number(density) or not 0 <= float(density) <= 1:  # type: ignore[arg-type]
+        of = f" of {name!r}" if name else ""
+        raise UserError(f"density{of} is {density!r}: give a number from 0 to 1, e.g. 0.05")
+    return float(density)  # type: ignore[arg-type]
+
+
+def check_rate(rate: object, name: str | None = None) -> float:
+    """The rate as a float; UserError unless it is a number in [0, 1)."""
+    if not _is_number(rate) or not 0 <= float(rate) < 1:  # type: ignore[arg-type]
+        of = f" of {name!r}" if name else ""
+        raise UserError(
+            f"rate{of} is {rate!r}: give the fraction of the surviving weights that a round "
+            "removes, from 0 to below 1, e.g. 0.2"
+        )
+    return float(rate)  # type: ignore[arg-type]
+
+
+def check_scope(scope: str) -> None:
+    """UserError unless the scope exists."""
+    if scope not in SCOPES:
+        raise unknown("scope", str(scope), SCOPES, f"Scopes are {', '.join(SCOPES)}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _after(rate: float, alive: int) -> int:
+    return alive - round(rate * alive)
+
+
+def _within_total(alive: Mapping[str, int], total: int, sizes: Mapping[str, int]) -> int:
+    left, size = sum(alive.values()), sum(sizes.values())
+    if total > left:
+        raise UserError(
+            f"cannot keep {total} of {size} weights: the mask has {left} left, and a removed "
+            f"weight never returns. Reachable densities are 0 to {left / size:.6g}."
+        )
+    return total
+
+
+def _within(
+    alive: Mapping[str, int], wanted: dict[str, int], sizes: Mapping[str, int]
+) -> dict[str, int]:
+    for name, count in wanted.items():
+        if count > alive[name]:
+            raise UserError(
+                f"cannot keep {count} of {sizes[name]} weights of {name!r}: the mask has "
+                f"{alive[name]} left, and a removed weight never returns. Reachable densities of "
+                f"this tensor are 0 to {alive[name] / sizes[name]:.6g}."
+            )
+    return wanted
+
+
+def _floor(quota: float) -> int:
+    # 0.29 · 100 is 28.999999999999996 and means 29.
+    return math.floor(quota + 1e-6)
+
+
+def _apportion(quotas: Mapping[str, float], total: int, caps: Mapping[str, int]) -> dict[str, int]:
+    """Whole counts next to the quotas, in total exactly ``total``: the largest remainders round up.
+
+    Equal remainders: the earlier name wins. A tensor at its cap passes its turn to the next.
+    """
+    counts = {name: min(_floor(quota), caps[name]) for name, quota in quotas.items()}
+    order = sorted(quotas, key=lambda name: counts[name] - quotas[name])  # stable
+    missing = total - sum(counts.values())
+    for name in _rounds(order, missing):
+        if missing == 0:
+            break
+        if counts[name] < caps[name]:
+            counts[name] += 1
+            missing -= 1
+    assert missing == 0, (quotas, total, caps)
+    return counts
+
+
+def _rounds(names: Sequence[str], missing: int) -> Iterable[str]:
+    # Each lap places one weight at least, as the caps have room for all of them.
+    return (name for _ in range(missing) for name in names)

@@ -1,0 +1,22 @@
+"""Criteria by name. Adding one takes a function of a ``Subject`` and a line in this table."""
+
+from __future__ import annotations
+
+from winnow.criteria.base import Criterion, Subject
+from winnow.criteria.magnitude import magnitude
+from winnow.criteria.random import random
+from winnow.errors import unknown
+
+CRITERIA: dict[str, Criterion] = {
+    "magnitude": magnitude,
+    "random": random,
+}
+
+__all__ = ["CRITERIA", "Criterion", "Subject", "get"]
+
+
+def get(name: str) -> Criterion:
+    """The criterion of this name; UserError with the nearest name if there is none."""
+    if name not in CRITERIA:
+        raise unknown("criterion", name, CRITERIA, f"Criteria are {', '.join(CRITERIA)}")
+    return CRITERIA[name]

@@ -1,0 +1,115 @@
+"""The papers' networks by name, as plain ``nn.Module`` objects. Listing them imports no torch.
+
+The last ``nn.Linear`` of each network is its output layer; the projection shortcuts of the
+residual networks match the glob ``"*shortcut*"``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+from winnow.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# network -> the file of its family, and the options that the network takes
+_NETWORKS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "lenet-300-100": ("lenet", ("hidden",)),
+    "conv-2": ("conv", ("dropout",)),
+    "conv-4": ("conv", ("dropout",)),
+    "conv-6": ("conv", ("dropout",)),
+    "vgg-11": ("vgg", ("width",)),
+    "vgg-16": ("vgg", ("width",)),
+    "vgg-19": ("vgg", ("width",)),
+    "resnet-20": ("resnet", ("width",)),
+    "resnet-32": ("resnet", ("width",)),
+}
+
+
+def names() -> list[str]:
+    """The networks that ``build`` knows."""
+    return list(_NETWORKS)
+
+
+def options(name: str) -> tuple[str, ...]:
+    """Which of ``hidden``, ``width`` and ``dropout`` a network takes; UserError if unknown."""
+    return _known(name)[1]
+
+
+def build(
+    name: str,
+    *,
+    inputs: tuple[int, int, int],
+    classes: int,
+    hidden: Sequence[int] | None = None,
+    width: float = 1.0,
+    dropout: float = 0.0,
+) -> nn.Module:
+    """A network for images of shape ``inputs`` = (C, H, W); it returns logits (B, ``classes``).
+
+    ``hidden``: sizes of the hidden layers (LeNet). ``width``: factor on the number of filters
+    (VGG, ResNet). ``dropout``: probability on the hidden fully connected layers (Conv-2/4/6).
+    Works under ``torch.device("meta")``. The weights are torch's defaults; ``initialise`` sets
+    them. Raises UserError for an unknown network, an option that it does not take, a value out
+    of range, or an image too small for its pools.
+    """
+    family, _ = _known(name)
+    _check_size(name, inputs, classes)
+    given: dict[str, object] = {}
+    if hidden is not None:
+        given["hidden"] = _checked_hidden(hidden)
+    if width != 1.0:
+        given["width"] = _checked_width(width)
+    if dropout != 0.0:
+        given["dropout"] = _checked_dropout(dropout)
+    _check_options(name, given)
+    module = importlib.import_module(f"winnow.models.{family}")
+    return cast("nn.Module", module.build(name, inputs, classes, **given))
+
+
+def _known(name: str) -> tuple[str, tuple[str, ...]]:
+    if name not in _NETWORKS:
+        raise unknown("network", name, _NETWORKS, f"The networks are {', '.join(_NETWORKS)}")
+    return _NETWORKS[name]
+
+
+def _check_options(name: str, given: dict[str, object]) -> None:
+    allowed = options(name)
+    for option, value in given.items():
+        if option not in allowed:
+            raise UserError(
+                f"{name} does not take the option {option} (given: {value!r}); "
+                f"it takes {', '.join(allowed)}. Leave {option} out."
+            )
+
+
+def _check_size(name: str, inputs: tuple[int, int, int], classes: int) -> None:
+    if len(inputs) != 3 or min(inputs) < 1:
+        raise UserError(
+            f"{name}: inputs={inputs!r} must be three numbers (channels, height, width), "
+            "each at least 1, e.g. (3, 32, 32)"
+        )
+    if classes < 2:
+        raise UserError(f"{name}: classes={classes} must be at least 2, e.g. 10")
+
+
+def _checked_hidden(hidden: Sequence[int]) -> list[int]:
+    if not all(isinstance(size, int) and size >= 1 for size in hidden):
+        raise UserError(f"hidden={list(hidden)!r} must hold sizes of at least 1, e.g. [300, 100]")
+    return list(hidden)
+
+
+def _checked_width(width: float) -> float:
+    if not (math.isfinite(width) and width > 0):
+        raise UserError(f"width={width!r} must be a positive factor, e.g. 2")
+    return width
+
+
+def _checked_dropout(dropout: float) -> float:
+    if not 0 <= dropout < 1:
+        raise UserError(f"dropout={dropout!r} must be a probability in [0, 1), e.g. 0.5")
+    return dropout

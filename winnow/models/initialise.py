@@ -1,0 +1,115 @@
+"""Initialisation of a network from named seeds: each parameter draws from its own stream.
+
+Glorot & Bengio 2010, equations 12 and 16; He et al. 2015, equation 10. With the fans
+f_in = inputs of a unit and f_out = outputs of a channel, each times the size of the kernel:
+
+    glorot   variance 2 / (f_in + f_out)
+    kaiming  variance 2 / f_in      (the gain of ReLU)
+    normal   N(0, std^2)
+
+Normal distributions are not truncated (TensorFlow truncates at two standard deviations).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from winnow import rng
+from winnow.errors import UserError, unknown
+
+_SCHEMES = ("glorot-normal", "glorot-uniform", "kaiming-normal", "kaiming-uniform", "normal")
+_Weighted = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_Normalised = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+def schemes() -> list[str]:
+    """The names that ``initialise`` knows."""
+    return list(_SCHEMES)
+
+
+def initialise(
+    model: nn.Module, scheme: str, seed: int, *, std: float | None = None, draw: int = 0
+) -> None:
+    """Set every parameter and running statistic of ``model`` in place.
+
+    Kernels and matrices follow ``scheme`` (see ``schemes``); biases are 0; batch normalisation
+    has weight 1, bias 0 and fresh running statistics. ``std``: the standard deviation that
+    "normal" needs and the others refuse. ``draw`` 0 is the original initialisation, 1 and up
+    are re-initialisations. A parameter gets the same numbers whatever else the network holds.
+    Raises UserError for an unknown scheme, a wrong ``std``, or a parameter of another kind of
+    layer; the model is untouched then.
+    """
+    _check(scheme, std)
+    kinds = list(_kinds(model))
+    with torch.no_grad():
+        for name, parameter, kind in kinds:
+            if kind == "weight":
+                _draw(parameter, scheme, std, rng.torch_generator(seed, "init", draw, name))
+            else:
+                parameter.fill_(1.0 if kind == "one" else 0.0)
+    for module in model.modules():
+        if isinstance(module, _Normalised):
+            module.reset_running_stats()
+
+
+def _check(scheme: str, std: float | None) -> None:
+    if scheme not in _SCHEMES:
+        raise unknown("initialisation", scheme, _SCHEMES, f"They are {', '.join(_SCHEMES)}")
+    if scheme == "normal":
+        if std is None or not (math.isfinite(std) and std > 0):
+            raise UserError(
+                f"the initialisation normal needs std > 0, the standard deviation "
+                f"(given: {std!r}), e.g. 0.1"
+            )
+    elif std is not None:
+        raise UserError(f"the initialisation {scheme} sets its own scale; leave out std={std!r}")
+
+
+def _kinds(model: nn.Module) -> Iterator[tuple[str, nn.Parameter, str]]:
+    """Each parameter once, under its first name, with what it becomes: weight, one or zero."""
+    seen: set[int] = set()
+    for prefix, module in model.named_modules():
+        for key, parameter in module.named_parameters(recurse=False):
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                name = f"{prefix}.{key}" if prefix else key
+                yield name, parameter, _kind(module, key, name)
+
+
+def _kind(module: nn.Module, key: str, name: str) -> str:
+    if key == "bias" and isinstance(module, _Weighted + _Normalised):
+        return "zero"
+    if key == "weight" and isinstance(module, _Weighted):
+        return "weight"
+    if key == "weight" and isinstance(module, _Normalised):
+        return "one"
+    raise UserError(
+        f"no initialisation is defined for the parameter {name!r} of a {type(module).__name__}; "
+        "Linear, Conv and BatchNorm layers are known. Initialise the network yourself."
+    )
+
+
+def _draw(
+    weight: nn.Parameter, scheme: str, std: float | None, generator: torch.Generator
+) -> None:
+    """Fill a weight (out, in, kernel...); drawn in float32 on the CPU, then cast and copied."""
+    deviation = std if std is not None else _deviation(weight.shape, scheme)
+    values = torch.empty(weight.shape, device="cpu")
+    if scheme.endswith("uniform"):
+        bound = math.sqrt(3) * deviation
+        values.uniform_(-bound, bound, generator=generator)
+    else:
+        values.normal_(0.0, deviation, generator=generator)
+    weight.copy_(values)
+
+
+def _deviation(shape: torch.Size, scheme: str) -> float:
+    kernel = math.prod(shape[2:])
+    fan_in, fan_out = shape[1] * kernel, shape[0] * kernel
+    if scheme.startswith("glorot"):
+        return math.sqrt(2 / (fan_in + fan_out))
+    return math.sqrt(2 / fan_in)

@@ -1,0 +1,143 @@
+"""From scores to a mask with exact counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from winnow import allocation
+from winnow.allocation import Keep
+from winnow.errors import UserError
+from winnow.mask import Mask
+from winnow.selection import match, spread
+from winnow.topk import keep_largest
+
+
+def prune(
+    scores: Mapping[str, Any],
+    *,
+    density: float | Mapping[str, float] | None = None,
+    scope: str = "global",
+    mask: Mapping[str, Tensor] | None = None,
+    rates: float | Mapping[str, float] | None = None,
+    ignore: str | Iterable[str] | None = None,
+) -> Mask:
+    """Keep the largest scores, in exact number; equal scores: the lower index wins.
+
+    ``scores``: any mapping name -> tensor or array. Give one of
+
+    - ``density`` in [0, 1]: the kept fraction of all N weights in the scores that are not
+      ignored, whatever ``mask`` has left: exactly round(density · N) stay. ``scope``: "global",
+      "layer", "uniform" or "erk" (see ``allocation.keep_for_density``). Or names and patterns ->
+      densities; tensors that none matches keep what ``mask`` has left.
+    - ``rates`` in [0, 1): the fraction of the surviving weights that goes, round(rate · alive),
+      over all of them (scope "global") or in each tensor ("layer"). Or names and patterns ->
+      rates, each in its tensor; tensors that none matches lose nothing.
+
+    ``mask``: what it removed never returns; its names and shapes must be those of the scores.
+    ``ignore``: names, globs or ``re:`` patterns that are left out of the mask, or carried over
+    unchanged where ``mask`` has them.
+
+    Raises UserError (a ValueError) for NaN or infinite scores of surviving weights, for targets
+    out of range or above what ``mask`` has left, and for names or shapes that do not match.
+    """
+    tensors = {name: _as_tensor(name, scores[name]) for name in scores}
+    before = None if mask is None else _as_mask(mask)
+    ignored = set(_ignored(tensors, before, ignore))
+    pruned = {name: tensor for name, tensor in tensors.items() if name not in ignored}
+    if not pruned:
+        raise UserError("nothing to prune: there are no scores, or all are ignored")
+    alive = _alive(pruned, before, ignored)
+    counts = alive.kept_per_layer if alive else {n: t.numel() for n, t in pruned.items()}
+    keep = _keep(pruned, counts, density, rates, scope)
+    chosen = prune_to(pruned, keep, alive)
+    carried = {name: before[name] for name in ignored if before and name in before}
+    order = [*tensors, *(name for name in before or () if name not in tensors)]
+    everything = {**chosen, **carried}
+    return Mask({name: everything[name] for name in order if name in everything})
+
+
+def prune_to(
+    scores: Mapping[str, Tensor], keep: int | Mapping[str, int], mask: Mask | None = None
+) -> Mask:
+    """Keep exactly these counts among what ``mask`` (same names and shapes) has left.
+
+    ``keep``: an int for one competition over all scores, or name -> int for one in each tensor;
+    tensors without a count keep what is left. Raises UserError as ``prune`` does.
+    """
+    if mask is not None:
+        _alive(scores, mask, set())
+    if isinstance(keep, int):
+        return Mask(keep_largest(scores, keep, mask))
+    if strangers := [name for name in keep if name not in scores]:
+        raise UserError(f"counts for {strangers} but scores for {list(scores)}")
+    kept: dict[str, Tensor] = {}
+    for name, tensor in scores.items():
+        left = None if mask is None else {name: mask[name]}
+        available = tensor.numel() if left is None else int(left[name].count_nonzero())
+        kept |= keep_largest({name: tensor}, keep.get(name, available), left)
+    return Mask(kept)
+
+
+def _keep(
+    scores: Mapping[str, Tensor],
+    alive: Mapping[str, int],
+    density: float | Mapping[str, float] | None,
+    rates: float | Mapping[str, float] | None,
+    scope: str,
+) -> Keep:
+    if (density is None) == (rates is None):
+        given = "neither" if density is None else "both"
+        raise UserError(f"give density= or rates=, one of them; got {given}")
+    if density is not None:
+        shapes = {name: tuple(tensor.shape) for name, tensor in scores.items()}
+        return allocation.keep_for_density(shapes, alive, _spread(scores, density), scope)
+    assert rates is not None
+    return allocation.keep_for_rates(alive, _spread(scores, rates), scope)
+
+
+def _spread(
+    scores: Mapping[str, Tensor], value: float | Mapping[str, float]
+) -> float | Mapping[str, float]:
+    return spread(scores, value) if isinstance(value, Mapping) else value
+
+
+def _ignored(
+    scores: Mapping[str, Tensor], mask: Mask | None, ignore: str | Iterable[str] | None
+) -> list[str]:
+    if ignore is None:
+        return []
+    return match(dict.fromkeys([*scores, *(mask or ())]), ignore)
+
+
+def _alive(scores: Mapping[str, Tensor], mask: Mask | None, ignored: set[str]) -> Mask | None:
+    """The part of the mask that is pruned further; UserError unless it is that of the scores."""
+    if mask is None:
+        return None
+    faults = [f"{name!r} has no mask" for name in scores if name not in mask]
+    faults += [f"{name!r} has no scores" for name in mask if name not in {*scores, *ignored}]
+    faults += [
+        f"{name!r}: scores {list(scores[name].shape)}, mask {list(mask[name].shape)}"
+        for name in scores
+        if name in mask and scores[name].shape != mask[name].shape
+    ]
+    if faults:
+        raise UserError(f"scores and mask do not match: {'; '.join(faults[:3])}")
+    return Mask({name: mask[name] for name in scores})
+
+
+def _as_mask(mask: Mapping[str, Tensor]) -> Mask:
+    return mask if isinstance(mask, Mask) else Mask(mask)
+
+
+def _as_tensor(name: str, value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value.detach()
+    try:
+        return torch.from_numpy(np.array(value, copy=True))
+    except TypeError as error:
+        raise UserError(f"scores of {name!r} are no tensor of numbers: {error}") from error

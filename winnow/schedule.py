@@ -1,0 +1,49 @@
+"""Which density when: pruning schedules as pure functions."""
+
+from __future__ import annotations
+
+import math
+
+from winnow.allocation import check_density, check_rate
+from winnow.errors import UserError
+
+
+def geometric(rate: float, rounds: int) -> list[float]:
+    """Densities (1 − rate)^k after rounds k = 0 … rounds: a round removes ``rate`` of the rest.
+
+    Frankle & Carbin 2019, section 1. The counts of a real chain come from ``algorithms.rounds``,
+    which rounds each step to whole weights.
+    """
+    check_rate(rate)
+    return [(1 - rate) ** k for k in range(rounds + 1)]
+
+
+def one_shot(density: float) -> list[float]:
+    """Dense, then the target at once."""
+    return [1.0, check_density(density)]
+
+
+def cubic(step: int, *, start: int, end: int, initial: float = 1.0, final: float) -> float:
+    """Density of gradual pruning at ``step``: fast at first, slow towards the end.
+
+    Zhu & Gupta 2017, "To prune, or not to prune", equation 1, with densities for sparsities:
+    final + (initial − final)(1 − (step − start)/(end − start))³, constant outside [start, end].
+    """
+    check_density(initial)
+    check_density(final)
+    if end <= start:
+        raise UserError(f"a cubic schedule ends at step {end}, not after its start {start}")
+    done = min(max((step - start) / (end - start), 0.0), 1.0)
+    return final + (initial - final) * (1 - done) ** 3
+
+
+def cosine_drop(step: int, *, end: int, fraction: float = 0.3) -> float:
+    """Fraction of the active weights that dynamic sparse training replaces at ``step``.
+
+    Evci et al. 2020 (RigL), section 3 (4): (fraction / 2)(1 + cos(π step / end)); 0 from ``end``
+    on, when the connectivity no longer changes.
+    """
+    check_density(fraction)
+    if end <= 0:
+        raise UserError(f"the drop fraction decays until step {end}: give a positive step")
+    return fraction / 2 * (1 + math.cos(math.pi * step / end)) if step < end else 0.0

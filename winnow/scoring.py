@@ -1,0 +1,206 @@
+"""Scoring a model as it stands: ``wn.score`` and what it returns."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from winnow import criteria, rng
+from winnow.criteria.base import Criterion, Loss, Subject
+from winnow.errors import UserError, unknown
+from winnow.mask import Mask
+from winnow.selection import Params, parameters, prunable, uncompiled
+
+
+class Scores(Mapping[str, Tensor]):
+    """Frozen mapping: parameter name -> float tensor of the parameter's shape, larger = keep.
+
+    ``criterion`` is the name of what computed them. The tensors are shared: do not write to them.
+    """
+
+    __slots__ = ("_tensors", "criterion")
+    _tensors: dict[str, Tensor]
+    criterion: str
+
+    def __init__(self, tensors: Mapping[str, Tensor], criterion: str) -> None:
+        object.__setattr__(self, "_tensors", dict(tensors))
+        object.__setattr__(self, "criterion", criterion)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"scores are frozen: cannot set {name!r}")
+
+    def __reduce__(self) -> tuple[type[Scores], tuple[dict[str, Tensor], str]]:
+        return Scores, (self._tensors, self.criterion)
+
+    def __repr__(self) -> str:
+        number = sum(tensor.numel() for tensor in self._tensors.values())
+        return f"Scores({self.criterion}, {len(self)} tensors, {number} weights)"
+
+
+def score(
+    model: nn.Module,
+    criterion: str | Criterion,
+    *,
+    batch: tuple[Any, Any] | None = None,
+    loader: Iterable[Any] | None = None,
+    loss_fn: Loss | None = None,
+    params: Params | None = None,
+    mask: Mask | None = None,
+    generator: torch.Generator | None = None,
+    **options: Any,
+) -> Scores:
+    """Score the weights of a model as it stands, in its dtype and its train or eval mode.
+
+    ``criterion``: a name, or a function of a ``criteria.Subject`` that returns name -> scores.
+    ``batch`` (x, y) or ``loader`` of such pairs, ``loss_fn(outputs, targets)`` and ``generator``
+    may be left out when the criterion does not use them. ``params``: names, globs, ``re:``
+    patterns or a filter; default the weight of every Linear and Conv layer. ``mask``: the model
+    is scored with these weights removed (the scores cover them all). ``options``: the criterion's.
+
+    Parameters, buffers, gradients, modes and global random states are as before afterwards; the
+    position of a given loader or generator is not. Dropout and the like draw from a stream that
+    ``generator``'s initial seed names, else from torch's global state.
+
+    Raises UserError for a missing input, an unknown criterion or option, a pattern without match,
+    a mask for another network, and scores of a wrong name, shape or type.
+    """
+    function = criteria.get(criterion) if isinstance(criterion, str) else criterion
+    name = criterion if isinstance(criterion, str) else _name_of(criterion)
+    _check_options(function, name, options)
+    if batch is not None and loader is not None:
+        raise UserError("got batch= and loader=: pass one of them")
+    weights = prunable(model, params)
+    data = [batch] if batch is not None else loader
+    subject = Subject(name, uncompiled(model), weights, data, loss_fn, mask, generator)
+    with unchanged(model), _random_states(weights, generator):
+        if mask is not None:
+            _remove(model, mask)
+        found = function(subject, **options)
+        return Scores(_checked(found, weights, name), name)
+
+
+@contextlib.contextmanager
+def unchanged(model: nn.Module) -> Iterator[None]:
+    """Put the model back on exit: parameters, buffers, gradients, flags and modes.
+
+    Gradients are None inside. Tensors that did not change are not written to, so that graphs
+    which hold them stay valid.
+    """
+    model = uncompiled(model)
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = [(module, dict(module._buffers)) for module in model.modules()]
+    tensors = [*dict.fromkeys([*model.parameters(), *model.buffers()])]
+    states = [(t, t.data, t.detach().clone(), t.grad, t.requires_grad) for t in tensors]
+    for tensor in tensors:
+        tensor.grad = None
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for module, own in buffers:
+            module._buffers.update(own)
+        for state in states:
+            _put_back(*state)
+
+
+def _put_back(
+    tensor: Tensor, data: Tensor, value: Tensor, grad: Tensor | None, requires_grad: bool
+) -> None:
+    if tensor.data_ptr() != data.data_ptr() or tensor.shape != data.shape:
+        tensor.data = data
+    if not _same(tensor.detach(), value):
+        with torch.no_grad():
+            tensor.copy_(value)
+    tensor.requires_grad_(requires_grad)
+    tensor.grad = grad
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    """Equal, and zeros of equal sign. NaN counts as different, which only costs a copy."""
+    return torch.equal(a, b) and (
+        not a.is_floating_point() or torch.equal(a.signbit(), b.signbit())
+    )
+
+
+@contextlib.contextmanager
+def _random_states(
+    weights: Mapping[str, Tensor], generator: torch.Generator | None
+) -> Iterator[None]:
+    """Restore the global random states on exit; inside, seed torch's from the generator's seed."""
+    python, numpy = random.getstate(), np.random.get_state()
+    devices = sorted({w.device.index or 0 for w in weights.values() if w.device.type == "cuda"})
+    try:
+        with torch.random.fork_rng(devices=devices):
+            if generator is not None:
+                torch.manual_seed(rng.torch_seed(generator.initial_seed(), "score"))
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+
+
+def _remove(model: nn.Module, mask: Mask) -> None:
+    named = parameters(model)
+    try:
+        mask.check_fits(named)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    with torch.no_grad():
+        for name in mask:
+            named[name].masked_fill_(~mask[name].to(named[name].device), 0)
+
+
+def _check_options(function: Criterion, name: str, options: Mapping[str, Any]) -> None:
+    accepted = list(inspect.signature(function).parameters.values())[1:]
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted):
+        return
+    valid = [parameter.name for parameter in accepted]
+    for option in options:
+        if option not in valid:
+            listed = f"Its options are {', '.join(valid)}" if valid else "It has no options"
+            raise unknown(f"option of criterion {name!r}:", option, valid, listed)
+
+
+def _name_of(criterion: Criterion) -> str:
+    if not callable(criterion):
+        raise UserError(f"a criterion is a name or a function, not a {type(criterion).__name__}")
+    return getattr(criterion, "__name__", type(criterion).__name__)
+
+
+def _checked(
+    found: Mapping[str, Tensor], weights: Mapping[str, Tensor], criterion: str
+) -> dict[str, Tensor]:
+    """Detached copies in the order of the weights; UserError unless names and shapes fit."""
+    if not isinstance(found, Mapping) or found.keys() != weights.keys():
+        names = sorted(found) if isinstance(found, Mapping) else type(found).__name__
+        raise UserError(
+            f"criterion {criterion!r} must return scores for {sorted(weights)}, got {names}"
+        )
+    for name, weight in weights.items():
+        tensor = found[name]
+        if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+            kind = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise UserError(f"criterion {criterion!r}: {name!r} must be a float tensor, got {kind}")
+        if tensor.shape != weight.shape:
+            raise UserError(
+                f"criterion {criterion!r}: scores of {name!r} are {list(tensor.shape)}, "
+                f"its weight is {list(weight.shape)}"
+            )
+    return {name: found[name].detach().clone() for name in weights}

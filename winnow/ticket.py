@@ -1,0 +1,138 @@
+"""The ticket: a mask, the weights that it is trained from, and where it comes from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from winnow.errors import UserError, unknown
+from winnow.files import write_whole
+from winnow.mask import Mask, from_bytes, to_bytes
+from winnow.selection import uncompiled
+from winnow.sparsifying import fitting
+
+WEIGHTS = ("rewind", "final", "none")
+
+
+@dataclass(frozen=True, eq=False)
+class Ticket:
+    """A sparse network that can be trained.
+
+    ``rewind``: the full state_dict (weights and buffers, removed weights included) that it is
+    trained from; ``final``: the state_dict after that training, if known; ``provenance``: what
+    JSON can hold. The tensors are copied. Raises UserError when the mask does not fit them.
+    """
+
+    mask: Mask
+    rewind: Mapping[str, Tensor]
+    final: Mapping[str, Tensor] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for part in ("rewind", "final"):
+            tensors = getattr(self, part)
+            if tensors is not None:
+                object.__setattr__(self, part, _copied(part, tensors))
+                fitting(self.mask, getattr(self, part))
+        object.__setattr__(self, "provenance", dict(self.provenance))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one safetensors file: bit-packed mask, weights in their dtypes, JSON metadata.
+
+        It appears whole or not at all. Raises UserError for a provenance that JSON cannot hold.
+        """
+        packed, shapes = self.mask.pack()
+        about = {"shapes": shapes, "provenance": self.provenance, "final": self.final is not None}
+        try:
+            json.dumps(about, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"provenance must be plain JSON values: {error}") from error
+        tensors = {f"mask/{name}": bits for name, bits in packed.items()}
+        tensors |= {f"rewind/{name}": tensor for name, tensor in self.rewind.items()}
+        tensors |= {f"final/{name}": tensor for name, tensor in (self.final or {}).items()}
+        write_whole(Path(path), to_bytes("ticket", tensors, about))
+
+    def apply(self, model: nn.Module, weights: str = "rewind") -> Mask:
+        """Copy weights and buffers into the model and zero the removed weights; give the mask.
+
+        ``weights``: "rewind", "final", or "none" (mask the weights that the model has). Values
+        are converted to the model's dtypes. Nothing holds the zeros during later training:
+        ``with wn.sparsify(model, ticket.apply(model), optimizer)`` does.
+
+        Raises UserError, and leaves the model untouched, unless all names and shapes of its
+        state_dict are those of the ticket ("none": those of the mask).
+        """
+        if weights not in WEIGHTS:
+            raise unknown("weights", str(weights), WEIGHTS, f"Choose from {', '.join(WEIGHTS)}")
+        own = dict(uncompiled(model).state_dict(keep_vars=True))
+        source = {} if weights == "none" else self._source(weights)
+        if weights != "none":
+            _check_same(source, own)
+        fitting(self.mask, own)
+        with torch.no_grad():
+            for name, tensor in source.items():
+                own[name].copy_(tensor)
+            for name in self.mask:
+                own[name].masked_fill_(~self.mask[name].to(own[name].device), 0)
+        return self.mask
+
+    def _source(self, weights: str) -> Mapping[str, Tensor]:
+        tensors = self.rewind if weights == "rewind" else self.final
+        if tensors is None:
+            raise UserError("this ticket has no final weights: train it from weights='rewind'")
+        return tensors
+
+    def __repr__(self) -> str:
+        trained = "" if self.final is None else ", trained"
+        return f"Ticket({self.mask!r}{trained})"
+
+
+def load(path: str | os.PathLike[str]) -> Ticket:
+    """Read a file of ``Ticket.save``.
+
+    Raises UserError, with the path and what is wrong, for a damaged or foreign file;
+    FileNotFoundError when there is none.
+    """
+    try:
+        tensors, about = from_bytes("ticket", Path(path).read_bytes(), str(path))
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    try:
+        mask = Mask.unpack(_part(tensors, "mask"), about["shapes"])
+        final = _part(tensors, "final") if about["final"] else None
+        return Ticket(mask, _part(tensors, "rewind"), final, about["provenance"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+
+
+def _part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    prefix = f"{part}/"
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def _copied(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    for name, value in tensors.items():
+        if not isinstance(value, Tensor):
+            raise UserError(f"{part} weights: {name!r} is a {type(value).__name__}, not a tensor")
+    return {name: value.detach().clone() for name, value in tensors.items()}
+
+
+def _check_same(ticket: Mapping[str, Tensor], model: Mapping[str, Any]) -> None:
+    faults = [f"{name!r} is not in the model" for name in ticket if name not in model]
+    faults += [f"{name!r} is not in the ticket" for name in model if name not in ticket]
+    faults += [
+        f"{name!r} is {list(ticket[name].shape)} in the ticket, {list(model[name].shape)} in the "
+        "model"
+        for name in ticket
+        if name in model and ticket[name].shape != model[name].shape
+    ]
+    if faults:
+        more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise UserError(f"the ticket is for another network: {'; '.join(faults[:3])}{more}")
