@@ -122,7 +122,7 @@ def run(
         )
     print(outcome.table)
     print()
-    print(outcome.verdict)
+    print(outcome.brief_verdict)
     print()
     _print_paths(outcome.paths)
 

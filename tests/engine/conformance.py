@@ -100,7 +100,9 @@ def reference(job: Job, state: State, steps: int) -> dict[str, Tensor]:
         x, y = split.take(torch.as_tensor(batches.indices(step)))
         mean, std = (torch.tensor(v).double().view(-1, 1, 1) for v in (job.data.mean, job.data.std))
         loss = F.cross_entropy(model((x.double() - mean) / std), y)
-        gradients = dict(zip(weights, torch.autograd.grad(loss, list(weights.values())), strict=True))
+        gradients = dict(
+            zip(weights, torch.autograd.grad(loss, list(weights.values())), strict=True)
+        )
         gradients = {n: g * keep.get(n, 1.0) for n, g in gradients.items()}
         if job.clip is not None:
             norm = math.sqrt(sum(float((g**2).sum()) for g in gradients.values()))
@@ -111,9 +113,7 @@ def reference(job: Job, state: State, steps: int) -> dict[str, Tensor]:
     return {n: w.detach() for n, w in weights.items()}
 
 
-def update(
-    spec: Mapping[str, Any], w: Tensor, g: Tensor, slot: dict[str, Tensor], t: int
-) -> None:
+def update(spec: Mapping[str, Any], w: Tensor, g: Tensor, slot: dict[str, Tensor], t: int) -> None:
     """One update of a weight by the textbook rule."""
     if spec["name"] == "adamw":
         w -= spec["lr"] * spec["weight_decay"] * w

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -28,7 +29,7 @@ def test_cosine_falls_from_all_through_half_to_nearly_nothing():
     assert rates[0] == 2.0
     assert rates[50] == pytest.approx(1.0)
     assert rates[99] == pytest.approx(1 + math.cos(math.pi * 0.99))
-    assert all(a > b for a, b in zip(rates, rates[1:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(rates))
 
 
 @pytest.mark.parametrize("name", ["constant", "steps", "cosine"])

@@ -65,7 +65,11 @@ def test_the_papers_own_lenet_experiment():
         "betas": (0.9, 0.999),
         "eps": 1e-8,
     }
-    assert (recipe.prune.rate, recipe.prune.rates, recipe.prune.rounds) == (0.2, {"output": 0.1}, 28)
+    assert (recipe.prune.rate, recipe.prune.rates, recipe.prune.rounds) == (
+        0.2,
+        {"output": 0.1},
+        28,
+    )
     assert (recipe.controls.reinit, recipe.controls.random, recipe.controls.one_shot) == (
         3,
         2,

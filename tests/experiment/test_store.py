@@ -97,7 +97,7 @@ def test_a_stored_superset_satisfies_and_a_smaller_record_does_not(store):
         ("run.json", lambda text: text[: len(text) // 2]),
         ("run.json", lambda text: text.replace('"batch": 60', '"batch": 61')),
         ("result.json", lambda text: text.replace("0.91", "0.99")),
-        ("result.json", lambda text: ""),
+        ("result.json", lambda _: ""),
         ("final.safetensors", None),
     ],
 )
@@ -133,7 +133,7 @@ def test_a_newer_store_is_refused(store):
 
 def test_a_folder_with_a_broken_format_file_is_refused(store):
     (store.path / "store.json").write_text("{")
-    with pytest.raises(UserError, match="is .* a store"):
+    with pytest.raises(UserError, match=r"is .* a store"):
         Store(store.path).open()
 
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from winnow.data.order import Last
 from winnow.state import State
 
 
@@ -62,7 +63,7 @@ class Job:
     data: TrainingData
     steps: int
     batch: int
-    last_batch: str
+    last_batch: Last
     optimizer: Mapping[str, Any]
     schedule: Mapping[str, Any]
     seeds: Mapping[str, int]

@@ -117,7 +117,7 @@ class _Lane:
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         """The batch of this step: normalised images float32 and labels."""
-        positions = torch.as_tensor(self.batches.indices(self.step), device=self.device)
+        positions = torch.tensor(self.batches.indices(self.step), device=self.device)
         x, y = self.splits["train"].take(positions)
         seeds = self.job.seeds
         if self.job.data.augment == "flip-crop":

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 SEMANTICS = 1
 """Raised when the same fields give other numbers: a change of an algorithm, a fixed mistake."""
@@ -65,7 +65,7 @@ class Run:
     end: int
     steps: int
     batch: int
-    last_batch: str
+    last_batch: Literal["keep", "drop"]
     optimizer: Mapping[str, Any]
     schedule: Mapping[str, Any]
     clip: float | None

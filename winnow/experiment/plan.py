@@ -86,7 +86,9 @@ class Plan:
             if (run := wanted.pop()) not in needed:
                 needed.add(run)
                 wanted += self.runs[run].parents
-        return replace(self, nodes=tuple(n for n in self.nodes if n.run.id in needed))
+        roots = ("ticket", "continued")  # what other arms derive from
+        kept = [n for n in self.nodes if n.run.id in needed and n.arm in (*arms, *roots)]
+        return replace(self, nodes=tuple(kept))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ class Tally:
 
     def __init__(self, plan: Plan, status: Mapping[str, str]) -> None:
         self.plan, self.status = plan, dict(status)
-        self.rounds = max((node.round for node in plan.nodes), default=0) + 1
+        self.tickets = [n for n in plan.nodes if n.arm == "ticket"]
+        self.rounds = len({node.round for node in self.tickets})
         self.began = time.monotonic()
         self.partial: dict[str, int] = {}
         self.made = 0
@@ -44,8 +45,8 @@ class Tally:
 
     @property
     def rounds_done(self) -> int:
-        """Rounds whose every run is done."""
-        left = {n.round for n in self.plan.nodes if self.status[n.run.id] == "missing"}
+        """Rounds whose tickets are all done."""
+        left = {n.round for n in self.tickets if self.status[n.run.id] == "missing"}
         return self.rounds - len(left)
 
     @property

@@ -11,6 +11,7 @@ import torch
 
 from winnow import models
 from winnow.data.facts import facts
+from winnow.data.order import steps_per_epoch
 from winnow.errors import UserError
 from winnow.experiment.graph import Record, Run, Start
 from winnow.experiment.recipe import Recipe
@@ -70,14 +71,7 @@ def iterations_per_epoch(recipe: Recipe, source: Source) -> int:
             f"data.validation is {data.validation}: {data.name} has {source.examples} examples "
             f"for training; hold out fewer, e.g. {source.examples // 10}"
         )
-    exact = examples / train.batch
-    count = math.floor(exact) if train.last_batch == "drop" else math.ceil(exact)
-    if count == 0:
-        raise UserError(
-            f"train.batch is {train.batch}, but only {examples} examples train and last_batch: "
-            "drop leaves no batch; use a smaller batch or last_batch: keep"
-        )
-    return count
+    return steps_per_epoch(examples, train.batch, train.last_batch)
 
 
 def dense_run(recipe: Recipe, source: Source) -> Run:

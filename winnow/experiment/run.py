@@ -38,6 +38,14 @@ class Outcome:
         return report.verdict_text(report.verdict(self.results))
 
     @property
+    def brief_verdict(self) -> str:
+        """Of the verdict: tickets against dense and against reinitialisation, and the caveats."""
+        chosen = ("ticket against dense", "ticket against reinit", "What to keep")
+        statements = report.verdict(self.results)
+        brief = [s for s in statements if s.heading.startswith(chosen)]
+        return report.verdict_text(brief)
+
+    @property
     def table(self) -> str:
         """The table of densities and arms as plain text."""
         return report.table_text(report.query(self.results))

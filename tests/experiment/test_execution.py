@@ -1,0 +1,235 @@
+"""Experiments from the command line: killed, interrupted, shared, damaged, diverged."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+RECIPE = """
+title: small
+source: a test
+data: {name: digits, validation: 100}
+model: {name: lenet-300-100, hidden: [40, 20]}
+train: {steps: 120it, batch: 50, optimizer: {name: adam, lr: 5e-3}, evaluate: 20it}
+prune: {rate: 0.5, rounds: 2, rewind: 20it}
+controls: {reinit: 1, random: 1, one-shot: [0.1]}
+replicates: 2
+"""
+RUNS = 16  # 2 replicates of dense, 2 tickets, 2 reinit, 2 random, 1 one-shot
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, cache):
+    """The results of a whole run with one worker, by folder."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "small.yaml").write_text(RECIPE)
+    done = winnow(cache, "run", folder / "small.yaml", "--jobs", 1, "--store", folder / "runs")
+    assert done.returncode == 0, done.stderr
+    return numbers(folder / "runs")
+
+
+def start(cache: Path, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "winnow", *map(str, arguments)],
+        env=os.environ | {"WINNOW_CACHE": str(cache)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def winnow(cache: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    process = start(cache, *arguments)
+    out, err = process.communicate()
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+def numbers(store: Path) -> dict[str, dict[str, object]]:
+    """Everything but the time that the store says of each run, tensors by their hash."""
+    found = {p.parent.name: json.loads(p.read_text()) for p in store.glob("runs/*/result.json")}
+    return {name: {k: v for k, v in r.items() if k != "seconds"} for name, r in found.items()}
+
+
+def test_two_jobs_give_what_one_gives(cache, recipe, tmp_path, uninterrupted):
+    done = winnow(cache, "run", recipe, "--jobs", 2, "--store", tmp_path / "runs")
+    assert done.returncode == 0, done.stderr
+    assert len(uninterrupted) == RUNS
+    assert numbers(tmp_path / "runs") == uninterrupted
+
+
+def test_killed_again_and_again_it_ends_as_if_never_killed(cache, recipe, tmp_path, uninterrupted):
+    draw = random.Random(5)
+    store = tmp_path / "runs"
+    arguments = ("run", recipe, "--store", store, "--checkpoint", 0, "--jobs", 2)
+    kills, last = 0, -1
+    while True:
+        process = start(cache, *arguments)
+        try:
+            process.communicate(timeout=3.0 + 2.5 * draw.random())
+            break
+        except subprocess.TimeoutExpired:
+            # Sometimes the parent alone: its workers must die with it.
+            kill = os.killpg if draw.random() < 0.5 else os.kill
+            kill(process.pid, signal.SIGKILL)
+            process.communicate()  # returns when the last worker has closed its end
+            kills += 1
+        done = len(numbers(store))
+        assert done >= last
+        last = done
+    assert process.returncode == 0
+    assert kills >= 1
+    assert numbers(store) == uninterrupted
+    assert not list((store / "runs").glob(".*"))
+    assert not list((store / "checkpoints").iterdir())
+
+
+def test_a_long_run_resumes_inside(cache, recipe, tmp_path):
+    """With a checkpoint at hand, a killed run goes on from it and ends in the same bits."""
+    arguments = ("run", recipe, "-o", "train.steps=3000it", "-o", "prune.rounds=0", "-o")
+    arguments = (*arguments, "controls.one-shot=none", "--replicates", 1, "--jobs", 1)
+    whole = winnow(cache, *arguments, "--store", tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    process = start(cache, *arguments, "--store", tmp_path / "cut", "--checkpoint", 0.05)
+    checkpoints = tmp_path / "cut" / "checkpoints"
+    end = time.monotonic() + 60
+    while not (checkpoints.exists() and list(checkpoints.glob("[!.]*"))):
+        assert time.monotonic() < end
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert numbers(tmp_path / "cut") == {}
+    (checkpoint,) = checkpoints.glob("[!.]*")
+    made = checkpoint.stat().st_mtime_ns
+    again = winnow(cache, *arguments, "--store", tmp_path / "cut", "--checkpoint", 1000)
+    assert again.returncode == 0, again.stderr
+    assert made
+    assert not checkpoint.exists()
+    assert numbers(tmp_path / "cut") == numbers(tmp_path / "whole")
+    (one,), (other,) = (
+        [json.loads(p.read_text())["seconds"] for p in (tmp_path / s).glob("runs/*/result.json")]
+        for s in ("cut", "whole")
+    )
+    assert one > 0 < other
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_run_starts_over(
+    cache, recipe, tmp_path, uninterrupted
+):
+    store = tmp_path / "runs"
+    (store / "checkpoints").mkdir(parents=True)
+    done = winnow(cache, "run", recipe, "--store", store)
+    first = sorted((store / "runs").iterdir())[0]
+    identity = json.loads((first / "run.json").read_text())["id"]
+    (store / "gone").mkdir()
+    first.rename(store / "gone" / first.name)
+    (store / "checkpoints" / f"{identity}.safetensors").write_bytes(b"\x10" * 500)
+    done = winnow(cache, "run", recipe, "--store", store)
+    assert done.returncode == 0, done.stderr
+    assert f"{identity}.safetensors" in done.stderr
+    assert numbers(store) == uninterrupted
+
+
+def test_ctrl_c_ends_soon_says_how_to_continue_and_exits_with_130(cache, recipe, tmp_path):
+    process = start(cache, "run", recipe, "-o", "train.steps=100000it", "--store", tmp_path / "r")
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "r").glob("locks/*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    began = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the workers too
+    _, err = process.communicate(timeout=20)
+    assert time.monotonic() - began < 5
+    assert process.returncode == 130
+    assert "To continue: winnow run" in err
+    assert "Traceback" not in err
+
+
+def test_two_processes_share_the_work(cache, recipe, tmp_path, uninterrupted):
+    store = tmp_path / "runs"
+    both = [start(cache, "run", recipe, "--store", store, "--jobs", 1) for _ in range(2)]
+    for process in both:
+        _, err = process.communicate()
+        assert process.returncode == 0, err
+    assert numbers(store) == uninterrupted  # a second training would stand beside as NAME.2
+
+
+def test_nothing_finished_is_trained_again(cache, recipe, tmp_path, uninterrupted):
+    store = tmp_path / "runs"
+    winnow(cache, "run", recipe, "--store", store)
+    stamps = {p: p.stat().st_mtime_ns for p in store.glob("runs/*/*")}
+    again = winnow(cache, "run", recipe, "--store", store)
+    assert again.returncode == 0
+    assert {p: p.stat().st_mtime_ns for p in store.glob("runs/*/*")} == stamps
+    plan = winnow(cache, "plan", recipe, "--store", store)
+    assert f"{RUNS} runs done, 0 missing" in plan.stdout
+    assert numbers(store) == uninterrupted
+
+
+def test_a_parent_whose_tensors_are_damaged_is_made_again(cache, recipe, tmp_path, uninterrupted):
+    store = tmp_path / "runs"
+    assert winnow(cache, "run", recipe, "--store", store).returncode == 0
+    dense = next(p for p in (store / "runs").glob("*-dense-*/final.safetensors"))
+    data = bytearray(dense.read_bytes())
+    data[-9] ^= 0xFF
+    dense.write_bytes(data)
+    identity = json.loads((dense.parent / "run.json").read_text())["id"]
+    for child in (store / "runs").glob("*/run.json"):
+        pruning = json.loads(child.read_text())["run"]["pruning"]
+        if pruning and pruning["of"] == identity:
+            for file in child.parent.iterdir():
+                file.unlink()
+            child.parent.rmdir()
+    done = winnow(cache, "run", recipe, "--store", store)
+    assert done.returncode == 0, done.stderr
+    assert dense.parent.name in done.stderr
+    assert list((store / "damaged").iterdir())
+    assert numbers(store) == uninterrupted
+
+
+def test_divergence_is_recorded_and_the_experiment_goes_on(cache, recipe, tmp_path):
+    store = tmp_path / "runs"
+    done = winnow(cache, "run", recipe, "--store", store, "-o", "train.optimizer.lr=1e30")
+    assert done.returncode == 0, done.stderr
+    assert "diverged" in done.stdout
+    results = numbers(store)
+    assert {r["status"] for r in results.values()} == {"diverged"}
+    assert all(1 <= r["diverged_at"] <= 120 for r in results.values())
+    assert len(results) == 2  # the dense runs; what needs them is unreachable
+    rows = (store / "reports" / "small" / "rows.csv").read_text().splitlines()
+    assert sum("unreachable" in row for row in rows) == 14
+    again = winnow(cache, "run", recipe, "--store", store, "-o", "train.optimizer.lr=1e30")
+    assert again.returncode == 0
+    assert numbers(store) == results
+
+
+def test_only_some_arms(cache, recipe, tmp_path):
+    store = tmp_path / "runs"
+    done = winnow(cache, "run", recipe, "--store", store, "--only", "reinit")
+    assert done.returncode == 0, done.stderr
+    rows = (store / "reports" / "small" / "rows.csv").read_text().splitlines()[1:]
+    assert {row.split(",")[1] for row in rows} == {"ticket", "reinit"}
+    wrong = winnow(cache, "run", recipe, "--store", store, "--only", "tiket")
+    assert wrong.returncode == 2
+    assert "Did you mean 'ticket'" in wrong.stderr
