@@ -153,6 +153,14 @@ def test_a_checkpoint_that_recorded_less_is_no_use(run, tmp_path):
         )
 
 
+def test_a_last_update_that_goes_too_far_is_divergence(run):
+    """The loss of the only iteration is finite; only the weights after it are not."""
+    wild = replace(run, optimizer=run.optimizer | {"name": "sgd", "lr": 1e39}, end=1)
+    result, states = trained(wild)
+    assert (result.status, result.diverged_at) == ("diverged", 1)
+    assert states == {}
+
+
 def test_divergence_keeps_what_was_seen(run):
     wild = replace(run, optimizer=run.optimizer | {"name": "sgd", "lr": 1e30})
     result, states = trained(wild)

@@ -91,8 +91,10 @@ def train(
             _save(checkpoints.path, record, session, progress)
             clock.mark()
     progress.seconds = clock.seconds()
-    result = _result(progress, session, job, engine, None)
     final = session.state()[0]
+    if not _is_finite(final):  # the last update went too far, and no later loss could tell
+        return _result(progress, session, job, engine, run.end), {}
+    result = _result(progress, session, job, engine, None)
     states = {"final": State(final.step, final.weights, final.buffers, final.mask)}
     return result, states | {f"step-{k}": v for k, v in progress.states.items()}
 
@@ -155,6 +157,10 @@ def _result(
         kept={name: int(keep.sum()) for name, keep in mask.items()} if mask else {},
         seconds=round(progress.seconds, 3),
     )
+
+
+def _is_finite(state: State) -> bool:
+    return all(bool(w.isfinite().all()) for w in state.weights.values())
 
 
 def _splits(job: Job) -> list[str]:
