@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -391,6 +392,18 @@ def test_training_through_a_compiled_model(given: str) -> None:
             assert is_zero(module, mask)
     for one, other in zip(model.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inductor's own imports
+def test_training_with_inductor() -> None:
+    torch._dynamo.reset()
+    model = network()
+    mask = mask_of(model)
+    optimizer = OPTIMIZERS["momentum"](model.parameters())
+    with wn.sparsify(model, mask, optimizer):
+        train(torch.compile(model, backend="inductor"), optimizer)
+        assert is_zero(model, mask)
 
 
 def test_compiling_inside_the_context() -> None:

@@ -224,6 +224,24 @@ def test_divergence_is_recorded_and_the_experiment_goes_on(cache, recipe, tmp_pa
     assert numbers(store) == results
 
 
+def test_a_run_that_is_to_record_more_is_made_again_beside_the_first(cache, recipe, tmp_path):
+    store = tmp_path / "runs"
+    arguments = ("run", recipe, "--store", store, "--replicates", 1, "-o", "prune.rounds=0")
+    arguments = (*arguments, "-o", "controls.one-shot=none")
+    for steps in ("[30it]", "[60it]", "[30it,60it]"):
+        done = winnow(cache, *arguments, "-o", f"train.accuracy_at={steps}")
+        assert done.returncode == 0, done.stderr
+    first, second = sorted(
+        (store / "runs").iterdir()
+    )  # the second serves both, the third asker too
+    assert second.name == f"{first.name}.2"
+    one, other = (json.loads((p / "result.json").read_text()) for p in (first, second))
+    assert set(one["accuracy_at"]) == {"30"}
+    assert set(other["accuracy_at"]) == {"30", "60"}
+    assert other["accuracy_at"]["30"] == one["accuracy_at"]["30"]
+    assert other["final"] == one["final"]
+
+
 def test_only_some_arms(cache, recipe, tmp_path):
     store = tmp_path / "runs"
     done = winnow(cache, "run", recipe, "--store", store, "--only", "reinit")

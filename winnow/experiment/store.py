@@ -12,8 +12,10 @@ STORE/damaged/                        what could not be read, set aside
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
+import operator
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -113,6 +115,11 @@ class Store:
             if found and (record is None or found.record.covers(record)):
                 return found
         return None
+
+    def recorded(self, run: Run) -> Record:
+        """All that any stored copy of a run records; an empty record without one."""
+        found = [self._read(folder, run.id) for folder in self._folders(run)]
+        return functools.reduce(operator.or_, (f.record for f in found if f), Record())
 
     def _folders(self, run: Run) -> Iterator[Path]:
         """The folders that a run can stand in: a run recorded again, with more, gets a number."""

@@ -60,7 +60,8 @@ def serve(store: Store, task: Mapping[str, Any], tell: Any) -> None:
             elif store.find(run, record):
                 tell(event="done", fresh=False)
             else:
-                _train_and_store(store, run, record, task, tell)
+                more = record | store.recorded(run)  # so that the new copy serves all askers
+                _train_and_store(store, run, more, task, tell)
                 tell(event="done", fresh=True)
     except DamagedParentError as error:
         tell(event="damaged", run=error.run_id)

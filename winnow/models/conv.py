@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -35,7 +36,7 @@ class Conv(nn.Module):
         sizes = [channels, *(filters for filters in pairs for _ in range(2))]
         self.convs = nn.ModuleList(
             nn.Conv2d(before, after, kernel_size=3, padding=1)
-            for before, after in zip(sizes[:-1], sizes[1:], strict=True)
+            for before, after in itertools.pairwise(sizes)
         )
         factor = 2 ** len(pairs)
         features = pairs[-1] * (height // factor) * (width // factor)
@@ -56,9 +57,7 @@ class Conv(nn.Module):
         return logits
 
 
-def build(
-    name: str, inputs: tuple[int, int, int], classes: int, dropout: float = 0.0
-) -> Conv:
+def build(name: str, inputs: tuple[int, int, int], classes: int, dropout: float = 0.0) -> Conv:
     """Conv-2, Conv-4 or Conv-6; UserError when the image is too small for the pools."""
     pairs = _PAIRS[name]
     check_pools(name, inputs, len(pairs))

@@ -93,9 +93,7 @@ def _kind(module: nn.Module, key: str, name: str) -> str:
     )
 
 
-def _draw(
-    weight: nn.Parameter, scheme: str, std: float | None, generator: torch.Generator
-) -> None:
+def _draw(weight: nn.Parameter, scheme: str, std: float | None, generator: torch.Generator) -> None:
     """Fill a weight (out, in, kernel...); drawn in float32 on the CPU, then cast and copied."""
     deviation = std if std is not None else _deviation(weight.shape, scheme)
     values = torch.empty(weight.shape, device="cpu")

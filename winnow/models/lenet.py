@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -20,7 +21,7 @@ class LeNet(nn.Module):
     def __init__(self, features: int, hidden: Sequence[int], classes: int) -> None:
         super().__init__()
         sizes = [features, *hidden]
-        pairs = zip(sizes[:-1], sizes[1:], strict=True)
+        pairs = itertools.pairwise(sizes)
         self.hidden = nn.ModuleList(nn.Linear(size, units) for size, units in pairs)
         self.output = nn.Linear(sizes[-1], classes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -32,8 +33,8 @@ class VGG(nn.Module):
         self.blocks = nn.ModuleList()
         for block in blocks:
             sizes = [channels, *block]
-            pairs = zip(sizes[:-1], sizes[1:], strict=True)
-            self.blocks.append(nn.ModuleList(_unit(*pair) for pair in pairs))
+            units = (_unit(*pair) for pair in itertools.pairwise(sizes))
+            self.blocks.append(nn.ModuleList(units))
             channels = block[-1]
         self.output = nn.Linear(channels, classes)
 

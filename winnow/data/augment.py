@@ -1,0 +1,35 @@
+"""Random flips and crops of whole batches."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from winnow.errors import UserError
+
+
+def flip_crop(x: torch.Tensor, generator: np.random.Generator, pad: int = 4) -> torch.Tensor:
+    """Mirror half of the images, and shift each by up to ``pad`` pixels; uint8 (B, C, H, W).
+
+    He et al. 2016, section 4.2: pad ``pad`` pixels on each side, take a random crop of the old
+    size, from the padded image or its mirror image. Each image draws its own flip (p = 1/2) and
+    offsets (uniform). Padded pixels are black, as in the usual code (0 before normalisation);
+    padding after the normalisation, with the mean colour, would be another choice.
+    Raises UserError for a negative ``pad`` or a tensor of another type.
+    """
+    if x.dtype != torch.uint8 or x.ndim != 4 or pad < 0:
+        raise UserError(
+            f"flip_crop takes uint8 images (B, C, H, W) and pad >= 0; "
+            f"given {x.dtype} {tuple(x.shape)} and pad={pad}"
+        )
+    b, _, h, w = x.shape
+    flips = torch.from_numpy(generator.random(b) < 0.5)
+    offsets = torch.from_numpy(generator.integers(0, 2 * pad + 1, size=(2, b)))
+    columns = torch.arange(w).expand(b, w)
+    columns = torch.where(flips[:, None], columns.flip(1), columns) + offsets[1][:, None]  # (B, W)
+    rows = torch.arange(h) + offsets[0][:, None]  # (B, H)
+    rows, columns = rows.to(x.device), columns.to(x.device)
+    padded = F.pad(x, (pad, pad, pad, pad)).permute(0, 2, 3, 1)
+    images = torch.arange(b, device=x.device)[:, None, None]
+    return padded[images, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()

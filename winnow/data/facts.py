@@ -1,0 +1,135 @@
+"""What is known of each dataset before it is loaded. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from winnow.errors import unknown
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One dataset. ``mean`` and ``std`` are those of its training pixels, one per channel.
+
+    They are in units of the stored uint8 values (0..255; digits: 0..16), so that
+    ``(x - mean) / std`` normalises what ``load`` returns. They hold for the original images and
+    are used for every copy: one re-coded as JPEG has slightly smaller deviations.
+    """
+
+    name: str
+    shape: tuple[int, int, int]  # (C, H, W)
+    classes: int
+    train_size: int
+    test_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    citation: str
+    licence: str
+    hub: str | None = None  # the dataset's name on the Hugging Face hub
+    test_split: str = "test"  # the split of the source that serves as the test set
+    image_columns: tuple[str, ...] = ("image", "img")
+    label_columns: tuple[str, ...] = ("label", "fine_label")
+    folders: tuple[str, ...] = ()  # tried in this order under $WINNOW_DATA
+    grey_becomes_rgb: bool = False  # the source holds some grey images among coloured ones
+
+
+def _of_255(*values: float) -> tuple[float, ...]:
+    return tuple(255 * value for value in values)
+
+
+_ALL = (
+    Facts(
+        name="digits",
+        shape=(1, 8, 8),
+        classes=10,
+        train_size=1437,
+        test_size=360,
+        mean=(4.8868628,),
+        std=(6.0171136,),
+        citation="Alpaydin & Kaynak 1998, UCI optical recognition of handwritten digits "
+        "(its 1,797 test images, bundled with scikit-learn)",
+        licence="CC BY 4.0",
+    ),
+    Facts(
+        name="mnist",
+        shape=(1, 28, 28),
+        classes=10,
+        train_size=60_000,
+        test_size=10_000,
+        mean=_of_255(0.1307),
+        std=_of_255(0.3081),
+        citation="LeCun, Bottou, Bengio & Haffner 1998",
+        licence="MIT (the hub copy)",
+        hub="ylecun/mnist",
+        folders=("mnist",),
+    ),
+    Facts(
+        name="fashion-mnist",
+        shape=(1, 28, 28),
+        classes=10,
+        train_size=60_000,
+        test_size=10_000,
+        mean=_of_255(0.2860),
+        std=_of_255(0.3530),
+        citation="Xiao, Rasul & Vollgraf 2017",
+        licence="MIT",
+        hub="zalando-datasets/fashion_mnist",
+        folders=("fashion-mnist", "fashion_mnist", "fashionmnist"),
+    ),
+    Facts(
+        name="cifar-10",
+        shape=(3, 32, 32),
+        classes=10,
+        train_size=50_000,
+        test_size=10_000,
+        mean=_of_255(0.4914, 0.4822, 0.4465),
+        std=_of_255(0.2470, 0.2435, 0.2616),
+        citation="Krizhevsky 2009",
+        licence="not stated",
+        hub="uoft-cs/cifar10",
+        folders=("cifar10", "cifar-10", "cifar_10"),
+    ),
+    Facts(
+        name="cifar-100",
+        shape=(3, 32, 32),
+        classes=100,
+        train_size=50_000,
+        test_size=10_000,
+        mean=_of_255(0.5071, 0.4865, 0.4409),
+        std=_of_255(0.2673, 0.2564, 0.2762),
+        citation="Krizhevsky 2009 (the 100 fine labels)",
+        licence="not stated",
+        hub="uoft-cs/cifar100",
+        label_columns=("fine_label", "label"),
+        folders=("cifar100", "cifar-100", "cifar_100"),
+    ),
+    Facts(
+        name="tiny-imagenet",
+        shape=(3, 64, 64),
+        classes=200,
+        train_size=100_000,
+        test_size=10_000,
+        mean=_of_255(0.4802, 0.4481, 0.3975),
+        std=_of_255(0.2770, 0.2691, 0.2821),
+        citation="Le & Yang 2015 (its validation split is the test set here: the labels of its "
+        "own test split are not public)",
+        licence="ImageNet terms: non-commercial research",
+        hub="zh-plus/tiny-imagenet",
+        test_split="valid",
+        folders=("tiny-imagenet", "tiny_imagenet", "tinyimagenet"),
+        grey_becomes_rgb=True,
+    ),
+)
+_TABLE = {entry.name: entry for entry in _ALL}
+
+
+def names() -> list[str]:
+    """The datasets that ``load`` knows."""
+    return list(_TABLE)
+
+
+def facts(name: str) -> Facts:
+    """The facts of a dataset; UserError when it is unknown."""
+    if name not in _TABLE:
+        raise unknown("dataset", name, _TABLE, f"The datasets are {', '.join(_TABLE)}")
+    return _TABLE[name]

@@ -1,0 +1,82 @@
+"""A dataset in a local folder of parquet files, laid out as on the Hugging Face hub."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from winnow.data.decode import ROWS, decode, reason
+from winnow.data.facts import Facts
+from winnow.data.images import Arrays
+from winnow.errors import UserError
+
+
+class Local:
+    """A folder that holds ``train-*.parquet`` and ``test-*.parquet`` at any depth."""
+
+    def __init__(self, facts: Facts, folder: Path) -> None:
+        self.facts = facts
+        self.folder = folder
+
+    def files(self) -> dict[str, list[Path]]:
+        """The parquet files of "train" and "test", sorted; UserError when one has none."""
+        found = {}
+        for part, split in (("train", "train"), ("test", self.facts.test_split)):
+            found[part] = sorted(self.folder.rglob(f"{split}*.parquet"))
+            if not found[part]:
+                example = self.folder / "data" / f"{split}-00000-of-00001.parquet"
+                raise UserError(
+                    f"the data folder {self.folder} has no {split}*.parquet file; "
+                    f"put the {split} split there, e.g. as {example}"
+                )
+        return found
+
+    def key(self) -> str:
+        """SHA-256, in hex, of the bytes of all files."""
+        digest = hashlib.sha256()
+        for part, paths in self.files().items():
+            for path in paths:
+                digest.update(f"{part} {_sha256(path)};".encode())
+        return digest.hexdigest()
+
+    def read(self, scratch: Path) -> tuple[Arrays, str]:  # noqa: ARG002  one signature for all
+        """Decode all files; UserError names the file, and the row, of what is damaged."""
+        arrays: Arrays = {}
+        for part, paths in self.files().items():
+            pieces = [decode(_tables(path), self.facts, str(path)) for path in paths]
+            arrays[f"{part}_x"] = torch.cat([x for x, _ in pieces])
+            arrays[f"{part}_y"] = torch.cat([y for _, y in pieces])
+        return arrays, f"local folder {self.folder.name}"
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({reason(error)}); check its permissions"
+        ) from error
+
+
+def _tables(path: Path) -> Iterable[Any]:
+    """The rows of one parquet file as Arrow tables of at most ``ROWS``.
+
+    ``datasets.load_dataset`` would read the same files, but it reports every load to the hub,
+    waits for that where there is no network, and keeps a second copy on disk.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
+            for batch in file.iter_batches(ROWS):
+                yield pyarrow.Table.from_batches([batch])
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(
+            f"{path} cannot be read ({reason(error)}). The file is damaged; get a fresh copy."
+        ) from error
