@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
+import io
+import math
 import os
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
@@ -24,8 +29,27 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # markup would take "[default: …]" for a style, and draw boxes in pipes
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Find sparse sub-networks (lottery tickets), train them, explain them and ship them.",
 )
+
+
+def _whole(text: str) -> int:
+    if text.lstrip("+-").isdecimal():
+        return int(text)
+    raise typer.BadParameter(f"{text!r} is no whole number, e.g. 2")
+
+
+def _seconds(text: str | float) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if seconds >= 0:
+        return seconds
+    raise typer.BadParameter(f"{text!r} is no number of seconds, 0 or more, e.g. 60")
+
 
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A shipped name or a path.")]
 RecipesArgument = Annotated[
@@ -35,7 +59,12 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("-o", metavar="KEY=VALUE", help="Change a value, e.g. -o train.steps=5000it."),
 ]
-Replicates = Annotated[int | None, typer.Option(metavar="N", min=1, help="How many replicates.")]
+Replicates = Annotated[
+    int | None, typer.Option(metavar="N", parser=_whole, help="How many replicates, at least 1.")
+]
+Jobs = Annotated[
+    int | None, typer.Option(metavar="N", parser=_whole, help="Workers [default: cores].")
+]
 Only = Annotated[
     list[str] | None, typer.Option("--only", metavar="ARM", help="Only this arm; may be repeated.")
 ]
@@ -50,7 +79,28 @@ R = TypeVar("R")
 
 def main() -> None:
     """The ``winnow`` command."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal without ≥ or é shows a question mark
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     app()
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from winnow import __version__
+
+        print(f"winnow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
 
 
 def _guarded(command: Callable[P, R]) -> Callable[P, R]:
@@ -59,19 +109,20 @@ def _guarded(command: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(command)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return command(*args, **kwargs)
+            result = command(*args, **kwargs)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where a reader that has gone can still be answered
+            return result
         except UserError as error:
             _exit(str(error), 2)
         except KeyboardInterrupt:
-            again = " ".join(["winnow", *sys.argv[1:]])
-            _exit(f"stopped; what is finished is kept. To continue: {again}", 130)
+            _exit(f"stopped; what is finished is kept. To continue: {_typed()}", 130)
         except BrokenPipeError:  # the reader of a pipe has gone: nothing is left to say
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            _drop_output()
             sys.exit(1)
         except OSError as error:
-            if error.errno is None and not type(error).__module__.startswith("winnow"):
-                raise
-            _exit(f"{error}\nWhat is finished is kept; make room and run the command again", 1)
+            _drop_output()
+            _exit(_about_files(error), 1)
         except RuntimeError as error:
             if not type(error).__module__.startswith("winnow"):
                 raise
@@ -82,8 +133,31 @@ def _guarded(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def _exit(message: str, code: int) -> None:
-    print(f"winnow: {message}", file=sys.stderr)
+    with contextlib.suppress(OSError):
+        print(f"winnow: {message}", file=sys.stderr)
     sys.exit(code)
+
+
+def _drop_output() -> None:
+    """Send what is not written yet nowhere: at exit it would fail once more, with a traceback."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _typed() -> str:
+    """The command as it was typed, fit to be typed again."""
+    return shlex.join(["winnow", *sys.argv[1:]])
+
+
+def _about_files(error: OSError) -> str:
+    """Which file, what is wrong, and what to do where room or permission is missing."""
+    place = f"{error.filename}: " if error.filename else ""
+    advice = (
+        ". What is finished is kept: make room or permit writing, and run the command again"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+        else ""
+    )
+    return f"{place}{error.strerror or error}{advice}"
 
 
 @app.command()
@@ -92,20 +166,22 @@ def run(
     recipe: RecipeArgument,
     o: Overrides = None,
     replicates: Replicates = None,
-    jobs: Annotated[int | None, typer.Option(metavar="N", help="Workers [default: cores].")] = None,
+    jobs: Jobs = None,
     only: Only = None,
     store: StoreOption = None,
     checkpoint: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="Between checkpoints of a run.")
+        float,
+        typer.Option(metavar="SECONDS", parser=_seconds, help="Between checkpoints of a run."),
     ] = 60.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Run what is missing of a recipe, and write its report."""
-    from winnow.experiment.executor import status_of
+    from winnow.experiment.executor import DiskError, status_of
     from winnow.experiment.progress import Tally, shown
     from winnow.experiment.run import run as run_recipe
+    from winnow.experiment.run import store_path
 
-    with ExitStack() as progress:
+    with ExitStack() as progress, _naming(store_path(store), DiskError):
 
         def on_plan(plan: Plan, place: Store) -> Callable[[Event], None]:
             return progress.enter_context(shown(Tally(plan, status_of(plan, place)), quiet))
@@ -127,6 +203,15 @@ def run(
     _print_paths(outcome.paths)
 
 
+@contextlib.contextmanager
+def _naming(store: Path, kind: type[OSError]) -> Iterator[None]:
+    """A worker's error says what is wrong with the disk, not with which."""
+    try:
+        yield
+    except kind as error:
+        raise OSError(errno.ENOSPC, str(error), str(store)) from None
+
+
 def _print_paths(paths: Paths) -> None:
     for figure in paths.figures:
         print(f"figure: {figure}")
@@ -140,23 +225,16 @@ def plan(
     recipe: RecipeArgument,
     o: Overrides = None,
     replicates: Replicates = None,
-    jobs: Annotated[int | None, typer.Option(metavar="N", help="Workers [default: cores].")] = None,
+    jobs: Jobs = None,
     only: Only = None,
     store: StoreOption = None,
 ) -> None:
     """List the runs of a recipe, what is done, and the time left. Trains nothing."""
     from winnow.experiment.describe import describe_plan
-    from winnow.experiment.load import load_recipe
-    from winnow.experiment.plan import expand
-    from winnow.experiment.run import check_jobs, store_path
-    from winnow.experiment.source import find_source_or_guess
-    from winnow.experiment.store import Store
+    from winnow.experiment.run import check_jobs, plan_offline
 
-    loaded = load_recipe(recipe, o or (), replicates)
-    source, note = find_source_or_guess(loaded)
-    whole = expand(recipe, loaded, source)
-    chosen = whole.only(only) if only else whole
-    place = Store(store_path(store)).open(write=False)
+    place = _reading(store)
+    chosen, note = plan_offline(recipe, place, o or (), replicates, only or ())
     for line in describe_plan(chosen, place, check_jobs(jobs), note):
         print(line)
 
@@ -178,14 +256,32 @@ def recipes() -> None:
 def list_runs(store: StoreOption = None) -> None:
     """List the finished runs of a store."""
     from winnow.experiment.describe import describe_run
-    from winnow.experiment.run import store_path
-    from winnow.experiment.store import Store
 
-    place = Store(store_path(store)).open(write=False)
+    place = _reading(store)
     found = place.all()
     for one in found:
         print(describe_run(one))
-    print(f"{len(found)} runs in {place.path}", file=sys.stderr)
+    there = "" if place.path.exists() else ", which is not there yet"
+    print(f"{len(found)} runs in {place.path}{there}", file=sys.stderr)
+    _report_damaged(place, found)
+
+
+def _reading(store: Path | None) -> Store:
+    """The store to read. A folder that is not there yet is an empty one."""
+    from winnow.experiment.run import store_path
+    from winnow.experiment.store import Store
+
+    place = Store(store_path(store))
+    if place.path.exists() and not place.path.is_dir():
+        raise UserError(f"the store {place.path} is no folder: name another with --store DIR")
+    return place.open(write=False)
+
+
+def _report_damaged(place: Store, found: Sequence[Found]) -> None:
+    whole = {one.folder for one in found}
+    for folder in sorted((place.path / "runs").glob("[!.]*")):
+        if folder not in whole:
+            print(f"damaged: {folder}; a run that needs it makes it again", file=sys.stderr)
 
 
 @app.command()
@@ -198,21 +294,22 @@ def show(
 ) -> None:
     """Show a finished run, or how two runs' recipes differ."""
     from winnow.experiment.describe import describe_difference, describe_whole_run
-    from winnow.experiment.run import store_path
-    from winnow.experiment.store import Store
 
-    place = Store(store_path(store)).open(write=False)
     if len(runs) > 2:
         raise UserError(f"show takes one run, or two to compare; {len(runs)} are given")
+    place = _reading(store)
     found = [_one_run(place, name) for name in runs]
     text = describe_whole_run(found[0]) if len(found) == 1 else describe_difference(*found)
     print(text)
 
 
 def _one_run(place: Store, name: str) -> Found:
-    """The run whose folder, or whose hash, begins with a name."""
+    """The run whose folder is named, or whose folder or hash begins with a name."""
+    name = Path(name).name  # a path to the folder, as a shell completes it, is fine
     found = place.all()
-    fitting = [f for f in found if f.folder.name.startswith(name) or f.run.id.startswith(name)]
+    exact = [f for f in found if f.folder.name == name]
+    begun = [f for f in found if f.folder.name.startswith(name) or f.run.id.startswith(name)]
+    fitting = exact or begun
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
@@ -234,26 +331,27 @@ def report(
 ) -> None:
     """Write tables, figures and a page from what is finished. Trains nothing."""
     from winnow import report as reports
-    from winnow.experiment.run import plan_recipe, store_path
-    from winnow.experiment.store import Store
+    from winnow.experiment.run import plan_offline
     from winnow.report.read import read_results
 
-    place = Store(store_path(store)).open(write=False)
-    plans = [plan_recipe(name, o or (), replicates, only or ()) for name in recipes]
-    results = [read_results(one, place) for one in plans]
+    place = _reading(store)
+    plans = [plan_offline(name, place, o or (), replicates, only or ()) for name in recipes]
+    results = [read_results(one, place) for one, _ in plans]
     for one in results:
         if not one.rows:
             raise UserError(
                 f"nothing of {one.name} is finished in {place.path}: first winnow run {one.name}"
             )
-    command = " ".join(["winnow", *sys.argv[1:]])
-    _print_paths(reports.write(results, out, command=command))
+        if one.missing:
+            left = f"{one.missing} runs of {one.name} are not finished yet and left out"
+            print(left, file=sys.stderr)
+    _print_paths(reports.write(results, out, command=_typed()))
 
 
 @app.command()
 @_guarded
 def doctor(store: StoreOption = None) -> None:
-    """Show versions, cores, and which data and engines can be used here."""
+    """Show versions, cores, and the data and engines found here."""
     from winnow.experiment.doctor import examine
     from winnow.experiment.run import store_path
 

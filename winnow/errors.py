@@ -15,6 +15,8 @@ def unknown(kind: str, name: str, valid: Iterable[str], hint: str) -> UserError:
 
     ``hint`` names the command or the names that are valid, e.g. ``"winnow recipes lists them"``.
     """
-    nearest = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.4)
+    names = list(valid)
+    begun = [one for one in names if name and one.startswith(name)]
+    nearest = begun or difflib.get_close_matches(name, names, n=1, cutoff=0.4)
     meant = f" Did you mean {nearest[0]!r}?" if nearest else ""
     return UserError(f"unknown {kind} {name!r}.{meant} {hint}.")

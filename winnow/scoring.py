@@ -82,7 +82,7 @@ def score(
     """
     function = criteria.get(criterion) if isinstance(criterion, str) else criterion
     name = criterion if isinstance(criterion, str) else _name_of(criterion)
-    _check_options(function, name, options)
+    check_options(function, name, options)
     if batch is not None and loader is not None:
         raise UserError("got batch= and loader=: pass one of them")
     weights = prunable(model, params)
@@ -167,7 +167,8 @@ def _remove(model: nn.Module, mask: Mask) -> None:
             named[name].masked_fill_(~mask[name].to(named[name].device), 0)
 
 
-def _check_options(function: Criterion, name: str, options: Mapping[str, Any]) -> None:
+def check_options(function: Criterion, name: str, options: Mapping[str, Any]) -> None:
+    """Raises UserError for an option that the criterion does not take."""
     accepted = list(inspect.signature(function).parameters.values())[1:]
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted):
         return

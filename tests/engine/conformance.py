@@ -97,7 +97,7 @@ def reference(job: Job, state: State, steps: int) -> dict[str, Tensor]:
     slots: dict[str, dict[str, Tensor]] = {n: {} for n in weights}
     model.train()
     for step in range(steps):
-        x, y = split.take(torch.as_tensor(batches.indices(step)))
+        x, y = split.take(torch.tensor(batches.indices(step)))
         mean, std = (torch.tensor(v).double().view(-1, 1, 1) for v in (job.data.mean, job.data.std))
         loss = F.cross_entropy(model((x.double() - mean) / std), y)
         gradients = dict(

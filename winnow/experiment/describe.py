@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from winnow.data import Unreachable
 from winnow.experiment.estimate import iterations_of, seconds_left, seconds_per_iteration
 from winnow.experiment.executor import status_of
 from winnow.experiment.plan import Plan
@@ -24,6 +25,8 @@ def describe_plan(plan: Plan, store: Store, jobs: int, note: str | None) -> Iter
     yield from _runs(plan, status)
     yield ""
     yield from _arms(plan, status)
+    if len(plan.nodes) > len(plan.runs):
+        yield "a run that several arms share counts for the first of them"
     yield ""
     done = sum(s != "missing" for s in status.values())
     total = iterations_of(list(plan.runs.values()))
@@ -33,9 +36,16 @@ def describe_plan(plan: Plan, store: Store, jobs: int, note: str | None) -> Iter
     elif done == len(status):
         yield "time left: none, everything is done"
     else:
+        yield _time_left(plan, store, status, jobs)
+
+
+def _time_left(plan: Plan, store: Store, status: Mapping[str, str], jobs: int) -> str:
+    try:
         each = seconds_per_iteration(plan, store)
-        left = in_words(seconds_left(plan, status, each, jobs))
-        yield f"time left: about {left} with --jobs {jobs} ({each * 1e3:.2f} ms an iteration)"
+    except Unreachable:
+        return "time left: unknown, as the images are not here and no run like these is stored"
+    left = in_words(seconds_left(plan, status, each, jobs))
+    return f"time left: about {left} with --jobs {jobs} ({each * 1e3:.2f} ms an iteration)"
 
 
 def _runs(plan: Plan, status: Mapping[str, str]) -> Iterator[str]:
@@ -67,9 +77,11 @@ def describe_run(found: Found) -> str:
     """A stored run on one line, its folder first."""
     result, run = found.result, found.run
     accuracy = result.final.get("test")
+    length = f"{run.end - run.begin} it  {in_words(result.seconds)}"
+    if result.status == "diverged":
+        return f"{found.folder.name}  diverged at {result.diverged_at}  {length}"
     test = "" if accuracy is None else f"  test {100 * accuracy:.2f} %"
     stop = "" if result.stop_iteration is None else f"  stop {result.stop_iteration}"
-    length = f"{run.end - run.begin} it  {in_words(result.seconds)}"
     return f"{found.folder.name}  {result.status}  {length}{stop}{test}"
 
 

@@ -21,6 +21,7 @@ def examine(store: Path) -> Iterator[str]:
         yield f"{name:<12} {_version(name)}"
     yield f"cores        {os.cpu_count()}"
     yield from _engines()
+    yield from _names()
     yield from _data()
     yield f"store        {_store(store)}"
 
@@ -42,6 +43,14 @@ def _engines() -> Iterator[str]:
     yield "engines      dense: usable; auto: chooses dense"
 
 
+def _names() -> Iterator[str]:
+    """What a recipe can name; its datasets stand below, each with its state."""
+    from winnow import criteria, models
+
+    yield f"criteria     {', '.join(criteria.CRITERIA)}"
+    yield f"networks     {', '.join(models.names())}"
+
+
 def _data() -> Iterator[str]:
     from winnow.data import Unreachable, load, names
 
@@ -59,8 +68,11 @@ def _data() -> Iterator[str]:
 
 
 def _store(path: Path) -> str:
+    """The state of the store; looking at it makes none."""
     if not path.exists():
         return f"{path}: not there yet, made by the first run"
+    if path.is_dir() and not (path / "store.json").exists():
+        return f"{path}: a folder without runs, made a store by the first run"
     try:
         return f"{path}: {len(Store(path).open().all())} finished runs, writable"
     except UserError as error:

@@ -6,6 +6,7 @@ one trains is waited for, never trained twice.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -48,6 +49,17 @@ class Event:
 class _Worker:
     process: subprocess.Popen[str]
     run: str | None = None
+    hearing: threading.Thread | None = None
+
+    def close(self) -> int:
+        """Wait for the end of the process, free its pipes; gives its exit code."""
+        code = self.process.wait()
+        if self.hearing:
+            self.hearing.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(OSError):  # what was not sent has no reader any more
+                pipe.close()  # type: ignore[union-attr]
+        return code
 
 
 @dataclass(frozen=True)
@@ -123,7 +135,8 @@ class _Execution:
         )
         worker = _Worker(process)
         self.workers.append(worker)
-        threading.Thread(target=self._hear, args=(worker,), daemon=True).start()
+        worker.hearing = threading.Thread(target=self._hear, args=(worker,), daemon=True)
+        worker.hearing.start()
 
     def _hear(self, worker: _Worker) -> None:
         assert worker.process.stdout is not None
@@ -219,7 +232,7 @@ class _Execution:
 
     def _bury(self, worker: _Worker) -> None:
         """A worker died: try its run once more with a new one."""
-        code = worker.process.wait()
+        code = worker.close()
         self.workers.remove(worker)
         if worker.run is not None:
             self.deaths[worker.run] = self.deaths.get(worker.run, 0) + 1
@@ -237,7 +250,7 @@ class _Execution:
         for worker in self.workers:
             worker.process.kill()
         for worker in self.workers:
-            worker.process.wait()
+            worker.close()
 
 
 def _fail(answer: Mapping[str, Any], run: Run) -> None:

@@ -15,13 +15,15 @@ from pydantic_core import ErrorDetails
 from winnow.errors import UserError, unknown
 from winnow.experiment.recipe import Recipe
 
+_OTHER = (":float", ":bool", ":timestamp", ":merge")  # resolved otherwise, or plain words
+
 
 class _Loader(yaml.SafeLoader):
     """YAML in which ``1e-3`` is a number, only true and false are booleans, and keys are unique."""
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in found if not tag.endswith((":float", ":bool"))]
+    first: [(tag, regexp) for tag, regexp in found if not tag.endswith(_OTHER)]
     for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver(
@@ -35,8 +37,10 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("(?:true|fals
 def _unique_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
     for i, key in enumerate(keys):
+        line = node.value[i][0].start_mark.line + 1
+        if not isinstance(key, str):
+            raise UserError(f"line {line}: the key {key!r} is no word: write it in quotes")
         if key in keys[:i]:
-            line = node.value[i][0].start_mark.line + 1
             raise UserError(f"line {line}: the key {key!r} stands twice")
     return {
         key: loader.construct_object(v, deep=True)

@@ -21,6 +21,7 @@ from winnow.experiment.resolve import (
     seeded,
     what_to_record,
 )
+from winnow.scoring import check_options
 
 ARMS = (
     "ticket",
@@ -77,6 +78,8 @@ class Plan:
 
     def only(self, arms: Sequence[str]) -> Plan:
         """The points of some arms and all runs that they need. Raises UserError: unknown arm."""
+        if isinstance(arms, str):
+            raise UserError(f"only is {arms!r}: give a list of arms, [{arms!r}]")
         for arm in arms:
             if arm not in self.arms:
                 raise unknown("arm", arm, self.arms, f"This recipe has {', '.join(self.arms)}")
@@ -158,7 +161,8 @@ class _Experiment:
 
 def expand(name: str, recipe: Recipe, source: Source) -> Plan:
     """The plan of a recipe on given images. Raises UserError for what does not fit together."""
-    criteria.get(recipe.prune.criterion)
+    prune = recipe.prune
+    check_options(criteria.get(prune.criterion), prune.criterion, prune.options)
     layers, dense = read_layers(recipe), dense_run(recipe, source)
     rewind = rewind_step(recipe, source, dense.steps)
     record = what_to_record(recipe, source, dense.steps)

@@ -51,9 +51,9 @@ class Tally:
 
     @property
     def seconds_left(self) -> float | None:
-        """At the pace of this execution; None before there is one."""
+        """At the pace of this execution; None before there is one, and at the end."""
         done = self.made + sum(self.partial.values())
-        if not done:
+        if not done or done == self.todo:
             return None
         return (time.monotonic() - self.began) * max(self.todo - done, 0) / done
 
@@ -81,24 +81,29 @@ def shown(tally: Tally, quiet: bool) -> Iterator[Callable[[Event], None]]:
     """What to tell events to, while it is shown how far things are."""
     if quiet:
         yield tally.hear
-    elif sys.stderr.isatty():
-        with _bars(tally) as tell:
-            yield tell
     else:
-        yield _lines(tally)
+        with _bars(tally) if sys.stderr.isatty() else _lines(tally) as tell:
+            yield tell
 
 
-def _lines(tally: Tally) -> Callable[[Event], None]:
+@contextmanager
+def _lines(tally: Tally) -> Iterator[Callable[[Event], None]]:
     last = time.monotonic() - _LINE_EVERY
+    told = ""
+
+    def say() -> None:
+        nonlocal last, told
+        last, told = time.monotonic(), tally.line()
+        print(told, file=sys.stderr, flush=True)
 
     def tell(event: Event) -> None:
-        nonlocal last
         tally.hear(event)
         if time.monotonic() - last > _LINE_EVERY:
-            last = time.monotonic()
-            print(tally.line(), file=sys.stderr, flush=True)
+            say()
 
-    return tell
+    yield tell
+    if tally.line() != told:
+        say()
 
 
 @contextmanager

@@ -27,7 +27,9 @@ def _named(value: Any) -> Any:
 class Value(BaseModel):
     """A frozen value that refuses unknown keys and wrong types."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, populate_by_name=True, allow_inf_nan=False
+    )
 
 
 class Data(Value):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from winnow.errors import UserError
 from winnow.experiment.executor import Event, Settings, execute
 from winnow.experiment.load import load_recipe
 from winnow.experiment.plan import Plan, expand
-from winnow.experiment.source import find_source
+from winnow.experiment.source import find_source, find_source_offline, remember
 from winnow.experiment.store import Store
 from winnow.report.read import read_results
 
@@ -78,26 +79,33 @@ def run(
 
     Raises UserError for bad input, DiskError when the store is full, WorkerError for a defect.
     """
-    plan = plan_recipe(recipe, overrides, replicates, only)
+    loaded = load_recipe(recipe, as_texts(overrides), replicates)
+    source = find_source(loaded)
+    plan = expand(recipe, loaded, source)
+    plan = plan.only(only) if only else plan
     place = Store(store_path(store)).open()
+    remember(source, loaded, place)
     tell = on_plan(plan, place) if on_plan else None
     settings = Settings(check_jobs(jobs), checkpoint, _provenance(plan))
     execute(plan, place, settings, tell)
     results = read_results(plan, place)
-    paths = report.write([results], place.path / "reports" / _slug(recipe), command=_command(plan))
+    command = _command(recipe, as_texts(overrides), replicates, only)
+    paths = report.write([results], place.path / "reports" / _slug(recipe), command=command)
     return Outcome(results, paths)
 
 
-def plan_recipe(
+def plan_offline(
     recipe: str,
+    store: Store,
     overrides: Sequence[str] | Mapping[str, Any] = (),
     replicates: int | None = None,
     only: Sequence[str] = (),
-) -> Plan:
-    """The plan of a recipe, on its images, which are fetched now if need be."""
+) -> tuple[Plan, str | None]:
+    """The plan of a recipe, for what trains nothing, and a note if its images are unknown here."""
     loaded = load_recipe(recipe, as_texts(overrides), replicates)
-    plan = expand(recipe, loaded, find_source(loaded))
-    return plan.only(only) if only else plan
+    source, note = find_source_offline(loaded, store)
+    plan = expand(recipe, loaded, source)
+    return plan.only(only) if only else plan, note
 
 
 def as_texts(overrides: Sequence[str] | Mapping[str, Any]) -> list[str]:
@@ -132,8 +140,14 @@ def _slug(recipe: str) -> str:
     return Path(recipe).stem if recipe.endswith((".yaml", ".yml")) else recipe.replace("/", "-")
 
 
-def _command(plan: Plan) -> str:
-    return f"winnow run {plan.name}"
+def _command(
+    recipe: str, overrides: Sequence[str], replicates: int | None, only: Sequence[str]
+) -> str:
+    """What a user would type for this experiment."""
+    words = ["winnow", "run", recipe, *(word for text in overrides for word in ("-o", text))]
+    words += ["--replicates", str(replicates)] if replicates is not None else []
+    words += [word for arm in only for word in ("--only", arm)]
+    return shlex.join(words)
 
 
 def _provenance(plan: Plan) -> dict[str, Any]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 from winnow.data import Unreachable, load
 from winnow.data.facts import facts
 from winnow.experiment.recipe import Recipe
 from winnow.experiment.resolve import Source
+from winnow.experiment.store import Store
+from winnow.files import write_whole
 
 
 def find_source(recipe: Recipe) -> Source:
@@ -17,18 +21,41 @@ def find_source(recipe: Recipe) -> Source:
     return Source(len(images.train_y), images.content)
 
 
-def find_source_or_guess(recipe: Recipe) -> tuple[Source, str | None]:
-    """As `find_source`, but never fetches: data that is not here gets its usual size, and a note.
+def remember(source: Source, recipe: Recipe, store: Store) -> None:
+    """Note in the store which images its runs of this data were trained on.
 
-    With such a guess no run of the store can be recognised as done.
+    Reports and plans can then be made where the images are not.
+    """
+    about = {"examples": source.examples, "content": source.content}
+    write_whole(store.path / "sources" / f"{recipe.data.name}.json", json.dumps(about) + "\n")
+
+
+def find_source_offline(recipe: Recipe, store: Store) -> tuple[Source, str | None]:
+    """As `find_source`, but never fetches: for what trains nothing.
+
+    Images that are not here are those that the store remembers; without that, a guess with their
+    usual number, and a note that no stored run can be recognised. Raises UserError: unknown or
+    damaged data.
     """
     name = recipe.data.name
     try:
         images = load(name, online=False)
     except Unreachable:
-        note = (
-            f"{name} is not here yet: `winnow run` fetches it, or put it into $WINNOW_DATA. Until "
-            "then no stored run can be recognised, and the time cannot be estimated"
-        )
-        return Source(facts(name).train_size, "not here"), note
+        return _remembered(name, store) or _guessed(name)
     return Source(len(images.train_y), images.content), None
+
+
+def _remembered(name: str, store: Store) -> tuple[Source, None] | None:
+    try:
+        about = json.loads((store.path / "sources" / f"{name}.json").read_text("utf-8"))
+        return Source(int(about["examples"]), str(about["content"])), None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _guessed(name: str) -> tuple[Source, str]:
+    note = (
+        f"{name} is not here yet: `winnow run` fetches it, or put it into $WINNOW_DATA. Until then "
+        "no stored run can be recognised, and the time cannot be estimated"
+    )
+    return Source(facts(name).train_size, "not here"), note

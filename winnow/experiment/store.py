@@ -141,11 +141,15 @@ class Store:
         import sys
 
         target = self.path / "damaged" / f"{path.name}-{uuid.uuid4().hex[:6]}"
-        target.parent.mkdir(exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # another process was quicker
+        told = f"Set aside as {target}; it is made again"
+        try:
+            target.parent.mkdir(exist_ok=True)
             path.rename(target)
-            told = f"damaged: {path}: {why}. Set aside as {target}; it is made again"
-            print(told, file=sys.stderr)
+        except FileNotFoundError:  # another process was quicker
+            return
+        except OSError as error:  # a store that can only be read
+            told = f"It stays where it is ({error.strerror})"
+        print(f"damaged: {path}: {why}. {told}", file=sys.stderr)
 
     def write(
         self, run: Run, record: Record, result: Result, files: Mapping[str, bytes], about: Any

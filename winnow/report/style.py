@@ -85,11 +85,16 @@ def look(arm: str, present: Sequence[str]) -> Look:
 
 
 def density_axis(axes: Axes, densities: Sequence[float], marked: Sequence[float]) -> None:
-    """A log axis of density_total in percent, dense at the left, ticks at some of ``marked``."""
+    """A log axis of density_total in percent, dense at the left.
+
+    Ticks stand at trained densities, as many as can be read: at some of ``marked``, and at others
+    where those leave a part of the axis bare.
+    """
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
     values = sorted({100 * density for density in densities}, reverse=True)
-    ticks = _spread_out(sorted({100 * density for density in marked}, reverse=True))
+    preferred = sorted({100 * density for density in marked}, reverse=True)
+    ticks = _spread_out([preferred[0], preferred[-1], *preferred, *values])
     axes.set_xscale("log")
     axes.set_xlim(values[0] * 1.12, values[-1] / 1.12)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
@@ -106,12 +111,11 @@ def rendered(figure: Figure) -> tuple[bytes, bytes]:
     return png.getvalue(), svg.getvalue()
 
 
-def _spread_out(values: Sequence[float], most: int = 8) -> list[float]:
-    """At most about ``most`` of the values, the ends among them, far enough apart to be read."""
-    first, last = values[0], values[-1]
-    gap = max((first / last) ** (1 / most), 1.02) * 0.999
-    ticks = [first]
-    for value in values[1:-1]:
-        if ticks[-1] / value >= gap and value / last >= gap**0.8:
-            ticks.append(value)
-    return [*ticks, last] if len(values) > 1 else ticks
+def _spread_out(candidates: Sequence[float], most: int = 8) -> list[float]:
+    """About ``most`` of the candidates, far enough apart to be read; earlier ones come first."""
+    gap = max((max(candidates) / min(candidates)) ** (1 / most), 1.02) * 0.999
+    chosen: list[float] = []
+    for value in candidates:
+        if all(max(value, other) / min(value, other) >= gap for other in chosen):
+            chosen.append(value)
+    return sorted(chosen, reverse=True)
