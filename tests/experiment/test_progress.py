@@ -21,7 +21,7 @@ class Screen(io.StringIO):
 
 @pytest.fixture
 def tally():
-    recipe = load_recipe("lth/digits", ["prune.rounds=1"], 1)
+    recipe = load_recipe("lth/digits", ["prune.rounds=1", "train.steps=400it"], 1)
     plan = expand("x", recipe, Source(1437, "x"))
     return Tally(plan, dict.fromkeys(plan.runs, "missing"))
 
