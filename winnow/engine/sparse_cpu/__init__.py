@@ -1,0 +1,1 @@
+"""Training whose cost falls with density: numba kernels that touch nonzeros only."""

@@ -1,0 +1,210 @@
+"""Compiled kernels on disk: made once by one process, then only loaded.
+
+numba's own cache can serve stale or half-written code when processes share it or are killed. So
+kernels compile for one explicit signature each, under a lock, into a temporary folder that is
+renamed when all of them are in it. The folder's name is a hash of whatever the code depends on:
+all kernel sources, Python, numba, llvmlite, the processor and its features, the vector width. A
+file that is not what it was when written (its SHA-256 stands first) condemns the folder, which is
+made again. Files are pickles, numba's only format: a folder that anyone but the user could have
+written is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import pickle
+import platform
+import shutil
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import llvmlite
+import numba
+from filelock import FileLock
+from numba.core import compiler, registry, serialize
+
+from winnow.data import cache as user_cache
+from winnow.engine.sparse_cpu import simd
+from winnow.files import sync_folder, whole_folder, write_whole
+
+_log = logging.getLogger(__name__)
+_DIGEST = hashlib.sha256().digest_size
+_SOURCES = Path(__file__).parent
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def kernel(function: F) -> F:
+    """Let numba compile a function: IEEE arithmetic as written, no bounds checks, no GIL."""
+    compiled = numba.njit(error_model="numpy", boundscheck=False, nogil=True)(function)
+    return cast(F, compiled)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A kernel that Python calls, with the argument types it is compiled for, as numba's types."""
+
+    kernel: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of the kernel's function."""
+        return self.kernel.__name__
+
+
+def prepare(
+    group: str,
+    entries: Sequence[Entry],
+    cache: Path | None = None,
+    sources: Path = _SOURCES,
+) -> None:
+    """Load the kernels of a group from the cache, after compiling them where nobody has yet.
+
+    ``cache``: the folder of caches (default: the user's, see `winnow.data.cache.folder`).
+    ``sources``: the folder whose ``.py`` files make the kernels. Afterwards the kernels run for
+    their one signature and raise TypeError for any other: nothing compiles behind one's back.
+    """
+    waiting = [entry for entry in entries if not _is_ready(entry)]
+    if not waiting:
+        return
+    folder = user_cache.folder(cache) / "kernels" / f"{group}-{key(sources)[:16]}"
+    if not _load(folder, waiting):
+        with _locked(folder) as writable:
+            if not writable:
+                _compile(waiting)
+            elif not _load(folder, waiting):
+                try:
+                    _compile_into(folder, waiting)
+                except OSError as error:
+                    _log.warning(
+                        "%s cannot be written (%s): compiled for this process", folder, error
+                    )
+                    _compile(waiting)
+    for entry in waiting:
+        _dispatcher(entry).disable_compile()
+
+
+def key(sources: Path = _SOURCES) -> str:
+    """What compiled code depends on, as a hash (hex)."""
+    target = registry.cpu_target.target_context.codegen().magic_tuple()
+    digest = hashlib.sha256()
+    about = (platform.python_version(), numba.__version__, llvmlite.__version__, target, simd.W)
+    digest.update(repr(about).encode())
+    for path in sorted(sources.rglob("*.py")):
+        data = path.read_bytes()
+        digest.update(f"{path.relative_to(sources).as_posix()}:{len(data)}:".encode() + data)
+    return digest.hexdigest()
+
+
+# ---- compiling
+
+
+def _dispatcher(entry: Entry) -> Any:
+    return entry.kernel
+
+
+def _is_ready(entry: Entry) -> bool:
+    return entry.arguments in _dispatcher(entry).overloads
+
+
+def _compile(entries: Sequence[Entry]) -> None:
+    for entry in entries:
+        _dispatcher(entry).compile(entry.arguments)
+
+
+def _compile_into(folder: Path, entries: Sequence[Entry]) -> None:
+    """Compile and write a whole folder. The caller holds its lock."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for left in folder.parent.glob(f".{folder.name}.*.tmp"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with whole_folder(folder) as temporary:
+        temporary.chmod(0o700)
+        for entry in entries:
+            _log.info("compiling %s for this machine, once", entry.name)
+            _compile([entry])
+            write_whole(_file(temporary, entry), _packed(entry))
+    sync_folder(folder.parent)
+
+
+def _file(folder: Path, entry: Entry) -> Path:
+    return folder / f"{entry.name}.kernel"
+
+
+def _packed(entry: Entry) -> bytes:
+    result = _dispatcher(entry).overloads[entry.arguments]
+    data: bytes = serialize.dumps(result._reduce())  # type: ignore[no-untyped-call]
+    return hashlib.sha256(data).digest() + data
+
+
+# ---- loading
+
+
+def _load(folder: Path, entries: Sequence[Entry]) -> bool:
+    """Whether all entries could be loaded from a folder; if not, none of them has been."""
+    try:
+        packed = [_verified(_file(folder, entry)) for entry in entries]
+    except FileNotFoundError:
+        return False
+    except _DamagedError as error:
+        _log.warning("%s: kernels are compiled again", error)
+        return False
+    for entry, data in zip(entries, packed, strict=True):
+        _install(entry, data)
+    return True
+
+
+class _DamagedError(Exception):
+    """A kernel file is not what was written, or might not be."""
+
+
+def _verified(path: Path) -> bytes:
+    data = path.read_bytes()
+    if not _is_private(path.parent):
+        raise _DamagedError(f"{path.parent} can be written by other users")
+    if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST]:
+        raise _DamagedError(f"{path} is damaged")
+    return data[_DIGEST:]
+
+
+def _is_private(path: Path) -> bool:
+    about = path.stat()
+    if not hasattr(os, "getuid"):  # Windows: folders of the user are the user's
+        return True
+    return about.st_uid == os.getuid() and not about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _install(entry: Entry, data: bytes) -> None:
+    """Give the kernel its compiled code, as numba does with what its own cache finds."""
+    dispatcher = _dispatcher(entry)
+    context = dispatcher.targetctx
+    context.refresh()
+    rebuild: Any = compiler.CompileResult._rebuild
+    result = rebuild(context, *pickle.loads(data))
+    context.insert_user_function(result.entry_point, result.fndesc, [result.library])
+    dispatcher.add_overload(result)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Hold the folder's lock; False, and no lock, where the cache cannot be written."""
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.parent.chmod(0o700)
+        lock.acquire()
+    except OSError as error:
+        lock.release()
+        _log.warning("%s cannot be used (%s): kernels stay in memory", folder, error)
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()

@@ -1,0 +1,68 @@
+"""Bytes of W images at a time, to one vector for each pixel."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from winnow.engine.sparse_cpu.simd import W, _address, _fma, _llvm, _pick, _read, _splat
+
+
+def _interleaved(builder: Any, rows: list[Any]) -> list[Any]:
+    """The transpose of W vectors of W lanes, in log₂ W passes of pairwise interleaving."""
+    half = W // 2
+    low = [lane for i in range(half) for lane in (i, W + i)]
+    high = [lane + half for lane in low]
+    for _ in range(W.bit_length() - 1):
+        pairs = list(zip(rows[:half], rows[half:], strict=True))
+        rows = [_pick(builder, a, b, picks) for a, b in pairs for picks in (low, high)]
+    return rows
+
+
+@intrinsic
+def transpose_bytes(
+    typing: Any,
+    pixels: Any,
+    starts: Any,
+    first: Any,
+    pixel: Any,
+    scale: Any,
+    shift: Any,
+    out: Any,
+    index: Any,
+    stride: Any,
+) -> Any:
+    """Write W pixels of W images, times ``scale`` plus ``shift``, pixel by pixel.
+
+    out[index + i·stride + j] = pixels[starts[first + j] + pixel + i] · scale[pixel + i]
+    + shift[pixel + i], for i and j from 0 to W − 1. ``pixels`` are uint8, ``starts`` int64.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kinds = signature.args
+        word, integers = ir.IntType(64), ir.VectorType(ir.IntType(32), W)
+
+        def address(argument: int, *offsets: Any) -> Any:
+            index = functools.reduce(builder.add, offsets)
+            return _address(context, builder, kinds[argument], args[argument], index)
+
+        rows = []
+        for j in range(W):
+            start = builder.load(address(1, args[2], ir.Constant(word, j)))
+            rows.append(_read(builder, address(0, start, args[3]), ir.VectorType(ir.IntType(8), W)))
+        for i, row in enumerate(_interleaved(builder, rows)):
+            step = ir.Constant(word, i)
+            scale = _splat(builder, builder.load(address(4, args[3], step)), W)
+            shift = _splat(builder, builder.load(address(5, args[3], step)), W)
+            value = builder.sitofp(builder.zext(row, integers), _llvm(W))
+            at = address(6, args[7], builder.mul(args[8], step))
+            at = builder.bitcast(at, _llvm(W).as_pointer())
+            builder.store(_fma(builder, value, scale, shift), at).align = 4
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(pixels, starts, n, n, scale, shift, out, n, n), generate
