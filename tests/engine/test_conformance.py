@@ -11,12 +11,13 @@ import torch.nn.functional as F
 from conformance import CONSTANT, OPTIMIZERS, lenet, make_job, reference, start, training_data
 from torch import nn
 
-from winnow.engine.base import Engine, Job
+from winnow.engine.base import Engine, Job, Session
 from winnow.engine.dense import DenseEngine
+from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.models import build
 from winnow.state import State
 
-ENGINES = [DenseEngine("cpu")]
+ENGINES = [DenseEngine("cpu"), SparseEngine()]
 
 
 @pytest.fixture(params=ENGINES, ids=lambda engine: engine.name)
@@ -24,8 +25,15 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     return request.param
 
 
+def open_or_skip(engine: Engine, jobs: list[Job], states: list[State]) -> Session:
+    """A session; the test is skipped, with the reason, where the engine refuses the jobs."""
+    if reason := engine.refuses(jobs):
+        pytest.skip(f"{engine.name} refuses: {reason}")
+    return engine.open(jobs, states)
+
+
 def trained(engine: Engine, job: Job, state: State, to: int) -> State:
-    session = engine.open([job], [state])
+    session = open_or_skip(engine, [job], [state])
     session.advance(to)
     return session.state()[0]
 
@@ -164,7 +172,7 @@ def test_an_infinite_gradient_of_a_finite_loss_is_divergence(engine):
     job = make_job(Cliff, training_data((1, 4, 4)))
     model = job.build()
     state = State(0, dict(model.state_dict()), {})
-    session = engine.open([job], [state])
+    session = open_or_skip(engine, [job], [state])
     (stats,) = session.advance(5)
     assert stats.diverged_at == 1
     assert torch.equal(session.state()[0].weights["linear.weight"], state.weights["linear.weight"])

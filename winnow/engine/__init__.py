@@ -1,17 +1,24 @@
-"""Engines: what trains a list of jobs. `base` is the seam; `dense` is the reference."""
+"""Engines: what trains a list of jobs. `base` is the seam; `dense` is the reference.
+
+`sparse_cpu` trains chains of linear layers at a cost that falls with density.
+"""
 
 from __future__ import annotations
 
 from winnow.engine.base import Engine
 from winnow.errors import unknown
 
-NAMES = ("auto", "dense")
+NAMES = ("auto", "dense", "sparse")
 
 
 def get(name: str) -> Engine:
-    """The engine called ``name``; ``auto`` chooses dense, the only one so far."""
-    from winnow.engine.dense import DenseEngine
-
+    """The engine called ``name``; ``auto`` chooses dense until speeds are calibrated."""
     if name not in NAMES:
         raise unknown("engine", name, NAMES, f"Valid here: {', '.join(NAMES)}")
+    if name == "sparse":
+        from winnow.engine.sparse_cpu.engine import SparseEngine
+
+        return SparseEngine()
+    from winnow.engine.dense import DenseEngine
+
     return DenseEngine()

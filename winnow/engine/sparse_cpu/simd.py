@@ -44,6 +44,11 @@ TILE = 4 * W
 _i32 = ir.IntType(32)
 
 
+def operation(function: Any) -> Any:
+    """numba's ``intrinsic``, whose own types would have callers pass the typing context."""
+    return intrinsic(function)
+
+
 class Vector(types.Type):
     """The numba type of ``lanes`` float32 in registers."""
 
@@ -106,7 +111,7 @@ def _read(builder: Any, address: Any, kind: Any) -> Any:
 
 
 def _loader(count: int) -> Any:
-    @intrinsic
+    @operation
     def load_lanes(typing: Any, array: Any, index: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             at = _address(context, builder, signature.args[0], *args)
@@ -121,7 +126,17 @@ load = _loader(W)  # load(array float32, index) -> vector of W lanes
 load_tile = _loader(TILE)  # the same with TILE lanes
 
 
-@intrinsic
+@operation
+def read(typing: Any, array: Any, index: Any) -> Any:
+    """read(array, index): array[index], without numba's look at the sign of the index."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load(_address(context, builder, signature.args[0], *args))
+
+    return array.dtype(array, types.intp), generate
+
+
+@operation
 def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
     """store(array float32, index, vector)."""
 
@@ -133,7 +148,7 @@ def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
     return types.void(array, types.intp, vector), generate
 
 
-@intrinsic
+@operation
 def prefetch(typing: Any, array: Any, index: Any) -> Any:
     """prefetch(array, index): ask for the cache line of array[index]; changes no result."""
 
@@ -154,7 +169,7 @@ def prefetch(typing: Any, array: Any, index: Any) -> Any:
 
 
 def _splatter(count: int) -> Any:
-    @intrinsic
+    @operation
     def splat_lanes(typing: Any, value: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return _splat(builder, args[0], count)
@@ -173,30 +188,30 @@ def _same(*kinds: Any) -> bool:
 
 
 def _unary(compute: Callable[[Any, Any], Any], about: str) -> Any:
-    @intrinsic
-    def operation(typing: Any, a: Any) -> Any:
+    @operation
+    def compute_lanes(typing: Any, a: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return compute(builder, *args)
 
         return (a(a), generate) if _same(a) else None
 
-    operation.__doc__ = about
-    return operation
+    compute_lanes.__doc__ = about
+    return compute_lanes
 
 
 def _binary(compute: Callable[[Any, Any, Any], Any], about: str) -> Any:
-    @intrinsic
-    def operation(typing: Any, a: Any, b: Any) -> Any:
+    @operation
+    def compute_lanes(typing: Any, a: Any, b: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return compute(builder, *args)
 
         return (a(a, b), generate) if _same(a, b) else None
 
-    operation.__doc__ = about
-    return operation
+    compute_lanes.__doc__ = about
+    return compute_lanes
 
 
-@intrinsic
+@operation
 def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
     """a·b + c, rounded once where the processor can."""
 
@@ -275,7 +290,7 @@ def _fold_dot(builder: Any, a: Any, b: Any) -> Any:
     return total
 
 
-@intrinsic
+@operation
 def fold_dot(typing: Any, a: Any, b: Any) -> Any:
     """The products of two tiles, added down to one vector of W partial sums."""
 
@@ -314,7 +329,7 @@ def _reduce_all(builder: Any, vectors: Sequence[Any]) -> Any:
     return vectors[0]
 
 
-@intrinsic
+@operation
 def reduce_rows(typing: Any, array: Any, index: Any) -> Any:
     """reduce_rows(array float32, index): lane i is the sum of array[index + i·W :][:W]."""
 
@@ -327,7 +342,7 @@ def reduce_rows(typing: Any, array: Any, index: Any) -> Any:
     return Vector(W)(array, types.intp), generate
 
 
-@intrinsic
+@operation
 def dots(typing: Any, array: Any, offsets: Any, index: Any, tile: Any) -> Any:
     """dots(array, offsets, index, tile): lane i is tile · array[offsets[index + i] :][:TILE]."""
 
@@ -345,7 +360,7 @@ def dots(typing: Any, array: Any, offsets: Any, index: Any, tile: Any) -> Any:
     return (Vector(W)(array, offsets, types.intp, tile), generate) if known else None
 
 
-@intrinsic
+@operation
 def total(typing: Any, a: Any) -> Any:
     """The sum of all lanes, as float32, in a fixed order."""
 

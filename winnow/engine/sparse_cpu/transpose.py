@@ -7,9 +7,17 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import types
-from numba.extending import intrinsic
 
-from winnow.engine.sparse_cpu.simd import W, _address, _fma, _llvm, _pick, _read, _splat
+from winnow.engine.sparse_cpu.simd import (
+    W,
+    _address,
+    _fma,
+    _llvm,
+    _pick,
+    _read,
+    _splat,
+    operation,
+)
 
 
 def _interleaved(builder: Any, rows: list[Any]) -> list[Any]:
@@ -23,7 +31,7 @@ def _interleaved(builder: Any, rows: list[Any]) -> list[Any]:
     return rows
 
 
-@intrinsic
+@operation
 def transpose_bytes(
     typing: Any,
     pixels: Any,

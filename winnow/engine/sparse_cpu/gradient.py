@@ -1,0 +1,90 @@
+"""The gradient of the nonzeros: (delta xᵀ) at their places alone, W of them at a time.
+
+Where W nonzeros of one row stand together, their dot products stay in registers. Elsewhere the
+partial sums of W nonzeros gather in a scratch block first. Either way one vector of W gradients
+comes out, and can be used for the update at once, without a trip through memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from winnow.engine.sparse_cpu.cache import kernel
+from winnow.engine.sparse_cpu.network import Floats, Integers, Network
+from winnow.engine.sparse_cpu.simd import (
+    TILE,
+    W,
+    add,
+    dots,
+    fold_dot,
+    load,
+    load_tile,
+    read,
+    reduce_rows,
+    splat,
+    store,
+)
+from winnow.engine.sparse_cpu.update import update
+
+
+@kernel
+def finish(
+    net: Network, k: int, g: Any, accumulate: bool, fuse: bool, rule: int, step: Floats
+) -> None:
+    """Use the gradient of the weights k to k + W − 1: add what other tiles gave, update or keep."""
+    if accumulate:
+        g = add(g, load(net.gradient, k))
+    if fuse:
+        update(rule, step, net, k, g)
+    else:
+        store(net.gradient, k, g)
+
+
+@kernel
+def gradient(
+    net: Network,
+    slabs: int,
+    outputs: int,
+    start: Integers,
+    column: Integers,
+    begin: int,
+    delta: Floats,
+    x: Floats,
+    accumulate: bool,
+    fuse: bool,
+    rule: int,
+    step: Floats,
+) -> None:
+    """The gradient of one layer's nonzeros, from one tile. delta (O, TILE), x (I + 1, TILE).
+
+    ``begin``: where the layer's nonzeros begin in ``net``. The padding's gradient is 0.
+    """
+    k = 0
+    for slab in range(slabs):
+        for row in range(outputs):
+            end = np.intp(read(start, slab * outputs + row + 1))
+            if k == end:
+                continue
+            d = load_tile(delta, row * TILE)
+            while k < end:
+                lane = k & (W - 1)
+                if lane == 0 and end - k >= W:
+                    finish(net, begin + k, dots(x, column, k, d), accumulate, fuse, rule, step)
+                    k += W
+                    continue
+                stop = min(end, k - lane + W)
+                while k < stop:
+                    part = fold_dot(d, load_tile(x, read(column, k)))
+                    store(net.scratch, (k & (W - 1)) * W, part)
+                    k += 1
+                if (k & (W - 1)) == 0:
+                    g = reduce_rows(net.scratch, 0)
+                    finish(net, begin + k - W, g, accumulate, fuse, rule, step)
+    lane = k & (W - 1)
+    if lane != 0:
+        for i in range(lane, W):
+            store(net.scratch, i * W, splat(np.float32(0)))
+        g = reduce_rows(net.scratch, 0)
+        finish(net, begin + k - lane, g, accumulate, fuse, rule, step)

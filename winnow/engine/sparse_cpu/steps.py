@@ -1,0 +1,266 @@
+"""Whole training steps, many in one compiled call: no Python and no autograd between them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from winnow.engine.sparse_cpu.cache import Entry, kernel, prepare
+from winnow.engine.sparse_cpu.gradient import gradient
+from winnow.engine.sparse_cpu.loss import count_correct, cross_entropy
+from winnow.engine.sparse_cpu.multiply import multiply, multiply_back
+from winnow.engine.sparse_cpu.network import (
+    BACK,
+    COLUMN_START,
+    DELTA,
+    INPUT,
+    INPUTS,
+    NONZERO,
+    OUTPUTS,
+    RELU,
+    SLABS,
+    START,
+    Floats,
+    Network,
+)
+from winnow.engine.sparse_cpu.pixels import Images, fetch_ahead, gather
+from winnow.engine.sparse_cpu.simd import TILE, W, fma, load, splat, total
+from winnow.engine.sparse_cpu.update import set_step, update_all
+
+_SAFE = 1e37  # a squared gradient norm below this overflows nowhere in float32
+
+
+@kernel
+def layer_input(net: Network, layer: int, tile: int) -> Floats:
+    """The input (inputs + 1, TILE) of a layer; of the layer after the last: the logits."""
+    if layer < len(net.table):
+        row = net.table[layer]
+        return net.input[row[INPUT] + tile * (row[INPUTS] + 1) * TILE :]
+    row = net.table[layer - 1]
+    rest = net.input.size - net.delta.size + row[DELTA]
+    return net.input[rest + tile * (row[OUTPUTS] + 1) * TILE :]
+
+
+@kernel
+def layer_delta(net: Network, layer: int, tile: int) -> Floats:
+    """The gradient (outputs + 1, TILE) by the output of a layer, before its ReLU."""
+    row = net.table[layer]
+    return net.delta[row[DELTA] + tile * (row[OUTPUTS] + 1) * TILE :]
+
+
+@kernel
+def forward(net: Network, tile: int) -> None:
+    """Activations of all layers from the input of the first, for one tile."""
+    for layer in range(len(net.table)):
+        row = net.table[layer]
+        multiply(
+            row[SLABS],
+            row[OUTPUTS],
+            net.start[row[START] :],
+            net.column[row[NONZERO] :],
+            net.weight[row[NONZERO] :],
+            layer_input(net, layer, tile),
+            layer_input(net, layer + 1, tile),
+            row[RELU] == 1,
+        )
+
+
+@kernel
+def backward(net: Network, tile: int) -> None:
+    """Deltas of all layers from that of the last, for one tile."""
+    for layer in range(len(net.table) - 1, 0, -1):
+        row = net.table[layer]
+        multiply_back(
+            row[INPUTS],
+            net.column_start[row[COLUMN_START] :],
+            net.row[row[BACK] :],
+            net.place[row[BACK] :],
+            net.weight[row[NONZERO] :],
+            layer_delta(net, layer, tile),
+            layer_input(net, layer, tile),
+            layer_delta(net, layer - 1, tile),
+            net.table[layer - 1, RELU] == 1,
+        )
+
+
+@kernel
+def gradients(net: Network, tiles: int, fuse: bool, rule: int, step: Floats) -> None:
+    """All gradients, stored; or, with ``fuse``, the weights updated with them at once."""
+    for layer in range(len(net.table)):
+        row = net.table[layer]
+        for tile in range(tiles):
+            gradient(
+                net,
+                row[SLABS],
+                row[OUTPUTS],
+                net.start[row[START] :],
+                net.column[row[NONZERO] :],
+                row[NONZERO],
+                layer_delta(net, layer, tile),
+                layer_input(net, layer, tile),
+                tile > 0,
+                fuse and tile == tiles - 1,
+                rule,
+                step,
+            )
+
+
+@kernel
+def squares(array: Floats, count: int) -> float:
+    """The sum of squares, not finite if an entry is not; ``count`` is a multiple of W."""
+    sums = splat(np.float32(0))
+    for k in range(0, count, W):
+        value = load(array, k)
+        sums = fma(value, value, sums)
+    return np.float64(total(sums))
+
+
+@kernel
+def bound(net: Network, tiles: int, first: float) -> float:
+    """At least the squared norm of the gradient, before it is computed.
+
+    ‖delta xᵀ‖ <= ‖delta‖ ‖x‖ in Frobenius norms. ``first``: a bound of the first layer's ‖x‖².
+    """
+    result = 0.0
+    for layer in range(len(net.table)):
+        row = net.table[layer]
+        x = first
+        if layer > 0:
+            x = squares(layer_input(net, layer, 0), tiles * (row[INPUTS] + 1) * TILE)
+        deltas = 0.0
+        for tile in range(tiles):
+            deltas += squares(layer_delta(net, layer, tile), row[OUTPUTS] * TILE)
+        result += deltas * x
+    return result
+
+
+@kernel
+def pass_batch(
+    net: Network, images: Images, batch: NDArray[np.int64], starts: NDArray[np.int64]
+) -> float:
+    """Forward, loss and deltas of a batch (image numbers). Returns the summed loss."""
+    last = len(net.table) - 1
+    loss = 0.0
+    for tile in range((batch.size + TILE - 1) // TILE):
+        examples = batch[tile * TILE : (tile + 1) * TILE]
+        gather(images, examples, starts, layer_input(net, 0, tile))
+        forward(net, tile)
+        loss += cross_entropy(
+            net.table[last, OUTPUTS],
+            layer_input(net, last + 1, tile),
+            images.labels,
+            examples,
+            batch.size,
+            layer_delta(net, last, tile),
+        )
+        backward(net, tile)
+    return loss
+
+
+@kernel
+def careful_update(net: Network, tiles: int, rule: int, step: Floats, clip: float) -> bool:
+    """All gradients first, then their norm, then the update; False, and none, if not finite."""
+    gradients(net, tiles, False, rule, step)
+    norm = math.sqrt(squares(net.gradient, net.gradient.size))
+    if not math.isfinite(norm):
+        return False
+    factor = clip / (norm + 1e-6) if 0 < clip < norm else 1.0
+    update_all(rule, step, net, factor)
+    return True
+
+
+@kernel
+def train(
+    net: Network,
+    images: Images,
+    order: NDArray[np.int64],
+    first: int,
+    batch: int,
+    rates: NDArray[np.float64],
+    rule: int,
+    options: NDArray[np.float64],
+    updates: int,
+    clip: float,
+    pixel_bound: float,
+) -> tuple[int, float]:
+    """Train for len(rates) steps of one epoch. Returns how many were made, and their summed loss.
+
+    ``order``: the epoch's image numbers; batch i is order[i·batch : (i+1)·batch], starting at
+    i = ``first``. ``updates``: updates made before. ``clip``: the largest gradient norm, 0 for any.
+    ``pixel_bound``: the largest square of a normalised pixel. Fewer steps than asked: the loss or
+    the gradient's norm of the next one is not finite, and its update was not made.
+    """
+    starts = np.empty(TILE, np.int64)
+    step = np.empty(10, np.float32)
+    losses = 0.0
+    for i in range(rates.size):
+        chosen = order[(first + i) * batch : (first + i + 1) * batch]
+        loss = pass_batch(net, images, chosen, starts) / chosen.size
+        if not math.isfinite(np.float32(loss)):
+            return i, losses
+        tiles = (chosen.size + TILE - 1) // TILE
+        set_step(rule, options, rates[i], updates + i + 1, step)
+        fetch_ahead(images, order[(first + i + 1) * batch : (first + i + 2) * batch])
+        pixels = pixel_bound * (net.table[0, INPUTS] + 1) * tiles * TILE
+        if clip == 0 and bound(net, tiles, pixels) < _SAFE:
+            gradients(net, tiles, True, rule, step)
+        elif not careful_update(net, tiles, rule, step, clip):
+            return i, losses
+        losses += loss
+    return rates.size, losses
+
+
+@kernel
+def evaluate(net: Network, images: Images, examples: NDArray[np.int64]) -> tuple[float, int]:
+    """Summed loss and right answers of these images."""
+    starts = np.empty(TILE, np.int64)
+    last = len(net.table) - 1
+    classes = net.table[last, OUTPUTS]
+    loss, correct = 0.0, 0
+    for begin in range(0, examples.size, TILE):
+        some = examples[begin : begin + TILE]
+        gather(images, some, starts, layer_input(net, 0, 0))
+        forward(net, 0)
+        logits = layer_input(net, last + 1, 0)
+        delta = layer_delta(net, last, 0)
+        loss += cross_entropy(classes, logits, images.labels, some, 1, delta)
+        correct += count_correct(classes, logits, images.labels, some)
+    return loss, correct
+
+
+@kernel
+def differentiate(net: Network, images: Images, batch: NDArray[np.int64]) -> float:
+    """The mean loss of a batch; its gradient is stored in ``net``."""
+    loss = pass_batch(net, images, batch, np.empty(TILE, np.int64)) / batch.size
+    gradients(net, (batch.size + TILE - 1) // TILE, False, 0, net.scratch)
+    return loss
+
+
+# ---- what they are compiled for
+
+_floats, _integers, _numbers = types.float32[::1], types.int32[::1], types.int64[::1]
+_named: Any = types.NamedTuple
+_network = _named(
+    [types.int64[:, ::1], *[_integers] * 5, *[_floats] * 7],
+    Network,
+)
+_images = _named([types.uint8[::1], _numbers, _floats, _floats], Images)
+_int, _float, _doubles = types.int64, types.float64, types.float64[::1]
+_training: tuple[Any, ...] = (
+    *(_network, _images, _numbers, _int, _int, _doubles),
+    *(_int, _doubles, _int, _float, _float),
+)
+ENTRIES = (
+    Entry(train, _training),
+    Entry(evaluate, (_network, _images, _numbers)),
+    Entry(differentiate, (_network, _images, _numbers)),
+)
+
+
+def ready() -> None:
+    """Load or compile the kernels that train a chain of linear layers."""
+    prepare("linear", ENTRIES)

@@ -1,0 +1,78 @@
+"""The optimizers' rules for W weights at a time, as torch defines them.
+
+Momentum: Sutskever et al. 2013 as in torch, the rate outside the buffer. Adam: Kingma & Ba 2015,
+algorithm 1. AdamW: Loshchilov & Hutter 2019, algorithm 2. Only nonzeros are updated, so weight
+decay and momentum cannot revive what was removed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winnow.engine.sparse_cpu.cache import kernel
+from winnow.engine.sparse_cpu.network import Floats, Network
+from winnow.engine.sparse_cpu.simd import W, add, div, fma, load, mul, read, splat, sqrt, store, sub
+
+RULES = ("sgd", "momentum", "nesterov", "adam", "adamw")
+SGD, MOMENTUM, NESTEROV, ADAM, ADAMW = range(5)
+
+# What a rule needs, in float64: set once.
+DECAY, MOMENTUM_FACTOR, BETA1, BETA2, EPS = range(5)
+# The numbers of one step, in float32, derived from them.
+RATE, STEP_DECAY, FACTOR, SHRINK, MIX1, KEEP2, MIX2, STEP, ROOT, STEP_EPS = range(10)
+
+
+@kernel
+def set_step(rule: int, options: NDArray[np.float64], rate: float, t: int, step: Floats) -> None:
+    """Fill ``step`` with the numbers of update ``t`` (from 1)."""
+    step[RATE] = rate
+    step[STEP_DECAY] = 0.0 if rule == ADAMW else options[DECAY]
+    step[FACTOR] = options[MOMENTUM_FACTOR]
+    step[SHRINK] = 1.0 - rate * options[DECAY] if rule == ADAMW else 1.0
+    if rule >= ADAM:
+        step[MIX1] = 1.0 - options[BETA1]
+        step[KEEP2] = options[BETA2]
+        step[MIX2] = 1.0 - options[BETA2]
+        step[STEP] = rate / (1.0 - options[BETA1] ** t)
+        step[ROOT] = 1.0 / np.sqrt(1.0 - options[BETA2] ** t)
+        step[STEP_EPS] = options[EPS]
+
+
+@kernel
+def update(rule: int, step: Floats, net: Network, k: int, g: Any) -> None:
+    """Update the weights k to k + W − 1 with their gradient, the vector ``g``."""
+    w = load(net.weight, k)
+    g = fma(splat(read(step, STEP_DECAY)), w, g)
+    if rule >= ADAM:
+        store(net.weight, k, _adam(step, net, k, g, w))
+    elif rule == SGD:
+        store(net.weight, k, sub(w, mul(splat(read(step, RATE)), g)))
+    else:
+        factor = splat(read(step, FACTOR))
+        buffer = fma(factor, load(net.first, k), g)
+        store(net.first, k, buffer)
+        if rule == NESTEROV:
+            buffer = fma(factor, buffer, g)
+        store(net.weight, k, sub(w, mul(splat(read(step, RATE)), buffer)))
+
+
+@kernel
+def _adam(step: Floats, net: Network, k: int, g: Any, w: Any) -> Any:
+    m, v = load(net.first, k), load(net.second, k)
+    m = fma(splat(read(step, MIX1)), sub(g, m), m)
+    v = add(mul(splat(read(step, KEEP2)), v), mul(splat(read(step, MIX2)), mul(g, g)))
+    store(net.first, k, m)
+    store(net.second, k, v)
+    below = fma(sqrt(v), splat(read(step, ROOT)), splat(read(step, STEP_EPS)))
+    return sub(mul(w, splat(read(step, SHRINK))), div(mul(splat(read(step, STEP)), m), below))
+
+
+@kernel
+def update_all(rule: int, step: Floats, net: Network, factor: float) -> None:
+    """Update every weight with its stored gradient times ``factor``."""
+    scale = splat(np.float32(factor))
+    for k in range(0, net.weight.size, W):
+        update(rule, step, net, k, mul(scale, load(net.gradient, k)))
