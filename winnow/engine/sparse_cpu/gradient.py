@@ -64,7 +64,7 @@ def gradient(
     k = 0
     for slab in range(slabs):
         for row in range(outputs):
-            end = np.intp(read(start, slab * outputs + row + 1))
+            end = int(read(start, slab * outputs + row + 1))
             if k == end:
                 continue
             d = load_tile(delta, row * TILE)

@@ -95,6 +95,16 @@ def padded(count: int) -> int:
     return -(-count // W) * W
 
 
+def aligned(count: int, value: float) -> Floats:
+    """``count`` float32, each ``value``, from the start of a cache line: no vector spans two."""
+    line = 64
+    whole = np.empty(4 * count + line, np.uint8)
+    begin = -whole.ctypes.data % line
+    array = whole[begin : begin + 4 * count].view(np.float32)
+    array[:] = value
+    return array
+
+
 def make_network(
     layers: Sequence[Linear], slots: int, batch: int
 ) -> tuple[Network, list[NDArray[np.int64]]]:
@@ -160,11 +170,11 @@ class _Parts:
         return Network(
             table=table,
             **{name: array.astype(np.int32) for name, array in whole.items()},
-            weight=np.zeros(n, np.float32),
-            first=np.zeros(n if slots > 0 else 0, np.float32),
-            second=np.zeros(n if slots > 1 else 0, np.float32),
-            gradient=np.zeros(n, np.float32),
-            input=np.ones(self.input_size, np.float32),  # kernels never write the constant 1
-            delta=np.zeros(self.delta_size, np.float32),
-            scratch=np.zeros(W * W, np.float32),
+            weight=aligned(n, 0.0),
+            first=aligned(n if slots > 0 else 0, 0.0),
+            second=aligned(n if slots > 1 else 0, 0.0),
+            gradient=aligned(n, 0.0),
+            input=aligned(self.input_size, 1.0),  # kernels never write the constant 1
+            delta=aligned(self.delta_size, 0.0),
+            scratch=aligned(W * W, 0.0),
         )
