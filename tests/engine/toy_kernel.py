@@ -1,11 +1,13 @@
 """A kernel that compiles quickly, for the tests of the cache; also run as a program of its own.
 
-``python toy_kernel.py CACHE [SOURCES]`` prepares it, prints how many it compiled and 3 + 1.
+``python toy_kernel.py CACHE SOURCES [hang]`` prepares it, prints how often it was compiled, and
+3 + 1. With ``hang`` it stops for ever when the compiled code is to be written.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,25 +16,39 @@ from numba import types
 from winnow.engine.sparse_cpu import cache
 
 
-@cache.kernel
-def plus_one(array):
-    array[0] += 1
+def fresh_entry() -> cache.Entry:
+    """The kernel, neither compiled nor loaded yet."""
+
+    @cache.kernel
+    def plus_one(array):
+        array[0] += 1
+
+    return cache.Entry(plus_one, (types.float32[::1],))
 
 
-ENTRY = cache.Entry(plus_one, (types.float32[::1],))
+def hang(_: cache.Entry) -> bytes:
+    print("compiled", flush=True)
+    time.sleep(600)
+    return b""
 
 
-def compiled() -> int:
-    """How often numba has compiled the kernel, rather than loaded it."""
-    return len(plus_one.get_metadata() or {}) if plus_one.stats.cache_hits else 0
+def result_of(entry: cache.Entry) -> int:
+    """3 + 1, by the kernel."""
+    three = np.array([3], np.float32)
+    entry.kernel(three)
+    return int(three[0])
+
+
+def main(folder: str, sources: str, *how: str) -> None:
+    compiled = []
+    compile_all = cache._compile
+    cache._compile = lambda entries: (compiled.append(1), compile_all(entries))[1]
+    if how == ("hang",):
+        cache._packed = hang
+    entry = fresh_entry()
+    cache.prepare("toy", [entry], Path(folder), Path(sources))
+    print(len(compiled), result_of(entry))
 
 
 if __name__ == "__main__":
-    count = []
-    usual = cache._compile
-    cache._compile = lambda entries: (count.append(1), usual(entries))
-    sources = Path(sys.argv[2]) if len(sys.argv) > 2 else cache._SOURCES
-    cache.prepare("toy", [ENTRY], Path(sys.argv[1]), sources)
-    three = np.array([3], np.float32)
-    plus_one(three)
-    print(len(count), int(three[0]))
+    main(*sys.argv[1:])

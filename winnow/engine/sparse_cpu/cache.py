@@ -150,7 +150,7 @@ def _load(folder: Path, entries: Sequence[Entry]) -> bool:
     """Whether all entries could be loaded from a folder; if not, none of them has been."""
     try:
         packed = [_verified(_file(folder, entry)) for entry in entries]
-    except FileNotFoundError:
+    except OSError:  # not there, or not to be read: the lock will tell
         return False
     except _DamagedError as error:
         _log.warning("%s: kernels are compiled again", error)
