@@ -11,7 +11,16 @@ from pathlib import Path
 from winnow.errors import UserError
 from winnow.experiment.store import Store
 
-_PACKAGES = ("winnow", "torch", "numpy", "safetensors", "datasets", "scikit-learn", "torchvision")
+_PACKAGES = (
+    "winnow",
+    "torch",
+    "numpy",
+    "numba",
+    "safetensors",
+    "datasets",
+    "scikit-learn",
+    "torchvision",
+)
 
 
 def examine(store: Path) -> Iterator[str]:
