@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import HealthCheck, example, given, settings
@@ -21,14 +20,6 @@ from winnow.engine.sparse_cpu.pixels import Images
 IMAGES = 70
 SIZES = st.lists(st.integers(1, 70), min_size=2, max_size=5)
 DENSITIES = st.sampled_from([1.0, 0.5, 0.1, 0.02, 0.0])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def draw_layers(draw, sizes, density) -> list[Linear]:

@@ -30,14 +30,6 @@ SHAPE = (1, 6, 6)
 SGD, ADAM = OPTIMIZERS[0], OPTIMIZERS[3] | {"lr": 1e-3}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def advanced(job, state, to):
     session = SparseEngine().open([job], [state])
     (stats,) = session.advance(to)

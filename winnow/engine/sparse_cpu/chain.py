@@ -48,6 +48,9 @@ def chain_of(model: nn.Module) -> list[Layer]:
     if not layers or layers[-1].relu:
         raise UnsupportedError("it does not end with a linear layer")
     _check_parameters(model, layers)
+    for name, module in model.named_modules():
+        if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
+            raise UnsupportedError(f"{name or 'the network'} has hooks")
     return layers
 
 
@@ -119,8 +122,8 @@ def _said(node: fx.Node) -> str:
 
 def _layer(model: nn.Module, linear: nn.Linear) -> Layer:
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    if id(linear.weight) not in names or linear._forward_hooks or linear._forward_pre_hooks:
-        raise UnsupportedError(f"{linear} is parametrised or has hooks")
+    if id(linear.weight) not in names:
+        raise UnsupportedError(f"the weight of {linear} is no parameter")
     bias = None if linear.bias is None else names[id(linear.bias)]
     return Layer(
         names[id(linear.weight)], bias, linear.out_features, linear.in_features, relu=False

@@ -96,7 +96,7 @@ class _Lane:
         names = [name for name, _ in model.named_parameters()]
         self.weights = Weights(names, layers, state, job.optimizer, job.batch)
         self.images = {name: _images(job, s, layers) for name, s in job.data.splits.items()}
-        self.index = {n: s.index.cpu().numpy() for n, s in job.data.splits.items()}
+        self.index = {name: _index(split) for name, split in job.data.splits.items()}
         self.per_epoch = steps_per_epoch(len(self.index["train"]), job.batch, job.last_batch)
         scale, shift = self.images["train"].scale, self.images["train"].shift
         self.pixel_bound = float(np.maximum(shift**2, (255 * scale + shift) ** 2).max(initial=1.0))
@@ -153,6 +153,15 @@ class _Lane:
     def state(self) -> State:
         weights, slots = self.weights.dense()
         return State(self.step, weights, {}, self.mask, slots if self.updates else {}, self.updates)
+
+
+def _index(split: Split) -> NDArray[np.int64]:
+    """The numbers of a split's images. Kernels check no bounds, so they are checked here."""
+    index = np.ascontiguousarray(split.index.cpu().numpy(), np.int64)
+    count = len(split.images)
+    assert len(split.labels) == count, "as many labels as images"
+    assert not len(index) or 0 <= index.min() <= index.max() < count, "an index out of range"
+    return index
 
 
 def _images(job: Job, split: Split, layers: Sequence[Layer]) -> Images:

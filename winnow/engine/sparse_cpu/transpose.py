@@ -8,16 +8,8 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from winnow.engine.sparse_cpu.simd import (
-    W,
-    _address,
-    _fma,
-    _llvm,
-    _pick,
-    _read,
-    _splat,
-    operation,
-)
+from winnow.engine.sparse_cpu import llvm
+from winnow.engine.sparse_cpu.simd import W, operation
 
 
 def _interleaved(builder: Any, rows: list[Any]) -> list[Any]:
@@ -27,7 +19,7 @@ def _interleaved(builder: Any, rows: list[Any]) -> list[Any]:
     high = [lane + half for lane in low]
     for _ in range(W.bit_length() - 1):
         pairs = list(zip(rows[:half], rows[half:], strict=True))
-        rows = [_pick(builder, a, b, picks) for a, b in pairs for picks in (low, high)]
+        rows = [llvm.pick(builder, a, b, picks) for a, b in pairs for picks in (low, high)]
     return rows
 
 
@@ -56,20 +48,22 @@ def transpose_bytes(
 
         def address(argument: int, *offsets: Any) -> Any:
             index = functools.reduce(builder.add, offsets)
-            return _address(context, builder, kinds[argument], args[argument], index)
+            return llvm.address(context, builder, kinds[argument], args[argument], index)
 
         rows = []
         for j in range(W):
             start = builder.load(address(1, args[2], ir.Constant(word, j)))
-            rows.append(_read(builder, address(0, start, args[3]), ir.VectorType(ir.IntType(8), W)))
+            rows.append(
+                llvm.read(builder, address(0, start, args[3]), ir.VectorType(ir.IntType(8), W))
+            )
         for i, row in enumerate(_interleaved(builder, rows)):
             step = ir.Constant(word, i)
-            scale = _splat(builder, builder.load(address(4, args[3], step)), W)
-            shift = _splat(builder, builder.load(address(5, args[3], step)), W)
-            value = builder.sitofp(builder.zext(row, integers), _llvm(W))
+            scale = llvm.splat(builder, builder.load(address(4, args[3], step)), W)
+            shift = llvm.splat(builder, builder.load(address(5, args[3], step)), W)
+            value = builder.sitofp(builder.zext(row, integers), llvm.vector(W))
             at = address(6, args[7], builder.mul(args[8], step))
-            at = builder.bitcast(at, _llvm(W).as_pointer())
-            builder.store(_fma(builder, value, scale, shift), at).align = 4
+            at = builder.bitcast(at, llvm.vector(W).as_pointer())
+            builder.store(llvm.fma(builder, value, scale, shift), at).align = 4
         return context.get_dummy_value()
 
     n = types.intp

@@ -1,0 +1,148 @@
+"""The instructions behind `winnow.engine.sparse_cpu.simd`, as LLVM's builder writes them.
+
+Each function appends instructions on vectors of float32 to a function that numba is compiling, and
+gives the value that they compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+
+_i32 = ir.IntType(32)
+
+
+def vector(count: int) -> Any:
+    """The type of ``count`` float32."""
+    return ir.VectorType(ir.FloatType(), count)
+
+
+def constant(count: int, value: float) -> Any:
+    """``value`` in every lane."""
+    return ir.Constant(vector(count), [value] * count)
+
+
+def pick(builder: Any, a: Any, b: Any, picks: Sequence[int]) -> Any:
+    """The lanes ``picks`` of a, b one after the other."""
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_i32, len(picks)), list(picks)))
+
+
+def splat(builder: Any, value: Any, count: int) -> Any:
+    """A computed ``value`` in every lane."""
+    one = builder.insert_element(
+        ir.Constant(vector(count), ir.Undefined), value, ir.Constant(_i32, 0)
+    )
+    return pick(builder, one, one, [0] * count)
+
+
+def call(builder: Any, name: str, args: Sequence[Any]) -> Any:
+    """Call LLVM's own function on vectors, e.g. ``sqrt``."""
+    kind = args[0].type
+    function = ir.FunctionType(kind, [kind] * len(args))
+    full = f"llvm.{name}.v{kind.count}f32"
+    declared = builder.module.globals.get(full) or ir.Function(builder.module, function, full)
+    return builder.call(declared, args)
+
+
+def fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """a·b + c."""
+    # fmuladd: one instruction where the processor has it, never a call to a library
+    return call(builder, "fmuladd", [a, b, c])
+
+
+def address(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+    """Where array[index] lies; ``kind`` is the array's numba type."""
+    return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
+
+
+def read(builder: Any, address: Any, kind: Any) -> Any:
+    """The vector at an address, aligned like its elements only."""
+    value = builder.load(builder.bitcast(address, kind.as_pointer()))
+    value.align = 1 if kind.element == ir.IntType(8) else 4
+    return value
+
+
+def relu(builder: Any, a: Any) -> Any:
+    """max(a, 0); NaN stays."""
+    zero = constant(a.type.count, 0.0)
+    return builder.select(builder.fcmp_ordered("<", a, zero), zero, a)
+
+
+def where_positive(builder: Any, a: Any, x: Any) -> Any:
+    """a where x > 0, else 0."""
+    zero = constant(a.type.count, 0.0)
+    return builder.select(builder.fcmp_ordered(">", x, zero), a, zero)
+
+
+def maximum(builder: Any, a: Any, b: Any) -> Any:
+    """The larger of a and b; b where either is NaN."""
+    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+
+def exp(builder: Any, x: Any) -> Any:
+    """exp(x) = 2ⁿ exp(r), n = round(x / ln 2), |r| <= ln 2 / 2, exp(r) by its Taylor series."""
+
+    def number(value: float) -> Any:
+        return constant(x.type.count, value)
+
+    # Adding 1.5 · 2²³ leaves round(x / ln 2) in the low bits of the sum.
+    magic = number(12582912.0)
+    shifted = fma(builder, x, number(1.4426950408889634), magic)
+    n = builder.fsub(shifted, magic)
+    r = fma(builder, n, number(-0.693359375), x)  # ln 2 in two parts, the first short: exact
+    r = fma(builder, n, number(2.12194440e-4), r)
+    series = number(1 / 5040)
+    for denominator in (720, 120, 24, 6, 2, 1, 1):
+        series = fma(builder, series, r, number(1 / denominator))
+    integers = ir.VectorType(_i32, x.type.count)
+
+    def integer(value: int) -> Any:
+        return ir.Constant(integers, [value] * x.type.count)
+
+    exponent = builder.shl(builder.bitcast(shifted, integers), integer(23))
+    scale = builder.bitcast(builder.add(exponent, integer(127 << 23)), x.type)
+    tiny = builder.fcmp_ordered("<", x, number(-87.0))
+    return builder.select(tiny, number(0.0), builder.fmul(series, scale))
+
+
+def quarters(builder: Any, tile: Any) -> list[Any]:
+    """The four vectors of a tile."""
+    width = tile.type.count // 4
+    return [pick(builder, tile, tile, range(i * width, (i + 1) * width)) for i in range(4)]
+
+
+def fold_dot(builder: Any, a: Any, b: Any) -> Any:
+    """Products of two tiles as W partial sums."""
+    total: Any = None
+    for x, y in zip(quarters(builder, a), quarters(builder, b), strict=True):
+        total = builder.fmul(x, y) if total is None else fma(builder, x, y, total)
+    return total
+
+
+def halve(builder: Any, a: Any, b: Any, level: int) -> Any:
+    """Add pairs of lanes of a, and of b, into one vector, with the cheapest shuffles there are.
+
+    Within four lanes first (levels 0 and 1), where a shuffle takes one cycle, then whole fours.
+    """
+    n = a.type.count
+    fours = range(0, n, 4)
+    if level == 0:
+        low = [lane for i in fours for lane in (i, n + i, i + 1, n + i + 1)]
+        high = [lane + 2 for lane in low]
+    elif level == 1:
+        low = [lane for i in fours for lane in (i, i + 1, n + i, n + i + 1)]
+        high = [lane + 2 for lane in low]
+    else:
+        low = [lane for i in range(0, 2 * n, 8) for lane in range(i, i + 4)]
+        high = [lane + 4 for lane in low]
+    return builder.fadd(pick(builder, a, b, low), pick(builder, a, b, high))
+
+
+def reduce_all(builder: Any, vectors: Sequence[Any]) -> Any:
+    """W vectors -> one vector whose lane i is the sum of the lanes of vector i."""
+    for level in range(len(vectors).bit_length() - 1):
+        pairs = zip(vectors[::2], vectors[1::2], strict=True)
+        vectors = [halve(builder, a, b, level) for a, b in pairs]
+    return vectors[0]
