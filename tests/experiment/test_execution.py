@@ -68,7 +68,7 @@ def winnow(cache: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 def numbers(store: Path) -> dict[str, dict[str, object]]:
     """Everything but the time that the store says of each run, tensors by their hash."""
-    found = {p.parent.name: json.loads(p.read_text()) for p in store.glob("runs/*/result.json")}
+    found = {p.parent.name: json.loads(p.read_text()) for p in store.glob("runs/[!.]*/result.json")}
     return {name: {k: v for k, v in r.items() if k != "seconds"} for name, r in found.items()}
 
 

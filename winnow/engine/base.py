@@ -112,6 +112,10 @@ class Engine(Protocol):
 
     name: str
 
+    def prepare(self) -> None:
+        """Make what the machine needs once (compiled kernels), so that workers only load it."""
+        ...
+
     def refuses(self, jobs: Sequence[Job]) -> str | None:
         """The reason why this engine cannot run the jobs, or None."""
         ...

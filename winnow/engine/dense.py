@@ -33,6 +33,9 @@ class DenseEngine:
         """``device``: where to train; None takes a GPU where there is one."""
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
+    def prepare(self) -> None:
+        """Nothing: torch is compiled already."""
+
     def refuses(self, jobs: Sequence[Job]) -> str | None:  # noqa: ARG002 - the seam's signature
         """Never: the reference engine runs every job."""
         return None

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from winnow import engine
 from winnow.errors import UserError
 from winnow.experiment.graph import Run
 from winnow.experiment.plan import Plan
@@ -116,6 +117,8 @@ class _Execution:
 
     def run(self) -> None:
         missing = sum(status == "missing" for status in self.status.values())
+        if missing:
+            engine.get(self.plan.recipe.engine).prepare()
         try:
             for _ in range(min(self.settings.jobs, missing)):
                 self._hire()

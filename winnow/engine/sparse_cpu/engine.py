@@ -31,6 +31,10 @@ class SparseEngine:
 
     name = "sparse"
 
+    def prepare(self) -> None:
+        """Compile the kernels, unless this machine has them: some 10 s, once."""
+        ready()
+
     def refuses(self, jobs: Sequence[Job]) -> str | None:
         """The reason why a job cannot be trained here, or None."""
         for job in jobs:
