@@ -15,78 +15,32 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import llvmlite.binding
-import numba
-import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from lenet import (
+    BATCH,
+    MEAN,
+    RATE,
+    STD,
+    Advance,
+    engine_steps,
+    images,
+    in_turns,
+    machine,
+    network,
+    random_mask,
+)
+from torch import Tensor
 
-from winnow.engine.base import Engine, Job, Split, TrainingData
 from winnow.engine.dense import DenseEngine
 from winnow.engine.sparse_cpu.engine import SparseEngine
-from winnow.engine.sparse_cpu.simd import W
 from winnow.files import write_whole
-from winnow.mask import Mask
-from winnow.models import build
-from winnow.models.initialise import initialise
-from winnow.state import fresh_state
 
-EXAMPLES, BATCH, RATE, MEAN, STD = 55_000, 60, 1.2e-3, 33.3, 78.6
-ADAM = {"name": "adam", "lr": RATE, "weight_decay": 0.0, "betas": [0.9, 0.999], "eps": 1e-8}
-CONSTANT = {"name": "constant", "drops": [], "factor": None, "warmup": 0}
+EXAMPLES = 55_000
 RESULTS = Path(__file__).parent / "results" / "lenet_density.json"
-
-Advance = Callable[[int], None]
-
-
-def network() -> nn.Module:
-    """The network, with the same weights each time."""
-    model = build("lenet-300-100", inputs=(1, 28, 28), classes=10)
-    initialise(model, "glorot-normal", 0)
-    return model
-
-
-def images() -> tuple[Tensor, Tensor]:
-    draw = np.random.default_rng(0)
-    pixels = draw.integers(0, 256, (EXAMPLES, 1, 28, 28), dtype=np.uint8)
-    return torch.from_numpy(pixels), torch.from_numpy(draw.integers(0, 10, EXAMPLES))
-
-
-def random_mask(model: nn.Module, density: float) -> Mask:
-    """Random masks; the output layer has the square root of the density, as in the paper."""
-    generator = torch.Generator().manual_seed(0)
-    weights = {n: p for n, p in model.named_parameters() if p.ndim == 2}
-    return Mask(
-        {
-            n: torch.rand(p.shape, generator=generator)
-            < (density**0.5 if len(p) == 10 else density)
-            for n, p in weights.items()
-        }
-    )
-
-
-def engine_steps(engine: Engine, density: float, x: Tensor, y: Tensor) -> Advance:
-    """Trains so many iterations with an engine."""
-    data = TrainingData({"train": Split(x, y, torch.arange(EXAMPLES))}, (MEAN,), (STD,))
-    job = Job(network, data, 10**9, BATCH, "keep", ADAM, CONSTANT, {"order": 0})
-    model = network()
-    session = engine.open([job], [fresh_state(model, random_mask(model, density))])
-    reached = 0
-
-    def advance(count: int) -> None:
-        nonlocal reached
-        reached += count
-        session.advance(reached)
-
-    return advance
 
 
 def eager_steps(density: float, pixels: Tensor, y: Tensor) -> Advance:
@@ -112,24 +66,6 @@ def eager_steps(density: float, pixels: Tensor, y: Tensor) -> Advance:
     return advance
 
 
-def in_turns(sides: dict[str, Advance], seconds: float) -> dict[str, list[float]]:
-    """Microseconds an iteration of each side, in turns of about 60 ms."""
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    counts: dict[str, int] = {}
-    for name, advance in sides.items():
-        advance(50)
-        began = time.perf_counter()
-        advance(50)
-        counts[name] = max(10, round(50 * 0.06 / (time.perf_counter() - began)))
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        for name, advance in sides.items():
-            began = time.perf_counter()
-            advance(counts[name])
-            times[name].append((time.perf_counter() - began) / counts[name] * 1e6)
-    return times
-
-
 def measured(density: float, seconds: float, x: Tensor, y: Tensor) -> dict[str, float]:
     """One row: medians, and the medians of the ratios of each turn."""
     pixels = x.view(EXAMPLES, -1).float().sub_(MEAN).div_(STD)
@@ -146,19 +82,6 @@ def measured(density: float, seconds: float, x: Tensor, y: Tensor) -> dict[str, 
     return row | {"turns": len(times["sparse"])}
 
 
-def machine() -> dict[str, str | int | None]:
-    return {
-        "processor": llvmlite.binding.get_host_cpu_name(),
-        "architecture": platform.machine(),
-        "cores": os.cpu_count(),
-        "float32 lanes": W,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "numba": numba.__version__,
-        "threads": 1,
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -169,7 +92,7 @@ def main() -> None:
     )
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    x, y = images()
+    x, y = images(EXAMPLES)
     rows = []
     for density in asked.density:
         rows.append(measured(density, asked.seconds, x, y))

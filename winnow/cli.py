@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import functools
 import io
 import math
-import os
-import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from winnow.errors import UserError, unknown
+from winnow.exits import as_typed, guarded, naming
 
 if TYPE_CHECKING:
     from winnow.experiment.executor import Event
@@ -73,9 +69,6 @@ StoreOption = Annotated[
     typer.Option(metavar="DIR", help="Finished runs [default: $WINNOW_STORE, else ./runs]."),
 ]
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 
 def main() -> None:
     """The ``winnow`` command."""
@@ -103,65 +96,8 @@ def _options(
     pass
 
 
-def _guarded(command: Callable[P, R]) -> Callable[P, R]:
-    """Answer bad input with its message and exit code 2, and other ends in their own way."""
-
-    @functools.wraps(command)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            result = command(*args, **kwargs)
-            if sys.stdout is not None:
-                sys.stdout.flush()  # here, where a reader that has gone can still be answered
-            return result
-        except UserError as error:
-            _exit(str(error), 2)
-        except KeyboardInterrupt:
-            _exit(f"stopped; what is finished is kept. To continue: {_typed()}", 130)
-        except BrokenPipeError:  # the reader of a pipe has gone: nothing is left to say
-            _drop_output()
-            sys.exit(1)
-        except OSError as error:
-            _drop_output()
-            _exit(_about_files(error), 1)
-        except RuntimeError as error:
-            if not type(error).__module__.startswith("winnow"):
-                raise
-            _exit(str(error), 1)
-        raise AssertionError("not reached")
-
-    return guarded
-
-
-def _exit(message: str, code: int) -> None:
-    with contextlib.suppress(OSError):
-        print(f"winnow: {message}", file=sys.stderr)
-    sys.exit(code)
-
-
-def _drop_output() -> None:
-    """Send what is not written yet nowhere: at exit it would fail once more, with a traceback."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _typed() -> str:
-    """The command as it was typed, fit to be typed again."""
-    return shlex.join(["winnow", *sys.argv[1:]])
-
-
-def _about_files(error: OSError) -> str:
-    """Which file, what is wrong, and what to do where room or permission is missing."""
-    place = f"{error.filename}: " if error.filename else ""
-    advice = (
-        ". What is finished is kept: make room or permit writing, and run the command again"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
-        else ""
-    )
-    return f"{place}{error.strerror or error}{advice}"
-
-
 @app.command()
-@_guarded
+@guarded
 def run(
     recipe: RecipeArgument,
     o: Overrides = None,
@@ -181,7 +117,7 @@ def run(
     from winnow.experiment.run import run as run_recipe
     from winnow.experiment.run import store_path
 
-    with ExitStack() as progress, _naming(store_path(store), DiskError):
+    with ExitStack() as progress, naming(store_path(store), DiskError):
 
         def on_plan(plan: Plan, place: Store) -> Callable[[Event], None]:
             return progress.enter_context(shown(Tally(plan, status_of(plan, place)), quiet))
@@ -203,15 +139,6 @@ def run(
     _print_paths(outcome.paths)
 
 
-@contextlib.contextmanager
-def _naming(store: Path, kind: type[OSError]) -> Iterator[None]:
-    """A worker's error says what is wrong with the disk, not with which."""
-    try:
-        yield
-    except kind as error:
-        raise OSError(errno.ENOSPC, str(error), str(store)) from None
-
-
 def _print_paths(paths: Paths) -> None:
     for figure in paths.figures:
         print(f"figure: {figure}")
@@ -220,7 +147,7 @@ def _print_paths(paths: Paths) -> None:
 
 
 @app.command()
-@_guarded
+@guarded
 def plan(
     recipe: RecipeArgument,
     o: Overrides = None,
@@ -240,7 +167,7 @@ def plan(
 
 
 @app.command()
-@_guarded
+@guarded
 def recipes() -> None:
     """List the recipes that come with Winnow."""
     from winnow.experiment.load import load_recipe, shipped
@@ -252,7 +179,7 @@ def recipes() -> None:
 
 
 @app.command(name="ls")
-@_guarded
+@guarded
 def list_runs(store: StoreOption = None) -> None:
     """List the finished runs of a store."""
     from winnow.experiment.describe import describe_run
@@ -285,7 +212,7 @@ def _report_damaged(place: Store, found: Sequence[Found]) -> None:
 
 
 @app.command()
-@_guarded
+@guarded
 def show(
     runs: Annotated[
         list[str], typer.Argument(metavar="RUN [RUN]", help="Folder names, or their beginnings.")
@@ -320,7 +247,7 @@ def _one_run(place: Store, name: str) -> Found:
 
 
 @app.command()
-@_guarded
+@guarded
 def report(
     recipes: RecipesArgument,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the page and figures go.")],
@@ -345,11 +272,11 @@ def report(
         if one.missing:
             left = f"{one.missing} runs of {one.name} are not finished yet and left out"
             print(left, file=sys.stderr)
-    _print_paths(reports.write(results, out, command=_typed()))
+    _print_paths(reports.write(results, out, command=as_typed()))
 
 
 @app.command()
-@_guarded
+@guarded
 def doctor(store: StoreOption = None) -> None:
     """Show versions, cores, and the data and engines found here."""
     from winnow.experiment.doctor import examine

@@ -17,6 +17,7 @@ from winnow import rng
 from winnow.data.augment import flip_crop
 from winnow.data.order import Batches
 from winnow.engine.base import Job, Metrics, Session, StepStats
+from winnow.engine.lanes import Lanes
 from winnow.engine.learning_rate import learning_rate
 from winnow.engine.optimizer import make_optimizer, read_slots, write_slots
 from winnow.state import State, load_weights, masked
@@ -43,23 +44,7 @@ class DenseEngine:
     def open(self, jobs: Sequence[Job], states: Sequence[State]) -> Session:
         """Start or continue the jobs from their states."""
         pairs = zip(jobs, states, strict=True)
-        return _Lanes([_Lane(job, masked(state), self.device) for job, state in pairs])
-
-
-class _Lanes:
-    """The lanes of a session, one after the other."""
-
-    def __init__(self, lanes: Sequence[_Lane]) -> None:
-        self.lanes = lanes
-
-    def advance(self, to: int) -> Sequence[StepStats]:
-        return [lane.advance(to) for lane in self.lanes]
-
-    def evaluate(self, split: str) -> Sequence[Metrics]:
-        return [lane.evaluate(split) for lane in self.lanes]
-
-    def state(self) -> Sequence[State]:
-        return [lane.state() for lane in self.lanes]
+        return Lanes([_Lane(job, masked(state), self.device) for job, state in pairs])
 
 
 class _Lane:

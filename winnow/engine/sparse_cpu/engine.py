@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from winnow.data.order import epoch_order, steps_per_epoch
 from winnow.engine.base import Job, Metrics, Session, Split, StepStats
+from winnow.engine.lanes import Lanes
 from winnow.engine.learning_rate import learning_rate
 from winnow.engine.sparse_cpu.chain import Layer, UnsupportedError, chain_of
 from winnow.engine.sparse_cpu.pixels import Images
@@ -54,7 +55,7 @@ class SparseEngine:
                 "another engine where it must"
             )
         ready()
-        return _Lanes([_Lane(job, masked(s)) for job, s in zip(jobs, states, strict=True)])
+        return Lanes([_Lane(job, masked(s)) for job, s in zip(jobs, states, strict=True)])
 
 
 def _refusal(job: Job) -> str | None:
@@ -71,22 +72,6 @@ def _refusal(job: Job) -> str | None:
     if any(size != layer.inputs for size, layer in zip(sizes, layers, strict=False)):
         return f"layer sizes do not fit images of {features} features"
     return None
-
-
-class _Lanes:
-    """The lanes of a session, one after the other."""
-
-    def __init__(self, lanes: Sequence[_Lane]) -> None:
-        self.lanes = lanes
-
-    def advance(self, to: int) -> Sequence[StepStats]:
-        return [lane.advance(to) for lane in self.lanes]
-
-    def evaluate(self, split: str) -> Sequence[Metrics]:
-        return [lane.evaluate(split) for lane in self.lanes]
-
-    def state(self) -> Sequence[State]:
-        return [lane.state() for lane in self.lanes]
 
 
 class _Lane:
