@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,11 @@ class Local:
                 digest.update(f"{part} {_sha256(path)};".encode())
         return digest.hexdigest()
 
-    def read(self, scratch: Path) -> tuple[Arrays, str]:  # noqa: ARG002  one signature for all
+    def read(self, scratch: Path) -> tuple[Arrays, str]:
         """Decode all files; UserError names the file, and the row, of what is damaged."""
         arrays: Arrays = {}
         for part, paths in self.files().items():
-            pieces = [decode(_tables(path), self.facts, str(path)) for path in paths]
+            pieces = [decode(_tables(path, scratch), self.facts, str(path)) for path in paths]
             arrays[f"{part}_x"] = torch.cat([x for x, _ in pieces])
             arrays[f"{part}_y"] = torch.cat([y for _, y in pieces])
         return arrays, f"local folder {self.folder.name}"
@@ -63,20 +64,39 @@ def _sha256(path: Path) -> str:
         ) from error
 
 
-def _tables(path: Path) -> Iterable[Any]:
+def _tables(path: Path, scratch: Path) -> Iterator[Any]:
     """The rows of one parquet file as Arrow tables of at most ``ROWS``.
 
-    ``datasets.load_dataset`` would read the same files, but it reports every load to the hub,
-    waits for that where there is no network, and keeps a second copy on disk.
+    Streamed, so that ``datasets`` keeps no second copy on disk.
     """
+    import datasets
     import pyarrow
-    import pyarrow.parquet
 
     try:
-        with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
-            for batch in file.iter_batches(ROWS):
-                yield pyarrow.Table.from_batches([batch])
-    except (pyarrow.ArrowException, OSError) as error:
+        with uncounted():
+            rows = datasets.load_dataset(
+                "parquet",
+                data_files=str(path),
+                split="train",
+                streaming=True,
+                cache_dir=str(scratch),
+                batch_size=ROWS,
+            )
+            yield from rows.with_format("arrow").iter(batch_size=ROWS)
+    except (pyarrow.ArrowException, OSError, datasets.exceptions.DatasetsError) as error:
         raise UserError(
             f"{path} cannot be read ({reason(error)}). The file is damaged; get a fresh copy."
         ) from error
+
+
+@contextlib.contextmanager
+def uncounted() -> Iterator[None]:
+    """Let ``datasets`` not report the load of a local file to the hub, nor wait for it offline."""
+    from datasets import config
+
+    before = config.HF_UPDATE_DOWNLOAD_COUNTS
+    config.HF_UPDATE_DOWNLOAD_COUNTS = False
+    try:
+        yield
+    finally:
+        config.HF_UPDATE_DOWNLOAD_COUNTS = before
