@@ -117,7 +117,8 @@ def snapshot(store: Path) -> set[tuple[str, int]]:
 
 
 def test_a_long_run_resumes_inside(cache, recipe, tmp_path):
-    """With a checkpoint at hand, a killed run goes on from it and ends in the same bits."""
+    """Killed with a checkpoint at hand it ends in the same bits; test_training.py shows that the
+    run starts from the checkpoint and not anew."""
     arguments = ("run", recipe, "-o", "train.steps=3000it", "-o", "prune.rounds=0", "-o")
     arguments = (*arguments, "controls.one-shot=none", "--replicates", 1, "--jobs", 1)
     whole = winnow(cache, *arguments, "--store", tmp_path / "whole")
@@ -133,17 +134,10 @@ def test_a_long_run_resumes_inside(cache, recipe, tmp_path):
     process.communicate()
     assert numbers(tmp_path / "cut") == {}
     (checkpoint,) = checkpoints.glob("[!.]*")
-    made = checkpoint.stat().st_mtime_ns
     again = winnow(cache, *arguments, "--store", tmp_path / "cut", "--checkpoint", 1000)
     assert again.returncode == 0, again.stderr
-    assert made
     assert not checkpoint.exists()
     assert numbers(tmp_path / "cut") == numbers(tmp_path / "whole")
-    (one,), (other,) = (
-        [json.loads(p.read_text())["seconds"] for p in (tmp_path / s).glob("runs/*/result.json")]
-        for s in ("cut", "whole")
-    )
-    assert one > 0 < other
 
 
 def test_a_damaged_checkpoint_is_set_aside_and_the_run_starts_over(
