@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from winnow.errors import UserError
+
+
+def draw_flip_crop(
+    count: int, pad: int, generator: np.random.Generator
+) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
+    """What `flip_crop` draws for ``count`` images: which are mirrored, rows and columns (count,).
+
+    Row and column, from 0 to 2·pad, are where the crop begins in the padded image.
+    """
+    flips = generator.random(count) < 0.5
+    rows, columns = generator.integers(0, 2 * pad + 1, size=(2, count))
+    return flips, rows, columns
 
 
 def flip_crop(x: torch.Tensor, generator: np.random.Generator, pad: int = 4) -> torch.Tensor:
@@ -24,11 +37,10 @@ def flip_crop(x: torch.Tensor, generator: np.random.Generator, pad: int = 4) -> 
             f"given {x.dtype} {tuple(x.shape)} and pad={pad}"
         )
     b, _, h, w = x.shape
-    flips = torch.from_numpy(generator.random(b) < 0.5)
-    offsets = torch.from_numpy(generator.integers(0, 2 * pad + 1, size=(2, b)))
+    flips, down, right = map(torch.from_numpy, draw_flip_crop(b, pad, generator))
     columns = torch.arange(w).expand(b, w)
-    columns = torch.where(flips[:, None], columns.flip(1), columns) + offsets[1][:, None]  # (B, W)
-    rows = torch.arange(h) + offsets[0][:, None]  # (B, H)
+    columns = torch.where(flips[:, None], columns.flip(1), columns) + right[:, None]  # (B, W)
+    rows = torch.arange(h) + down[:, None]  # (B, H)
     rows, columns = rows.to(x.device), columns.to(x.device)
     padded = F.pad(x, (pad, pad, pad, pad)).permute(0, 2, 3, 1)
     images = torch.arange(b, device=x.device)[:, None, None]

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from winnow.engine.sparse_cpu.cache import kernel
 from winnow.engine.sparse_cpu.network import Floats, aligned
 from winnow.engine.sparse_cpu.simd import W
 
@@ -91,3 +92,12 @@ class Map:
         b, wide = self.border, self.width + 2 * self.border
         whole = buffer.reshape(-1, self.channels, self.height + 2 * b, wide, W)
         return whole[:, :, b : b + self.height, b : b + self.width]
+
+
+@kernel
+def steps(dims: NDArray[np.int64]) -> tuple[int, int, int, int]:
+    """row, plane, group and origin of a map, from its `Map.dims`, for kernels."""
+    channels, height, width, border = dims[0], dims[1], dims[2], dims[3]
+    row = (width + 2 * border) * W
+    plane = (height + 2 * border) * row
+    return row, plane, channels * plane, border * (row + W)

@@ -81,6 +81,24 @@ def maximum(builder: Any, a: Any, b: Any) -> Any:
     return builder.select(builder.fcmp_ordered(">", a, b), a, b)
 
 
+def larger(builder: Any, a: Any, b: Any) -> Any:
+    """The larger of a and b, a where they are equal; NaN where either is NaN."""
+    better = builder.fcmp_ordered(">", b, a)
+    return builder.select(builder.or_(better, builder.fcmp_unordered("uno", b, b)), b, a)
+
+
+def where_equal(builder: Any, a: Any, x: Any, y: Any) -> Any:
+    """a where x = y, else 0."""
+    zero = constant(a.type.count, 0.0)
+    return builder.select(builder.fcmp_ordered("==", x, y), a, zero)
+
+
+def where_unequal(builder: Any, a: Any, x: Any, y: Any) -> Any:
+    """a where x differs from y or either is NaN, else 0."""
+    zero = constant(a.type.count, 0.0)
+    return builder.select(builder.fcmp_ordered("==", x, y), zero, a)
+
+
 def exp(builder: Any, x: Any) -> Any:
     """exp(x) = 2ⁿ exp(r), n = round(x / ln 2), |r| <= ln 2 / 2, exp(r) by its Taylor series."""
 

@@ -1,13 +1,14 @@
-"""Softmax cross-entropy of one tile, its gradient, and the number of right answers."""
+"""Softmax cross-entropy, its gradient, and the number of right answers."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
-from winnow.engine.sparse_cpu.cache import kernel
+from winnow.engine.sparse_cpu.cache import Entry, kernel
 from winnow.engine.sparse_cpu.network import Floats
 from winnow.engine.sparse_cpu.simd import (
     TILE,
@@ -26,6 +27,7 @@ from winnow.engine.sparse_cpu.simd import (
 @kernel
 def cross_entropy(
     classes: int,
+    wide: int,
     logits: Floats,
     labels: NDArray[np.int64],
     examples: NDArray[np.int64],
@@ -34,47 +36,87 @@ def cross_entropy(
 ) -> float:
     """The sum of −log softmax(logits) at the labels, in float64; delta: its gradient / batch.
 
-    logits, delta (classes, TILE); the tile's examples, at most TILE, have labels[examples]. delta
-    is 0 where there is no example. NaN or infinite logits give NaN or an infinite loss.
+    logits, delta (classes, wide), ``wide`` a multiple of W up to TILE; the examples, at most
+    ``wide``, have labels[examples]. delta is 0 where there is no example. NaN or infinite logits
+    give NaN or an infinite loss.
     """
     top, sums = np.empty(TILE, np.float32), np.empty(TILE, np.float32)
-    for lane in range(0, TILE, W):
+    for lane in range(0, wide, W):
         highest = load(logits, lane)
         for c in range(1, classes):
-            highest = maximum(highest, load(logits, c * TILE + lane))
+            highest = maximum(highest, load(logits, c * wide + lane))
         total = splat(np.float32(0))
         for c in range(classes):
-            e = exp(sub(load(logits, c * TILE + lane), highest))
-            store(delta, c * TILE + lane, e)
+            e = exp(sub(load(logits, c * wide + lane), highest))
+            store(delta, c * wide + lane, e)
             total = add(total, e)
         store(top, lane, highest)
         store(sums, lane, total)
     loss = 0.0
     count = examples.size
     for i in range(count):
-        logit = np.float64(logits[labels[examples[i]] * TILE + i])
+        logit = np.float64(logits[labels[examples[i]] * wide + i])
         loss += math.log(np.float64(sums[i])) + (np.float64(top[i]) - logit)
         sums[i] = np.float32(1) / (sums[i] * np.float32(batch))
     sums[count:] = np.float32(0)
     for c in range(classes):
-        for lane in range(0, TILE, W):
-            at = c * TILE + lane
+        for lane in range(0, wide, W):
+            at = c * wide + lane
             store(delta, at, mul(load(delta, at), load(sums, lane)))
     for i in range(count):
-        delta[labels[examples[i]] * TILE + i] -= np.float32(1) / np.float32(batch)
+        delta[labels[examples[i]] * wide + i] -= np.float32(1) / np.float32(batch)
     return loss
 
 
 @kernel
 def count_correct(
-    classes: int, logits: Floats, labels: NDArray[np.int64], examples: NDArray[np.int64]
+    classes: int, wide: int, logits: Floats, labels: NDArray[np.int64], examples: NDArray[np.int64]
 ) -> int:
     """How often the highest logit, the first of equal ones, is the label's."""
     correct = 0
     for i in range(examples.size):
         best = 0
         for c in range(1, classes):
-            if logits[c * TILE + i] > logits[best * TILE + i]:
+            if logits[c * wide + i] > logits[best * wide + i]:
                 best = c
         correct += best == labels[examples[i]]
     return correct
+
+
+@kernel
+def batch_cross_entropy(
+    classes: int,
+    logits: Floats,
+    labels: NDArray[np.int64],
+    examples: NDArray[np.int64],
+    delta: Floats,
+) -> float:
+    """`cross_entropy` of a whole batch whose logits lie as a `Map` (groups, classes, W).
+
+    The sum of the losses; ``delta``: the gradient of their mean.
+    """
+    loss = 0.0
+    for first in range(0, examples.size, W):
+        some = examples[first : first + W]
+        at = first * classes
+        loss += cross_entropy(classes, W, logits[at:], labels, some, examples.size, delta[at:])
+    return loss
+
+
+@kernel
+def batch_correct(
+    classes: int, logits: Floats, labels: NDArray[np.int64], examples: NDArray[np.int64]
+) -> int:
+    """`count_correct` of a whole batch whose logits lie as a `Map` (groups, classes, W)."""
+    correct = 0
+    for first in range(0, examples.size, W):
+        some = examples[first : first + W]
+        correct += count_correct(classes, W, logits[first * classes :], labels, some)
+    return correct
+
+
+_floats, _numbers = types.float32[::1], types.int64[::1]
+ENTRIES = (
+    Entry(batch_cross_entropy, (types.int64, _floats, _numbers, _numbers, _floats)),
+    Entry(batch_correct, (types.int64, _floats, _numbers, _numbers)),
+)

@@ -144,6 +144,18 @@ def _same(*kinds: Any) -> bool:
     return isinstance(kinds[0], Vector) and all(kind == kinds[0] for kind in kinds)
 
 
+def _ternary(compute: Callable[..., Any], about: str) -> Any:
+    @operation
+    def compute_lanes(typing: Any, a: Any, b: Any, c: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return compute(builder, *args)
+
+        return (a(a, b, c), generate) if _same(a, b, c) else None
+
+    compute_lanes.__doc__ = about
+    return compute_lanes
+
+
 def _unary(compute: Callable[[Any, Any], Any], about: str) -> Any:
     @operation
     def compute_lanes(typing: Any, a: Any) -> Any:
@@ -168,21 +180,15 @@ def _binary(compute: Callable[[Any, Any, Any], Any], about: str) -> Any:
     return compute_lanes
 
 
-@operation
-def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
-    """a·b + c, rounded once where the processor can."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return llvm.fma(builder, *args)
-
-    return (a(a, b, c), generate) if _same(a, b, c) else None
-
-
+fma = _ternary(llvm.fma, "a·b + c, rounded once where the processor can")
+where_equal = _ternary(llvm.where_equal, "a where b == c, else 0")
+where_unequal = _ternary(llvm.where_unequal, "a where b != c or either is NaN, else 0")
 add = _binary(lambda b, x, y: b.fadd(x, y), "a + b")
 sub = _binary(lambda b, x, y: b.fsub(x, y), "a − b")
 mul = _binary(lambda b, x, y: b.fmul(x, y), "a · b")
 div = _binary(lambda b, x, y: b.fdiv(x, y), "a / b")
 maximum = _binary(llvm.maximum, "the larger of a, b; b where either is NaN")
+larger = _binary(llvm.larger, "the larger of a, b, a of equal ones; NaN where either is NaN")
 where_positive = _binary(llvm.where_positive, "a where b > 0, else 0")
 sqrt = _unary(lambda b, x: llvm.call(b, "sqrt", [x]), "√a")
 relu = _unary(llvm.relu, "max(a, 0); NaN stays NaN, so that divergence is not hidden")

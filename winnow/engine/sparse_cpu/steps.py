@@ -151,6 +151,7 @@ def pass_batch(
         forward(net, tile)
         loss += cross_entropy(
             net.table[last, OUTPUTS],
+            TILE,
             layer_input(net, last + 1, tile),
             images.labels,
             examples,
@@ -169,7 +170,7 @@ def careful_update(net: Network, tiles: int, rule: int, step: Floats, clip: floa
     if not math.isfinite(norm):
         return False
     factor = clip / (norm + 1e-6) if 0 < clip < norm else 1.0
-    update_all(rule, step, net, factor)
+    update_all(rule, step, net.weight, net.first, net.second, net.gradient, factor)
     return True
 
 
@@ -227,8 +228,8 @@ def evaluate(net: Network, images: Images, examples: NDArray[np.int64]) -> tuple
         forward(net, 0)
         logits = layer_input(net, last + 1, 0)
         delta = layer_delta(net, last, 0)
-        loss += cross_entropy(classes, logits, images.labels, some, 1, delta)
-        correct += count_correct(classes, logits, images.labels, some)
+        loss += cross_entropy(classes, TILE, logits, images.labels, some, 1, delta)
+        correct += count_correct(classes, TILE, logits, images.labels, some)
     return loss, correct
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
-from winnow.engine.sparse_cpu.cache import kernel
-from winnow.engine.sparse_cpu.network import Floats, Network
+from winnow.engine.sparse_cpu.cache import Entry, kernel
+from winnow.engine.sparse_cpu.network import Floats
 from winnow.engine.sparse_cpu.simd import W, add, div, fma, load, mul, read, splat, sqrt, store, sub
 
 RULES = ("sgd", "momentum", "nesterov", "adam", "adamw")
@@ -42,37 +43,58 @@ def set_step(rule: int, options: NDArray[np.float64], rate: float, t: int, step:
 
 
 @kernel
-def update(rule: int, step: Floats, net: Network, k: int, g: Any) -> None:
-    """Update the weights k to k + W − 1 with their gradient, the vector ``g``."""
-    w = load(net.weight, k)
+def update(
+    rule: int, step: Floats, weight: Floats, first: Floats, second: Floats, k: int, g: Any
+) -> None:
+    """Update the weights k to k + W − 1 with their gradient, the vector ``g``.
+
+    ``first``: momentum buffers or Adam's first moments, ``second``: its second moments; as long as
+    ``weight``, or empty where the rule has none.
+    """
+    w = load(weight, k)
     g = fma(splat(read(step, STEP_DECAY)), w, g)
     if rule >= ADAM:
-        store(net.weight, k, _adam(step, net, k, g, w))
+        store(weight, k, _adam(step, first, second, k, g, w))
     elif rule == SGD:
-        store(net.weight, k, sub(w, mul(splat(read(step, RATE)), g)))
+        store(weight, k, sub(w, mul(splat(read(step, RATE)), g)))
     else:
         factor = splat(read(step, FACTOR))
-        buffer = fma(factor, load(net.first, k), g)
-        store(net.first, k, buffer)
+        buffer = fma(factor, load(first, k), g)
+        store(first, k, buffer)
         if rule == NESTEROV:
             buffer = fma(factor, buffer, g)
-        store(net.weight, k, sub(w, mul(splat(read(step, RATE)), buffer)))
+        store(weight, k, sub(w, mul(splat(read(step, RATE)), buffer)))
 
 
 @kernel
-def _adam(step: Floats, net: Network, k: int, g: Any, w: Any) -> Any:
-    m, v = load(net.first, k), load(net.second, k)
+def _adam(step: Floats, first: Floats, second: Floats, k: int, g: Any, w: Any) -> Any:
+    m, v = load(first, k), load(second, k)
     m = fma(splat(read(step, MIX1)), sub(g, m), m)
     v = add(mul(splat(read(step, KEEP2)), v), mul(splat(read(step, MIX2)), mul(g, g)))
-    store(net.first, k, m)
-    store(net.second, k, v)
+    store(first, k, m)
+    store(second, k, v)
     below = fma(sqrt(v), splat(read(step, ROOT)), splat(read(step, STEP_EPS)))
     return sub(mul(w, splat(read(step, SHRINK))), div(mul(splat(read(step, STEP)), m), below))
 
 
 @kernel
-def update_all(rule: int, step: Floats, net: Network, factor: float) -> None:
-    """Update every weight with its stored gradient times ``factor``."""
+def update_all(
+    rule: int,
+    step: Floats,
+    weight: Floats,
+    first: Floats,
+    second: Floats,
+    gradient: Floats,
+    factor: float,
+) -> None:
+    """Update every weight with its gradient times ``factor``; arrays of a multiple of W."""
     scale = splat(np.float32(factor))
-    for k in range(0, net.weight.size, W):
-        update(rule, step, net, k, mul(scale, load(net.gradient, k)))
+    for k in range(0, weight.size, W):
+        update(rule, step, weight, first, second, k, mul(scale, load(gradient, k)))
+
+
+_floats, _int = types.float32[::1], types.int64
+ENTRIES = (
+    Entry(set_step, (_int, types.float64[::1], types.float64, _int, _floats)),
+    Entry(update_all, (_int, *[_floats] * 5, types.float64)),
+)

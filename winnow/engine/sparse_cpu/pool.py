@@ -1,0 +1,166 @@
+"""Pooling windows of images, W examples at a time: the highest pixel, or the mean.
+
+``geometry`` is (rows and columns of a window, their strides, their paddings), as torch's modules
+have them. Planes (one channel of one group) lie one after the other: channels need no loop of
+their own. Padding is never read: a window is cut to the part inside the image.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from winnow.engine.sparse_cpu.cache import Entry, kernel
+from winnow.engine.sparse_cpu.layout import steps
+from winnow.engine.sparse_cpu.network import Floats
+from winnow.engine.sparse_cpu.simd import (
+    W,
+    add,
+    div,
+    larger,
+    load,
+    splat,
+    store,
+    where_equal,
+    where_unequal,
+)
+
+Integers = NDArray[np.int64]
+
+
+@kernel
+def _window(geometry: Integers, axis: int, place: int, size: int) -> tuple[int, int, int]:
+    """Begin and end of window ``place`` inside an image of ``size``, and how long it is.
+
+    The length counts the padding, but not what a last window has beyond it (torch's ceil_mode).
+    """
+    begin = place * geometry[2 + axis] - geometry[4 + axis]
+    end = begin + geometry[axis]
+    length = min(end, size + geometry[4 + axis]) - begin
+    return max(begin, 0), min(end, size), length
+
+
+@kernel
+def max_pool(
+    din: Integers, dout: Integers, geometry: Integers, groups: int, x: Floats, out: Floats
+) -> None:
+    """The highest pixel of every window; NaN where it holds NaN."""
+    row, plane, _, origin = steps(din)
+    out_row, out_plane, _, out_origin = steps(dout)
+    for p in range(groups * din[0]):
+        for i in range(dout[1]):
+            top, bottom, _ = _window(geometry, 0, i, din[1])
+            for j in range(dout[2]):
+                left, right, _ = _window(geometry, 1, j, din[2])
+                corner = origin + p * plane + top * row + left * W
+                highest = load(x, corner)
+                for y in range(bottom - top):
+                    for z in range(right - left):
+                        highest = larger(highest, load(x, corner + y * row + z * W))
+                store(out, out_origin + p * out_plane + i * out_row + j * W, highest)
+
+
+@kernel
+def max_pool_back(
+    din: Integers,
+    dout: Integers,
+    geometry: Integers,
+    groups: int,
+    x: Floats,
+    out: Floats,
+    delta: Floats,
+    dx: Floats,
+    accumulate: bool,
+) -> None:
+    """The gradient ``dx`` by ``x`` from ``delta``, that by ``out``: to the first highest pixel.
+
+    First in row-major order, as torch does on the CPU. Windows that overlap add up.
+    ``accumulate``: add to what stands in ``dx``.
+    """
+    row, plane, _, origin = steps(din)
+    out_row, out_plane, _, out_origin = steps(dout)
+    for p in range(groups * din[0]):
+        if not accumulate:
+            _clear(din, dx, origin + p * plane, row)
+        for i in range(dout[1]):
+            top, bottom, _ = _window(geometry, 0, i, din[1])
+            for j in range(dout[2]):
+                left, right, _ = _window(geometry, 1, j, din[2])
+                corner = origin + p * plane + top * row + left * W
+                at = out_origin + p * out_plane + i * out_row + j * W
+                highest, rest = load(out, at), load(delta, at)
+                for y in range(bottom - top):
+                    for z in range(right - left):
+                        at = corner + y * row + z * W
+                        pixel = load(x, at)
+                        store(dx, at, add(load(dx, at), where_equal(rest, pixel, highest)))
+                        rest = where_unequal(rest, pixel, highest)
+
+
+@kernel
+def avg_pool(
+    din: Integers, dout: Integers, geometry: Integers, groups: int, x: Floats, out: Floats
+) -> None:
+    """The mean of every window, zeros of the padding included."""
+    row, plane, _, origin = steps(din)
+    out_row, out_plane, _, out_origin = steps(dout)
+    for p in range(groups * din[0]):
+        for i in range(dout[1]):
+            top, bottom, high = _window(geometry, 0, i, din[1])
+            for j in range(dout[2]):
+                left, right, wide = _window(geometry, 1, j, din[2])
+                corner = origin + p * plane + top * row + left * W
+                total = splat(np.float32(0))
+                for y in range(bottom - top):
+                    for z in range(right - left):
+                        total = add(total, load(x, corner + y * row + z * W))
+                mean = div(total, splat(np.float32(high * wide)))
+                store(out, out_origin + p * out_plane + i * out_row + j * W, mean)
+
+
+@kernel
+def avg_pool_back(
+    din: Integers,
+    dout: Integers,
+    geometry: Integers,
+    groups: int,
+    delta: Floats,
+    dx: Floats,
+    accumulate: bool,
+) -> None:
+    """The gradient ``dx`` by the input of `avg_pool` from ``delta``, that by its output."""
+    row, plane, _, origin = steps(din)
+    out_row, out_plane, _, out_origin = steps(dout)
+    for p in range(groups * din[0]):
+        if not accumulate:
+            _clear(din, dx, origin + p * plane, row)
+        for i in range(dout[1]):
+            top, bottom, high = _window(geometry, 0, i, din[1])
+            for j in range(dout[2]):
+                left, right, wide = _window(geometry, 1, j, din[2])
+                corner = origin + p * plane + top * row + left * W
+                part = load(delta, out_origin + p * out_plane + i * out_row + j * W)
+                part = div(part, splat(np.float32(high * wide)))
+                for y in range(bottom - top):
+                    for z in range(right - left):
+                        at = corner + y * row + z * W
+                        store(dx, at, add(load(dx, at), part))
+
+
+@kernel
+def _clear(dims: Integers, x: Floats, origin: int, row: int) -> None:
+    """Set a plane to 0 inside its border."""
+    for y in range(dims[1]):
+        for z in range(dims[2]):
+            store(x, origin + y * row + z * W, splat(np.float32(0)))
+
+
+_floats, _numbers = types.float32[::1], types.int64[::1]
+_shape = (_numbers, _numbers, _numbers, types.int64)
+ENTRIES = (
+    Entry(max_pool, (*_shape, _floats, _floats)),
+    Entry(max_pool_back, (*_shape, *[_floats] * 4, types.boolean)),
+    Entry(avg_pool, (*_shape, _floats, _floats)),
+    Entry(avg_pool_back, (*_shape, _floats, _floats, types.boolean)),
+)
