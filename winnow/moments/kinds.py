@@ -1,0 +1,16 @@
+"""The moments there are."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from torch import Tensor
+
+Kind = Literal["abs", "square"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+
+def summed(gradients: Tensor, kind: Kind) -> Tensor:
+    """Σᵢ |gᵢ| or Σᵢ gᵢ² of gradients (N, …). Overwrites them."""
+    values = gradients.abs_() if kind == "abs" else gradients.square_()
+    return values.sum(0)
