@@ -48,6 +48,8 @@ class Alone:
     ) -> dict[str, Tensor]:
         example = slice(i, i + 1)
         loss = self.loss_fn(self.model(part(x, example)), part(y, example)).sum()
+        if not loss.requires_grad:
+            return {}
         gradients = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
         pairs = zip(weights, gradients, strict=True)
         return {name: gradient for name, gradient in pairs if gradient is not None}
@@ -55,8 +57,11 @@ class Alone:
     def _together(
         self, weights: Mapping[str, nn.Parameter], x: Any, y: Any, kind: Kind
     ) -> dict[str, Tensor]:
-        def loss_of(weights: dict[str, Tensor], x: Any, y: Any) -> Tensor:
-            outputs = functional_call(self.model, weights, (x,))
+        places = _places(self.model, weights)
+
+        def loss_of(values: dict[str, Tensor], x: Any, y: Any) -> Tensor:
+            placed = {place: values[name] for place, name in places.items()}
+            outputs = functional_call(self.model, placed, (x,), tie_weights=False)
             return self.loss_fn(outputs, y).sum()
 
         per_example = vmap(grad(loss_of), in_dims=(None, 0, 0), randomness="different")
@@ -70,6 +75,21 @@ class Alone:
             for name, gradients in found.items():
                 sums[name] += summed(gradients, kind)
         return sums
+
+
+def _places(model: nn.Module, weights: Mapping[str, nn.Parameter]) -> dict[str, str]:
+    """Full names in the model -> names in ``weights`` of the parameters that stand there.
+
+    Each place once: ``functional_call`` leaves its own tensors behind in a module that is part of
+    the model under two names.
+    """
+    names = {id(weight): name for name, weight in weights.items()}
+    return {
+        f"{path}.{own}" if path else own: names[id(parameter)]
+        for path, module in model.named_modules()
+        for own, parameter in module.named_parameters(recurse=False, remove_duplicate=False)
+        if id(parameter) in names
+    }
 
 
 def _rows(x: Any) -> Any:

@@ -46,6 +46,7 @@ def total_loss(loss_fn: Loss, outputs: Any, y: Any, count: int) -> Tensor:
 
 def check_mean(loss: Tensor, total: Tensor, count: int) -> None:
     """UserError unless ``loss``, summed over examples, is the ``total`` of their single losses."""
+    loss, total = loss.detach(), total.detach()
     close = 1e-3 if loss.dtype in (torch.float32, torch.float64) else 3e-2
     if not torch.allclose(loss, total, rtol=close, atol=1e-6, equal_nan=True):
         raise UserError(

@@ -46,8 +46,7 @@ class Formulas:
             return {}
         with tapped(usable) as taps:
             loss = total_loss(self.loss_fn, self.model(x), y, count)
-            if loss.grad_fn is None:
-                raise UserError("the loss does not depend on any parameter that was asked for")
+            _check_depends(loss)
             used = uses(loss)
             found = {n: torch.zeros_like(w) for n, w in self.weights.items() if not used[id(w)]}
 
@@ -97,6 +96,7 @@ class Formulas:
             rows = [slice(0, 1), slice(1, 2)]
             losses = [self.loss_fn(part(outputs, r), part(y, r)).sum() for r in rows]
             check_mean(total_loss(self.loss_fn, outputs, y, 2), losses[0] + losses[1], 2)
+            _check_depends(*losses)
             for loss, other in zip(losses, reversed(rows), strict=True):
 
                 def look(layer: nn.Module, x: Tensor, delta: Tensor, other: slice = other) -> None:
@@ -111,6 +111,11 @@ class Formulas:
 
 def _own(module: nn.Module) -> dict[str, nn.Parameter]:
     return dict(module.named_parameters(recurse=False, remove_duplicate=False))
+
+
+def _check_depends(*losses: Tensor) -> None:
+    if not any(loss.requires_grad for loss in losses):
+        raise UserError("the loss does not depend on any parameter that was asked for")
 
 
 def _mixes_examples(module: nn.Module) -> bool:
