@@ -21,7 +21,7 @@ from winnow.errors import UserError, unknown
 from winnow.moments.alone import Alone
 from winnow.moments.examples import size
 from winnow.moments.formulas import Formulas
-from winnow.moments.kinds import KINDS, Kind
+from winnow.moments.kinds import KINDS, Kind, wide
 from winnow.selection import parameters, uncompiled
 
 __all__ = ["KINDS", "Kind", "moments"]
@@ -53,7 +53,7 @@ def moments(
     weights = {name: named[name] for name in first.values()}  # tied ones once
     if kind not in KINDS:
         raise unknown("kind of moment", kind, KINDS, f"Kinds are {', '.join(KINDS)}")
-    sums = {name: torch.zeros_like(w, dtype=_wide(w)) for name, w in weights.items()}
+    sums = {name: torch.zeros_like(w, dtype=wide(w)) for name, w in weights.items()}
     count = 0
     with _held(model, weights), torch.enable_grad():
         formulas = Formulas(model, weights, loss_fn, kind)
@@ -78,10 +78,6 @@ def _named(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Parameter]:
         if name not in known:
             raise unknown("parameter", name, known, "See model.named_parameters()")
     return {name: known[name] for name in chosen}
-
-
-def _wide(tensor: Tensor) -> torch.dtype:
-    return torch.promote_types(tensor.dtype, torch.float32)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 
 from winnow.criteria.base import Loss
 from winnow.moments.examples import part, size
-from winnow.moments.kinds import Kind, summed
+from winnow.moments.kinds import Kind, summed, wide
 
 _log = logging.getLogger(__name__)
 _TOGETHER = 32  # examples that torch.func.vmap takes at a time
@@ -37,10 +37,10 @@ class Alone:
             except Exception as error:  # whatever a user's forward raises on batched tensors
                 _log.info("per-example gradients one by one: vmap failed (%s)", error)
                 self.vmaps = False
-        sums = {name: torch.zeros_like(w) for name, w in weights.items()}
+        sums = {name: torch.zeros_like(w, dtype=wide(w)) for name, w in weights.items()}
         for i in range(size(x)):
             for name, gradient in self._one(weights, x, y, i).items():
-                sums[name] += summed(gradient.unsqueeze(0).clone(), kind)
+                sums[name] += summed(gradient.unsqueeze(0).to(wide(gradient), copy=True), kind)
         return sums
 
     def _one(
@@ -68,12 +68,12 @@ class Alone:
         values = {name: weight.detach() for name, weight in weights.items()}
         bytes_each = sum(w.numel() * w.element_size() for w in values.values())
         chunk = max(1, min(_TOGETHER, _BYTES // max(1, bytes_each)))
-        sums = {name: torch.zeros_like(value) for name, value in values.items()}
+        sums = {name: torch.zeros_like(w, dtype=wide(w)) for name, w in values.items()}
         for start in range(0, size(x), chunk):
             some = slice(start, start + chunk)
             found = per_example(values, _rows(part(x, some)), _rows(part(y, some)))
             for name, gradients in found.items():
-                sums[name] += summed(gradients, kind)
+                sums[name] += summed(gradients.to(wide(gradients)), kind)
         return sums
 
 

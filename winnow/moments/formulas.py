@@ -14,7 +14,7 @@ from winnow.criteria.base import Loss
 from winnow.errors import UserError
 from winnow.moments import layers
 from winnow.moments.examples import check_mean, part, size, total_loss
-from winnow.moments.kinds import Kind
+from winnow.moments.kinds import Kind, wide
 from winnow.moments.taps import tapped, uses
 
 _TWO = slice(2)
@@ -63,8 +63,7 @@ class Formulas:
         return found
 
     def _moment(self, layer: nn.Module, own: str, x: Tensor, delta: Tensor) -> Tensor:
-        wide = torch.promote_types(delta.dtype, torch.float32)
-        x, delta = x.to(wide), delta.to(wide)
+        x, delta = x.to(wide(delta)), delta.to(wide(delta))
         if own == "bias":
             return layers.bias(delta, self.kind, -1 if isinstance(layer, nn.Linear) else 1)
         if isinstance(layer, nn.Linear):

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 
 Kind = Literal["abs", "square"]
 KINDS: tuple[str, ...] = get_args(Kind)
+
+
+def wide(tensor: Tensor) -> torch.dtype:
+    """The type of a tensor's moments: its own, but at least float32."""
+    return torch.promote_types(tensor.dtype, torch.float32)
 
 
 def summed(gradients: Tensor, kind: Kind) -> Tensor:
