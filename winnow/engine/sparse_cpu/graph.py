@@ -44,7 +44,7 @@ class Graph:
         nodes, last = trace(model, image, in_torch)
         self.notes = notes(nodes, in_torch)
         self.model, self.image = model, image
-        plan = make_plan(model, nodes, state.mask)
+        plan = make_plan(model, nodes, state.mask, batch)
         self.operations, self.parts = plan.operations, plan.parts
         self.way_back = [op for op in reversed(plan.operations) if op.trained]
         self.parameters = Parameters(plan.kept, state, optimizer)

@@ -18,7 +18,7 @@ from torch import nn
 
 from winnow.engine.sparse_cpu.blend import Blend, Branch, Norm
 from winnow.engine.sparse_cpu.layout import Map
-from winnow.engine.sparse_cpu.lists import conv_border, conv_lists, linear_lists
+from winnow.engine.sparse_cpu.lists import Window, convolution, linear
 from winnow.engine.sparse_cpu.operations import Dropout, Pooling
 from winnow.engine.sparse_cpu.parameters import Parameters
 from winnow.engine.sparse_cpu.product import Product
@@ -62,9 +62,9 @@ class Plan:
     parts: list[TorchPart] = field(default_factory=list)
 
 
-def make_plan(model: nn.Module, nodes: list[Node], mask: Mask | None) -> Plan:
+def make_plan(model: nn.Module, nodes: list[Node], mask: Mask | None, batch: int) -> Plan:
     """The operations of a traced network whose weights have this mask."""
-    return _Planner(model, nodes, mask).plan
+    return _Planner(model, nodes, mask, batch).plan
 
 
 def levels(nodes: list[Node]) -> dict[Node, int]:
@@ -81,8 +81,8 @@ def levels(nodes: list[Node]) -> dict[Node, int]:
 
 
 class _Planner:
-    def __init__(self, model: nn.Module, nodes: list[Node], mask: Mask | None) -> None:
-        self.model, self.mask, self.plan = model, mask, Plan()
+    def __init__(self, model: nn.Module, nodes: list[Node], mask: Mask | None, batch: int) -> None:
+        self.model, self.mask, self.batch, self.plan = model, mask, batch, Plan()
         self.level = levels(nodes)
         order = {node: i for i, node in enumerate(nodes)}
         self.nodes = sorted(nodes, key=lambda n: (self.level[n], n.kind == "torch", order[n]))
@@ -138,11 +138,12 @@ class _Planner:
         if self.mask is not None and name in self.mask:
             keep = self.mask[name].numpy()
         if node.kind == "conv":
-            lists = conv_lists(keep, *node.options, x.map, out.map, back=x.trained)
+            lists = convolution(keep, *node.options, x.map, out.map, self.batch)
         else:
-            lists = linear_lists(keep, x.map, out.map, back=x.trained)
+            lists = linear(keep, x.map, out.map, self.batch)
         bias = None if module.bias is None else f"{node.name}.bias"
-        self.plan.kept[name] = lists.kept
+        whole = np.array_equal(lists.index, np.arange(keep.size))
+        self.plan.kept[name] = None if whole else lists.index
         self.plan.operations.append(Product(lists, name, bias, x, out))
 
     def _norm(self, node: Node) -> None:
@@ -231,9 +232,10 @@ def _maps(nodes: list[Node]) -> dict[Node, Map]:
                 leader[find(source)] = find(node)
     for node in nodes:
         if node.kind == "conv":
-            inside, outside = conv_border(
-                node.module, *node.options, node.inputs[0].shape, node.shape
-            )
+            module: Any = node.module
+            assert node.inputs[0].shape is not None
+            window = Window(module.kernel_size, *node.options)
+            inside, outside = window.borders(*node.inputs[0].shape[1:])
             for n, needed in ((node.inputs[0], inside), (node, outside)):
                 border[find(n)] = max(border[find(n)], needed)
     return {n: Map(*_sizes(n.map_shape), border[find(n)]) for n in nodes if n.map_shape}

@@ -11,7 +11,7 @@ from winnow.engine.sparse_cpu.correlate import correlate, correlate_back
 from winnow.engine.sparse_cpu.correlate_gradient import row_sums, weight_gradient
 from winnow.engine.sparse_cpu.cover import GROUPS
 from winnow.engine.sparse_cpu.elementwise import relu_back
-from winnow.engine.sparse_cpu.lists import Lists
+from winnow.engine.sparse_cpu.lists import Nonzeros
 from winnow.engine.sparse_cpu.network import Floats, Integers
 from winnow.engine.sparse_cpu.parameters import Parameters
 from winnow.engine.sparse_cpu.simd import read
@@ -26,8 +26,11 @@ class Product:
 
     trained = True
 
-    def __init__(self, lists: Lists, weight: str, bias: str | None, x: Value, out: Value) -> None:
-        self.forward_list, self.back_lists = lists.forward, lists.backward
+    def __init__(
+        self, lists: Nonzeros, weight: str, bias: str | None, x: Value, out: Value
+    ) -> None:
+        self.forward_list = lists.forward
+        self.back_lists = lists.backward if x.trained else ()
         self.names, self.x, self.out = (weight, bias), x, out
         self.norm: Norm | None = None
         self.weight, self.gradient = NONE, NONE
