@@ -49,6 +49,25 @@ def test_lane_by_lane(draw):
 
 
 @kernel
+def compared(a, b, out):
+    x, y = simd.load(a, 0), simd.load(b, 0)
+    one = simd.splat(np.float32(1))
+    simd.store(out, 0 * W, simd.larger(x, y))
+    simd.store(out, 1 * W, simd.where_equal(one, x, y))
+    simd.store(out, 2 * W, simd.where_unequal(one, x, y))
+
+
+def test_comparisons_with_what_is_no_number():
+    a = np.array([1, 2, -math.inf, math.nan] * (W // 4), np.float32)
+    b = np.array([math.nan, 2, 3, 4] * (W // 4), np.float32)
+    out = np.zeros((3, W), np.float32)
+    compared(a, b, out.reshape(-1))
+    assert np.array_equal(out[0, :4], [math.nan, 2, 3, math.nan], equal_nan=True)
+    assert out[1, :4].tolist() == [0, 1, 0, 0]
+    assert out[2, :4].tolist() == [1, 0, 1, 1]
+
+
+@kernel
 def exponentials(a):
     for k in range(0, a.size, W):
         simd.store(a, k, simd.exp(simd.load(a, k)))

@@ -11,7 +11,10 @@ import pytest
 
 from winnow.engine.sparse_cpu import simd
 
-TESTS = ["test_sparse_simd.py", "test_sparse_gradients.py"]
+TESTS = ["test_sparse_simd.py", "test_sparse_gradients.py"] + [
+    f"test_sparse_{what}.py"
+    for what in ("pool", "gather", "loss", "convert", "elementwise", "update")
+]
 
 
 @pytest.mark.parametrize("lanes", [w for w in simd.WIDTHS if w < simd.W])

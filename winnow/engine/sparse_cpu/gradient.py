@@ -37,7 +37,7 @@ def finish(
     if accumulate:
         g = add(g, load(net.gradient, k))
     if fuse:
-        update(rule, step, net.weight, net.first, net.second, k, g)
+        update(rule, step, net, k, g)
     else:
         store(net.gradient, k, g)
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from winnow.engine.sparse_cpu.convert import pack
-from winnow.engine.sparse_cpu.elementwise import times
+from winnow.engine.sparse_cpu.elementwise import relu_back, times
 from winnow.engine.sparse_cpu.parameters import Parameters
 from winnow.engine.sparse_cpu.pool import avg_pool, avg_pool_back, max_pool, max_pool_back
 from winnow.engine.sparse_cpu.values import NONE, Pass, Pool, Value, delta_of
@@ -20,7 +20,7 @@ class Pooling:
         self.kind, self.x, self.out = kind, x, out
         self.shape = x.map.dims, out.map.dims, np.array(geometry, np.int64)
         self.trained = x.trained
-        self.accumulate = False
+        self.accumulate, self.gates = False, False
 
     def bind(self, parameters: Parameters) -> None:
         """Nothing is trained here."""
@@ -30,12 +30,18 @@ class Pooling:
         run(*self.shape, now.groups, self.x.buffer, self.out.buffer)
 
     def plan_back(self, pool: Pool) -> None:
-        self.accumulate, _ = pool.claim(self.x)
+        self.accumulate, last = pool.claim(self.x)
+        # The gradient goes to pixels equal to those of ``out``: the gate costs least there.
+        self.gates = self.kind == "max" and self.x.rectified and last and not self.accumulate
+        self.x.gated = self.gates
         pool.release(self.out)
 
     def backward(self, now: Pass) -> None:
         x, out = self.x, self.out
         into, delta = delta_of(x), delta_of(out)
+        if self.gates:
+            size = now.groups * out.map.group
+            relu_back(out.buffer[:size], delta[:size], delta[:size], False)
         if self.kind == "max":
             buffers = (x.buffer, out.buffer, delta, into)
             max_pool_back(*self.shape, now.groups, *buffers, self.accumulate)

@@ -7,6 +7,8 @@ their own. Padding is never read: a window is cut to the part inside the image.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
@@ -54,11 +56,20 @@ def max_pool(
             for j in range(dout[2]):
                 left, right, _ = _window(geometry, 1, j, din[2])
                 corner = origin + p * plane + top * row + left * W
-                highest = load(x, corner)
-                for y in range(bottom - top):
-                    for z in range(right - left):
-                        highest = larger(highest, load(x, corner + y * row + z * W))
+                if bottom - top == 2 and right - left == 2:  # the usual window, unrolled by LLVM
+                    highest = _highest(2, 2, x, corner, row)
+                else:
+                    highest = _highest(bottom - top, right - left, x, corner, row)
                 store(out, out_origin + p * out_plane + i * out_row + j * W, highest)
+
+
+@kernel
+def _highest(high: int, wide: int, x: Floats, corner: int, row: int) -> Any:
+    highest = load(x, corner)
+    for y in range(high):
+        for z in range(wide):
+            highest = larger(highest, load(x, corner + y * row + z * W))
+    return highest
 
 
 @kernel
@@ -80,8 +91,9 @@ def max_pool_back(
     """
     row, plane, _, origin = steps(din)
     out_row, out_plane, _, out_origin = steps(dout)
+    tiled = not accumulate and _tiles(din, dout, geometry)
     for p in range(groups * din[0]):
-        if not accumulate:
+        if not accumulate and not tiled:
             _clear(din, dx, origin + p * plane, row)
         for i in range(dout[1]):
             top, bottom, _ = _window(geometry, 0, i, din[1])
@@ -89,13 +101,33 @@ def max_pool_back(
                 left, right, _ = _window(geometry, 1, j, din[2])
                 corner = origin + p * plane + top * row + left * W
                 at = out_origin + p * out_plane + i * out_row + j * W
-                highest, rest = load(out, at), load(delta, at)
-                for y in range(bottom - top):
-                    for z in range(right - left):
-                        at = corner + y * row + z * W
-                        pixel = load(x, at)
-                        store(dx, at, add(load(dx, at), where_equal(rest, pixel, highest)))
-                        rest = where_unequal(rest, pixel, highest)
+                highest, d = load(out, at), load(delta, at)
+                if bottom - top == 2 and right - left == 2:
+                    _hand_back(2, 2, x, dx, corner, row, highest, d, tiled)
+                else:
+                    _hand_back(bottom - top, right - left, x, dx, corner, row, highest, d, tiled)
+
+
+@kernel
+def _hand_back(
+    high: int,
+    wide: int,
+    x: Floats,
+    dx: Floats,
+    corner: int,
+    row: int,
+    highest: Any,
+    rest: Any,
+    tiled: bool,
+) -> None:
+    """Give ``rest`` to the first pixel of a window that is ``highest``, lane by lane."""
+    for y in range(high):
+        for z in range(wide):
+            at = corner + y * row + z * W
+            pixel = load(x, at)
+            passed = where_equal(rest, pixel, highest)
+            store(dx, at, passed if tiled else add(load(dx, at), passed))
+            rest = where_unequal(rest, pixel, highest)
 
 
 @kernel
@@ -111,12 +143,21 @@ def avg_pool(
             for j in range(dout[2]):
                 left, right, wide = _window(geometry, 1, j, din[2])
                 corner = origin + p * plane + top * row + left * W
-                total = splat(np.float32(0))
-                for y in range(bottom - top):
-                    for z in range(right - left):
-                        total = add(total, load(x, corner + y * row + z * W))
+                if bottom - top == 2 and right - left == 2:
+                    total = _total(2, 2, x, corner, row)
+                else:
+                    total = _total(bottom - top, right - left, x, corner, row)
                 mean = div(total, splat(np.float32(high * wide)))
                 store(out, out_origin + p * out_plane + i * out_row + j * W, mean)
+
+
+@kernel
+def _total(high: int, wide: int, x: Floats, corner: int, row: int) -> Any:
+    total = splat(np.float32(0))
+    for y in range(high):
+        for z in range(wide):
+            total = add(total, load(x, corner + y * row + z * W))
+    return total
 
 
 @kernel
@@ -146,6 +187,16 @@ def avg_pool_back(
                     for z in range(right - left):
                         at = corner + y * row + z * W
                         store(dx, at, add(load(dx, at), part))
+
+
+@kernel
+def _tiles(din: Integers, dout: Integers, geometry: Integers) -> bool:
+    """Whether every pixel lies in exactly one window: nothing needs to be added up."""
+    tiled = True
+    for axis in range(2):
+        reached = dout[1 + axis] * geometry[2 + axis] - geometry[4 + axis]
+        tiled &= geometry[axis] == geometry[2 + axis] and reached >= din[1 + axis]
+    return tiled
 
 
 @kernel

@@ -76,7 +76,8 @@ class Product:
         if self.x.trained:
             self.accumulate, self.last = pool.claim(self.x)
             self.x.gated = self.last and self.x.rectified
-            self.x.summed = self.last and self.x.norm_input is not None
+            channels = all(len(p.at) == self.x.map.channels for p in self.back_lists)
+            self.x.summed = self.last and channels and self.x.norm_input is not None
         pool.release(self.out)
 
     def backward(self, now: Pass) -> None:
@@ -93,7 +94,7 @@ class Product:
             product.at,
             self.x.buffer,
             delta,
-            *(now.scratch(len(self.weight)), self.gradient),
+            *(now.scratch(product.scratch), self.gradient),
         )
         if self.bias.size:
             row_sums(product.grid, product.at, delta, self.bias_gradient)

@@ -30,7 +30,7 @@ from winnow.engine.sparse_cpu.network import (
 from winnow.engine.sparse_cpu.pixels import Images, fetch_ahead, gather
 from winnow.engine.sparse_cpu.simd import TILE
 from winnow.engine.sparse_cpu.squares import squares
-from winnow.engine.sparse_cpu.update import set_step, update_all
+from winnow.engine.sparse_cpu.update import set_step, update_network
 
 _SAFE = 1e37  # a squared gradient norm below this overflows nowhere in float32
 
@@ -161,7 +161,7 @@ def careful_update(net: Network, tiles: int, rule: int, step: Floats, clip: floa
     if not math.isfinite(norm):
         return False
     factor = clip / (norm + 1e-6) if 0 < clip < norm else 1.0
-    update_all(rule, step, net.weight, net.first, net.second, net.gradient, factor)
+    update_network(rule, step, net, factor)
     return True
 
 

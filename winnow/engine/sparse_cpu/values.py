@@ -50,10 +50,10 @@ class Pass:
     lanes: Floats
     partial: Floats = field(default_factory=lambda: NONE)
 
-    def scratch(self, nonzeros: int) -> Floats:
-        """W floats for each of so many nonzeros."""
-        if self.partial.size < nonzeros * W:
-            self.partial = np.empty(nonzeros * W, np.float32)
+    def scratch(self, floats: int) -> Floats:
+        """So many floats that mean nothing."""
+        if self.partial.size < floats:
+            self.partial = np.empty(floats, np.float32)
         return self.partial
 
     def start(self, batch: int, *, training: bool) -> None:
