@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from winnow import rng
+from winnow.data.augment import flip_crop
 from winnow.data.order import Batches
-from winnow.engine.base import Job, Split, TrainingData
+from winnow.engine.base import Engine, Job, Session, Split, TrainingData
 from winnow.mask import Mask
 from winnow.models import build
 from winnow.models.initialise import initialise
@@ -87,30 +90,39 @@ def start(job: Job, density: float | None, seed: int = 7) -> State:
 
 
 def reference(job: Job, state: State, steps: int) -> dict[str, Tensor]:
-    """Weights after ``steps`` of plain float64 autograd and the update rules as in the papers."""
+    """Weights and buffers after ``steps`` of float64 autograd and the rules as in the papers."""
     model = job.build().double()
     model.load_state_dict({**state.weights, **state.buffers})
     weights = dict(model.named_parameters())
-    keep = {n: k.double() for n, k in (state.mask or {}).items()}
-    split = job.data.splits["train"]
-    batches = Batches(len(split.index), job.batch, job.last_batch, job.seeds["order"])
     slots: dict[str, dict[str, Tensor]] = {n: {} for n in weights}
-    model.train()
     for step in range(steps):
-        x, y = split.take(torch.tensor(batches.indices(step)))
-        mean, std = (torch.tensor(v).double().view(-1, 1, 1) for v in (job.data.mean, job.data.std))
-        loss = F.cross_entropy(model((x.double() - mean) / std), y)
-        gradients = dict(
-            zip(weights, torch.autograd.grad(loss, list(weights.values())), strict=True)
-        )
-        gradients = {n: g * keep.get(n, 1.0) for n, g in gradients.items()}
+        _, gradients = differentiate(job, state, model, step)
         if job.clip is not None:
             norm = math.sqrt(sum(float((g**2).sum()) for g in gradients.values()))
             gradients = {n: g * min(1.0, job.clip / norm) for n, g in gradients.items()}
         with torch.no_grad():
             for name, weight in weights.items():
                 update(job.optimizer, weight, gradients[name], slots[name], step + 1)
-    return {n: w.detach() for n, w in weights.items()}
+    return {n: w.detach() for n, w in weights.items()} | dict(model.named_buffers())
+
+
+def differentiate(
+    job: Job, state: State, model: nn.Module, step: int
+) -> tuple[float, dict[str, Tensor]]:
+    """Loss and masked gradients of the batch of a step, by autograd in the model's own type."""
+    split = job.data.splits["train"]
+    batches = Batches(len(split.index), job.batch, job.last_batch, job.seeds["order"])
+    x, y = split.take(torch.tensor(batches.indices(step)))
+    if job.data.augment == "flip-crop":
+        x = flip_crop(x, rng.stream(job.seeds["augment"], "augment", step))
+    mean, std = (torch.tensor(v).double().view(-1, 1, 1) for v in (job.data.mean, job.data.std))
+    torch.manual_seed(rng.torch_seed(job.seeds["dropout"], "dropout", step))
+    weights = dict(model.train().named_parameters())
+    loss = F.cross_entropy(model((x.double() - mean) / std), y)
+    gradients = torch.autograd.grad(loss, list(weights.values()))
+    keep = {n: k.double() for n, k in (state.mask or {}).items()}
+    named = zip(weights, gradients, strict=True)
+    return loss.item(), {n: g * keep.get(n, 1.0) for n, g in named}
 
 
 def update(spec: Mapping[str, Any], w: Tensor, g: Tensor, slot: dict[str, Tensor], t: int) -> None:
@@ -129,3 +141,27 @@ def update(spec: Mapping[str, Any], w: Tensor, g: Tensor, slot: dict[str, Tensor
     else:
         u = slot["u"] = spec["momentum"] * slot.get("u", torch.zeros_like(w)) + g
         w -= spec["lr"] * (g + spec["momentum"] * u if spec["name"] == "nesterov" else u)
+
+
+def open_or_skip(engine: Engine, jobs: list[Job], states: list[State]) -> Session:
+    """A session; the test is skipped, with the reason, where the engine refuses the jobs."""
+    if reason := engine.refuses(jobs):
+        pytest.skip(f"{engine.name} refuses: {reason}")
+    return engine.open(jobs, states)
+
+
+def trained(engine: Engine, job: Job, state: State, to: int) -> State:
+    session = open_or_skip(engine, [job], [state])
+    session.advance(to)
+    return session.state()[0]
+
+
+def same(one: State, other: State) -> None:
+    assert one.step == other.step
+    assert one.updates == other.updates
+    assert one.slots.keys() == other.slots.keys()
+    groups = [(one.weights, other.weights), (one.buffers, other.buffers)]
+    for mine, theirs in groups + [(one.slots[s], other.slots[s]) for s in one.slots]:
+        assert mine.keys() == theirs.keys()
+        for name in mine:
+            assert torch.equal(mine[name], theirs[name]), name

@@ -8,45 +8,22 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from conformance import CONSTANT, OPTIMIZERS, lenet, make_job, reference, start, training_data
+from conformance import (
+    CONSTANT,
+    OPTIMIZERS,
+    lenet,
+    make_job,
+    open_or_skip,
+    reference,
+    same,
+    start,
+    trained,
+    training_data,
+)
 from torch import nn
 
-from winnow.engine.base import Engine, Job, Session
-from winnow.engine.dense import DenseEngine
-from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.models import build
 from winnow.state import State
-
-ENGINES = [DenseEngine("cpu"), SparseEngine()]
-
-
-@pytest.fixture(params=ENGINES, ids=lambda engine: engine.name)
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return request.param
-
-
-def open_or_skip(engine: Engine, jobs: list[Job], states: list[State]) -> Session:
-    """A session; the test is skipped, with the reason, where the engine refuses the jobs."""
-    if reason := engine.refuses(jobs):
-        pytest.skip(f"{engine.name} refuses: {reason}")
-    return engine.open(jobs, states)
-
-
-def trained(engine: Engine, job: Job, state: State, to: int) -> State:
-    session = open_or_skip(engine, [job], [state])
-    session.advance(to)
-    return session.state()[0]
-
-
-def same(one: State, other: State) -> None:
-    assert one.step == other.step
-    assert one.updates == other.updates
-    assert one.slots.keys() == other.slots.keys()
-    groups = [(one.weights, other.weights), (one.buffers, other.buffers)]
-    for mine, theirs in groups + [(one.slots[s], other.slots[s]) for s in one.slots]:
-        assert mine.keys() == theirs.keys()
-        for name in mine:
-            assert torch.equal(mine[name], theirs[name]), name
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda spec: spec["name"])

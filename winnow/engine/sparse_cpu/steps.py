@@ -28,7 +28,8 @@ from winnow.engine.sparse_cpu.network import (
     Network,
 )
 from winnow.engine.sparse_cpu.pixels import Images, fetch_ahead, gather
-from winnow.engine.sparse_cpu.simd import TILE, W, fma, load, splat, total
+from winnow.engine.sparse_cpu.simd import TILE
+from winnow.engine.sparse_cpu.squares import squares
 from winnow.engine.sparse_cpu.update import set_step, update_network
 
 _SAFE = 1e37  # a squared gradient norm below this overflows nowhere in float32
@@ -107,16 +108,6 @@ def gradients(net: Network, tiles: int, fuse: bool, rule: int, step: Floats) -> 
                 rule,
                 step,
             )
-
-
-@kernel
-def squares(array: Floats, count: int) -> float:
-    """The sum of squares, not finite if an entry is not; ``count`` is a multiple of W."""
-    sums = splat(np.float32(0))
-    for k in range(0, count, W):
-        value = load(array, k)
-        sums = fma(value, value, sums)
-    return np.float64(total(sums))
 
 
 @kernel

@@ -16,7 +16,7 @@ from winnow.engine.sparse_cpu.update import RULES
 from winnow.mask import Mask
 from winnow.state import State
 
-_SLOTS: dict[str, tuple[str, ...]] = {
+SLOTS: dict[str, tuple[str, ...]] = {
     "sgd": (),
     "momentum": ("momentum_buffer",),
     "nesterov": ("momentum_buffer",),
@@ -40,9 +40,9 @@ class Weights:
         batch: int,
     ) -> None:
         self.names, self.layers = names, layers
-        self.slots = _SLOTS[optimizer["name"]]
+        self.slots = SLOTS[optimizer["name"]]
         self.rule = RULES.index(optimizer["name"])
-        self.options = _options(optimizer)
+        self.options = options_of(optimizer)
         shapes = [Linear(_kept(layer, state.mask), layer.relu) for layer in layers]
         self.network, self.flat = make_network(shapes, len(self.slots), batch)
         self._fill(self.network.weight, state.weights)
@@ -94,7 +94,7 @@ def _kept(layer: Layer, mask: Mask | None) -> NDArray[np.bool_]:
     return keep
 
 
-def _options(optimizer: Mapping[str, Any]) -> NDArray[np.float64]:
+def options_of(optimizer: Mapping[str, Any]) -> NDArray[np.float64]:
     """DECAY, MOMENTUM_FACTOR, BETA1, BETA2, EPS of `winnow.engine.sparse_cpu.update`."""
     betas = optimizer.get("betas", (0.0, 0.0))
     values = (optimizer["weight_decay"], optimizer.get("momentum", 0.0), *betas)

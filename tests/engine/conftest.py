@@ -1,0 +1,16 @@
+"""The engines that every test of conformance runs on."""
+
+from __future__ import annotations
+
+import pytest
+
+from winnow.engine.base import Engine
+from winnow.engine.dense import DenseEngine
+from winnow.engine.sparse_cpu.engine import SparseEngine
+
+ENGINES = [DenseEngine("cpu"), SparseEngine()]
+
+
+@pytest.fixture(params=ENGINES, ids=lambda engine: engine.name)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return request.param

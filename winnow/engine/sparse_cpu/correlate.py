@@ -1,0 +1,258 @@
+"""Products of sparse weights with maps: convolutions, linear layers, and their input gradients.
+
+A product is a list of rows, one for each plane of the output; row r has the nonzeros start[r] to
+start[r + 1], nonzero k the weight weight[k] and the place offset[k] in the input. For every group
+g and pixel (i, j) of a grid (see `winnow.engine.sparse_cpu.cover`)
+
+    out[at[r] + g·OUT_GROUP + i·OUT_ROW + j·OUT_PIXEL]
+        = Σ_k weight[k] · x[offset[k] + g·IN_GROUP + i·IN_ROW + j·IN_PIXEL],
+
+W lanes each. Kernel size, stride and padding are in the offsets and the steps, see
+`winnow.engine.sparse_cpu.lists`. Where ``start`` has s·rows + 1 entries, the nonzeros lie in s
+slabs, each with all rows: ranges of input planes of which a block's surroundings fit the
+first-level cache. A block of the output then goes through all slabs before the next block.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba.core import types
+
+from winnow.engine.sparse_cpu.block import (
+    add,
+    add_product,
+    count,
+    fetch,
+    fill,
+    mask_last,
+    put,
+    relu,
+    sub,
+    total,
+    total_product,
+    where_positive,
+)
+from winnow.engine.sparse_cpu.cache import Entry, kernel
+from winnow.engine.sparse_cpu.cover import (
+    IN_GROUP,
+    IN_PIXEL,
+    IN_ROW,
+    OUT_GROUP,
+    OUT_PIXEL,
+    OUT_ROW,
+    Numbers,
+    cover,
+)
+from winnow.engine.sparse_cpu.network import Floats, Integers
+from winnow.engine.sparse_cpu.simd import W, load, read, splat, store
+from winnow.engine.sparse_cpu.simd import add as add_vectors
+
+NONE = np.empty(0, np.float32)  # for an array that is left out
+_EVERY = np.ones(W, np.float32)
+
+
+class Task(NamedTuple):
+    """What a product works on, as blocks see it."""
+
+    grid: Numbers
+    start: Integers
+    offset: Integers
+    weight: Floats
+    at: Integers
+    bias: Floats
+    x: Floats
+    out: Floats
+    lanes: Floats
+    relu: bool
+    accumulate: bool
+    gate: Floats
+    y: Floats
+    shift: Floats
+    sums: Floats
+
+
+@kernel
+def add_row(
+    block: Any,
+    start: int,
+    end: int,
+    offset: Integers,
+    weight: Floats,
+    x: Floats,
+    base: int,
+    group: int,
+    row: int,
+) -> Any:
+    """The block and the products of the nonzeros start to end.
+
+    Small blocks take four nonzeros at a time: an addition takes four cycles.
+    """
+    k = start
+    if count(block) <= 4 and end - start >= 4:
+        a = b = c = fill(block, splat(np.float32(0)))
+        while k + 3 < end:
+            block = add_product(block, read(weight, k), x, base + read(offset, k), group, row)
+            a = add_product(a, read(weight, k + 1), x, base + read(offset, k + 1), group, row)
+            b = add_product(b, read(weight, k + 2), x, base + read(offset, k + 2), group, row)
+            c = add_product(c, read(weight, k + 3), x, base + read(offset, k + 3), group, row)
+            k += 4
+        block = add(add(block, a), add(b, c))
+    while k < end:
+        block = add_product(block, read(weight, k), x, base + read(offset, k), group, row)
+        k += 1
+    return block
+
+
+@kernel
+def finish(block: Any, task: Task, r: int, to: int, last: bool) -> Any:
+    """What follows the sums of row r: gate, ReLU, empty lanes, sums. ``to``: the block in out."""
+    group, row, pixel = task.grid[OUT_GROUP], task.grid[OUT_ROW], task.grid[OUT_PIXEL]
+    if task.gate.size != 0:
+        block = where_positive(block, fetch(block, task.gate, to, group, row, pixel))
+    if task.relu:
+        block = relu(block)
+    lanes = load(task.lanes, 0)
+    if last:
+        block = mask_last(block, lanes)
+    if task.sums.size != 0:
+        shift = fill(block, splat(read(task.shift, r)))
+        if task.y.size != 0:
+            first, second = block, sub(fetch(block, task.y, to, group, row, pixel), shift)
+        else:
+            first = sub(block, shift)
+            if last:
+                first = mask_last(first, lanes)
+            second = first
+        place = 2 * W * r
+        store(task.sums, place, add_vectors(load(task.sums, place), total(first)))
+        place += W
+        both = total_product(first, second)
+        store(task.sums, place, add_vectors(load(task.sums, place), both))
+    return block
+
+
+@kernel
+def multiply_block(
+    zero: Any, task: Task, part: int, group: int, row: int, column: int, last: bool
+) -> None:
+    """One block of every row of the output."""
+    grid, rows = task.grid, task.at.size
+    base = group * grid[IN_GROUP] + row * grid[IN_ROW] + column * grid[IN_PIXEL]
+    in_group, in_row = grid[IN_GROUP], grid[IN_ROW]
+    out_group, out_row, out_pixel = grid[OUT_GROUP], grid[OUT_ROW], grid[OUT_PIXEL]
+    begin = group * out_group + row * out_row + column * out_pixel
+    slabs = (task.start.size - 1) // rows
+    for slab in range(slabs):
+        for r in range(rows):
+            k = int(read(task.start, slab * rows + r))
+            end = int(read(task.start, slab * rows + r + 1))
+            if k == end and 0 < slab < slabs - 1:
+                continue
+            to = begin + read(task.at, r)
+            block = zero
+            if slab > 0 or task.accumulate:
+                block = fetch(zero, task.out, to, out_group, out_row, out_pixel)
+            elif task.bias.size != 0:
+                block = fill(zero, splat(read(task.bias, r)))
+            block = add_row(block, k, end, task.offset, task.weight, task.x, base, in_group, in_row)
+            if slab == slabs - 1:
+                block = finish(block, task, r, to, last)
+            put(block, task.out, to, out_group, out_row, out_pixel)
+
+
+_multiply = cover(multiply_block)
+
+
+@kernel
+def product(
+    grid: Numbers,
+    start: Integers,
+    offset: Integers,
+    weight: Floats,
+    at: Integers,
+    bias: Floats,
+    x: Floats,
+    out: Floats,
+    lanes: Floats,
+    relu: bool,
+    accumulate: bool,
+    gate: Floats,
+    y: Floats,
+    shift: Floats,
+    sums: Floats,
+) -> None:
+    """The compiled kernel behind `correlate` and `correlate_back`, all options in one."""
+    if at.size == 0:
+        return
+    task = Task(
+        grid, start, offset, weight, at, bias, x, out, lanes, relu, accumulate, gate, y, shift, sums
+    )
+    _multiply(grid, task, 0)
+
+
+def correlate(
+    grid: Numbers,
+    start: Integers,
+    offset: Integers,
+    weight: Floats,
+    at: Integers,
+    bias: Floats,
+    x: Floats,
+    out: Floats,
+    lanes: Floats,
+    relu: bool,
+    shift: Floats,
+    sums: Floats,
+) -> None:
+    """The product, then bias, then maybe ReLU, to ``out``.
+
+    ``bias``: (rows,) or empty. ``lanes``: (W,), positive where the last group has an example; its
+    other lanes become 0. ``shift`` and ``sums``, empty or (rows,) and (rows · 2 · W,): adds to
+    sums[r, 0] the sum over pixels and groups of v − shift[r], and to sums[r, 1] that of its square,
+    v what is stored, each lane by itself and lanes without example left out.
+    """
+    product(
+        grid, start, offset, weight, at, bias, x, out, lanes, relu, False, NONE, NONE, shift, sums
+    )
+
+
+def correlate_back(
+    grid: Numbers,
+    start: Integers,
+    offset: Integers,
+    weight: Floats,
+    at: Integers,
+    delta: Floats,
+    out: Floats,
+    accumulate: bool,
+    gate: Floats,
+    y: Floats,
+    shift: Floats,
+    sums: Floats,
+) -> None:
+    """The product with ``delta``; an input gradient where the lists are the backward ones.
+
+    ``accumulate``: add what stands in ``out``. ``gate``: empty, or like ``out``: the result, what
+    was accumulated with it, is 0 where the gate is not positive. ``y``, ``shift``, ``sums``: empty,
+    or ``y`` like ``out``: adds to sums[r, 0] the sum of v, and to sums[r, 1] that of
+    v·(y − shift[r]), v what is stored. Lanes that are 0 in ``delta`` and ``out`` stay 0.
+    """
+    product(
+        grid, start, offset, weight, at, NONE, delta, out, _EVERY,
+        False, accumulate, gate, y, shift, sums,
+    )  # fmt: skip
+
+
+_floats, _integers = types.float32[::1], types.int32[::1]
+_numbers, _flag = types.int64[::1], types.boolean
+ENTRIES = (
+    Entry(
+        product,
+        (
+            *(_numbers, _integers, _integers, _floats, _integers, _floats, _floats, _floats),
+            *(_floats, _flag, _flag, _floats, _floats, _floats, _floats),
+        ),
+    ),
+)

@@ -1,0 +1,136 @@
+"""A convolution or linear layer as an operation of a graph."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+
+from winnow.engine.sparse_cpu.blend import Norm
+from winnow.engine.sparse_cpu.cache import Entry, kernel
+from winnow.engine.sparse_cpu.correlate import correlate, correlate_back
+from winnow.engine.sparse_cpu.correlate_gradient import row_sums, weight_gradient
+from winnow.engine.sparse_cpu.cover import GROUPS
+from winnow.engine.sparse_cpu.elementwise import relu_back
+from winnow.engine.sparse_cpu.lists import Nonzeros
+from winnow.engine.sparse_cpu.network import Floats, Integers
+from winnow.engine.sparse_cpu.parameters import Parameters
+from winnow.engine.sparse_cpu.simd import read
+from winnow.engine.sparse_cpu.values import NONE, Pass, Pool, Value, delta_of
+
+
+class Product:
+    """out = sparse weights times x, then bias, then maybe a ReLU.
+
+    Sums of the batch norm after it, and of that before it on the way back, come along.
+    """
+
+    trained = True
+
+    def __init__(
+        self, lists: Nonzeros, weight: str, bias: str | None, x: Value, out: Value
+    ) -> None:
+        self.forward_list = lists.forward
+        self.back_lists = lists.backward if x.trained else ()
+        self.names, self.x, self.out = (weight, bias), x, out
+        self.norm: Norm | None = None
+        self.weight, self.gradient = NONE, NONE
+        self.bias, self.bias_gradient = NONE, NONE
+        self.back_weights = [np.zeros(len(p.place), np.float32) for p in self.back_lists]
+        self.accumulate, self.last = False, False
+
+    def serve(self, norm: Norm | None) -> bool:
+        """Make the sums of a batch for this norm; False if there is another one already."""
+        if self.norm is None:
+            self.norm = norm
+        return self.norm is norm
+
+    def bind(self, parameters: Parameters) -> None:
+        weight, bias = self.names
+        self.weight, self.gradient = parameters.nonzeros(weight)
+        if bias is not None:
+            self.bias, self.bias_gradient = parameters.dense(bias)
+
+    def forward(self, now: Pass) -> None:
+        product, norm = self.forward_list, self.norm
+        product.grid[GROUPS] = now.groups
+        shift, sums = NONE, NONE
+        if norm is not None and norm.uses_batch(now.training):
+            norm.begin()
+            shift, sums = norm.shift, norm.sums
+        correlate(
+            product.grid,
+            product.start,
+            product.offset,
+            self.weight,
+            product.at,
+            self.bias,
+            self.x.buffer,
+            self.out.buffer,
+            now.lanes,
+            self.out.rectified,
+            shift,
+            sums,
+        )
+
+    def plan_back(self, pool: Pool) -> None:
+        if self.x.trained:
+            self.accumulate, self.last = pool.claim(self.x)
+            self.x.gated = self.last and self.x.rectified
+            channels = all(len(p.at) == self.x.map.channels for p in self.back_lists)
+            self.x.summed = self.last and channels and self.x.norm_input is not None
+        pool.release(self.out)
+
+    def backward(self, now: Pass) -> None:
+        product, out = self.forward_list, self.out
+        delta = delta_of(out)
+        if out.rectified and not out.gated:
+            size = now.groups * out.map.group
+            relu_back(out.buffer[:size], delta[:size], delta[:size], False)
+        product.grid[GROUPS] = now.groups
+        weight_gradient(
+            product.grid,
+            product.start,
+            product.offset,
+            product.at,
+            self.x.buffer,
+            delta,
+            *(now.scratch(product.scratch), self.gradient),
+        )
+        if self.bias.size:
+            row_sums(product.grid, product.at, delta, self.bias_gradient)
+        if self.x.trained:
+            self._to_input(delta, now)
+
+    def _to_input(self, delta: Floats, now: Pass) -> None:
+        x = self.x
+        gate = x.buffer if x.gated and self.last else NONE
+        about = (NONE, NONE, NONE)
+        if x.summed and self.last and x.norm_input is not None:
+            x.sums[:] = 0
+            about = (x.norm_input.buffer, x.shift, x.sums)
+        for product, weight in zip(self.back_lists, self.back_weights, strict=True):
+            refresh(self.weight, product.place, weight)
+            product.grid[GROUPS] = now.groups
+            correlate_back(
+                product.grid,
+                product.start,
+                product.offset,
+                weight,
+                product.at,
+                delta,
+                delta_of(x),
+                self.accumulate,
+                gate,
+                *about,
+            )
+
+
+@kernel
+def refresh(weight: Floats, place: Integers, out: Floats) -> None:
+    """The weights in the order of the way back."""
+    for k in range(place.size):
+        out[k] = read(weight, read(place, k))
+
+
+_floats, _integers = types.float32[::1], types.int32[::1]
+ENTRIES = (Entry(refresh, (_floats, _integers, _floats)),)

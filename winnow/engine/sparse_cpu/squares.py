@@ -1,0 +1,23 @@
+"""The squared norm of an array."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+
+from winnow.engine.sparse_cpu.cache import Entry, kernel
+from winnow.engine.sparse_cpu.network import Floats
+from winnow.engine.sparse_cpu.simd import W, fma, load, splat, total
+
+
+@kernel
+def squares(array: Floats, count: int) -> float:
+    """The sum of squares, not finite if an entry is not; ``count`` is a multiple of W."""
+    sums = splat(np.float32(0))
+    for k in range(0, count, W):
+        value = load(array, k)
+        sums = fma(value, value, sums)
+    return np.float64(total(sums))
+
+
+ENTRIES = (Entry(squares, (types.float32[::1], types.int64)),)
