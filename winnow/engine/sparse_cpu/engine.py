@@ -32,12 +32,18 @@ class SparseEngine:
 
     name = "sparse"
 
+    def __init__(self, dense: frozenset[str] = frozenset()) -> None:
+        """``dense``: weights of the layers that are to run densely in torch."""
+        self.dense = dense
+
     def prepare(self) -> None:
         """Compile the kernels, unless this machine has them: some 10 s, once."""
         ready()
 
     def refuses(self, jobs: Sequence[Job]) -> str | None:
         """The reason why a job cannot be trained here, or None."""
+        if self.dense:
+            return f"a chain of linear layers runs whole, without {min(self.dense)} in torch"
         for job in jobs:
             if reason := _refusal(job):
                 return reason
