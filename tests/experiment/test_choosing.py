@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -30,6 +35,7 @@ SMALL = [
     "train.steps=40it",
     "model.hidden=[20, 10]",
     "prune.rounds=2",
+    "engine=auto",
     "prune.rate=0.6",
     "prune.rates={}",
     "controls.one-shot=none",
@@ -234,6 +240,42 @@ def test_a_whole_experiment_goes_on_with_the_engine_of_the_checkpoint(store):
     assert whole.final == mine.result.final
     final = mine.state("final")
     assert all(torch.equal(v, final.weights[n]) for n, v in states["final"].weights.items())
+
+
+def test_killed_and_with_another_calibration_it_ends_as_if_neither_had_happened(store, tmp_path):
+    """Real processes: the calibration says sparse, then it is gone, and the new one says dense."""
+    whole = Store(tmp_path / "whole").open()
+    overrides = ["prune.rounds=0", "train.steps=20000it", "train.evaluate=5000it"]
+    plan = plan_of(*overrides)
+    first, other = calibrated(plan, 2.0), calibrated(plan, 0.01)
+    for place in (store, whole):
+        give(place, first)
+    assert winnow(overrides, whole).wait() == 0
+    process = winnow(overrides, store)
+    checkpoint = store.checkpoint(plan.nodes[0].run)
+    while not checkpoint.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not list((store.path / "runs").iterdir())
+    give(store, other)
+    assert winnow(overrides, store).wait() == 0
+    one, resumed = (stored(plan, s)[plan.nodes[0].run.id] for s in (whole, store))
+    assert resumed.provenance["choice"] == one.provenance["choice"]
+    assert resumed.provenance["choice"]["calibration"] == first.hash
+    assert resumed.result.files == one.result.files  # hashes of the tensors
+    assert resumed.result.curve == one.result.curve
+
+
+def winnow(overrides, store):
+    options = [word for text in [*SMALL, *overrides] for word in ("-o", text)]
+    command = ["run", "lth/digits", *options, "--store", str(store.path), "--jobs", "1"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "winnow", *command, "--replicates", "1", "--checkpoint", "0"],
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def test_a_checkpoint_of_the_time_when_auto_was_dense_goes_on_dense(store):

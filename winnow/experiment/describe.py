@@ -33,14 +33,14 @@ def describe_plan(plan: Plan, store: Store, jobs: int, note: str | None) -> Iter
     done = sum(s != "missing" for s in status.values())
     total = iterations_of(list(plan.runs.values()))
     yield f"{len(status)} runs, {total} iterations; {done} runs done, {len(status) - done} missing"
-    if note:
-        yield f"note: {note}"
     auto = known(plan, store) if plan.recipe.engine == "auto" else None
     if plan.recipe.engine == "auto":
         yield in_one_line(plan, store, auto)
-    if note is None and done == len(status):
+    if note:
+        yield f"note: {note}"
+    elif done == len(status):
         yield "time left: none, everything is done"
-    elif note is None:
+    else:
         yield _time_left(plan, store, status, jobs, auto)
 
 
