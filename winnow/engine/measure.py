@@ -65,7 +65,7 @@ def _may_mix(job: Job) -> bool:
 
 
 def _rung(job: Job, density: float, dense: Engine, sparse: Engine, seconds: float) -> Rung:
-    state = _state(job, {}, density)
+    state = random_state(job, {}, density)
     engines = {"dense": dense, "sparse": sparse}
     steps = in_turns({n: steps_of(e, job, state) for n, e in engines.items()}, seconds)
     slowest = max(map(min, steps.values()))
@@ -102,17 +102,15 @@ def _evaluations(engine: Engine, job: Job, state: State) -> Callable[[int], None
 def _layer_costs(job: Job, low: Rung, sparse: Sparse, seconds: float) -> dict[str, LayerCost]:
     """What each layer costs, held against the whole network at the lowest rung, in turns."""
     names = [name for name, p in job.build().named_parameters() if p.ndim == 4]
-    whole = steps_of(sparse(frozenset()), job, _state(job, {}, low.density))
+    whole = steps_of(sparse(frozenset()), job, random_state(job, {}, low.density))
     units = low.sparse.step / low.dense.step
     costs = {}
     for name in names:
-        sides = {
-            "whole": whole,
-            "denser": steps_of(sparse(frozenset()), job, _state(job, {name: _PROBE}, low.density)),
-        }
+        denser = random_state(job, {name: _PROBE}, low.density)
+        sides = {"whole": whole, "denser": steps_of(sparse(frozenset()), job, denser)}
         other = sparse(frozenset({name}))
         if other.refuses([job]) is None:
-            sides["torch"] = steps_of(other, job, _state(job, {}, low.density))
+            sides["torch"] = steps_of(other, job, random_state(job, {}, low.density))
         times = in_turns(sides, seconds)
         more = {side: units * (min(times[side]) / min(times["whole"]) - 1) for side in sides}
         if "torch" in more:
@@ -124,7 +122,7 @@ def _layer_costs(job: Job, low: Rung, sparse: Sparse, seconds: float) -> dict[st
 # ---- what is measured
 
 
-def _state(job: Job, own: Mapping[str, float], density: float) -> State:
+def random_state(job: Job, own: Mapping[str, float], density: float) -> State:
     """A fresh state under a random mask of this density, of their own for some layers."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(rng.torch_seed(0, "calibration"))
