@@ -12,7 +12,7 @@ NAMES = ("auto", "dense", "sparse")
 
 
 def get(name: str) -> Engine:
-    """The engine called ``name``; ``auto`` chooses dense until speeds are calibrated."""
+    """The engine called ``name``; `winnow.engine.auto` chooses; here ``auto`` is dense."""
     if name not in NAMES:
         raise unknown("engine", name, NAMES, f"Valid here: {', '.join(NAMES)}")
     if name == "sparse":

@@ -49,7 +49,7 @@ def _engines() -> Iterator[str]:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     yield f"processor    torch kernels for {cpu}"
     yield f"gpu          {gpu}"
-    yield "engines      dense, sparse (linear layers): usable; auto: chooses dense"
+    yield "engines      dense, sparse (linear layers): usable; auto: the faster one, as calibrated"
 
 
 def _names() -> Iterator[str]:
