@@ -112,8 +112,8 @@ class Engine(Protocol):
 
     name: str
 
-    def prepare(self) -> None:
-        """Make what the machine needs once (compiled kernels), so that workers only load it."""
+    def prepare(self, jobs: Sequence[Job]) -> None:
+        """Make what such jobs need once on a machine (compiled kernels): workers only load it."""
         ...
 
     def refuses(self, jobs: Sequence[Job]) -> str | None:

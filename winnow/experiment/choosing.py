@@ -30,7 +30,7 @@ def settle(plan: Plan, store: Store, say: Callable[[str], None]) -> Auto:
     import torch
 
     with torch.random.fork_rng(devices=[]):  # networks are built, whose weights nobody needs
-        return _settled(_sample(plan), store, say)
+        return _settled(sample(plan), store, say)
 
 
 def _settled(job: Job, store: Store, say: Callable[[str], None]) -> Auto:
@@ -43,7 +43,7 @@ def _settled(job: Job, store: Store, say: Callable[[str], None]) -> Auto:
     if reason := _why_dense(job):
         return Auto(reason=reason)
     try:
-        SparseEngine().prepare()
+        SparseEngine().prepare([job])
     except Exception as error:  # whatever a compiler may raise on a machine unknown to us
         return Auto(reason=f"the sparse engine's kernels cannot be compiled here ({error})")
 
@@ -62,7 +62,7 @@ def known(plan: Plan, store: Store) -> Auto | None:
     from winnow.engine.auto import Auto
 
     with torch.random.fork_rng(devices=[]):
-        job = _sample(plan)
+        job = sample(plan)
         if reason := _why_dense(job):
             return Auto(reason=reason)
         found = calibration.read(_folder(store), calibration.key_of(job))
@@ -165,7 +165,7 @@ def _counts_are_planned(plan: Plan) -> bool:
     return not any(isinstance(p.keep, int) and len(p.prunable) > 1 for p in prunings)
 
 
-def _sample(plan: Plan) -> Job:
+def sample(plan: Plan) -> Job:
     """The work of a plan's runs on random images: its dense run, as only costs matter."""
     import torch
 

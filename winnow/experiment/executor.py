@@ -21,7 +21,7 @@ from typing import Any
 from winnow import engine
 from winnow.engine.auto import Auto
 from winnow.errors import UserError
-from winnow.experiment.choosing import in_one_line, settle
+from winnow.experiment.choosing import in_one_line, sample, settle
 from winnow.experiment.graph import Run
 from winnow.experiment.plan import Plan
 from winnow.experiment.store import Store
@@ -135,7 +135,7 @@ class _Execution:
     def _prepare(self) -> None:
         """What is to be made once for all workers: compiled kernels, a calibration."""
         if self.plan.recipe.engine != "auto":
-            engine.get(self.plan.recipe.engine).prepare()
+            engine.get(self.plan.recipe.engine).prepare([sample(self.plan)])
             return
         self.auto = settle(self.plan, self.store, lambda text: self.tell(Event("note", text=text)))
         self.tell(Event("note", text=in_one_line(self.plan, self.store, self.auto)))

@@ -37,10 +37,13 @@ class SparseEngine:
         """``dense``: names of weights whose layers shall run as dense torch operations."""
         self.dense = frozenset(dense)
 
-    def prepare(self) -> None:
-        """Compile all kernels, unless this machine has them: about a minute, once."""
-        compiled.chains()
-        compiled.graphs()
+    def prepare(self, jobs: Sequence[Job]) -> None:
+        """Compile the kernels that jobs need, unless this machine has them.
+
+        Once: some 10 s for chains of linear layers, about a minute for other networks.
+        """
+        for job in jobs:
+            (compiled.chains if self._is_chain(job) else compiled.graphs)()
 
     def refuses(self, jobs: Sequence[Job]) -> str | None:
         """The reason why a job cannot be trained here, or None."""
@@ -65,21 +68,23 @@ class SparseEngine:
         return Lanes([self._lane(job, masked(state)) for job, state in pairs])
 
     def _lane(self, job: Job, state: State) -> Lane:
-        if not self.dense and _why_no_chain(job) is None:
-            compiled.chains()
+        self.prepare([job])
+        if self._is_chain(job):
             return ChainLane(job, state)
-        compiled.graphs()
         lane = GraphLane(job, state, self.dense)
         for note in lane.notes:
             _log.warning("%s", note)
         return lane
+
+    def _is_chain(self, job: Job) -> bool:
+        return not self.dense and _why_no_chain(job) is None
 
     def _refusal(self, job: Job) -> str | None:
         if job.optimizer["name"] not in RULES:
             return f"it has no kernel for the optimizer {job.optimizer['name']}"
         if job.data.augment not in ("none", "flip-crop"):
             return f"it has no kernel for the augmentation {job.data.augment}"
-        if not self.dense and _why_no_chain(job) is None:
+        if self._is_chain(job):
             return None
         try:
             trace(job.build(), tuple(job.data.splits["train"].images.shape[1:]), self.dense)
