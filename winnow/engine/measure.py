@@ -27,13 +27,14 @@ _SHORT = (1.0, 0.5, 0.2, 0.05)  # where a step is slow
 _SLOW = 0.05  # seconds of a dense step
 _PROBE = 0.5  # the density at which a layer's slope is measured: near break-even
 _IMAGES = 1000  # evaluated at once, as the dense engine does, where that is quick
+_TURN = 0.02  # seconds
 _CONSTANT: Mapping[str, Any] = {"name": "constant", "drops": [], "factor": None, "warmup": 0}
 
 Sparse = Callable[[frozenset[str]], Engine]
 """The sparse engine with some layers, named by their weights, run densely in torch."""
 
 
-def measure(job: Job, dense: Engine, sparse: Sparse, seconds: float = 0.3) -> Calibration:
+def measure(job: Job, dense: Engine, sparse: Sparse, seconds: float = 0.2) -> Calibration:
     """The calibration of a job's work, at about ``seconds`` a rung where steps are quick.
 
     Two seconds for LeNet, up to a minute for the largest networks. The job's numbers do not matter,
@@ -67,12 +68,12 @@ def _may_mix(job: Job) -> bool:
 def _rung(job: Job, density: float, dense: Engine, sparse: Engine, seconds: float) -> Rung:
     state = random_state(job, {}, density)
     engines = {"dense": dense, "sparse": sparse}
-    steps = in_turns({n: steps_of(e, job, state) for n, e in engines.items()}, seconds)
+    steps = in_turns({n: steps_of(e, job, state) for n, e in engines.items()}, seconds, _TURN)
     slowest = max(map(min, steps.values()))
     count = _IMAGES if slowest < _SLOW / 2 else job.batch
     shown = _evaluating(job, count)
     images = in_turns(
-        {n: _evaluations(e, shown, state) for n, e in engines.items()}, seconds / 3, least=1
+        {n: _evaluations(e, shown, state) for n, e in engines.items()}, seconds / 3, _TURN, least=2
     )
     costs = {n: Cost(min(steps[n]), min(images[n]) / count) for n in engines}
     return Rung(density, costs["dense"], costs["sparse"])
