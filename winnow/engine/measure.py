@@ -58,7 +58,7 @@ def _harmless(job: Job) -> Job:
 
 
 def _may_mix(job: Job) -> bool:
-    """Whether single layers may pay in torch: beside a linear layer's, its calls are too dear."""
+    """Whether single layers may pay in torch: in a network of linear ones, its calls cost more."""
     return any(p.ndim == 4 for p in job.build().parameters())
 
 
@@ -102,21 +102,25 @@ def _evaluations(engine: Engine, job: Job, state: State) -> Callable[[int], None
 
 def _layer_costs(job: Job, low: Rung, sparse: Sparse, seconds: float) -> dict[str, LayerCost]:
     """What each layer costs, held against the whole network at the lowest rung, in turns."""
-    names = [name for name, p in job.build().named_parameters() if p.ndim == 4]
-    whole = steps_of(sparse(frozenset()), job, random_state(job, {}, low.density))
+    names = [name for name, p in job.build().named_parameters() if p.ndim >= 2]
+    start = random_state(job, {}, low.density)
+    whole = steps_of(sparse(frozenset()), job, start)
     units = low.sparse.step / low.dense.step
     costs = {}
     for name in names:
+        mixed = sparse(frozenset({name}))
+        if mixed.refuses([job]):
+            continue
         denser = random_state(job, {name: _PROBE}, low.density)
-        sides = {"whole": whole, "denser": steps_of(sparse(frozenset()), job, denser)}
-        other = sparse(frozenset({name}))
-        if other.refuses([job]) is None:
-            sides["torch"] = steps_of(other, job, random_state(job, {}, low.density))
-        times = in_turns(sides, seconds)
-        more = {side: units * (min(times[side]) / min(times["whole"]) - 1) for side in sides}
-        if "torch" in more:
-            slope = more["denser"] / (_PROBE - low.density)
-            costs[name] = LayerCost(max(slope, 0.0), more["torch"])
+        sides = {
+            "whole": whole,
+            "denser": steps_of(sparse(frozenset()), job, denser),
+            "torch": steps_of(mixed, job, start),
+        }
+        least = {side: min(times) for side, times in in_turns(sides, seconds, _TURN).items()}
+        more = {side: units * (time / least["whole"] - 1) for side, time in least.items()}
+        slope = more["denser"] / (_PROBE - low.density)
+        costs[name] = LayerCost(max(slope, 0.0), more["torch"])
     return costs
 
 
