@@ -228,7 +228,7 @@ class Sleeping:
 def test_single_layers_are_measured_by_the_difference_they_make():
     job = make_job(Small, training_data((1, 4, 4), classes=3))
     found = measure(job, Slow(whole=0.01), Slow, seconds=0.02)
-    assert set(found.costs) == {"second.weight", "shortcut.weight"}  # the first is refused
+    assert set(found.costs) == {"second.weight", "shortcut.weight", "output.weight"}  # not first
     second, shortcut = found.costs["second.weight"], found.costs["shortcut.weight"]
     assert second.slope == pytest.approx(0.8, rel=0.3)  # in dense steps of 10 ms
     assert second.slope > 3 * shortcut.slope

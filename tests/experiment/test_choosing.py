@@ -20,12 +20,14 @@ from winnow.engine.calibration import Calibration, Cost, Layer, LayerCost, Rung,
 from winnow.engine.sparse_cpu.simd import W
 from winnow.experiment import choosing
 from winnow.experiment.choosing import choose, in_one_line, planned, settle
+from winnow.experiment.describe import describe_plan
 from winnow.experiment.estimate import seconds_per_iteration
 from winnow.experiment.executor import Event, Settings, execute
 from winnow.experiment.graph import Record
 from winnow.experiment.load import load_recipe
 from winnow.experiment.plan import expand
 from winnow.experiment.prepare import make_job, starting_state
+from winnow.experiment.progress import Tally, shown
 from winnow.experiment.resolve import Source
 from winnow.experiment.store import Store
 from winnow.experiment.training import Checkpoints, train
@@ -316,6 +318,27 @@ def test_the_library_and_the_plan_tell_and_store_the_same(tmp_path, capsys):
     assert capsys.readouterr().err == ""
     engines = [f.provenance["engine"] for f in stored(plan, Store(store)).values()]
     assert engines == ["dense", "sparse", "sparse"]
+
+
+def test_plans_and_progress_show_the_line(store, capsys):
+    plan = plan_of()
+    auto = Auto(calibrated(plan, 0.5))
+    give(store, auto.calibration)
+    line = in_one_line(plan, store, auto)
+    told = list(describe_plan(plan, store, 2, None))
+    assert told[-2] == line
+    assert told[-1].startswith("time left: about ")
+    missing = describe_plan(plan, store, 2, "no images")
+    assert list(missing)[-2:] == [line, "note: no images"]
+    tally = Tally(plan, dict.fromkeys(plan.runs, "missing"))
+    before = tally.line()
+    with shown(tally, quiet=False) as tell:
+        tell(Event("note", text=line))
+    assert capsys.readouterr().err.splitlines()[0] == line
+    assert tally.line() == before
+    with shown(tally, quiet=True) as tell:
+        tell(Event("note", text=line))
+    assert capsys.readouterr().err == ""
 
 
 def test_the_estimate_follows_the_calibration(store):

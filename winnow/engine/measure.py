@@ -27,13 +27,14 @@ _SHORT = (1.0, 0.5, 0.2, 0.05)  # where a step is slow
 _SLOW = 0.05  # seconds of a dense step
 _PROBE = 0.5  # the density at which a layer's slope is measured: near break-even
 _IMAGES = 1000  # evaluated at once, as the dense engine does, where that is quick
+_TURN = 0.02  # seconds
 _CONSTANT: Mapping[str, Any] = {"name": "constant", "drops": [], "factor": None, "warmup": 0}
 
 Sparse = Callable[[frozenset[str]], Engine]
 """The sparse engine with some layers, named by their weights, run densely in torch."""
 
 
-def measure(job: Job, dense: Engine, sparse: Sparse, seconds: float = 0.3) -> Calibration:
+def measure(job: Job, dense: Engine, sparse: Sparse, seconds: float = 0.2) -> Calibration:
     """The calibration of a job's work, at about ``seconds`` a rung where steps are quick.
 
     Two seconds for LeNet, up to a minute for the largest networks. The job's numbers do not matter,
@@ -57,7 +58,7 @@ def _harmless(job: Job) -> Job:
 
 
 def _may_mix(job: Job) -> bool:
-    """Whether single layers may pay in torch: beside a linear layer's, its calls are too dear."""
+    """Whether single layers may pay in torch: in a network of linear ones, its calls cost more."""
     return any(p.ndim == 4 for p in job.build().parameters())
 
 
@@ -67,12 +68,12 @@ def _may_mix(job: Job) -> bool:
 def _rung(job: Job, density: float, dense: Engine, sparse: Engine, seconds: float) -> Rung:
     state = random_state(job, {}, density)
     engines = {"dense": dense, "sparse": sparse}
-    steps = in_turns({n: steps_of(e, job, state) for n, e in engines.items()}, seconds)
+    steps = in_turns({n: steps_of(e, job, state) for n, e in engines.items()}, seconds, _TURN)
     slowest = max(map(min, steps.values()))
     count = _IMAGES if slowest < _SLOW / 2 else job.batch
     shown = _evaluating(job, count)
     images = in_turns(
-        {n: _evaluations(e, shown, state) for n, e in engines.items()}, seconds / 3, least=1
+        {n: _evaluations(e, shown, state) for n, e in engines.items()}, seconds / 3, _TURN, least=2
     )
     costs = {n: Cost(min(steps[n]), min(images[n]) / count) for n in engines}
     return Rung(density, costs["dense"], costs["sparse"])
@@ -101,21 +102,25 @@ def _evaluations(engine: Engine, job: Job, state: State) -> Callable[[int], None
 
 def _layer_costs(job: Job, low: Rung, sparse: Sparse, seconds: float) -> dict[str, LayerCost]:
     """What each layer costs, held against the whole network at the lowest rung, in turns."""
-    names = [name for name, p in job.build().named_parameters() if p.ndim == 4]
-    whole = steps_of(sparse(frozenset()), job, random_state(job, {}, low.density))
+    names = [name for name, p in job.build().named_parameters() if p.ndim >= 2]
+    start = random_state(job, {}, low.density)
+    whole = steps_of(sparse(frozenset()), job, start)
     units = low.sparse.step / low.dense.step
     costs = {}
     for name in names:
+        mixed = sparse(frozenset({name}))
+        if mixed.refuses([job]):
+            continue
         denser = random_state(job, {name: _PROBE}, low.density)
-        sides = {"whole": whole, "denser": steps_of(sparse(frozenset()), job, denser)}
-        other = sparse(frozenset({name}))
-        if other.refuses([job]) is None:
-            sides["torch"] = steps_of(other, job, random_state(job, {}, low.density))
-        times = in_turns(sides, seconds)
-        more = {side: units * (min(times[side]) / min(times["whole"]) - 1) for side in sides}
-        if "torch" in more:
-            slope = more["denser"] / (_PROBE - low.density)
-            costs[name] = LayerCost(max(slope, 0.0), more["torch"])
+        sides = {
+            "whole": whole,
+            "denser": steps_of(sparse(frozenset()), job, denser),
+            "torch": steps_of(mixed, job, start),
+        }
+        least = {side: min(times) for side, times in in_turns(sides, seconds, _TURN).items()}
+        more = {side: units * (time / least["whole"] - 1) for side, time in least.items()}
+        slope = more["denser"] / (_PROBE - low.density)
+        costs[name] = LayerCost(max(slope, 0.0), more["torch"])
     return costs
 
 
