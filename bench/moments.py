@@ -5,10 +5,10 @@
 The mean absolute and the mean squared per-example gradient of all Linear and Conv weights, in
 batches of 128, against a plain forward and backward pass over the same images; also one example at
 a time, and torch.func.vmap over grad in chunks of 32, both once and with 32 images only. Random
-images of CIFAR-10's shape, evaluation mode, one thread, all sides in turns in one run. Passes: the
-median of the ratios of a turn. Memory: what a process needs beyond model, images and code, at its
-peak. Goals: at most 1.5 passes on ResNet-20 and 2 on VGG-11, at most 1.5 times a plain step's
-memory.
+images of CIFAR-10's shape, evaluation mode, all sides in turns in one run, the processor time of
+their one thread. Passes: the median of the ratios of a turn. Memory: what a process needs beyond
+model, images and code, at its peak. Goals: at most 1.5 passes on ResNet-20 and 2 on VGG-11, at most
+1.5 times a plain step's memory.
 Machines are shared and times drift: quote the ratios. Writes bench/results/moments.json.
 """
 
@@ -117,18 +117,19 @@ def measured(network: str, images: int, turns: int) -> dict[str, object]:
     """One network: milliseconds an image, passes, peak memory of every side."""
     sides = Sides(network, images)
     times: dict[str, list[float]] = {name: [] for name in sides.all}
-    sides.moments("abs")  # compiles kernels, once on a machine
+    for warm, _ in Sides(network, WARM).all.values():  # loads code, compiles kernels
+        warm()
     for turn in range(turns):
         for name, (run, count) in sides.all.items():
             if count == FEW and turn:  # slow sides once
                 continue
-            began = time.perf_counter()
+            began = time.process_time()
             run()
-            times[name].append((time.perf_counter() - began) / count * 1e3)
+            times[name].append((time.process_time() - began) / count * 1e3)
     row: dict[str, object] = {"network": network, "images": images, "turns": turns}
     memory = {name: round(peak(network, name)) for name in sides.all}
     for name, taken in times.items():
-        ratios = [t / p for t, p in zip(taken, times["plain"], strict=False)]
+        ratios = [t / p for t, p in zip(taken, times["plain"], strict=False)]  # slow sides: one
         row[name] = {
             "ms an image": round(statistics.median(taken), 3),
             "passes": round(statistics.median(ratios), 2),

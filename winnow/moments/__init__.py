@@ -16,12 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from winnow.criteria.base import Loss
 from winnow.errors import UserError, unknown
 from winnow.moments.alone import Alone
 from winnow.moments.examples import size
 from winnow.moments.formulas import Formulas
-from winnow.moments.kinds import KINDS, Kind, wide
+from winnow.moments.kinds import KINDS, Kind, Loss, wide
 from winnow.selection import parameters, uncompiled
 
 __all__ = ["KINDS", "Kind", "moments"]

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.utils import _pytree as pytree
 
-from winnow.criteria.base import Loss
 from winnow.moments.examples import part, size
-from winnow.moments.kinds import Kind, summed, wide
+from winnow.moments.kinds import Kind, Loss, summed, wide
 
 _log = logging.getLogger(__name__)
 _TOGETHER = 32  # examples that torch.func.vmap takes at a time

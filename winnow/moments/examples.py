@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from winnow.criteria.base import Loss
 from winnow.errors import UserError
+from winnow.moments.kinds import Loss
 
 
 def size(x: Any) -> int:

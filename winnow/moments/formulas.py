@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from winnow.criteria.base import Loss
 from winnow.errors import UserError
 from winnow.moments import layers
 from winnow.moments.examples import check_mean, part, size, total_loss
-from winnow.moments.kinds import Kind, wide
+from winnow.moments.kinds import Kind, Loss, wide
 from winnow.moments.taps import tapped, uses
 
 _TWO = slice(2)

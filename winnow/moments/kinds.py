@@ -1,13 +1,15 @@
-"""The moments there are."""
+"""The moments there are, and the loss whose gradients they are of."""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Callable
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 Kind = Literal["abs", "square"]
+Loss = Callable[[Any, Any], Tensor]  # (outputs, targets)
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
