@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections.abc import Callable
 
-import llvmlite.binding
-import numba
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from winnow.engine.base import Engine, Job, Split, TrainingData
-from winnow.engine.sparse_cpu.simd import W
 from winnow.mask import Mask
 from winnow.models import build
 from winnow.models.initialise import initialise
@@ -81,17 +76,3 @@ def in_turns(sides: dict[str, Advance], seconds: float) -> dict[str, list[float]
             advance(counts[name])
             times[name].append((time.perf_counter() - began) / counts[name] * 1e6)
     return times
-
-
-def machine() -> dict[str, str | int | None]:
-    """What the figures were measured on."""
-    return {
-        "processor": llvmlite.binding.get_host_cpu_name(),
-        "architecture": platform.machine(),
-        "cores": os.cpu_count(),
-        "float32 lanes": W,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "numba": numba.__version__,
-        "threads": 1,
-    }

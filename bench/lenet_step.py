@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from common import machine
 from lenet import (
     BATCH,
     MEAN,
@@ -29,7 +30,6 @@ from lenet import (
     engine_steps,
     images,
     in_turns,
-    machine,
     network,
     random_mask,
 )
