@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from winnow.engine.base import Engine, Job, Split, TrainingData
-from winnow.engine.turns import machine as machine
 from winnow.mask import Mask
 from winnow.models import build
 from winnow.models.initialise import initialise

@@ -29,7 +29,6 @@ from lenet import (
     engine_steps,
     images,
     in_turns,
-    machine,
     network,
     random_mask,
 )
@@ -37,6 +36,7 @@ from torch import Tensor
 
 from winnow.engine.dense import DenseEngine
 from winnow.engine.sparse_cpu.engine import SparseEngine
+from winnow.engine.turns import machine
 from winnow.files import write_whole
 
 EXAMPLES = 55_000

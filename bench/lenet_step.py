@@ -29,7 +29,6 @@ from lenet import (
     engine_steps,
     images,
     in_turns,
-    machine,
     network,
     random_mask,
 )
@@ -38,6 +37,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from winnow.engine.dense import DenseEngine
+from winnow.engine.turns import machine
 from winnow.files import write_whole
 
 EXAMPLES = 6000

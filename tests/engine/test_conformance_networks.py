@@ -25,11 +25,10 @@ from winnow.models import build
 from winnow.models.initialise import initialise
 from winnow.state import fresh_state
 
-SMALL, LARGE = (3, 8, 8), (3, 16, 16)
-CONV2 = lambda: build("conv-2", inputs=SMALL, classes=10)  # noqa: E731
+TINY, SMALL, LARGE = (3, 4, 4), (3, 8, 8), (3, 16, 16)
 NETWORKS = {
-    "conv-2": (SMALL, CONV2),
-    "conv-2-dropout": (SMALL, lambda: build("conv-2", inputs=SMALL, classes=10, dropout=0.5)),
+    "conv-2": (TINY, lambda: build("conv-2", inputs=TINY, classes=10)),
+    "conv-2-dropout": (TINY, lambda: build("conv-2", inputs=TINY, classes=10, dropout=0.5)),
     "vgg-11": (LARGE, lambda: build("vgg-11", inputs=LARGE, classes=10, width=0.125)),
     "resnet-20": (SMALL, lambda: build("resnet-20", inputs=SMALL, classes=10, width=0.25)),
     "residual": (SMALL, Residual),
@@ -99,7 +98,7 @@ def test_trajectory_is_the_reference(engine, name, density):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda spec: spec["name"])
 def test_every_optimizer(engine, optimizer):
-    job = a_job("residual", optimizer=optimizer | {"lr": optimizer["lr"] / 10})
+    job = a_job("shared", optimizer=optimizer | {"lr": optimizer["lr"] / 10})
     state = a_start(job, 0.5)
     expected = reference(job, state, 12)  # over the odd last batches of four epochs
     end = trained(engine, job, state, 12)
@@ -112,7 +111,7 @@ def test_every_optimizer(engine, optimizer):
 
 
 def test_two_hundred_steps(engine):
-    job = a_job("conv-2", optimizer=OPTIMIZERS[0] | {"lr": 0.02}, steps=200)
+    job = a_job("shared", optimizer=OPTIMIZERS[0] | {"lr": 0.02}, steps=200)
     state = a_start(job, 0.3)
     expected = reference(job, state, 200)
     for key, value in trained(engine, job, state, 200).weights.items():

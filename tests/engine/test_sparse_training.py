@@ -179,15 +179,27 @@ def test_a_label_without_output_is_refused():
         SparseEngine().open([job], [start(job, None)])
 
 
+class Fork(nn.Module):
+    """Its forward looks at numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(36, 10)
+
+    def forward(self, x):
+        y = self.linear(x.flatten(1))
+        return y if y.sum() > 0 else -y
+
+
 def test_a_refused_job_says_why_and_what_to_write():
-    job = make_job(lenet(SHAPE), dataclasses.replace(training_data(SHAPE), augment="flip-crop"))
-    with pytest.raises(UserError, match=r"images are augmented \(flip-crop\).*engine: auto"):
-        SparseEngine().open([job], [start(job, None)])
+    job = make_job(Fork, training_data(SHAPE))
+    with pytest.raises(UserError, match=r"cannot be traced \(symbolically.*engine: auto"):
+        SparseEngine().open([job], [fresh_state(job.build())])
 
 
 def test_images_of_another_size_are_refused():
     job = make_job(lenet((1, 5, 5)), training_data(SHAPE))
-    assert "images of 36 features" in SparseEngine().refuses([job])
+    assert "does not take images of (1, 6, 6)" in SparseEngine().refuses([job])
 
 
 def test_the_engine_has_its_name():

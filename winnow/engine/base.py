@@ -17,6 +17,10 @@ from torch import Tensor, nn
 from winnow.data.order import Last
 from winnow.state import State
 
+# Images that are evaluated at once, where that matters (batch statistics) or costs nothing:
+# activations of the largest networks here stay below 1 GB.
+EVALUATION_BATCH = 1000
+
 
 @dataclass(frozen=True)
 class Split:

@@ -16,13 +16,11 @@ from torch import Tensor, nn
 from winnow import rng
 from winnow.data.augment import flip_crop
 from winnow.data.order import Batches
-from winnow.engine.base import Job, Metrics, Session, StepStats
+from winnow.engine.base import EVALUATION_BATCH, Job, Metrics, Session, StepStats
 from winnow.engine.lanes import Lanes
 from winnow.engine.learning_rate import learning_rate
 from winnow.engine.optimizer import make_optimizer, read_slots, write_slots
 from winnow.state import State, load_weights, masked
-
-_EVALUATION_BATCH = 1000  # images: activations of the largest networks here stay below 1 GB
 
 
 class DenseEngine:
@@ -123,7 +121,7 @@ class _Lane:
         examples = self.splits[split]
         count = len(examples.index)
         loss, correct = 0.0, 0
-        for positions in torch.split(torch.arange(count, device=self.device), _EVALUATION_BATCH):
+        for positions in torch.split(torch.arange(count, device=self.device), EVALUATION_BATCH):
             x, y = examples.take(positions)
             logits = self.model(self._normalised(x))
             loss += F.cross_entropy(logits, y, reduction="sum").item()

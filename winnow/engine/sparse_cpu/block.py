@@ -86,9 +86,19 @@ def _reads(builder: Any, kind: Block, base: Any, group: Any, row: Any) -> list[A
 # ---- making
 
 
-def zero_block(kind: Block) -> Any:
-    """A block of zeros, as a constant of LLVM."""
-    return ir.Constant(ir.ArrayType(llvm.vector(W), kind.count), None)
+def zeros(groups: int, rows: int, columns: int, step: int) -> Any:
+    """An intrinsic, not a block: called without arguments it gives a block of zeros."""
+
+    @operation
+    def make(typing: Any) -> Any:
+        kind = Block(groups, rows, columns, step)
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return ir.Constant(ir.ArrayType(llvm.vector(W), kind.count), None)
+
+        return kind(), generate
+
+    return make
 
 
 @operation

@@ -46,6 +46,26 @@ def kernel(function: F) -> F:
     return cast(F, compiled)
 
 
+def named(name: str) -> Callable[[F], F]:
+    """`kernel` for a function that a factory makes several times: gives it a name of its own."""
+
+    def compiled(function: F) -> F:
+        function.__name__ = function.__qualname__ = name
+        return kernel(function)
+
+    return compiled
+
+
+def part(function: F) -> F:
+    """Let numba compile a function into each kernel that calls it, as `kernel` does otherwise.
+
+    It may not allocate, so that it need not count references to the arrays it is given either.
+    """
+    njit: Any = numba.njit  # whose types do not know of _nrt
+    options = {"error_model": "numpy", "boundscheck": False, "nogil": True}
+    return cast(F, njit(**options, forceinline=True, _nrt=False)(function))
+
+
 @dataclass(frozen=True)
 class Entry:
     """A kernel that Python calls, with the argument types it is compiled for, as numba's types."""
@@ -81,7 +101,7 @@ def prepare(
                 _compile(waiting)
             elif not _load(folder, waiting):
                 try:
-                    _compile_into(folder, waiting)
+                    _njitinto(folder, waiting)
                 except OSError as error:
                     _log.warning(
                         "%s cannot be written (%s): compiled for this process", folder, error
@@ -119,7 +139,7 @@ def _compile(entries: Sequence[Entry]) -> None:
         _dispatcher(entry).compile(entry.arguments)
 
 
-def _compile_into(folder: Path, entries: Sequence[Entry]) -> None:
+def _njitinto(folder: Path, entries: Sequence[Entry]) -> None:
     """Compile and write a whole folder. The caller holds its lock."""
     shutil.rmtree(folder, ignore_errors=True)
     for left in folder.parent.glob(f".{folder.name}.*.tmp"):  # by a process that was killed

@@ -33,9 +33,11 @@ from winnow.engine.sparse_cpu.block import (
     total,
     total_product,
     where_positive,
+    zeros,
 )
-from winnow.engine.sparse_cpu.cache import Entry, kernel
+from winnow.engine.sparse_cpu.cache import Entry, named, part
 from winnow.engine.sparse_cpu.cover import (
+    GROUPS,
     IN_GROUP,
     IN_PIXEL,
     IN_ROW,
@@ -43,7 +45,9 @@ from winnow.engine.sparse_cpu.cover import (
     OUT_PIXEL,
     OUT_ROW,
     Numbers,
-    cover,
+    Shape,
+    regions,
+    shapes,
 )
 from winnow.engine.sparse_cpu.network import Floats, Integers
 from winnow.engine.sparse_cpu.simd import W, load, read, splat, store
@@ -73,7 +77,7 @@ class Task(NamedTuple):
     sums: Floats
 
 
-@kernel
+@part
 def add_row(
     block: Any,
     start: int,
@@ -105,7 +109,7 @@ def add_row(
     return block
 
 
-@kernel
+@part
 def finish(block: Any, task: Task, r: int, to: int, last: bool) -> Any:
     """What follows the sums of row r: gate, ReLU, empty lanes, sums. ``to``: the block in out."""
     group, row, pixel = task.grid[OUT_GROUP], task.grid[OUT_ROW], task.grid[OUT_PIXEL]
@@ -133,17 +137,14 @@ def finish(block: Any, task: Task, r: int, to: int, last: bool) -> Any:
     return block
 
 
-@kernel
-def multiply_block(
-    zero: Any, task: Task, part: int, group: int, row: int, column: int, last: bool
-) -> None:
-    """One block of every row of the output."""
+@part
+def multiply_block(zero: Any, task: Task, base: int, begin: int, last: bool) -> None:
+    """One block of every row of the output. ``base``, ``begin``: where it lies in x and in out."""
     grid, rows = task.grid, task.at.size
-    base = group * grid[IN_GROUP] + row * grid[IN_ROW] + column * grid[IN_PIXEL]
     in_group, in_row = grid[IN_GROUP], grid[IN_ROW]
     out_group, out_row, out_pixel = grid[OUT_GROUP], grid[OUT_ROW], grid[OUT_PIXEL]
-    begin = group * out_group + row * out_row + column * out_pixel
     slabs = (task.start.size - 1) // rows
+    plain = not (last or task.relu or task.gate.size or task.sums.size)
     for slab in range(slabs):
         for r in range(rows):
             k = int(read(task.start, slab * rows + r))
@@ -157,39 +158,52 @@ def multiply_block(
             elif task.bias.size != 0:
                 block = fill(zero, splat(read(task.bias, r)))
             block = add_row(block, k, end, task.offset, task.weight, task.x, base, in_group, in_row)
-            if slab == slabs - 1:
+            if slab == slabs - 1 and not plain:
                 block = finish(block, task, r, to, last)
             put(block, task.out, to, out_group, out_row, out_pixel)
 
 
-_multiply = cover(multiply_block)
+def _multiplier(shape: Shape) -> Any:
+    """The kernel that multiplies blocks of one shape: all of a region, for every row."""
+    zero = zeros(*shape)
+    deep, high, wide = shape[:3]
+
+    @named(f"multiply_{shape.name}")
+    def multiply(
+        region: tuple[int, ...],
+        grid: Numbers,
+        start: Integers,
+        offset: Integers,
+        weight: Floats,
+        at: Integers,
+        bias: Floats,
+        x: Floats,
+        out: Floats,
+        lanes: Floats,
+        relu: bool,
+        accumulate: bool,
+        gate: Floats,
+        y: Floats,
+        shift: Floats,
+        sums: Floats,
+    ) -> None:
+        task = Task(
+            grid, start, offset, weight, at, bias, x, out,
+            lanes, relu, accumulate, gate, y, shift, sums,
+        )  # fmt: skip
+        group, groups, row, rows, column, columns = region
+        for g in range(group, groups, deep):
+            last = g + deep == grid[GROUPS]
+            for i in range(row, rows, high):
+                for j in range(column, columns, wide):
+                    base = g * grid[IN_GROUP] + i * grid[IN_ROW] + j * grid[IN_PIXEL]
+                    begin = g * grid[OUT_GROUP] + i * grid[OUT_ROW] + j * grid[OUT_PIXEL]
+                    multiply_block(zero(), task, base, begin, last)
+
+    return multiply
 
 
-@kernel
-def product(
-    grid: Numbers,
-    start: Integers,
-    offset: Integers,
-    weight: Floats,
-    at: Integers,
-    bias: Floats,
-    x: Floats,
-    out: Floats,
-    lanes: Floats,
-    relu: bool,
-    accumulate: bool,
-    gate: Floats,
-    y: Floats,
-    shift: Floats,
-    sums: Floats,
-) -> None:
-    """The compiled kernel behind `correlate` and `correlate_back`, all options in one."""
-    if at.size == 0:
-        return
-    task = Task(
-        grid, start, offset, weight, at, bias, x, out, lanes, relu, accumulate, gate, y, shift, sums
-    )
-    _multiply(grid, task, 0)
+_MULTIPLY = {shape: _multiplier(shape) for shape in shapes()}
 
 
 def correlate(
@@ -213,9 +227,11 @@ def correlate(
     sums[r, 0] the sum over pixels and groups of v − shift[r], and to sums[r, 1] that of its square,
     v what is stored, each lane by itself and lanes without example left out.
     """
-    product(
-        grid, start, offset, weight, at, bias, x, out, lanes, relu, False, NONE, NONE, shift, sums
-    )
+    for shape, *region in regions(grid) if at.size else ():
+        _MULTIPLY[shape](
+            tuple(region), grid, start, offset, weight, at, bias, x, out, lanes,
+            relu, False, NONE, NONE, shift, sums,
+        )  # fmt: skip
 
 
 def correlate_back(
@@ -239,20 +255,18 @@ def correlate_back(
     or ``y`` like ``out``: adds to sums[r, 0] the sum of v, and to sums[r, 1] that of
     v·(y − shift[r]), v what is stored. Lanes that are 0 in ``delta`` and ``out`` stay 0.
     """
-    product(
-        grid, start, offset, weight, at, NONE, delta, out, _EVERY,
-        False, accumulate, gate, y, shift, sums,
-    )  # fmt: skip
+    for shape, *region in regions(grid) if at.size else ():
+        _MULTIPLY[shape](
+            tuple(region), grid, start, offset, weight, at, NONE, delta, out, _EVERY,
+            False, accumulate, gate, y, shift, sums,
+        )  # fmt: skip
 
 
 _floats, _integers = types.float32[::1], types.int32[::1]
 _numbers, _flag = types.int64[::1], types.boolean
-ENTRIES = (
-    Entry(
-        product,
-        (
-            *(_numbers, _integers, _integers, _floats, _integers, _floats, _floats, _floats),
-            *(_floats, _flag, _flag, _floats, _floats, _floats, _floats),
-        ),
-    ),
+_tuple: Any = types.UniTuple
+_arguments = (
+    *(_tuple(types.int64, 6), _numbers, _integers, _integers, _floats, _integers),
+    *(_floats, _floats, _floats, _floats, _flag, _flag, _floats, _floats, _floats, _floats),
 )
+ENTRIES = tuple(Entry(multiply, _arguments) for multiply in _MULTIPLY.values())

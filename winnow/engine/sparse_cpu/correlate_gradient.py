@@ -10,13 +10,13 @@ block stay in the caches while all blocks of the map go by.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba.core import types
 
-from winnow.engine.sparse_cpu.block import dot, fetch
-from winnow.engine.sparse_cpu.cache import Entry, kernel
+from winnow.engine.sparse_cpu.block import dot, fetch, zeros
+from winnow.engine.sparse_cpu.cache import Entry, kernel, named, part
 from winnow.engine.sparse_cpu.cover import (
     COLUMNS,
     GROUPS,
@@ -28,53 +28,92 @@ from winnow.engine.sparse_cpu.cover import (
     OUT_ROW,
     ROWS,
     Numbers,
-    cover,
+    Shape,
+    regions,
+    shapes,
 )
 from winnow.engine.sparse_cpu.network import Floats, Integers
 from winnow.engine.sparse_cpu.simd import W, add, load, read, reduce_rows, splat, store, total
 
 
-class Task(NamedTuple):
-    """What the gradient is computed from, as blocks see it."""
-
-    grid: Numbers
-    start: Integers
-    offset: Integers
-    at: Integers
-    x: Floats
-    delta: Floats
-    partial: Floats
-
-
-@kernel
-def gradient_block(
-    zero: Any, task: Task, slab: int, group: int, row: int, column: int, last: bool
-) -> None:
+@part
+def add_block(
+    zero: Any, grid: Numbers, start: Integers, offset: Integers, at: Integers, x: Floats,
+    delta: Floats, partial: Floats, slab: int, base: int, begin: int,
+) -> None:  # fmt: skip
     """Add one block's part to the partial sums of a slab."""
-    grid, rows = task.grid, task.at.size
+    rows = at.size
     in_group, in_row = grid[IN_GROUP], grid[IN_ROW]
     out_group, out_row, out_pixel = grid[OUT_GROUP], grid[OUT_ROW], grid[OUT_PIXEL]
-    base = group * in_group + row * in_row + column * grid[IN_PIXEL]
-    begin = group * out_group + row * out_row + column * out_pixel
-    first = int(read(task.start, slab * rows))
+    first = int(read(start, slab * rows))
     for r in range(rows):
-        k = int(read(task.start, slab * rows + r))
-        end = int(read(task.start, slab * rows + r + 1))
+        k = int(read(start, slab * rows + r))
+        end = int(read(start, slab * rows + r + 1))
         if k == end:
             continue
-        to = begin + read(task.at, r)
-        delta = fetch(zero, task.delta, to, out_group, out_row, out_pixel)
+        d = fetch(zero, delta, begin + read(at, r), out_group, out_row, out_pixel)
         while k < end:
-            part = dot(delta, task.x, base + read(task.offset, k), in_group, in_row)
+            part = dot(d, x, base + read(offset, k), in_group, in_row)
             place = (k - first) * W
-            store(task.partial, place, add(load(task.partial, place), part))
+            store(partial, place, add(load(partial, place), part))
             k += 1
 
 
-_add_blocks = cover(gradient_block)
+@part
+def reduce(partial: Floats, gradient: Floats, first: int, end: int, accumulate: bool) -> None:
+    """The gradient of the nonzeros first to end from their partial sums."""
+    k = first
+    while k + W <= end:
+        g = reduce_rows(partial, (k - first) * W)
+        if accumulate:
+            g = add(g, load(gradient, k))
+        store(gradient, k, g)
+        k += W
+    while k < end:
+        one = total(load(partial, (k - first) * W))
+        gradient[k] = gradient[k] + one if accumulate else one
+        k += 1
 
 
-@kernel
+def _differentiator(shape: Shape) -> Any:
+    """The kernel for blocks of one shape: what one region gives to the gradient."""
+    zero = zeros(*shape)
+    deep, high, wide = shape[:3]
+
+    @named(f"differentiate_{shape.name}")
+    def differentiate(
+        region: tuple[int, ...],
+        grid: Numbers,
+        start: Integers,
+        offset: Integers,
+        at: Integers,
+        x: Floats,
+        delta: Floats,
+        partial: Floats,
+        gradient: Floats,
+        accumulate: bool,
+    ) -> None:
+        group, groups, row, rows, column, columns = region
+        for slab in range((start.size - 1) // at.size):
+            first, end = int(start[slab * at.size]), int(start[(slab + 1) * at.size])
+            for place in range(0, (end - first) * W, W):
+                store(partial, place, splat(np.float32(0)))
+            for g in range(group, groups, deep):
+                for i in range(row, rows, high):
+                    for j in range(column, columns, wide):
+                        base = g * grid[IN_GROUP] + i * grid[IN_ROW] + j * grid[IN_PIXEL]
+                        begin = g * grid[OUT_GROUP] + i * grid[OUT_ROW] + j * grid[OUT_PIXEL]
+                        add_block(
+                            zero(), grid, start, offset, at, x, delta, partial, slab, base, begin
+                        )
+            reduce(partial, gradient, first, end, accumulate)
+
+    return differentiate
+
+
+_DIFFERENTIATE = {shape: _differentiator(shape) for shape in shapes()}
+
+
 def weight_gradient(
     grid: Numbers,
     start: Integers,
@@ -89,21 +128,10 @@ def weight_gradient(
 
     ``partial``: scratch, W floats for every nonzero of the largest slab (or more).
     """
-    rows = at.size
-    if rows == 0:
-        return
-    task = Task(grid, start, offset, at, x, delta, partial)
-    for slab in range((start.size - 1) // rows):
-        first, end = start[slab * rows], start[(slab + 1) * rows]
-        partial[: (end - first) * W] = np.float32(0)
-        _add_blocks(grid, task, slab)
-        k = first
-        while k + W <= end:
-            store(gradient, k, reduce_rows(partial, (k - first) * W))
-            k += W
-        while k < end:
-            gradient[k] = total(load(partial, (k - first) * W))
-            k += 1
+    for i, (shape, *region) in enumerate(regions(grid) if at.size else ()):
+        _DIFFERENTIATE[shape](
+            tuple(region), grid, start, offset, at, x, delta, partial, gradient, i > 0
+        )
 
 
 @kernel
@@ -123,10 +151,12 @@ def row_sums(grid: Numbers, at: Integers, delta: Floats, result: Floats) -> None
 
 
 _floats, _integers, _numbers = types.float32[::1], types.int32[::1], types.int64[::1]
+_tuple: Any = types.UniTuple
+_arguments = (
+    *(_tuple(types.int64, 6), _numbers, _integers, _integers, _integers),
+    *(_floats, _floats, _floats, _floats, types.boolean),
+)
 ENTRIES = (
-    Entry(
-        weight_gradient,
-        (_numbers, _integers, _integers, _integers, _floats, _floats, _floats, _floats),
-    ),
+    *(Entry(differentiate, _arguments) for differentiate in _DIFFERENTIATE.values()),
     Entry(row_sums, (_numbers, _integers, _floats, _floats)),
 )

@@ -89,7 +89,7 @@ class SparseEngine:
         try:
             trace(job.build(), tuple(job.data.splits["train"].images.shape[1:]), self.dense)
         except UnsupportedError as error:
-            return f"the network cannot be traced: {error}"
+            return f"the network does not suit it: {error}"
         return None
 
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from winnow.engine.base import EVALUATION_BATCH
 from winnow.engine.sparse_cpu.loss import batch_correct, batch_cross_entropy
 from winnow.engine.sparse_cpu.network import padded
 from winnow.engine.sparse_cpu.parameters import Parameters
@@ -44,12 +45,12 @@ class Graph:
         nodes, last = trace(model, image, in_torch)
         self.notes = notes(nodes, in_torch)
         self.model, self.image = model, image
-        plan = make_plan(model, nodes, state.mask, batch)
+        plan = make_plan(model, nodes, state.mask, batch)  # any batch: passes set the groups
         self.operations, self.parts = plan.operations, plan.parts
         self.way_back = [op for op in reversed(plan.operations) if op.trained]
         self.parameters = Parameters(plan.kept, state, optimizer)
         self.random = any(node.random for node in nodes)
-        self.capacity = padded(batch)
+        self.capacity = padded(max(batch, _evaluated_together(model)))
         self.x, self.logits = (plan.values[n] for n in (_images(nodes), last))
         self.classes = self.logits.map.group // W
         for value in set(plan.values.values()):
@@ -103,3 +104,9 @@ class Graph:
 
 def _images(nodes: Sequence[Node]) -> Node:
     return next(node for node in nodes if node.kind == "input")
+
+
+def _evaluated_together(model: nn.Module) -> int:
+    """How many images are evaluated at once at least: it matters where a batch's statistics do."""
+    tracks = [getattr(m, "track_running_stats", True) for m in model.modules()]
+    return 1 if all(tracks) else EVALUATION_BATCH

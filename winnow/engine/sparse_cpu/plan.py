@@ -138,7 +138,8 @@ class _Planner:
         if self.mask is not None and name in self.mask:
             keep = self.mask[name].numpy()
         if node.kind == "conv":
-            lists = convolution(keep, *node.options, x.map, out.map, self.batch)
+            stride, padding = node.options
+            lists = convolution(keep, stride, padding, x.map, out.map, self.batch)
         else:
             lists = linear(keep, x.map, out.map, self.batch)
         bias = None if module.bias is None else f"{node.name}.bias"

@@ -122,7 +122,7 @@ def _graphs(model: nn.Module) -> tuple[fx.Graph, fx.Graph]:
     try:
         graphs = [fx.symbolic_trace(model.train(mode)).graph for mode in (True, False)]
     except Exception as error:  # whatever a user's forward raises on symbols
-        raise UnsupportedError(f"its forward cannot be traced ({error})") from error
+        raise UnsupportedError(f"its forward cannot be traced ({_first_line(error)})") from error
     finally:
         model.train(was)
     about = [[(n.op, n.name, n.target, n.all_input_nodes) for n in g.nodes] for g in graphs]
@@ -179,13 +179,18 @@ def _shapes(
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 recorder.run(torch.zeros(batch, *image))
         except Exception as error:  # whatever a user's forward raises
-            raise UnsupportedError(f"it does not take images of {image} ({error})") from error
+            about = f"it does not take images of {image} ({_first_line(error)})"
+            raise UnsupportedError(about) from error
         recorders.append(recorder.shapes)
     few, more = recorders
     return {
         name: a[1:] if a is not None and _is_batch(a, b) else None
         for (name, a), b in zip(few.items(), more.values(), strict=True)
     }
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _is_batch(a: tuple[int, ...], b: tuple[int, ...] | None) -> bool:
