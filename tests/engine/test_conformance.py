@@ -12,12 +12,14 @@ from conformance import CONSTANT, OPTIMIZERS, lenet, make_job, reference, start,
 from torch import nn
 
 from winnow.engine.base import Engine, Job, Session
+from winnow.engine.compiled import CompiledEngine
 from winnow.engine.dense import DenseEngine
 from winnow.engine.sparse_cpu.engine import SparseEngine
+from winnow.engine.stacked import StackedEngine
 from winnow.models import build
 from winnow.state import State
 
-ENGINES = [DenseEngine("cpu"), SparseEngine()]
+ENGINES = [DenseEngine("cpu"), SparseEngine(), StackedEngine("cpu"), CompiledEngine("cpu")]
 
 
 @pytest.fixture(params=ENGINES, ids=lambda engine: engine.name)

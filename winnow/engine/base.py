@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor, nn
 
 from winnow.data.order import Last
@@ -25,10 +24,6 @@ class Split:
     images: Tensor
     labels: Tensor
     index: Tensor
-
-    def to(self, device: torch.device) -> Split:
-        """The split on a device."""
-        return Split(self.images.to(device), self.labels.to(device), self.index.to(device))
 
     def take(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Images and labels of the examples at these positions of the split."""
@@ -108,9 +103,13 @@ class Session(Protocol):
 
 
 class Engine(Protocol):
-    """Opens sessions."""
+    """Opens sessions.
+
+    ``notes``: what this engine did otherwise than its name says, so far; it belongs to the results.
+    """
 
     name: str
+    notes: Sequence[str]
 
     def prepare(self) -> None:
         """Make what the machine needs once (compiled kernels), so that workers only load it."""

@@ -119,7 +119,10 @@ def _train_and_store(
     files = {
         f"{name}.safetensors": to_bytes("state", *pack(state)) for name, state in states.items()
     }
-    store.write(run, record, result, files, {**task["about"], "engine": engine.name})
+    about = {**task["about"], "engine": engine.name}
+    if engine.notes:
+        about["engine_notes"] = list(engine.notes)
+    store.write(run, record, result, files, about)
 
 
 def _parent(store: Store, run: Run, task: Mapping[str, Any], used: list[Found]) -> Found:

@@ -31,6 +31,7 @@ class SparseEngine:
     """Trains every job by itself, on one core, touching nonzeros only."""
 
     name = "sparse"
+    notes: Sequence[str] = ()
 
     def prepare(self) -> None:
         """Compile the kernels, unless this machine has them: some 10 s, once."""
