@@ -33,10 +33,19 @@ _log = logging.getLogger(__name__)
 class CompiledEngine:
     """Compiles the step of each job when it is opened: seconds to a minute, less from cache."""
 
-    def __init__(self, device: str | torch.device | None = None, bf16: bool = False) -> None:
-        """``device``: where to train; None takes a GPU where there is one."""
+    def __init__(
+        self,
+        device: str | torch.device | None = None,
+        bf16: bool = False,
+        backend: str | None = "inductor",
+    ) -> None:
+        """``device``: where to train; None takes a GPU where there is one.
+
+        ``backend``: torch.compile's; None runs the step as it is written, without a compiler.
+        """
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.bf16, self.name = bf16, "compiled-bf16" if bf16 else "compiled"
+        self.backend = backend
         self.notes: Sequence[str] = ()
 
     def prepare(self) -> None:
@@ -66,19 +75,18 @@ class _Session:
         pairs = zip(jobs, states, strict=True)
         lanes = [_Lane(job, state, engine.device, engine.bf16) for job, state in pairs]
         self.engine, self.jobs = engine, jobs
-        self.uncompiled = list(lanes)
+        self.uncompiled = lanes
         self.inner: Session = Lanes(lanes)
 
     def advance(self, to: int) -> Sequence[StepStats]:
         """Train every lane up to iteration ``to``."""
         try:
-            while self.uncompiled:
-                self.uncompiled[0].compile()
-                self.uncompiled.pop(0)
+            for lane in self.uncompiled:
+                lane.compile(self.engine.backend)
         except CompilerError as error:
             self.engine.note(f"trained by the dense engine, as nothing was compiled: {error}")
             self.inner = DenseEngine(self.engine.device).open(self.jobs, self.inner.state())
-            self.uncompiled = []
+        self.uncompiled = []
         return self.inner.advance(to)
 
     def evaluate(self, split: str) -> Sequence[Metrics]:
@@ -108,10 +116,12 @@ class _Lane:
         self.plain: Run = functools.partial(self.whole, self.tensors)
         self.full: Run = self.plain
 
-    def compile(self) -> None:
+    def compile(self, backend: str | None) -> None:
         """Compile the step of a full batch, or raise CompilerError."""
+        if backend is None:
+            return
         self.model.train()
-        self.full = compiled(self.whole, self.tensors, self._example())
+        self.full = compiled(self.whole, self.tensors, self._example(), backend)
 
     def _example(self) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
         """A batch as every full one looks."""

@@ -19,7 +19,7 @@ class CompilerError(RuntimeError):
     """There is no compiler, or it could not compile the step."""
 
 
-def compiled(step: Step, tensors: Tensors, example: Example) -> Run:
+def compiled(step: Step, tensors: Tensors, example: Example, backend: str) -> Run:
     """The step for batches of the example's shape and always these tensors, compiled now.
 
     The tensors end as they were. Raises CompilerError, with the compiler's reason.
@@ -28,7 +28,7 @@ def compiled(step: Step, tensors: Tensors, example: Example) -> Run:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the compiler, about itself
-            fast = _compile(step, tensors, example)
+            fast = _compile(step, tensors, example, backend)
             return _recorded(fast, example) if example[0].is_cuda else fast
     except Exception as error:  # compilers fail in many ways, none of which may stop a run
         lines = str(error).strip().splitlines() or ["no reason given"]
@@ -38,7 +38,7 @@ def compiled(step: Step, tensors: Tensors, example: Example) -> Run:
             tensor.copy_(value)
 
 
-def _compile(step: Step, tensors: Tensors, example: Example) -> Run:
+def _compile(step: Step, tensors: Tensors, example: Example, backend: str) -> Run:
     """Traced through autograd into one graph of plain operations, then compiled whole."""
     changed, keep = tensors.all(), list(tensors.keep.values())
 
@@ -54,7 +54,7 @@ def _compile(step: Step, tensors: Tensors, example: Example) -> Run:
 
     with torch.no_grad():
         graph = make_fx(flat)(changed, keep, *example)
-        code = torch.compile(graph, fullgraph=True, dynamic=False)
+        code = torch.compile(graph, backend=backend, fullgraph=True, dynamic=False)
         code(changed, keep, *example)  # compiles
 
     def fast(x: Tensor, y: Tensor, drops: Sequence[Tensor], now: Tensor) -> Tensor:
