@@ -125,6 +125,8 @@ def _train_and_store(
         f"{name}.safetensors": to_bytes("state", *pack(state)) for name, state in states.items()
     }
     about = {**task["about"], "engine": engine.name, "choice": choice.dump()}
+    if engine.notes:
+        about["engine_notes"] = list(engine.notes)
     store.write(run, record, result, files, about)
 
 

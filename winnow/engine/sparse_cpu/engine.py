@@ -36,6 +36,7 @@ class SparseEngine:
     def __init__(self, dense: Collection[str] = ()) -> None:
         """``dense``: names of weights whose layers shall run as dense torch operations."""
         self.dense = frozenset(dense)
+        self.notes: Sequence[str] = ()
 
     def prepare(self, jobs: Sequence[Job]) -> None:
         """Compile the kernels that jobs need, unless this machine has them.
@@ -56,7 +57,7 @@ class SparseEngine:
         """Start or continue the jobs from their states.
 
         The first session of a machine compiles the kernels that it needs. What torch runs for want
-        of a kernel is logged, and in the session's ``notes``. UserError when a job is refused or a
+        of a kernel is logged, and stands in ``notes``. UserError when a job is refused or a
         label has no output.
         """
         if reason := self.refuses(jobs):
@@ -73,7 +74,9 @@ class SparseEngine:
             return ChainLane(job, state)
         lane = GraphLane(job, state, self.dense)
         for note in lane.notes:
-            _log.warning("%s", note)
+            if note not in self.notes:
+                self.notes = (*self.notes, note)
+                _log.warning("engine sparse: %s", note)
         return lane
 
     def _is_chain(self, job: Job) -> bool:
