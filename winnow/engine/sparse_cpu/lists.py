@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.engine.sparse_cpu.cover import GROUPS, Numbers
+from winnow.engine.sparse_cpu.cover import GROUPS, Numbers, regions
 from winnow.engine.sparse_cpu.layout import Map, groups
 from winnow.engine.sparse_cpu.network import Integers
 from winnow.engine.sparse_cpu.simd import W
@@ -105,13 +105,15 @@ def convolution(
     offset += (y - padding[0]) * source.row + (x - padding[1]) * source.pixel
     steps = (stride[0] * source.row, stride[1] * source.pixel)
     order, forward = _product(
-        np.arange(len(output)), output, channel, offset, _planes(target), source, (3, 3),
+        np.arange(len(output)), output, channel, offset, _planes(target),
+        source.channels, (*window.kernel, *stride),
         [groups(batch), target.height, target.width, source.group, *steps,
          target.group, target.row, target.pixel],
     )  # fmt: skip
     index = np.flatnonzero(keep)[order]
     output, channel, y, x = (a[order] for a in (output, channel, y, x))
     backward = []
+    span = ((window.kernel[0] - 1) // stride[0] + 1, (window.kernel[1] - 1) // stride[1] + 1)
     for down in range(min(stride[0], source.height)):
         for right in range(min(stride[1], source.width)):
             meets = ((down + padding[0] - y) % stride[0] == 0) & (
@@ -126,7 +128,8 @@ def convolution(
             pixels = [groups(batch), -(-high // stride[0]), -(-wide // stride[1])]
             at = _planes(source) + down * source.row + right * source.pixel
             _, product = _product(
-                chosen, channel[chosen], output[chosen], offset, at, target, (3, 3),
+                chosen, channel[chosen], output[chosen], offset, at,
+                target.channels, (*span, 1, 1),
                 [*pixels, target.group, target.row, target.pixel, source.group, *steps],
             )  # fmt: skip
             backward.append(product)
@@ -148,13 +151,13 @@ def linear(keep: NDArray[np.bool_], source: Map, target: Map, batch: int) -> Non
     back = [target.group, target.row, target.pixel]
     every = np.arange(len(output))
     order, forward = _product(
-        every, output, feature, planes[feature], _planes(target), source, (1, 1),
+        every, output, feature, planes[feature], _planes(target), features, (1, 1, 1, 1),
         [groups(batch), 1, 1, *steps, *back],
     )  # fmt: skip
     index = np.flatnonzero(keep)[order]
     output, feature = output[order], feature[order]
     _, backward = _product(
-        every, feature, output, _planes(target)[output], planes, target, (1, 1),
+        every, feature, output, _planes(target)[output], planes, target.channels, (1, 1, 1, 1),
         [groups(batch), 1, 1, *back, *steps],
     )  # fmt: skip
     return Nonzeros(index, forward, (backward,))
@@ -171,13 +174,20 @@ def _product(
     plane: NDArray[np.int64],
     offset: NDArray[np.int64],
     at: NDArray[np.int64],
-    source: Map,
-    kernel: tuple[int, int],
+    planes: int,
+    field: tuple[int, int, int, int],
     grid: Sequence[int],
 ) -> tuple[NDArray[np.int64], Product]:
-    """The product with these nonzeros, and the order in which it takes them."""
-    planes = int(plane.max(initial=0)) + 1
-    slab = plane // slab_planes(planes, len(at), len(row), kernel, grid)
+    """The product with these nonzeros, and the order in which it takes them.
+
+    ``planes``: how many the input has; ``field``: rows and columns that the taps of a pixel span,
+    then the rows and columns from a pixel to the next.
+    """
+    shape = regions(np.array(grid, np.int64))[0].shape
+    high = field[0] + (shape.rows - 1) * field[2]
+    wide = field[1] + (shape.columns - 1) * field[3]
+    block = shape.groups * high * wide * 4 * W
+    slab = plane // slab_planes(planes, len(at), len(row), block)
     order = np.lexsort((offset, row, slab))
     slabs = int(slab.max(initial=0)) + 1
     counts = np.bincount(slab * len(at) + row, minlength=slabs * len(at))
@@ -193,11 +203,15 @@ _SLAB_BYTES = 24_576  # of a 32 KiB first-level cache; the rest holds weights, o
 _ENOUGH = 12  # nonzeros of a row in a slab: each costs a load and a store of the block
 
 
-def slab_planes(
-    planes: int, rows: int, nonzeros: int, kernel: tuple[int, int], grid: Sequence[int]
-) -> int:
-    """Input planes of a slab: as many as fit the first-level cache, more where rows are short."""
-    return planes
+def slab_planes(planes: int, rows: int, nonzeros: int, block: int) -> int:
+    """Input planes of a slab: as many as fit the first-level cache, more where rows are short.
+
+    ``block``: the bytes of a plane that one block needs.
+    """
+    fitting = max(_SLAB_BYTES // block, 1)
+    wanted = -(-_ENOUGH * rows * planes // max(nonzeros, 1))
+    slabs = -(-planes // max(fitting, wanted))
+    return -(-planes // slabs)
 
 
 def _short(values: NDArray[np.int64]) -> Integers:
