@@ -116,8 +116,11 @@ class Engine(Protocol):
 
     name: str
 
-    def prepare(self) -> None:
-        """Make what the machine needs once (compiled kernels), so that workers only load it."""
+    def prepare(self, models: Sequence[nn.Module] = ()) -> None:
+        """Make what the machine needs once (compiled kernels), so that workers only load it.
+
+        ``models``: the networks that will be trained; without any, whatever might be.
+        """
         ...
 
     def refuses(self, jobs: Sequence[Job]) -> str | None:

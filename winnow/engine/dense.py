@@ -32,7 +32,7 @@ class DenseEngine:
         """``device``: where to train; None takes a GPU where there is one."""
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
-    def prepare(self) -> None:
+    def prepare(self, models: Sequence[nn.Module] = ()) -> None:
         """Nothing: torch is compiled already."""
 
     def refuses(self, jobs: Sequence[Job]) -> str | None:  # noqa: ARG002 - the seam's signature

@@ -102,6 +102,14 @@ def execute(
     _Execution(plan, store, settings, tell or (lambda _: None)).run()
 
 
+def _networks(plan: Plan) -> list[Any]:
+    """The networks of a plan, each once."""
+    from winnow.experiment.prepare import make_network
+
+    runs = {json.dumps(run.model, sort_keys=True): run for run in plan.runs.values()}
+    return [make_network(run) for run in runs.values()]
+
+
 class _Execution:
     """One call of `execute`: who does what, and what is still to do."""
 
@@ -118,7 +126,7 @@ class _Execution:
     def run(self) -> None:
         missing = sum(status == "missing" for status in self.status.values())
         if missing:
-            engine.get(self.plan.recipe.engine).prepare()
+            engine.get(self.plan.recipe.engine).prepare(_networks(self.plan))
         try:
             for _ in range(min(self.settings.jobs, missing)):
                 self._hire()

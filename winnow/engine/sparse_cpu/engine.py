@@ -13,6 +13,7 @@ import math
 from collections.abc import Collection, Sequence
 
 import torch
+from torch import nn
 
 from winnow.engine.base import Job, Session
 from winnow.engine.lanes import Lane, Lanes
@@ -37,10 +38,16 @@ class SparseEngine:
         """``dense``: names of weights whose layers shall run as dense torch operations."""
         self.dense = frozenset(dense)
 
-    def prepare(self) -> None:
-        """Compile all kernels, unless this machine has them: about a minute, once."""
-        compiled.chains()
-        compiled.graphs()
+    def prepare(self, models: Sequence[nn.Module] = ()) -> None:
+        """Compile the kernels that these networks need, unless this machine has them.
+
+        Some 10 s for chains of linear layers, about a minute for everything else, once.
+        """
+        chains = [_is_chain(model) for model in models]
+        if any(chains) or not models:
+            compiled.chains()
+        if not all(chains) or not models:
+            compiled.graphs()
 
     def refuses(self, jobs: Sequence[Job]) -> str | None:
         """The reason why a job cannot be trained here, or None."""
@@ -86,6 +93,14 @@ class SparseEngine:
         except UnsupportedError as error:
             return f"the network does not suit it: {error}"
         return None
+
+
+def _is_chain(model: nn.Module) -> bool:
+    try:
+        chain_of(model)
+    except UnsupportedError:
+        return False
+    return True
 
 
 def _why_no_chain(job: Job) -> str | None:
