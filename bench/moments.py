@@ -25,10 +25,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from lenet import machine
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
+from winnow.engine.turns import machine
 from winnow.files import write_whole
 from winnow.models import build
 from winnow.models.initialise import initialise
