@@ -85,6 +85,44 @@ def test_without_a_compiler_it_is_the_dense_engine_and_says_so(monkeypatch, capl
     assert note in caplog.text
 
 
+class Asking(nn.Module):
+    """Decides by a number of its batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(16, 10)
+
+    def forward(self, x):
+        x = x.flatten(1)
+        return self.linear(x if float(x.mean()) > 0 else -x)
+
+
+class Noisy(Asking):
+    """Drops units without a module that tells of it."""
+
+    def forward(self, x):
+        return self.linear(nn.functional.dropout(x.flatten(1), 0.5))
+
+
+@pytest.mark.parametrize(("module", "reason"), [(Asking, "value"), (Noisy, "random numbers")])
+def test_what_cannot_be_one_graph_is_trained_by_the_dense_engine(module, reason):
+    job = make_job(module, training_data((1, 4, 4)))
+    state = start(job, 0.5)
+    engine = CompiledEngine("cpu")
+    ends = []
+    for each in (engine, DenseEngine("cpu")):
+        torch.manual_seed(0)
+        session = each.open([job], [state])
+        torch.manual_seed(0)
+        session.advance(1)
+        ends.append(session.state()[0])
+    assert len(engine.notes) == 1
+    assert reason in engine.notes[0]
+    assert ends[0].step == 1
+    if module is Asking:
+        same(*ends)
+
+
 def test_bf16_computes_in_bf16_and_keeps_float32():
     assert engines.get("compiled-bf16").bf16
     assert not engines.get("compiled").bf16

@@ -4,6 +4,7 @@ Networks with convolutions keep their images and weights channels-last. With ``b
 and backward pass runs under autocast; weights, slots, loss and evaluation stay float32. The last,
 smaller batch of an epoch runs the same step uncompiled. Where there is no compiler (a C++ compiler
 for the CPU, Triton for a GPU) or it fails, the dense engine trains instead, and ``notes`` says so.
+A forward pass is traced once: what it decides by Python attributes of its own stays decided.
 """
 
 from __future__ import annotations

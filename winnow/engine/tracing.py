@@ -54,6 +54,7 @@ def _compile(step: Step, tensors: Tensors, example: Example, backend: str) -> Ru
 
     with torch.no_grad():
         graph = make_fx(flat)(changed, keep, *example)
+        _refuse_random(graph)
         code = torch.compile(graph, backend=backend, fullgraph=True, dynamic=False)
         code(changed, keep, *example)  # compiles
 
@@ -62,6 +63,13 @@ def _compile(step: Step, tensors: Tensors, example: Example, backend: str) -> Ru
         return seen
 
     return fast
+
+
+def _refuse_random(graph: torch.fx.GraphModule) -> None:
+    """Compiled code would draw other numbers than torch, and a CUDA graph none anew."""
+    for node in graph.graph.nodes:
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+            raise ValueError(f"the network draws random numbers outside nn.Dropout ({node.target})")
 
 
 def _named(like: Tensors, changed: list[Tensor], keep: list[Tensor]) -> Tensors:
