@@ -23,13 +23,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import machine
 
 from winnow.engine.sparse_cpu import correlate, correlate_gradient, lists
 from winnow.engine.sparse_cpu.cache import prepare
 from winnow.engine.sparse_cpu.correlate import NONE
 from winnow.engine.sparse_cpu.layout import Map
 from winnow.engine.sparse_cpu.simd import W
+from winnow.engine.turns import machine
 from winnow.files import write_whole
 
 BATCH = 64

@@ -60,15 +60,20 @@ def engine_steps(engine: Engine, density: float, x: Tensor, y: Tensor) -> Advanc
     return advance
 
 
-def in_turns(sides: dict[str, Advance], seconds: float) -> dict[str, list[float]]:
-    """Microseconds an iteration of each side, in turns of about 60 ms."""
+def in_turns(
+    sides: dict[str, Advance], seconds: float, warm: int = 50, least: int = 10
+) -> dict[str, list[float]]:
+    """Microseconds an iteration of each side, in turns of about 60 ms.
+
+    ``warm``: iterations before any is timed. ``least``: iterations of a turn at least.
+    """
     times: dict[str, list[float]] = {name: [] for name in sides}
     counts: dict[str, int] = {}
     for name, advance in sides.items():
-        advance(50)
+        advance(warm)
         began = time.perf_counter()
-        advance(50)
-        counts[name] = max(10, round(50 * 0.06 / (time.perf_counter() - began)))
+        advance(warm)
+        counts[name] = max(least, round(warm * 0.06 / (time.perf_counter() - began)))
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         for name, advance in sides.items():

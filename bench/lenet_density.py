@@ -20,7 +20,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from common import machine
 from lenet import (
     BATCH,
     MEAN,
@@ -37,6 +36,7 @@ from torch import Tensor
 
 from winnow.engine.dense import DenseEngine
 from winnow.engine.sparse_cpu.engine import SparseEngine
+from winnow.engine.turns import machine
 from winnow.files import write_whole
 
 EXAMPLES = 55_000

@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import machine
 from lenet import (
     BATCH,
     MEAN,
@@ -38,6 +37,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from winnow.engine.dense import DenseEngine
+from winnow.engine.turns import machine
 from winnow.files import write_whole
 
 EXAMPLES = 6000

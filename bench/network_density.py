@@ -26,12 +26,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import machine
 from torch import Tensor, nn
 
 from winnow.engine.base import Engine, Job, Split, TrainingData
 from winnow.engine.dense import DenseEngine
 from winnow.engine.sparse_cpu.engine import SparseEngine
+from winnow.engine.turns import machine
 from winnow.files import write_whole
 from winnow.mask import Mask
 from winnow.models import build

@@ -22,7 +22,7 @@ from winnow.cli import main
 from winnow.experiment.executor import DiskError
 from winnow.experiment.load import shipped
 
-COMMANDS = ("run", "plan", "recipes", "ls", "show", "report", "doctor")
+COMMANDS = ("run", "plan", "recipes", "ls", "show", "report", "bench", "doctor")
 RECIPE = """
 title: small
 source: a test
@@ -32,6 +32,7 @@ train: {steps: 20it, batch: 50, optimizer: {name: adam, lr: 5e-3}, evaluate: 10i
 prune: {rate: 0.5, rounds: 1}
 controls: {reinit: 1}
 replicates: 1
+engine: dense
 """
 
 

@@ -8,7 +8,13 @@ import pytest
 
 import winnow as wn
 
-SMALL = {"train.steps": "20it", "train.evaluate": "10it", "prune.rounds": 1, "model.hidden": [9, 5]}
+SMALL = {
+    "train.steps": "20it",
+    "train.evaluate": "10it",
+    "prune.rounds": 1,
+    "model.hidden": [9, 5],
+    "engine": "dense",
+}
 OVERRIDES = [f"{key}={value}" for key, value in SMALL.items()]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -157,11 +157,23 @@ def trained(engine: Engine, job: Job, state: State, to: int) -> State:
 
 
 def same(one: State, other: State) -> None:
+    """The states are equal in every bit."""
+    for name, mine, theirs in _pairs(one, other):
+        assert torch.equal(mine, theirs), name
+
+
+def close(one: State, other: State, rtol: float = 1e-3, atol: float = 2e-5) -> None:
+    """The states agree to rounding."""
+    for _, mine, theirs in _pairs(one, other):
+        torch.testing.assert_close(mine, theirs, rtol=rtol, atol=atol)
+
+
+def _pairs(one: State, other: State) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """The tensors of two states of the same layout, by name."""
     assert one.step == other.step
     assert one.updates == other.updates
     assert one.slots.keys() == other.slots.keys()
     groups = [(one.weights, other.weights), (one.buffers, other.buffers)]
     for mine, theirs in groups + [(one.slots[s], other.slots[s]) for s in one.slots]:
         assert mine.keys() == theirs.keys()
-        for name in mine:
-            assert torch.equal(mine[name], theirs[name]), name
+        yield from ((name, mine[name], theirs[name]) for name in mine)

@@ -23,6 +23,7 @@ train: {steps: 120it, batch: 50, optimizer: {name: adam, lr: 5e-3}, evaluate: 20
 prune: {rate: 0.5, rounds: 2, rewind: 20it}
 controls: {reinit: 1, random: 1, one-shot: [0.1]}
 replicates: 2
+engine: dense
 """
 RUNS = 16  # 2 replicates of dense, 2 tickets, 2 reinit, 2 random, 1 one-shot
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from winnow.criteria.base import Criterion, Subject
+from winnow.criteria.data_dependent import data_dependent
 from winnow.criteria.magnitude import magnitude
+from winnow.criteria.obd import obd
 from winnow.criteria.random import random
 from winnow.errors import unknown
 
 CRITERIA: dict[str, Criterion] = {
+    "data-dependent": data_dependent,
     "magnitude": magnitude,
+    "obd": obd,
     "random": random,
 }
 

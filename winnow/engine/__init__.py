@@ -1,6 +1,7 @@
 """Engines: what trains a list of jobs. `base` is the seam; `dense` is the reference.
 
-`sparse_cpu` trains chains of linear layers at a cost that falls with density.
+`sparse_cpu` trains chains of linear layers at a cost that falls with density. `stacked` trains
+several jobs as one batched network, `compiled` one job as a compiled step.
 """
 
 from __future__ import annotations
@@ -8,17 +9,25 @@ from __future__ import annotations
 from winnow.engine.base import Engine
 from winnow.errors import unknown
 
-NAMES = ("auto", "dense", "sparse")
+NAMES = ("auto", "dense", "sparse", "stacked", "compiled", "compiled-bf16")
 
 
 def get(name: str) -> Engine:
-    """The engine called ``name``; ``auto`` chooses dense until speeds are calibrated."""
+    """The engine called ``name``; `winnow.engine.auto` chooses; here ``auto`` is dense."""
     if name not in NAMES:
         raise unknown("engine", name, NAMES, f"Valid here: {', '.join(NAMES)}")
     if name == "sparse":
         from winnow.engine.sparse_cpu.engine import SparseEngine
 
         return SparseEngine()
+    if name == "stacked":
+        from winnow.engine.stacked import StackedEngine
+
+        return StackedEngine()
+    if name.startswith("compiled"):
+        from winnow.engine.compiled import CompiledEngine
+
+        return CompiledEngine(bf16=name == "compiled-bf16")
     from winnow.engine.dense import DenseEngine
 
     return DenseEngine()

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor, nn
 
 from winnow.data.order import Last
@@ -29,10 +28,6 @@ class Split:
     images: Tensor
     labels: Tensor
     index: Tensor
-
-    def to(self, device: torch.device) -> Split:
-        """The split on a device."""
-        return Split(self.images.to(device), self.labels.to(device), self.index.to(device))
 
     def take(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Images and labels of the examples at these positions of the split."""
@@ -112,15 +107,16 @@ class Session(Protocol):
 
 
 class Engine(Protocol):
-    """Opens sessions."""
+    """Opens sessions.
+
+    ``notes``: what this engine did otherwise than its name says, so far; it belongs to the results.
+    """
 
     name: str
+    notes: Sequence[str]
 
-    def prepare(self, models: Sequence[nn.Module] = ()) -> None:
-        """Make what the machine needs once (compiled kernels), so that workers only load it.
-
-        ``models``: the networks that will be trained; without any, whatever might be.
-        """
+    def prepare(self, jobs: Sequence[Job]) -> None:
+        """Make what such jobs need once on a machine (compiled kernels): workers only load it."""
         ...
 
     def refuses(self, jobs: Sequence[Job]) -> str | None:

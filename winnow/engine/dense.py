@@ -13,13 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from winnow import rng
-from winnow.data.augment import flip_crop
-from winnow.data.order import Batches
-from winnow.engine.base import EVALUATION_BATCH, Job, Metrics, Session, StepStats
+from winnow.engine.base import Job, Metrics, Session, StepStats
+from winnow.engine.evaluation import evaluate
+from winnow.engine.feed import Feed
 from winnow.engine.lanes import Lanes
 from winnow.engine.learning_rate import learning_rate
-from winnow.engine.optimizer import make_optimizer, read_slots, write_slots
+from winnow.engine.optimizer import make_optimizer, read_slots, set_gradients, write_slots
 from winnow.state import State, load_weights, masked
 
 
@@ -27,12 +26,13 @@ class DenseEngine:
     """Trains every job by itself with dense torch operations."""
 
     name = "dense"
+    notes: Sequence[str] = ()
 
     def __init__(self, device: str | torch.device | None = None) -> None:
         """``device``: where to train; None takes a GPU where there is one."""
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
-    def prepare(self, models: Sequence[nn.Module] = ()) -> None:
+    def prepare(self, jobs: Sequence[Job]) -> None:
         """Nothing: torch is compiled already."""
 
     def refuses(self, jobs: Sequence[Job]) -> str | None:  # noqa: ARG002 - the seam's signature
@@ -58,10 +58,7 @@ class _Lane:
         self.optimizer = make_optimizer(self.parameters, job.optimizer)
         write_slots(self.optimizer, self.parameters, state.slots, state.updates)
         self.keep = self._float_masks()
-        self.splits = {name: split.to(device) for name, split in job.data.splits.items()}
-        self.scale, self.shift = _scale_and_shift(job, device)
-        examples = len(self.splits["train"].index)
-        self.batches = Batches(examples, job.batch, job.last_batch, job.seeds["order"])
+        self.feed = Feed(job, device)
         self.drops_units = any(isinstance(m, nn.Dropout) for m in self.model.modules())
 
     def advance(self, to: int) -> StepStats:
@@ -96,37 +93,19 @@ class _Lane:
         rate = learning_rate(self.step, job.steps, job.optimizer["lr"], job.schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        for parameter, gradient in zip(self.trained, gradients, strict=True):
-            parameter.grad = gradient
+        set_gradients(self.trained, gradients)
         self.optimizer.step()
         self.updates += 1
 
     def _batch(self) -> tuple[Tensor, Tensor]:
-        """The batch of this step: normalised images float32 and labels."""
-        positions = torch.tensor(self.batches.indices(self.step), device=self.device)
-        x, y = self.splits["train"].take(positions)
-        seeds = self.job.seeds
-        if self.job.data.augment == "flip-crop":
-            x = flip_crop(x, rng.stream(seeds["augment"], "augment", self.step))
+        """The batch of this step; torch is seeded for its dropout."""
+        x, y = self.feed.batch(self.step)
         if self.drops_units:
-            torch.manual_seed(rng.torch_seed(seeds["dropout"], "dropout", self.step))
-        return self._normalised(x), y
+            torch.manual_seed(self.feed.dropout_seed(self.step))
+        return x, y
 
-    def _normalised(self, images: Tensor) -> Tensor:
-        return images.to(torch.float32).mul_(self.scale).add_(self.shift)
-
-    @torch.inference_mode()
     def evaluate(self, split: str) -> Metrics:
-        self.model.eval()
-        examples = self.splits[split]
-        count = len(examples.index)
-        loss, correct = 0.0, 0
-        for positions in torch.split(torch.arange(count, device=self.device), EVALUATION_BATCH):
-            x, y = examples.take(positions)
-            logits = self.model(self._normalised(x))
-            loss += F.cross_entropy(logits, y, reduction="sum").item()
-            correct += int((logits.argmax(1) == y).sum())
-        return Metrics(loss / count, correct / count)
+        return evaluate(self.model, self.feed, split)
 
     def state(self) -> State:
         return State(
@@ -154,11 +133,3 @@ class _Lane:
             for index, (name, parameter) in enumerate(self.parameters.items())
             if name in mask and not bool(mask[name].all())
         ]
-
-
-def _scale_and_shift(job: Job, device: torch.device) -> tuple[Tensor, Tensor]:
-    """(pixel − mean) / std as one product and one sum, for each channel (C, 1, 1)."""
-    mean, std = (torch.tensor(v, dtype=torch.float64) for v in (job.data.mean, job.data.std))
-    scale = (1 / std).to(device, torch.float32)
-    shift = (-mean / std).to(device, torch.float32)
-    return scale.view(-1, 1, 1), shift.view(-1, 1, 1)

@@ -26,15 +26,10 @@ class Lane(Protocol):
 
 
 class Lanes:
-    """A session over lanes that know nothing of each other.
-
-    ``notes``: what a user may want to know of how they are trained, each once.
-    """
+    """A session over lanes that know nothing of each other."""
 
     def __init__(self, lanes: Sequence[Lane]) -> None:
         self.lanes = lanes
-        found = (note for lane in lanes for note in getattr(lane, "notes", ()))
-        self.notes = list(dict.fromkeys(found))
 
     def advance(self, to: int) -> Sequence[StepStats]:
         """Train every lane up to iteration ``to``."""

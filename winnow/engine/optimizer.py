@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -48,12 +48,26 @@ def write_slots(
 ) -> None:
     """Give the optimizer the slots that `read_slots` gave, after ``updates`` updates."""
     for name, parameter in parameters.items():
-        values = {
-            slot: t[name].to(parameter.device).clone() for slot, t in slots.items() if name in t
-        }
+        values = {slot: _laid_out(t[name], parameter) for slot, t in slots.items() if name in t}
         if values and "momentum_buffer" not in values:  # Adam counts its updates, SGD does not
             values["step"] = torch.tensor(
                 float(updates), dtype=torch.float32, device=parameter.device
             )
         if values:
             optimizer.state[parameter] = values
+
+
+def set_gradients(parameters: Iterable[nn.Parameter], gradients: Sequence[Tensor]) -> None:
+    """Give the parameters their gradients, in the parameters' own memory layout.
+
+    torch's fused optimizers on the CPU (2.13) walk the memory of both side by side without a look
+    at the strides: a transposed gradient, as einsum and vmap give, would update the wrong weights.
+    """
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        same = gradient.stride() == parameter.stride()
+        parameter.grad = gradient if same else _laid_out(gradient, parameter)
+
+
+def _laid_out(values: Tensor, like: Tensor) -> Tensor:
+    """A copy on the device, and in the memory layout, of a parameter."""
+    return torch.empty_like(like, requires_grad=False).copy_(values)

@@ -9,6 +9,8 @@ from dataclasses import asdict
 from typing import Any
 
 from winnow.data import Unreachable
+from winnow.engine.auto import Auto
+from winnow.experiment.choosing import in_one_line, known
 from winnow.experiment.estimate import iterations_of, seconds_left, seconds_per_iteration
 from winnow.experiment.executor import status_of
 from winnow.experiment.plan import Plan
@@ -31,21 +33,28 @@ def describe_plan(plan: Plan, store: Store, jobs: int, note: str | None) -> Iter
     done = sum(s != "missing" for s in status.values())
     total = iterations_of(list(plan.runs.values()))
     yield f"{len(status)} runs, {total} iterations; {done} runs done, {len(status) - done} missing"
+    auto = known(plan, store) if plan.recipe.engine == "auto" else None
+    if plan.recipe.engine == "auto":
+        yield in_one_line(plan, store, auto)
     if note:
         yield f"note: {note}"
     elif done == len(status):
         yield "time left: none, everything is done"
     else:
-        yield _time_left(plan, store, status, jobs)
+        yield _time_left(plan, store, status, jobs, auto)
 
 
-def _time_left(plan: Plan, store: Store, status: Mapping[str, str], jobs: int) -> str:
+def _time_left(
+    plan: Plan, store: Store, status: Mapping[str, str], jobs: int, auto: Auto | None
+) -> str:
     try:
-        each = seconds_per_iteration(plan, store)
+        each = seconds_per_iteration(plan, store, auto)
     except Unreachable:
         return "time left: unknown, as the images are not here and no run like these is stored"
-    left = in_words(seconds_left(plan, status, each, jobs))
-    return f"time left: about {left} with --jobs {jobs} ({each * 1e3:.2f} ms an iteration)"
+    left = seconds_left(plan, status, each, jobs)
+    missing = iterations_of([plan.runs[i] for i, s in status.items() if s == "missing"])
+    pace = f"{left * jobs / missing * 1e3:.2f} ms an iteration"
+    return f"time left: about {in_words(left)} with --jobs {jobs} ({pace})"
 
 
 def _runs(plan: Plan, status: Mapping[str, str]) -> Iterator[str]:

@@ -6,6 +6,9 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 
+from winnow.engine.auto import Auto, seconds
+from winnow.engine.calibration import Calibration
+from winnow.experiment.choosing import images_evaluated, kept, planned
 from winnow.experiment.graph import Run
 from winnow.experiment.plan import Plan
 from winnow.experiment.store import Found, Store
@@ -14,19 +17,46 @@ _MEASURE = 0.5  # seconds of measured training
 _OVERHEAD = 1.1  # evaluation and files, measured on the digits recipe
 
 
-def seconds_per_iteration(plan: Plan, store: Store) -> float:
-    """Seconds for one iteration of the plan's dense run, evaluation included, on one thread.
+def seconds_per_iteration(plan: Plan, store: Store, auto: Auto | None) -> dict[str, float]:
+    """Identity → seconds for one iteration on one thread, evaluation included.
 
-    The median over the store's runs of the same network, data and batch; without any, a fraction
-    of a second of real training (in this process, whose numbers are thrown away).
+    By the calibration of ``auto``, where there is one, at the pace of stored runs of the same
+    network, data and batch; else for all runs what those took (the median); without any stored, a
+    fraction of a second of real training (in this process, whose numbers are thrown away).
     """
     dense = next(iter(plan.runs.values()))
-    known = [
-        found.result.seconds / (found.run.end - found.run.begin)
-        for found in store.all()
-        if found.result.status == "done" and _kind(found.run) == _kind(dense)
+    known = [f for f in store.all() if f.result.status == "done" and _kind(f.run) == _kind(dense)]
+    if auto is not None and auto.calibration is not None:
+        return _calibrated(plan, auto, auto.calibration, known)
+    took = [_took(found) for found in known]
+    each = statistics.median(took) if took else _measure(dense) * _OVERHEAD
+    return dict.fromkeys(plan.runs, each)
+
+
+def _took(found: Found) -> float:
+    return found.result.seconds / (found.run.end - found.run.begin)
+
+
+def _calibrated(
+    plan: Plan, auto: Auto, calibration: Calibration, known: Sequence[Found]
+) -> dict[str, float]:
+    """What the calibration predicts, times what stored runs took of what it predicts for them."""
+    paces = [
+        _took(f) / seconds(calibration, _engine(f), f.result.kept, images_evaluated(f.run))
+        for f in known
     ]
-    return statistics.median(known) if known else _measure(dense) * _OVERHEAD
+    pace = statistics.median(paces) if paces else _OVERHEAD
+    return {
+        identity: pace * seconds(calibration, choice.engine, kept(run, auto), images_evaluated(run))
+        for (identity, run), choice in zip(
+            plan.runs.items(), planned(plan, auto).values(), strict=True
+        )
+    }
+
+
+def _engine(found: Found) -> str:
+    """What trained a stored run."""
+    return str(found.provenance.get("engine", "dense"))
 
 
 def _kind(run: Run) -> tuple[object, ...]:
@@ -34,9 +64,12 @@ def _kind(run: Run) -> tuple[object, ...]:
     return run.data["name"], model, run.batch, run.optimizer["name"], run.engine
 
 
-def seconds_left(plan: Plan, status: Mapping[str, str], each: float, jobs: int) -> float:
+def seconds_left(
+    plan: Plan, status: Mapping[str, str], each: Mapping[str, float], jobs: int
+) -> float:
     """The time that the missing runs need on ``jobs`` workers."""
-    return iterations_of([plan.runs[i] for i, s in status.items() if s == "missing"]) * each / jobs
+    missing = [identity for identity, s in status.items() if s == "missing"]
+    return sum(iterations_of([plan.runs[i]]) * each[i] for i in missing) / jobs
 
 
 def iterations_of(runs: Sequence[Run]) -> int:

@@ -19,7 +19,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from winnow import engine
+from winnow.engine.auto import Auto
 from winnow.errors import UserError
+from winnow.experiment.choosing import in_one_line, sample, settle
 from winnow.experiment.graph import Run
 from winnow.experiment.plan import Plan
 from winnow.experiment.store import Store
@@ -39,11 +41,12 @@ class DiskError(OSError):
 @dataclass(frozen=True)
 class Event:
     """What an executor tells: a run ``started``, made a ``step``, or ended as ``done``,
-    ``diverged`` or ``unreachable`` (a run it needs diverged)."""
+    ``diverged`` or ``unreachable`` (a run it needs diverged); or a ``note``, in ``text``."""
 
     kind: str
-    run: str
+    run: str = ""
     step: int = 0
+    text: str = ""
 
 
 @dataclass
@@ -102,14 +105,6 @@ def execute(
     _Execution(plan, store, settings, tell or (lambda _: None)).run()
 
 
-def _networks(plan: Plan) -> list[Any]:
-    """The networks of a plan, each once."""
-    from winnow.experiment.prepare import make_network
-
-    runs = {json.dumps(run.model, sort_keys=True): run for run in plan.runs.values()}
-    return [make_network(run) for run in runs.values()]
-
-
 class _Execution:
     """One call of `execute`: who does what, and what is still to do."""
 
@@ -122,11 +117,12 @@ class _Execution:
         self.deaths: dict[str, int] = {}
         self.answers: queue.Queue[tuple[_Worker, dict[str, Any] | None]] = queue.Queue()
         self.workers: list[_Worker] = []
+        self.auto: Auto | None = None
 
     def run(self) -> None:
         missing = sum(status == "missing" for status in self.status.values())
         if missing:
-            engine.get(self.plan.recipe.engine).prepare(_networks(self.plan))
+            self._prepare()
         try:
             for _ in range(min(self.settings.jobs, missing)):
                 self._hire()
@@ -135,6 +131,14 @@ class _Execution:
                 self._listen()
         finally:
             self._dismiss()
+
+    def _prepare(self) -> None:
+        """What is to be made once for all workers: compiled kernels, a calibration."""
+        if self.plan.recipe.engine != "auto":
+            engine.get(self.plan.recipe.engine).prepare([sample(self.plan)])
+            return
+        self.auto = settle(self.plan, self.store, lambda text: self.tell(Event("note", text=text)))
+        self.tell(Event("note", text=in_one_line(self.plan, self.store, self.auto)))
 
     def _hire(self) -> None:
         process = subprocess.Popen(
@@ -186,6 +190,7 @@ class _Execution:
             "parent_records": {p: self.plan.records[p].dump() for p in parents},
             "checkpoint": self.settings.checkpoint,
             "about": dict(self.settings.about),
+            "auto": self.auto.dump() if self.auto else None,
         }
         worker.run = identity
         assert worker.process.stdin is not None

@@ -29,7 +29,7 @@ class Tally:
         """Take an executor's event."""
         if event.kind == "step":
             self.partial[event.run] = event.step
-        elif event.kind != "started":
+        elif event.kind not in ("started", "note"):
             self.partial.pop(event.run, None)
             self.status[event.run] = event.kind
             self.made += self._length(event.run)
@@ -98,7 +98,9 @@ def _lines(tally: Tally) -> Iterator[Callable[[Event], None]]:
 
     def tell(event: Event) -> None:
         tally.hear(event)
-        if time.monotonic() - last > _LINE_EVERY:
+        if event.kind == "note":
+            print(event.text, file=sys.stderr, flush=True)
+        elif time.monotonic() - last > _LINE_EVERY:
             say()
 
     yield tell
@@ -129,6 +131,8 @@ def _bars(tally: Tally) -> Iterator[Callable[[Event], None]]:
 
         def tell(event: Event) -> None:
             tally.hear(event)
+            if event.kind == "note":
+                progress.console.print(event.text, highlight=False, markup=False)
             draw()
 
         draw()

@@ -229,7 +229,7 @@ class Recipe(Value):
     prune: Prune = Prune()
     controls: Controls = Controls()
     replicates: int = Field(5, ge=1, examples=[5])
-    engine: Literal["auto", "dense", "sparse"] = "auto"
+    engine: Literal["auto", "dense", "sparse", "stacked", "compiled", "compiled-bf16"] = "auto"
     seeds: Seeds = Seeds()
     report: Report = Report()
 

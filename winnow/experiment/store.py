@@ -5,6 +5,7 @@ STORE/runs/NAME-HASH12/run.json       identity (verified against the hash), prov
                       /result.json    curve, numbers, hashes of the files beside it
                       /*.safetensors  states: final, at rewinding steps
 STORE/checkpoints/HASH.safetensors    unfinished runs
+STORE/calibration/KEY.json            what engines cost on a machine (winnow.engine.calibration)
 STORE/locks/HASH.lock                 flock: who trains it now
 STORE/damaged/                        what could not be read, set aside
 """

@@ -47,10 +47,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where an unfinished run is written, and after how many seconds each."""
+    """Where an unfinished run is written, after how many seconds each, and what trains it."""
 
     path: Path
     every: float
+    choice: Mapping[str, Any] | None = None
 
 
 def train(
@@ -88,7 +89,7 @@ def train(
             report(step)
         if checkpoints and clock.since_mark() > checkpoints.every and step < run.end:
             progress.seconds = clock.seconds()
-            _save(checkpoints.path, record, session, progress)
+            _save(checkpoints, record, session, progress)
             clock.mark()
     progress.seconds = clock.seconds()
     final = session.state()[0]
@@ -195,7 +196,7 @@ class _Clock:
         self.marked = time.monotonic()
 
 
-def _save(path: Path, record: Record, session: Session, progress: Progress) -> None:
+def _save(checkpoints: Checkpoints, record: Record, session: Session, progress: Progress) -> None:
     """Write a checkpoint, whole."""
     states = {"now": session.state()[0]} | {f"step-{k}": v for k, v in progress.states.items()}
     if progress.best is not None:
@@ -207,7 +208,19 @@ def _save(path: Path, record: Record, session: Session, progress: Progress) -> N
         tensors |= packed
     plain = {k: getattr(progress, k) for k in ("curve", "accuracy_at", "seconds")}
     about = {"states": about, "progress": plain, "record": record.dump()}
-    write_whole(path, to_bytes("checkpoint", tensors, about))
+    about["choice"] = checkpoints.choice
+    write_whole(checkpoints.path, to_bytes("checkpoint", tensors, about))
+
+
+def begun_with(path: Path) -> Mapping[str, Any]:
+    """What trains the run of a checkpoint: an engine's name, and details.
+
+    A checkpoint that does not say is one of the time when ``auto`` was always dense. Raises
+    ValueError when it is damaged.
+    """
+    _, plain = from_bytes("checkpoint", path.read_bytes(), str(path))
+    choice: Mapping[str, Any] = plain.get("choice") or {"engine": "dense", "torch": []}
+    return choice
 
 
 def _resume(record: Record, checkpoints: Checkpoints | None) -> tuple[State, Progress] | None:

@@ -8,6 +8,7 @@ written is whole, the rest is made again. One thread, as one and two threads dif
 from __future__ import annotations
 
 import errno
+import functools
 import json
 import os
 import queue
@@ -86,7 +87,8 @@ class DamagedParentError(Exception):
 def _train_and_store(
     store: Store, run: Run, record: Record, task: Mapping[str, Any], tell: Any
 ) -> None:
-    from winnow import engine as engines
+    from winnow.engine import auto
+    from winnow.experiment.choosing import choose
     from winnow.experiment.prepare import make_job, starting_state
     from winnow.experiment.statefile import pack
     from winnow.experiment.training import Checkpoints, train
@@ -94,6 +96,7 @@ def _train_and_store(
 
     parents = {identity: load_run(plain) for identity, plain in task["parents"].items()}
 
+    @functools.cache
     def start() -> Any:
         used: list[Found] = []
         try:
@@ -104,13 +107,15 @@ def _train_and_store(
             store.set_aside(used[-1].folder, str(error))
             raise DamagedParentError(used[-1].run.id) from None
 
-    checkpoints = Checkpoints(store.checkpoint(run), task["checkpoint"])
-    _drop_damaged_checkpoint(store, checkpoints.path)
-    engine = engines.get(run.engine)
+    path, job = store.checkpoint(run), make_job(run)
+    _drop_damaged_checkpoint(store, path)
+    choice = choose(run, job, lambda: start().mask, path, task.get("auto"))
+    engine = auto.make(choice)
+    checkpoints = Checkpoints(path, task["checkpoint"], choice.dump())
     result, states = train(
         run,
         record,
-        make_job(run),
+        job,
         engine,
         start,
         checkpoints,
@@ -119,7 +124,10 @@ def _train_and_store(
     files = {
         f"{name}.safetensors": to_bytes("state", *pack(state)) for name, state in states.items()
     }
-    store.write(run, record, result, files, {**task["about"], "engine": engine.name})
+    about = {**task["about"], "engine": engine.name, "choice": choice.dump()}
+    if engine.notes:
+        about["engine_notes"] = list(engine.notes)
+    store.write(run, record, result, files, about)
 
 
 def _parent(store: Store, run: Run, task: Mapping[str, Any], used: list[Found]) -> Found:

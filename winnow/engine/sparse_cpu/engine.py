@@ -13,7 +13,6 @@ import math
 from collections.abc import Collection, Sequence
 
 import torch
-from torch import nn
 
 from winnow.engine.base import Job, Session
 from winnow.engine.lanes import Lane, Lanes
@@ -37,17 +36,15 @@ class SparseEngine:
     def __init__(self, dense: Collection[str] = ()) -> None:
         """``dense``: names of weights whose layers shall run as dense torch operations."""
         self.dense = frozenset(dense)
+        self.notes: Sequence[str] = ()
 
-    def prepare(self, models: Sequence[nn.Module] = ()) -> None:
-        """Compile the kernels that these networks need, unless this machine has them.
+    def prepare(self, jobs: Sequence[Job]) -> None:
+        """Compile the kernels that jobs need, unless this machine has them.
 
-        Some 10 s for chains of linear layers, about a minute for everything else, once.
+        Once: some 10 s for chains of linear layers, about a minute for other networks.
         """
-        chains = [_is_chain(model) for model in models]
-        if any(chains) or not models:
-            compiled.chains()
-        if not all(chains) or not models:
-            compiled.graphs()
+        for job in jobs:
+            (compiled.chains if self._is_chain(job) else compiled.graphs)()
 
     def refuses(self, jobs: Sequence[Job]) -> str | None:
         """The reason why a job cannot be trained here, or None."""
@@ -60,7 +57,7 @@ class SparseEngine:
         """Start or continue the jobs from their states.
 
         The first session of a machine compiles the kernels that it needs. What torch runs for want
-        of a kernel is logged, and in the session's ``notes``. UserError when a job is refused or a
+        of a kernel is logged, and stands in ``notes``. UserError when a job is refused or a
         label has no output.
         """
         if reason := self.refuses(jobs):
@@ -72,35 +69,31 @@ class SparseEngine:
         return Lanes([self._lane(job, masked(state)) for job, state in pairs])
 
     def _lane(self, job: Job, state: State) -> Lane:
-        if not self.dense and _why_no_chain(job) is None:
-            compiled.chains()
+        self.prepare([job])
+        if self._is_chain(job):
             return ChainLane(job, state)
-        compiled.graphs()
         lane = GraphLane(job, state, self.dense)
         for note in lane.notes:
-            _log.warning("%s", note)
+            if note not in self.notes:
+                self.notes = (*self.notes, note)
+                _log.warning("engine sparse: %s", note)
         return lane
+
+    def _is_chain(self, job: Job) -> bool:
+        return not self.dense and _why_no_chain(job) is None
 
     def _refusal(self, job: Job) -> str | None:
         if job.optimizer["name"] not in RULES:
             return f"it has no kernel for the optimizer {job.optimizer['name']}"
         if job.data.augment not in ("none", "flip-crop"):
             return f"it has no kernel for the augmentation {job.data.augment}"
-        if not self.dense and _why_no_chain(job) is None:
+        if self._is_chain(job):
             return None
         try:
             trace(job.build(), tuple(job.data.splits["train"].images.shape[1:]), self.dense)
         except UnsupportedError as error:
             return f"the network does not suit it: {error}"
         return None
-
-
-def _is_chain(model: nn.Module) -> bool:
-    try:
-        chain_of(model)
-    except UnsupportedError:
-        return False
-    return True
 
 
 def _why_no_chain(job: Job) -> str | None:

@@ -1,4 +1,4 @@
-"""Bytes of W images at a time, to one vector for each pixel."""
+"""W examples, one after the other, to one vector for each of their numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from winnow.engine.sparse_cpu import llvm
 from winnow.engine.sparse_cpu.simd import W, operation
 
 
-def _interleaved(builder: Any, rows: list[Any]) -> list[Any]:
+def interleaved(builder: Any, rows: list[Any]) -> list[Any]:
     """The transpose of W vectors of W lanes, in log₂ W passes of pairwise interleaving."""
     half = W // 2
     low = [lane for i in range(half) for lane in (i, W + i)]
@@ -56,7 +56,7 @@ def transpose_bytes(
             rows.append(
                 llvm.read(builder, address(0, start, args[3]), ir.VectorType(ir.IntType(8), W))
             )
-        for i, row in enumerate(_interleaved(builder, rows)):
+        for i, row in enumerate(interleaved(builder, rows)):
             step = ir.Constant(word, i)
             scale = llvm.splat(builder, builder.load(address(4, args[3], step)), W)
             shift = llvm.splat(builder, builder.load(address(5, args[3], step)), W)
@@ -68,3 +68,32 @@ def transpose_bytes(
 
     n = types.intp
     return types.void(pixels, starts, n, n, scale, shift, out, n, n), generate
+
+
+@operation
+def transpose(
+    typing: Any, x: Any, index: Any, step: Any, out: Any, places: Any, first: Any, base: Any
+) -> Any:
+    """Write W numbers of W examples, float32, number by number.
+
+    out[base + places[first + i] + j] = x[index + j·step + i], for i and j from 0 to W − 1.
+    ``places`` are int64.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, index, step, out, places, first, base = args
+        kinds, word = signature.args, ir.IntType(64)
+        rows = []
+        for j in range(W):
+            at = builder.add(index, builder.mul(step, ir.Constant(word, j)))
+            start = llvm.address(context, builder, kinds[0], x, at)
+            rows.append(llvm.read(builder, start, llvm.vector(W)))
+        for i, row in enumerate(interleaved(builder, rows)):
+            which = builder.add(first, ir.Constant(word, i))
+            place = builder.load(llvm.address(context, builder, kinds[4], places, which))
+            at = llvm.address(context, builder, kinds[3], out, builder.add(base, place))
+            builder.store(row, builder.bitcast(at, llvm.vector(W).as_pointer())).align = 4
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(x, n, n, out, places, n, n), generate

@@ -1,0 +1,142 @@
+"""Claim: a compiled step takes at most 0.8 of a dense one's time; stacking does not pay on a CPU.
+
+    python bench/backends.py [--seconds 20]
+
+Each pair in one run and in turns, on one thread, data included, density 0.2, random images, so
+that nothing has to be downloaded. `stacked` trains five LeNets as one batched network, against five
+lanes of the dense engine: a CPU is never idle, and five sets of weights leave its cache. ResNet-20
+is measured in batches of 64 of CIFAR's shape, with random flips and crops; the dense engine lays
+images out channels first, the compiled one channels last. Quote the ratios: machines are shared,
+and absolute times drift. Writes bench/results/backends.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from lenet import ADAM, BATCH, CONSTANT, MEAN, STD, Advance, in_turns, machine, random_mask
+from lenet import images as pictures
+from lenet import network as lenet
+from torch import nn
+
+from winnow.engine.base import Engine, Job, Split, TrainingData
+from winnow.engine.compiled import CompiledEngine
+from winnow.engine.dense import DenseEngine
+from winnow.engine.stacked import StackedEngine
+from winnow.files import write_whole
+from winnow.models import build
+from winnow.models.initialise import initialise
+from winnow.state import fresh_state
+
+LANES, DENSITY = 5, 0.2
+MOMENTUM = {"name": "momentum", "lr": 0.03, "weight_decay": 1e-4, "momentum": 0.9}
+RESULTS = Path(__file__).parent / "results" / "backends.json"
+
+
+def resnet() -> nn.Module:
+    """ResNet-20 for CIFAR, with the same weights each time."""
+    model = build("resnet-20", inputs=(3, 32, 32), classes=10)
+    initialise(model, "kaiming-normal", 0)
+    return model
+
+
+def lenet_job(seed: int) -> Job:
+    """LeNet-300-100 on MNIST's shape; the paper's batch and optimizer."""
+    x, y = pictures(6000)
+    data = TrainingData({"train": Split(x, y, torch.arange(len(y)))}, (MEAN,), (STD,))
+    return Job(lenet, data, 10**9, BATCH, "keep", ADAM, CONSTANT, {"order": seed})
+
+
+def resnet_job(seed: int) -> Job:
+    """ResNet-20 on CIFAR's shape, augmented."""
+    draw = np.random.default_rng(0)
+    x = torch.from_numpy(draw.integers(0, 256, (1280, 3, 32, 32), dtype=np.uint8))
+    y = torch.from_numpy(draw.integers(0, 10, len(x)))
+    splits = {"train": Split(x, y, torch.arange(len(y)))}
+    data = TrainingData(splits, (120.0,) * 3, (63.0,) * 3, "flip-crop")
+    seeds = {"order": seed, "augment": seed}
+    return Job(resnet, data, 10**9, 64, "keep", MOMENTUM, CONSTANT, seeds)
+
+
+def steps(engine: Engine, make: Callable[[int], Job], lanes: int = 1) -> Advance:
+    """Trains so many iterations of each lane."""
+    jobs = [make(seed) for seed in range(lanes)]
+    states = []
+    for job in jobs:
+        model = job.build()
+        states.append(fresh_state(model, random_mask(model, DENSITY)))
+    session = engine.open(jobs, states)
+    reached = 0
+
+    def advance(count: int) -> None:
+        nonlocal reached
+        reached += count
+        session.advance(reached)
+
+    return advance
+
+
+def measured(sides: dict[str, Advance], seconds: float, lanes: int, slow: bool) -> dict[str, float]:
+    """The median time of each side, and how often the first takes that of the others."""
+    turns = in_turns(sides, seconds, *((2, 1) if slow else ()))
+    first = next(iter(turns))
+    times = {name: round(statistics.median(t) / lanes, 1) for name, t in turns.items()}
+    ratios = {
+        f"{first} / {name}": round(
+            statistics.median(a / b for a, b in zip(turns[first], turns[name], strict=True)), 2
+        )
+        for name in list(turns)[1:]
+    }
+    return times | ratios | {"turns": len(turns[first])}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=20, help="of each of the three")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    dense, stacked = DenseEngine("cpu"), StackedEngine("cpu")
+    compiled, bf16 = CompiledEngine("cpu"), CompiledEngine("cpu", bf16=True)
+    pairs = {
+        "5 x LeNet-300-100, batch 60, Adam, each": (
+            {"dense": steps(dense, lenet_job, LANES), "stacked": steps(stacked, lenet_job, LANES)},
+            LANES,
+            False,
+        ),
+        "LeNet-300-100, batch 60, Adam": (
+            {"dense": steps(dense, lenet_job), "compiled": steps(compiled, lenet_job)},
+            1,
+            False,
+        ),
+        "ResNet-20, batch 64, momentum": (
+            {
+                "dense": steps(dense, resnet_job),
+                "compiled": steps(compiled, resnet_job),
+                "compiled-bf16": steps(bf16, resnet_job),
+            },
+            1,
+            True,
+        ),
+    }
+    answer: dict[str, object] = {
+        "unit": "microseconds an iteration of one network (median)",
+        "machine": machine(),
+        "density": DENSITY,
+    }
+    for name, (sides, lanes, slow) in pairs.items():
+        answer[name] = measured(sides, asked.seconds, lanes, slow)
+    answer["notes"] = [*compiled.notes, *bf16.notes]
+    print(json.dumps(answer, indent=1))
+    write_whole(RESULTS, json.dumps(answer, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Claim: moments of per-example gradients cost about one forward and backward pass.
+
+    python bench/moments.py [--images 256] [--turns 5] [--network resnet-20 vgg-11]
+
+The mean absolute and the mean squared per-example gradient of all Linear and Conv weights, in
+batches of 128, against a plain forward and backward pass over the same images; also one example at
+a time, and torch.func.vmap over grad in chunks of 32, both once and with 32 images only. Random
+images of CIFAR-10's shape, evaluation mode, all sides in turns in one run, the processor time of
+their one thread. Passes: the median of the ratios of a turn. Memory: what a process needs beyond
+model, images and code, at its peak. Goals: at most 1.5 passes on ResNet-20 and 2 on VGG-11, at most
+1.5 times a plain step's memory.
+Machines are shared and times drift: quote the ratios. Writes bench/results/moments.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.func import functional_call, grad, vmap
+
+from winnow.engine.turns import machine
+from winnow.files import write_whole
+from winnow.models import build
+from winnow.models.initialise import initialise
+from winnow.moments import Kind, moments
+from winnow.selection import prunable
+
+BATCH, CHUNK, FEW, WARM = 128, 32, 32, 16
+RESULTS = Path(__file__).parent / "results" / "moments.json"
+
+
+class Sides:
+    """What is compared: each computes over its images once. ``images``: how many those are."""
+
+    def __init__(self, network: str, images: int) -> None:
+        self.model = build(network, inputs=(3, 32, 32), classes=10)
+        initialise(self.model, "kaiming-normal", 0)
+        self.model.eval()
+        draw = torch.Generator().manual_seed(0)
+        self.x = torch.randn(images, 3, 32, 32, generator=draw)
+        self.y = torch.randint(10, (images,), generator=draw)
+        self.weights = prunable(self.model)
+        self.all: dict[str, tuple[Callable[[], object], int]] = {
+            "plain": (self.plain, images),
+            "abs": (lambda: self.moments("abs"), images),
+            "square": (lambda: self.moments("square"), images),
+            "one by one": (self.one_by_one, FEW),
+            "vmap": (self.vmap, FEW),
+        }
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        yield from zip(self.x.split(BATCH), self.y.split(BATCH), strict=True)
+
+    def plain(self) -> None:
+        for x, y in self.batches():
+            self.model.zero_grad()
+            F.cross_entropy(self.model(x), y).backward()
+
+    def moments(self, kind: Kind) -> dict[str, Tensor]:
+        return moments(self.model, self.batches(), F.cross_entropy, self.weights, kind)
+
+    def one_by_one(self) -> list[Tensor]:
+        weights = list(self.weights.values())
+        sums = [torch.zeros_like(w) for w in weights]
+        for i in range(min(FEW, len(self.x))):
+            loss = F.cross_entropy(self.model(self.x[i : i + 1]), self.y[i : i + 1])
+            for total, g in zip(sums, torch.autograd.grad(loss, weights), strict=True):
+                total += g.abs()
+        return sums
+
+    def vmap(self) -> dict[str, Tensor]:
+        def loss(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+            return F.cross_entropy(functional_call(self.model, weights, (x[None],)), y[None])
+
+        values = {name: w.detach() for name, w in self.weights.items()}
+        sums = {name: torch.zeros_like(w) for name, w in values.items()}
+        for start in range(0, min(FEW, len(self.x)), CHUNK):
+            some = slice(start, start + CHUNK)
+            each = vmap(grad(loss), in_dims=(None, 0, 0))(values, self.x[some], self.y[some])
+            for name, g in each.items():
+                sums[name] += g.abs().sum(0)
+        return sums
+
+
+def peak(network: str, side: str) -> float:
+    """MiB that a side needs in a process of its own, with one batch, beyond model, images, code."""
+    command = [sys.executable, __file__, "--peak", side, "--network", network]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def print_peak(network: str, side: str) -> None:
+    Sides(network, WARM).all[side][0]()  # code is loaded
+    sides = Sides(network, BATCH)
+    before = _status("VmRSS")
+    sides.all[side][0]()
+    print((_status("VmHWM") - before) / 1024)
+
+
+def _status(field: str) -> int:
+    """KiB, of this process alone; Linux only. getrusage would count the parent's peak as well."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(field)).split()[1])
+
+
+def measured(network: str, images: int, turns: int) -> dict[str, object]:
+    """One network: milliseconds an image, passes, peak memory of every side."""
+    sides = Sides(network, images)
+    times: dict[str, list[float]] = {name: [] for name in sides.all}
+    for warm, _ in Sides(network, WARM).all.values():  # loads code, compiles kernels
+        warm()
+    for turn in range(turns):
+        for name, (run, count) in sides.all.items():
+            if count == FEW and turn:  # slow sides once
+                continue
+            began = time.process_time()
+            run()
+            times[name].append((time.process_time() - began) / count * 1e3)
+    row: dict[str, object] = {"network": network, "images": images, "turns": turns}
+    memory = {name: round(peak(network, name)) for name in sides.all}
+    for name, taken in times.items():
+        ratios = [t / p for t, p in zip(taken, times["plain"], strict=False)]  # slow sides: one
+        row[name] = {
+            "ms an image": round(statistics.median(taken), 3),
+            "passes": round(statistics.median(ratios), 2),
+            "MiB": memory[name],
+        }
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--network", nargs="+", default=["resnet-20", "vgg-11"])
+    parser.add_argument("--peak", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    if asked.peak:
+        print_peak(asked.network[0], asked.peak)
+        return
+    rows = []
+    for network in asked.network:
+        rows.append(measured(network, asked.images, asked.turns))
+        print(json.dumps(rows[-1]), flush=True)
+    write_whole(RESULTS, json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Which engine trains a run when the recipe says ``auto``: a pure function of a calibration.
+
+The time of a step is predicted from the calibration and from how many weights each layer keeps,
+never from where they lie: a ticket, its reinitialised twin and its shuffled mask are trained by
+the same engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from winnow import engine as engines
+from winnow.engine.base import Engine, Job
+from winnow.engine.calibration import Calibration
+
+MARGIN = 1.05
+"""By what factor the sparse engine must be predicted faster than the dense one to be taken, and a
+layer faster in torch than in sparse kernels. Covers what a calibration cannot know."""
+
+_WORTH = 0.01  # of a dense step: what a layer must save to leave the sparse kernels
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What trains a run, and why.
+
+    ``engine``: its name. ``torch``: weights of the layers that run densely in torch inside the
+    sparse engine. ``lanes``: the width of the sparse engine's vectors, on which its last bits
+    depend. ``calibration``: the hash of the one it follows from. ``note``: what a user should know.
+    """
+
+    engine: str
+    torch: tuple[str, ...] = ()
+    lanes: int | None = None
+    calibration: str | None = None
+    note: str = ""
+
+    def dump(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**asdict(self), "torch": list(self.torch)}
+
+    @staticmethod
+    def load(plain: Mapping[str, Any]) -> Choice:
+        """The choice that `dump` gave."""
+        return Choice(**{**plain, "torch": tuple(plain["torch"])})
+
+
+@dataclass(frozen=True)
+class Auto:
+    """What ``auto`` goes by: a calibration, or else the reason why everything is trained dense."""
+
+    calibration: Calibration | None = None
+    reason: str = field(default="there is no calibration")
+
+    def choose(self, kept: Mapping[str, float], images: float = 0.0) -> Choice:
+        """What trains a network that keeps so many weights of each layer named, else all.
+
+        ``images``: how many are evaluated for each training step.
+        """
+        if self.calibration is None:
+            return Choice("dense", note=self.reason)
+        torch, share = _predict(self.calibration, kept, images)
+        if share * MARGIN > 1:
+            return Choice("dense", calibration=self.calibration.hash)
+        return Choice("sparse", torch, self.calibration.lanes, self.calibration.hash)
+
+    def dump(self) -> dict[str, Any]:
+        """Plain values."""
+        plain = None if self.calibration is None else self.calibration.dump()
+        return {"calibration": plain, "reason": self.reason}
+
+    @staticmethod
+    def load(plain: Mapping[str, Any]) -> Auto:
+        """What `dump` gave."""
+        known = plain["calibration"]
+        return Auto(None if known is None else Calibration.load(known), plain["reason"])
+
+
+def explicit(name: str) -> Choice:
+    """The choice that a recipe makes by naming an engine."""
+    if name != "sparse":
+        return Choice(name)
+    from winnow.engine.sparse_cpu.simd import W
+
+    return Choice(name, lanes=W)
+
+
+def seconds(
+    calibration: Calibration, engine: str, kept: Mapping[str, float], images: float = 0.0
+) -> float:
+    """Predicted seconds for a training step and its share of evaluation by an engine."""
+    dense = float(np.median([r.dense.step + images * r.dense.image for r in calibration.rungs]))
+    return dense * (_predict(calibration, kept, images)[1] if engine == "sparse" else 1.0)
+
+
+def density_of_work(calibration: Calibration, kept: Mapping[str, float]) -> float:
+    """The multiplications of the weights kept, as a share of all: what a step's cost follows."""
+    layers = calibration.layers
+    left = sum(kept.get(name, layer.weights) * layer.uses for name, layer in layers.items())
+    return left / sum(layer.weights * layer.uses for layer in layers.values())
+
+
+def _predict(
+    calibration: Calibration, kept: Mapping[str, float], images: float
+) -> tuple[tuple[str, ...], float]:
+    """The layers to run in torch, and the sparse engine's time as a share of the dense one's."""
+    chosen = tuple(sorted(n for n in calibration.costs if _saving(calibration, n, kept) > _WORTH))
+    plans = [(layers, _share(calibration, kept, images, layers)) for layers in ((), chosen)]
+    return min(plans, key=lambda plan: plan[1])  # of equal ones the first: no layer in torch
+
+
+def _share(
+    calibration: Calibration, kept: Mapping[str, float], images: float, torch: tuple[str, ...]
+) -> float:
+    """The sparse engine's time with some layers in torch: those are at the lowest rung for it."""
+    lowest, layers = _lowest(calibration), calibration.layers
+    left = {**kept, **{name: lowest * layers[name].weights for name in torch}}
+    dense = calibration.rungs[0].dense
+    of_step = dense.step / (dense.step + images * dense.image)
+    in_torch = of_step * sum(max(calibration.costs[name].torch, 0.0) for name in torch)
+    return _whole(calibration, density_of_work(calibration, left), images) + in_torch
+
+
+def _whole(calibration: Calibration, density: float, images: float) -> float:
+    """The sparse engine's time by the dense one's, with all layers in sparse kernels.
+
+    Between two rungs the line through them, as the time is a + b·density; below the lowest, the
+    lowest. A rung counts no less than a sparser one, so that noise never makes ``auto`` leave the
+    sparse engine as tickets get sparser.
+    """
+    rungs = sorted(calibration.rungs, key=lambda r: r.density)
+    shares = [
+        (r.sparse.step + images * r.sparse.image) / (r.dense.step + images * r.dense.image)
+        for r in rungs
+    ]
+    return float(np.interp(density, [r.density for r in rungs], np.maximum.accumulate(shares)))
+
+
+def _saving(calibration: Calibration, name: str, kept: Mapping[str, float]) -> float:
+    """What a step saves with one layer in torch, in dense steps; negative if it would lose."""
+    cost, layer = calibration.costs[name], calibration.layers[name]
+    density = kept.get(name, layer.weights) / layer.weights
+    return cost.slope * (density - _lowest(calibration)) - MARGIN * max(cost.torch, 0.0)
+
+
+def _lowest(calibration: Calibration) -> float:
+    return min(rung.density for rung in calibration.rungs)
+
+
+def make(choice: Choice) -> Engine:
+    """The engine of a choice."""
+    if choice.torch:
+        from winnow.engine.sparse_cpu.engine import SparseEngine
+
+        return SparseEngine(dense=frozenset(choice.torch))
+    return engines.get(choice.engine)
+
+
+def honoured(choice: Choice, job: Job) -> Choice:
+    """The choice as this machine can keep it: what a run was begun with, maybe elsewhere.
+
+    The engine stays, unless it cannot train the job here: then dense goes on. Vectors of another
+    width stay this machine's: the numbers go on from the same state and differ by rounding. Both
+    are said in the note.
+    """
+    if choice.engine != "sparse":
+        return choice
+    from winnow.engine.sparse_cpu.simd import W
+
+    if reason := make(choice).refuses([job]):
+        note = f"begun with the sparse engine, continued with dense: {reason}"
+        return Choice("dense", calibration=choice.calibration, note=note)
+    if choice.lanes not in (None, W):
+        note = f"begun with vectors of {choice.lanes} numbers, continued with {W}"
+        return Choice("sparse", choice.torch, W, choice.calibration, note)
+    return choice

@@ -1,0 +1,178 @@
+"""What engines cost on this machine, for one kind of work: measured once, kept in a file.
+
+Choices between engines rest on this file alone, never on the clock of the moment: as long as it
+stands, the same masks get the same engine.
+
+FOLDER/KEY.json    the calibration, with the SHA-256 of what it says
+FOLDER/.KEY.lock   flock: who measures it now
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from winnow.engine.base import Job
+from winnow.engine.turns import machine
+from winnow.files import write_whole
+
+_log = logging.getLogger(__name__)
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of a training step, and of evaluating one image."""
+
+    step: float
+    image: float
+
+
+@dataclass(frozen=True)
+class Rung:
+    """Both engines at one density of all layers, measured in turns. At 1 there is no mask."""
+
+    density: float
+    dense: Cost
+    sparse: Cost
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer's weights, and the multiplications that each of them makes for one image."""
+
+    weights: int
+    uses: float
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """A layer inside the sparse engine, in units of the dense engine's step.
+
+    ``slope``: what sparse kernels take for it, for each unit of its density. ``torch``: what torch
+    takes for it densely, conversions included, beyond the sparse kernels at the lowest rung.
+    """
+
+    slope: float
+    torch: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Costs of one kind of work on one machine.
+
+    ``rungs``: by falling density. ``layers``: every weight that a mask may hold, by name.
+    ``costs``: of the layers that may run in torch inside the sparse engine; else empty.
+    """
+
+    key: str
+    machine: Mapping[str, Any]
+    rungs: tuple[Rung, ...]
+    layers: Mapping[str, Layer]
+    costs: Mapping[str, LayerCost]
+
+    @property
+    def lanes(self) -> int:
+        """The width of the vectors that the sparse engine was measured with."""
+        return int(self.machine["float32 lanes"])
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of all that it says, in hex: what a run stores of it."""
+        return hashlib.sha256(_text(self.dump()).encode()).hexdigest()
+
+    def dump(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"format": _FORMAT, **asdict(self)}
+
+    @staticmethod
+    def load(plain: Mapping[str, Any]) -> Calibration:
+        """The calibration that `dump` gave. Raises ValueError, KeyError or TypeError."""
+        if plain["format"] != _FORMAT:
+            raise ValueError(f"its format is {plain['format']}, not {_FORMAT}")
+        rungs = tuple(
+            Rung(r["density"], Cost(**r["dense"]), Cost(**r["sparse"])) for r in plain["rungs"]
+        )
+        layers = {name: Layer(**one) for name, one in plain["layers"].items()}
+        costs = {name: LayerCost(**one) for name, one in plain["costs"].items()}
+        return Calibration(plain["key"], plain["machine"], rungs, layers, costs)
+
+
+def key_of(job: Job) -> str:
+    """The kind of a job's work on this machine, as a hash (hex).
+
+    Its network, images, batch and update rule, and the machine with its kernels; not the seeds,
+    the learning rate or the length of training, which cost nothing.
+    """
+    from winnow.engine.sparse_cpu.cache import key as kernels
+
+    model = job.build()
+    about = {
+        "format": _FORMAT,
+        "network": repr(model),
+        "parameters": {name: list(p.shape) for name, p in model.named_parameters()},
+        "images": list(job.data.splits["train"].images.shape[1:]),
+        "augment": job.data.augment,
+        "batch": job.batch,
+        "optimizer": job.optimizer["name"],
+        "clip": job.clip is not None,
+        "machine": {name: value for name, value in machine().items() if name != "cores"},
+        "kernels": kernels(),
+    }
+    return hashlib.sha256(_text(about).encode()).hexdigest()
+
+
+def path_of(folder: Path, key: str) -> Path:
+    """Where a folder keeps the calibration of a kind of work."""
+    return folder / f"{key[:16]}.json"
+
+
+def read(folder: Path, key: str) -> Calibration | None:
+    """The folder's calibration; None where there is none, or none that is whole."""
+    path = path_of(folder, key)
+    try:
+        plain = json.loads(path.read_text("utf-8"))
+        written = plain.pop("sha256")
+        found = Calibration.load(plain)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        _log.warning("%s cannot be read (%s): it is measured again", path, error)
+        return None
+    if (found.hash, found.key) != (written, key):
+        _log.warning("%s is not what was written: it is measured again", path)
+        return None
+    return found
+
+
+def through(folder: Path, key: str, measure: Callable[[], Calibration]) -> Calibration:
+    """The folder's calibration, measured now if there is none.
+
+    Among several processes one measures and the others wait for its file. Raises OSError when the
+    folder cannot be written.
+    """
+    if (found := read(folder, key)) is not None:
+        return found
+    path = path_of(folder, key)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.stem}.lock")):
+        if (found := read(folder, key)) is not None:
+            return found
+        made = measure()
+        assert made.key == key
+        text = json.dumps({**made.dump(), "sha256": made.hash}, indent=1, allow_nan=False)
+        write_whole(path, text + "\n")
+        return made
+
+
+def _text(value: Any) -> str:
+    """Canonical JSON: equal values, equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

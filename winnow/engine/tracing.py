@@ -1,0 +1,103 @@
+"""From a step to compiled code: traced once, compiled, and on a GPU recorded as a CUDA graph."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from winnow.engine.whole_step import Run, Step, Tensors
+
+Example = tuple[Tensor, Tensor, list[Tensor], Tensor]
+"""Pixels, labels, dropout factors and scalars, as each step takes them."""
+
+
+class CompilerError(RuntimeError):
+    """There is no compiler, or it could not compile the step."""
+
+
+def compiled(step: Step, tensors: Tensors, example: Example, backend: str) -> Run:
+    """The step for batches of the example's shape and always these tensors, compiled now.
+
+    The tensors end as they were. Raises CompilerError, with the compiler's reason.
+    """
+    before = [tensor.clone() for tensor in tensors.all()]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the compiler, about itself
+            fast = _compile(step, tensors, example, backend)
+            return _recorded(fast, example) if example[0].is_cuda else fast
+    except Exception as error:  # compilers fail in many ways, none of which may stop a run
+        lines = str(error).strip().splitlines() or ["no reason given"]
+        raise CompilerError(f"{type(error).__name__}: {lines[0]}") from error
+    finally:
+        for tensor, value in zip(tensors.all(), before, strict=True):
+            tensor.copy_(value)
+
+
+def _compile(step: Step, tensors: Tensors, example: Example, backend: str) -> Run:
+    """Traced through autograd into one graph of plain operations, then compiled whole."""
+    changed, keep = tensors.all(), list(tensors.keep.values())
+
+    def flat(
+        changed: list[Tensor],
+        keep: list[Tensor],
+        x: Tensor,
+        y: Tensor,
+        drops: list[Tensor],
+        now: Tensor,
+    ) -> Tensor:
+        return step(_named(tensors, changed, keep), x, y, drops, now)
+
+    with torch.no_grad():
+        graph = make_fx(flat)(changed, keep, *example)
+        _refuse_random(graph)
+        code = torch.compile(graph, backend=backend, fullgraph=True, dynamic=False)
+        code(changed, keep, *example)  # compiles
+
+    def fast(x: Tensor, y: Tensor, drops: Sequence[Tensor], now: Tensor) -> Tensor:
+        seen: Tensor = code(changed, keep, x, y, drops, now)
+        return seen
+
+    return fast
+
+
+def _refuse_random(graph: torch.fx.GraphModule) -> None:
+    """Compiled code would draw other numbers than torch, and a CUDA graph none anew."""
+    for node in graph.graph.nodes:
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+            raise ValueError(f"the network draws random numbers outside nn.Dropout ({node.target})")
+
+
+def _named(like: Tensors, changed: list[Tensor], keep: list[Tensor]) -> Tensors:
+    """The flat lists of `Tensors.all` and of masks with the names of ``like``."""
+    each, masks = iter(changed), iter(keep)
+    weights, buffers = ({n: next(each) for n in group} for group in (like.weights, like.buffers))
+    slots = {slot: {n: next(each) for n in tensors} for slot, tensors in like.slots.items()}
+    return Tensors(weights, buffers, slots, {n: next(masks) for n in like.keep})
+
+
+def _recorded(run: Run, example: Example) -> Run:
+    """The step as a CUDA graph, replayed on tensors that keep their place in memory."""
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.no_grad(), torch.cuda.stream(stream):
+        for _ in range(3):  # libraries choose and allocate before the recording
+            run(*example)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.no_grad(), torch.cuda.graph(graph):
+        seen = run(*example)
+    x, y, drops, now = example
+    places = (x, y, *drops, now)
+
+    def replay(x: Tensor, y: Tensor, drops: Sequence[Tensor], now: Tensor) -> Tensor:
+        for place, value in zip(places, (x, y, *drops, now), strict=True):
+            place.copy_(value)
+        graph.replay()
+        return seen
+
+    return replay
