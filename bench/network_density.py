@@ -30,7 +30,6 @@ from winnow.engine.base import Engine, Job, Split, TrainingData
 from winnow.engine.dense import DenseEngine
 from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.engine.turns import Repeat, in_turns, machine, steps_of
-from winnow.engine.turns import machine
 from winnow.files import write_whole
 from winnow.mask import Mask
 from winnow.models import build
