@@ -9,6 +9,7 @@ A forward pass is traced once: what it decides by Python attributes of its own s
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
 import math
@@ -110,10 +111,12 @@ class _Lane:
         self.shape = tuple(job.data.splits["train"].images.shape[1:])
         self.dropouts = Dropouts(self.model, self.shape)
         load_weights(self.model, state)
-        self.model = _channels_last(self.model.to(device))
+        self.model = self.model.to(device)
+        layout = _layout(self.model, self.shape)
+        _lay_out(self.model, layout)
         self.tensors = _tensors(self.model, job, state)
         self.batch = min(job.batch, self.feed.count("train"))
-        self.whole = make_step(self.model, self.dropouts, job, self.feed.normalised, bf16)
+        self.whole = make_step(self.model, self.dropouts, job, self.feed.normalised, layout, bf16)
         self.plain: Run = functools.partial(self.whole, self.tensors)
         self.full: Run = self.plain
 
@@ -169,12 +172,29 @@ class _Lane:
         )
 
 
-def _channels_last(model: nn.Module) -> nn.Module:
-    """The model with the memory of its convolutions channels-last."""
+def _lay_out(model: nn.Module, layout: torch.memory_format) -> None:
+    """Give the weights of convolutions a layout in memory."""
     for parameter in model.parameters():
         if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return model
+            parameter.data = parameter.data.contiguous(memory_format=layout)
+
+
+@torch.no_grad()
+def _layout(model: nn.Module, shape: Sequence[int]) -> torch.memory_format:
+    """Channels-last, which convolutions run faster in, unless the module cannot.
+
+    A module may depend on how its activations lie, e.g. by ``x.view(len(x), -1)``.
+    """
+    if not any(parameter.ndim == 4 for parameter in model.parameters()):
+        return torch.contiguous_format
+    trial = copy.deepcopy(model).eval()
+    _lay_out(trial, torch.channels_last)
+    x = torch.zeros((2, *shape), device=next(model.parameters()).device)
+    try:
+        trial(x.contiguous(memory_format=torch.channels_last))
+    except RuntimeError:
+        return torch.contiguous_format
+    return torch.channels_last
 
 
 def _tensors(model: nn.Module, job: Job, state: State) -> Tensors:

@@ -65,9 +65,10 @@ def make_step(
     dropouts: Dropouts,
     job: Job,
     normalised: Callable[[Tensor], Tensor],
+    layout: torch.memory_format,
     bf16: bool,
 ) -> Step:
-    """The step of a job, as a function of its tensors too.
+    """The step of a job, as a function of its tensors too. ``layout``: of images in memory.
 
     Where the loss or the norm of the masked gradient is not finite, weights and slots stay; buffers
     have seen the forward pass then, as in the dense engine.
@@ -79,8 +80,7 @@ def make_step(
         trained = {n: w.detach().requires_grad_() for n, w in t.weights.items()}
         dropouts.give(drops)
         x = normalised(pixels)
-        if any(w.ndim == 4 for w in trained.values()):
-            x = x.contiguous(memory_format=torch.channels_last)
+        x = x.contiguous(memory_format=layout)
         with torch.enable_grad():
             with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
                 logits = functional_call(model, {**trained, **t.buffers}, (x,))
