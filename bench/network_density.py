@@ -18,8 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +29,7 @@ from torch import Tensor, nn
 from winnow.engine.base import Engine, Job, Split, TrainingData
 from winnow.engine.dense import DenseEngine
 from winnow.engine.sparse_cpu.engine import SparseEngine
-from winnow.engine.turns import machine
+from winnow.engine.turns import Repeat, in_turns, machine, steps_of
 from winnow.files import write_whole
 from winnow.mask import Mask
 from winnow.models import build
@@ -43,8 +41,6 @@ SHAPE, EXAMPLES, MEAN, STD, RATE = (3, 32, 32), 2048, 120.0, 64.0, 0.01
 MOMENTUM = {"name": "momentum", "lr": RATE, "weight_decay": 1e-4, "momentum": 0.9}
 CONSTANT = {"name": "constant", "drops": [], "factor": None, "warmup": 0}
 RESULTS = Path(__file__).parent / "results" / "network_density.json"
-
-Step = Callable[[], None]
 
 
 def network(name: str) -> nn.Module:
@@ -68,27 +64,19 @@ def images() -> tuple[Tensor, Tensor]:
     return torch.from_numpy(pixels), torch.from_numpy(draw.integers(0, 10, EXAMPLES))
 
 
-def engine_step(engine: Engine, name: str, density: float, x: Tensor, y: Tensor) -> Step:
-    """Makes one step with an engine."""
+def engine_steps(engine: Engine, name: str, density: float, x: Tensor, y: Tensor) -> Repeat:
+    """Makes steps with an engine."""
     split = {"train": Split(x, y, torch.arange(len(y)))}
     augment = "none" if name.startswith("lenet") else "flip-crop"
     data = TrainingData(split, (MEAN,) * 3, (STD,) * 3, augment)
     seeds = {"order": 0, "augment": 0, "dropout": 0}
     model = network(name)
     job = Job(partial(network, name), data, 10**9, BATCHES[name], "drop", MOMENTUM, CONSTANT, seeds)
-    session = engine.open([job], [fresh_state(model, random_mask(model, density))])
-    reached = 0
-
-    def step() -> None:
-        nonlocal reached
-        reached += 1
-        session.advance(reached)
-
-    return step
+    return steps_of(engine, job, fresh_state(model, random_mask(model, density)))
 
 
-def eager_step(name: str, density: float, x: Tensor, y: Tensor) -> Step:
-    """Makes one step with torch's own operations, in channels-last."""
+def eager_steps(name: str, density: float, x: Tensor, y: Tensor) -> Repeat:
+    """Makes steps with torch's own operations, in channels-last."""
     layout = torch.channels_last
     model = network(name).to(memory_format=layout)
     named, keep = dict(model.named_parameters()), random_mask(model, density)
@@ -101,49 +89,35 @@ def eager_step(name: str, density: float, x: Tensor, y: Tensor) -> Step:
     generator = torch.Generator().manual_seed(0)
     torch._foreach_mul_([p.data for p in masked], masks)
 
-    def step() -> None:
-        chosen = torch.randint(EXAMPLES, (BATCHES[name],), generator=generator)
-        batch = pixels.index_select(0, chosen).contiguous(memory_format=layout)
-        F.cross_entropy(model(batch), y.index_select(0, chosen)).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        torch._foreach_mul_([p.data for p in masked], masks)
+    def advance(count: int) -> None:
+        for chosen in torch.randint(EXAMPLES, (count, BATCHES[name]), generator=generator):
+            batch = pixels.index_select(0, chosen).contiguous(memory_format=layout)
+            F.cross_entropy(model(batch), y.index_select(0, chosen)).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            torch._foreach_mul_([p.data for p in masked], masks)
 
-    return step
+    return advance
 
 
 def _layout(tensor: Tensor) -> torch.memory_format:
     return torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
 
 
-def in_turns(sides: dict[str, Step], seconds: float) -> dict[str, list[float]]:
-    """Milliseconds a step of each side, one step at a time, after two to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for step in sides.values():
-        step()
-        step()
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times["sparse"]) < 3:
-        for name, step in sides.items():
-            began = time.perf_counter()
-            step()
-            times[name].append((time.perf_counter() - began) * 1e3)
-    return times
-
-
 def measured(name: str, density: float, seconds: float, x: Tensor, y: Tensor) -> dict[str, object]:
     """One row: medians and minima of each side, and the ratios of both."""
     times = in_turns(
         {
-            "sparse": engine_step(SparseEngine(), name, density, x, y),
-            "dense": engine_step(DenseEngine("cpu"), name, density, x, y),
-            "eager": eager_step(name, density, x, y),
+            "sparse": engine_steps(SparseEngine(), name, density, x, y),
+            "dense": engine_steps(DenseEngine("cpu"), name, density, x, y),
+            "eager": eager_steps(name, density, x, y),
         },
         seconds,
+        least=3,
     )
     row: dict[str, object] = {"network": name, "batch": BATCHES[name], "density": density}
     for about, of in (("median", statistics.median), ("least", min)):
-        each = {side: of(t) for side, t in times.items()}
+        each = {side: of(t) * 1e3 for side, t in times.items()}
         row[about] = {side: round(value, 1) for side, value in each.items()}
         best = min(each["dense"], each["eager"])
         row[f"best dense / sparse, {about}"] = round(best / each["sparse"], 2)

@@ -43,12 +43,12 @@ Numbers = NDArray[np.int64]
 def channel_sums(
     dims: Numbers, groups: int, lanes: Floats, y: Floats, shift: Floats, sums: Floats
 ) -> None:
-    """Fill ``sums`` from a map, where no product has done it while computing y."""
+    """Add to ``sums`` from a map, where no product has done it while computing y."""
     row, plane, size, origin = steps(dims)
     ones = splat(np.float32(1))
     for c in range(dims[0]):
         s = splat(read(shift, c))
-        first, second = splat(np.float32(0)), splat(np.float32(0))
+        first, second = load(sums, 2 * c * W), load(sums, (2 * c + 1) * W)
         for g in range(groups):
             keep = load(lanes, 0) if g == groups - 1 else ones
             for i in range(dims[1]):
@@ -166,11 +166,11 @@ def blend(
 def back_sums(
     dims: Numbers, groups: int, delta: Floats, gate: Floats, y: Floats, shift: Floats, sums: Floats
 ) -> None:
-    """Fill ``sums`` where no product has; a gate first sets ``delta`` to 0 where it is not > 0."""
+    """Add to ``sums`` where no product has; a gate first sets ``delta`` to 0 where it is <= 0."""
     row, plane, size, origin = steps(dims)
     for c in range(dims[0]):
         s = splat(read(shift, c))
-        first, second = splat(np.float32(0)), splat(np.float32(0))
+        first, second = load(sums, 2 * c * W), load(sums, (2 * c + 1) * W)
         for g in range(groups):
             for i in range(dims[1]):
                 at = origin + g * size + c * plane + i * row

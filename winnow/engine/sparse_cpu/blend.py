@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from winnow.engine.sparse_cpu.elementwise import add, relu_back
 from winnow.engine.sparse_cpu.network import Floats
 from winnow.engine.sparse_cpu.parameters import Parameters
 from winnow.engine.sparse_cpu.simd import W
-from winnow.engine.sparse_cpu.values import NONE, Pass, Pool, Value, delta_of
+from winnow.engine.sparse_cpu.values import NONE, Pass, Pool, Step, Value, delta_of, group_of
 from winnow.errors import UserError
 
 
@@ -33,7 +34,7 @@ class Norm:
             np.zeros(channels, np.float32) for _ in range(4)
         )
         self.back_scale, self.slope, self.rest = (np.zeros(channels, np.float32) for _ in range(3))
-        self.sums = np.zeros(2 * channels * W, np.float32)
+        self.sums, self.sums_back = (np.zeros(2 * channels * W, np.float32) for _ in range(2))
         self.weight, self.bias = np.ones(channels, np.float32), np.zeros(channels, np.float32)
         self.weight_gradient, self.bias_gradient = self.weight.copy(), self.bias.copy()
         self.running_mean = _array(module.running_mean)
@@ -91,6 +92,21 @@ class Norm:
             self.deviation,
         )
 
+    def prepare_back(self, sums: Floats, count: int) -> None:
+        """From the sums of the way back to the gradients here, and the factors of `blend_back`."""
+        back_factors(
+            sums,
+            count,
+            self.weight,
+            self.mean,
+            self.deviation,
+            self.back_scale,
+            self.slope,
+            self.rest,
+            self.weight_gradient,
+            self.bias_gradient,
+        )
+
     def _momentum(self) -> float:
         """How much of this batch goes into the running statistics."""
         self.module.num_batches_tracked.add_(1)
@@ -113,21 +129,18 @@ class Branch:
         self.scale = norm.scale if norm else np.ones(channels, np.float32)
         self.offset = norm.offset if norm else np.zeros(channels, np.float32)
 
+    def sum(self, now: Pass) -> None:
+        """The sums of some groups, where the product before makes none."""
+        shape, norm = self.value.map, self.norm
+        if norm is not None and norm.uses_batch(now.training):
+            y = self.value.buffer[now.first]
+            channel_sums(shape.dims, now.groups, now.lanes, y, norm.shift, norm.sums)
+
     def prepare(self, now: Pass) -> None:
-        if self.norm is None:
-            return
-        shape = self.value.map
-        if self.norm.uses_batch(now.training) and not self.summed:
-            self.norm.begin()
-            channel_sums(
-                shape.dims,
-                now.groups,
-                now.lanes,
-                self.value.buffer,
-                self.norm.shift,
-                self.norm.sums,
-            )
-        self.norm.prepare(now.batch * shape.height * shape.width, now.training)
+        """Scale and offset, when the sums are there."""
+        if self.norm is not None:
+            shape = self.value.map
+            self.norm.prepare(now.batch * shape.height * shape.width, now.training)
 
 
 class Blend:
@@ -148,21 +161,39 @@ class Blend:
             if branch.norm is not None:
                 branch.norm.bind(parameters)
 
-    def forward(self, now: Pass) -> None:
+    def begin(self) -> None:
         for branch in self.branches:
-            branch.prepare(now)
+            if branch.norm is not None:
+                branch.norm.begin()
+
+    def begin_back(self) -> None:
+        self.own_sums[:] = 0
+        for branch in self.branches:
+            if branch.norm is not None:
+                branch.norm.sums_back[:] = 0
+
+    def steps(self) -> list[Step]:
+        group = group_of(self.out)
+        normed = [b for b in self.branches if b.norm is not None]
+        sums = [Step(b.sum, group=group) for b in normed if not b.summed]
+        prepare = [Step(b.prepare, whole=True) for b in normed]
+        return [*sums, *prepare, Step(self.forward, group=group)]
+
+    def forward(self, now: Pass) -> None:
         first, second = self.branches[0], self.branches[-1]
         pair = len(self.branches) == 2
         blend(
             self.dims,
             now.groups,
             now.lanes,
-            first.value.buffer,
+            first.value.buffer[now.first],
             first.scale,
             first.offset,
-            *((second.value.buffer, second.scale, second.offset) if pair else (NONE,) * 3),
+            second.value.buffer[now.first] if pair else NONE,
+            second.scale if pair else NONE,
+            second.offset if pair else NONE,
             self.out.rectified,
-            self.out.buffer,
+            self.out.buffer[now.first],
         )
 
     def plan_back(self, pool: Pool) -> None:
@@ -182,58 +213,60 @@ class Blend:
         if not taken:
             pool.release(self.out)
 
-    def backward(self, now: Pass) -> None:
-        self._gate(now)
-        delta, size = delta_of(self.out), now.groups * self.out.map.group
-        for branch, accumulate in self.plans:
-            into = delta_of(branch.value)
-            if branch.norm is not None:
-                self._back(branch, branch.norm, accumulate, now)
-            elif accumulate:
-                add(into[:size], delta[:size], into[:size], False)
-            elif into is not delta:
-                into[:size] = delta[:size]
+    def steps_back(self) -> list[Step]:
+        group = group_of(self.out)
+        normed = [b for b, _ in self.plans if b.norm is not None]
+        factors = [Step(partial(self._factors, b), whole=True) for b in normed]
+        return [
+            Step(self._sum_back, group=group),
+            *factors,
+            Step(self.backward, group=group),
+        ]
 
-    def _gate(self, now: Pass) -> None:
-        """The ReLU's gate and the first batch norm's sums, if no product has seen to them."""
-        out = self.out
-        gate = out.buffer if out.rectified and not out.gated else NONE
-        delta, size = delta_of(out), now.groups * out.map.group
-        if out.norm_input is not None and not out.summed:
-            y = out.norm_input.buffer
-            back_sums(self.dims, now.groups, delta, gate, y, out.shift, out.sums)
-        elif gate.size:
+    def _sum_back(self, now: Pass) -> None:
+        """The ReLU's gate, and the batch norms' sums that no product has made."""
+        out, delta = self.out, delta_of(self.out, now)
+        gate = out.buffer[now.first] if out.rectified and not out.gated else NONE
+        for branch, _ in self.plans:
+            sums, norm = self._sums(branch), branch.norm
+            if norm is not None and not (branch.value is out.norm_input and out.summed):
+                y = branch.value.buffer[now.first]
+                back_sums(self.dims, now.groups, delta, gate, y, norm.mean, sums)
+                gate = NONE
+        if gate.size:
+            size = now.groups * out.map.group
             relu_back(gate[:size], delta[:size], delta[:size], False)
 
-    def _back(self, branch: Branch, norm: Norm, accumulate: bool, now: Pass) -> None:
-        delta, y = delta_of(self.out), branch.value.buffer
-        sums = self.own_sums
-        if branch.value is not self.out.norm_input:
-            sums = norm.sums
-            back_sums(self.dims, now.groups, delta, NONE, y, norm.mean, sums)
-        count = now.batch * self.out.map.height * self.out.map.width
-        back_factors(
-            sums,
-            count,
-            norm.weight,
-            norm.mean,
-            norm.deviation,
-            norm.back_scale,
-            norm.slope,
-            norm.rest,
-            norm.weight_gradient,
-            norm.bias_gradient,
-        )
-        blend_back(
-            self.dims,
-            now.groups,
-            now.lanes,
-            delta,
-            y,
-            norm.mean,
-            norm.back_scale,
-            norm.slope,
-            norm.rest,
-            accumulate,
-            delta_of(branch.value),
-        )
+    def _sums(self, branch: Branch) -> Floats:
+        assert branch.norm is not None or branch.value is not self.out.norm_input
+        if branch.norm is None or branch.value is self.out.norm_input:
+            return self.own_sums
+        return branch.norm.sums_back
+
+    def _factors(self, branch: Branch, now: Pass) -> None:
+        if branch.norm is not None:
+            count = now.batch * self.out.map.height * self.out.map.width
+            branch.norm.prepare_back(self._sums(branch), count)
+
+    def backward(self, now: Pass) -> None:
+        delta, size = delta_of(self.out, now), now.groups * self.out.map.group
+        for branch, accumulate in self.plans:
+            into, norm = delta_of(branch.value, now), branch.norm
+            if norm is not None:
+                blend_back(
+                    self.dims,
+                    now.groups,
+                    now.lanes,
+                    delta,
+                    branch.value.buffer[now.first],
+                    norm.mean,
+                    norm.back_scale,
+                    norm.slope,
+                    norm.rest,
+                    accumulate,
+                    into,
+                )
+            elif accumulate:
+                add(into[:size], delta[:size], into[:size], False)
+            elif branch.value.delta is not self.out.delta:
+                into[:size] = delta[:size]

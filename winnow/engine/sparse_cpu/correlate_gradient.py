@@ -123,14 +123,16 @@ def weight_gradient(
     delta: Floats,
     partial: Floats,
     gradient: Floats,
+    accumulate: bool = False,
 ) -> None:
     """The gradient of every nonzero, in the order of the lists. Overwrites ``gradient``.
 
+    ``accumulate``: add to what stands there, from other groups of a batch.
     ``partial``: scratch, W floats for every nonzero of the largest slab (or more).
     """
     for i, (shape, *region) in enumerate(regions(grid) if at.size else ()):
         _DIFFERENTIATE[shape](
-            tuple(region), grid, start, offset, at, x, delta, partial, gradient, i > 0
+            tuple(region), grid, start, offset, at, x, delta, partial, gradient, accumulate or i > 0
         )
 
 

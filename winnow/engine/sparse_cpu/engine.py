@@ -11,8 +11,10 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-import torch
+from torch import nn
 
 from winnow.engine.base import Job, Session
 from winnow.engine.lanes import Lane, Lanes
@@ -44,14 +46,11 @@ class SparseEngine:
         Once: some 10 s for chains of linear layers, about a minute for other networks.
         """
         for job in jobs:
-            (compiled.chains if self._is_chain(job) else compiled.graphs)()
+            _compile(self._way(job))
 
     def refuses(self, jobs: Sequence[Job]) -> str | None:
         """The reason why a job cannot be trained here, or None."""
-        for job in jobs:
-            if reason := self._refusal(job):
-                return reason
-        return None
+        return next((way.why for way in map(self._way, jobs) if way.kind == "none"), None)
 
     def open(self, jobs: Sequence[Job], states: Sequence[State]) -> Session:
         """Start or continue the jobs from their states.
@@ -60,17 +59,19 @@ class SparseEngine:
         of a kernel is logged, and stands in ``notes``. UserError when a job is refused or a
         label has no output.
         """
-        if reason := self.refuses(jobs):
-            raise UserError(
-                f"engine: sparse cannot train this: {reason}. Write engine: auto, which takes "
-                "another engine where it must"
-            )
-        pairs = zip(jobs, states, strict=True)
-        return Lanes([self._lane(job, masked(state)) for job, state in pairs])
+        ways = [self._way(job) for job in jobs]
+        for way in ways:
+            if way.kind == "none":
+                raise UserError(
+                    f"engine: sparse cannot train this: {way.why}. Write engine: auto, which "
+                    "takes another engine where it must"
+                )
+        both = zip(jobs, states, ways, strict=True)
+        return Lanes([self._lane(job, masked(state), way) for job, state, way in both])
 
-    def _lane(self, job: Job, state: State) -> Lane:
-        self.prepare([job])
-        if self._is_chain(job):
+    def _lane(self, job: Job, state: State, way: _Way) -> Lane:
+        _compile(way)
+        if way.kind == "chain":
             return ChainLane(job, state)
         lane = GraphLane(job, state, self.dense)
         for note in lane.notes:
@@ -79,34 +80,42 @@ class SparseEngine:
                 _log.warning("engine sparse: %s", note)
         return lane
 
-    def _is_chain(self, job: Job) -> bool:
-        return not self.dense and _why_no_chain(job) is None
-
-    def _refusal(self, job: Job) -> str | None:
+    def _way(self, job: Job) -> _Way:
         if job.optimizer["name"] not in RULES:
-            return f"it has no kernel for the optimizer {job.optimizer['name']}"
+            return _Way("none", f"it has no kernel for the optimizer {job.optimizer['name']}")
         if job.data.augment not in ("none", "flip-crop"):
-            return f"it has no kernel for the augmentation {job.data.augment}"
-        if self._is_chain(job):
-            return None
+            return _Way("none", f"it has no kernel for the augmentation {job.data.augment}")
+        image = tuple(job.data.splits["train"].images.shape[1:])
+        model = job.build()
+        if not self.dense and job.data.augment == "none" and _is_chain(model, math.prod(image)):
+            return _Way("chain")
         try:
-            trace(job.build(), tuple(job.data.splits["train"].images.shape[1:]), self.dense)
+            trace(model, image, self.dense)
         except UnsupportedError as error:
-            return f"the network does not suit it: {error}"
-        return None
+            return _Way("none", f"the network does not suit it: {error}")
+        return _Way("graph")
 
 
-def _why_no_chain(job: Job) -> str | None:
-    """Why the network is not trained as a chain of linear layers; None where it is."""
-    if job.data.augment != "none":
-        return "images are augmented"
+@dataclass(frozen=True)
+class _Way:
+    """How a job is trained: as a chain, as a graph, or not at all, and why."""
+
+    kind: Literal["chain", "graph", "none"]
+    why: str = ""
+
+
+def _compile(way: _Way) -> None:
+    if way.kind == "chain":
+        compiled.chains()
+    elif way.kind == "graph":
+        compiled.graphs()
+
+
+def _is_chain(model: nn.Module, features: int) -> bool:
+    """Whether a network is a chain of linear layers, for images of so many features."""
     try:
-        with torch.random.fork_rng(devices=[]):
-            layers = chain_of(job.build())
-    except UnsupportedError as error:
-        return str(error)
-    features = math.prod(job.data.splits["train"].images.shape[1:])
+        layers = chain_of(model)
+    except UnsupportedError:
+        return False
     sizes = [features, *(layer.outputs for layer in layers)]
-    if any(size != layer.inputs for size, layer in zip(sizes, layers, strict=False)):
-        return f"layer sizes do not fit images of {features} features"
-    return None
+    return all(size == layer.inputs for size, layer in zip(sizes, layers, strict=False))

@@ -15,10 +15,10 @@ from winnow.engine.sparse_cpu.loss import batch_correct, batch_cross_entropy
 from winnow.engine.sparse_cpu.network import padded
 from winnow.engine.sparse_cpu.parameters import Parameters
 from winnow.engine.sparse_cpu.plan import make_plan, notes
+from winnow.engine.sparse_cpu.segments import run, segments
 from winnow.engine.sparse_cpu.simd import W
-from winnow.engine.sparse_cpu.torch_part import zero_gradients
 from winnow.engine.sparse_cpu.trace import Node, trace
-from winnow.engine.sparse_cpu.values import Pass, Pool, delta_of
+from winnow.engine.sparse_cpu.values import Pass, Pool, delta_of, new_buffer
 from winnow.state import State, load_weights
 
 Numbers = NDArray[np.int64]
@@ -54,10 +54,12 @@ class Graph:
         self.x, self.logits = (plan.values[n] for n in (_images(nodes), last))
         self.classes = self.logits.map.group // W
         for value in set(plan.values.values()):
-            value.buffer = value.map.zeros(self.capacity)
+            value.buffer = new_buffer(value.map, self.capacity)
         self._bind()
         self._plan_back()
-        self.now = Pass(False, 0, 0, np.zeros(W, np.float32))
+        self.now = Pass()
+        self.forth = segments([s for op in self.operations for s in op.steps()])
+        self.back = segments([s for op in self.way_back for s in op.steps_back()])
 
     def _bind(self) -> None:
         own = {id(p) for part in self.parts for p in part.parameters}
@@ -69,7 +71,7 @@ class Graph:
 
     def _plan_back(self) -> None:
         pool = Pool(self.capacity)
-        self.logits.delta = self.logits.map.zeros(self.capacity)
+        self.logits.delta = new_buffer(self.logits.map, self.capacity)
         for operation in self.way_back:
             operation.plan_back(pool)
 
@@ -79,22 +81,24 @@ class Graph:
             self.model.train(training)
         self.now.start(batch, training=training)
         for operation in self.operations:
-            operation.forward(self.now)
+            operation.begin()
+        run(self.forth, self.now)
 
     def loss(self, labels: Numbers, examples: Numbers) -> float:
         """The summed loss of the batch; its mean's gradient goes to the logits."""
-        logits, delta = self.logits.buffer, delta_of(self.logits)
+        self.now.take(0, self.now.total)
+        logits, delta = self.logits.buffer[0], delta_of(self.logits, self.now)
         return batch_cross_entropy(self.classes, logits, labels, examples, delta)
 
     def correct(self, labels: Numbers, examples: Numbers) -> int:
         """How many examples of the batch have the right answer."""
-        return batch_correct(self.classes, self.logits.buffer, labels, examples)
+        return batch_correct(self.classes, self.logits.buffer[0], labels, examples)
 
     def backward(self) -> None:
         """The gradient by all trained numbers, from that by the logits."""
-        zero_gradients(self.parts)
         for operation in self.way_back:
-            operation.backward(self.now)
+            operation.begin_back()
+        run(self.back, self.now)
         self.parameters.collect()
 
     def buffers(self) -> dict[str, Tensor]:

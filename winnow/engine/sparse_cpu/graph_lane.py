@@ -98,7 +98,7 @@ class GraphLane:
             self.shift,
             *augmented,
             _PAD,
-            x.buffer,
+            x.buffer[0],
         )
 
     def evaluate(self, split: str) -> Metrics:

@@ -10,7 +10,16 @@ from winnow.engine.sparse_cpu.convert import pack
 from winnow.engine.sparse_cpu.elementwise import relu_back, times
 from winnow.engine.sparse_cpu.parameters import Parameters
 from winnow.engine.sparse_cpu.pool import avg_pool, avg_pool_back, max_pool, max_pool_back
-from winnow.engine.sparse_cpu.values import NONE, Pass, Pool, Value, delta_of
+from winnow.engine.sparse_cpu.values import (
+    Pass,
+    Pool,
+    Step,
+    Value,
+    Views,
+    delta_of,
+    group_of,
+    new_buffer,
+)
 
 
 class Pooling:
@@ -25,9 +34,21 @@ class Pooling:
     def bind(self, parameters: Parameters) -> None:
         """Nothing is trained here."""
 
+    def begin(self) -> None:
+        """Nothing."""
+
+    def begin_back(self) -> None:
+        """Nothing."""
+
+    def steps(self) -> list[Step]:
+        return [Step(self.forward, group=group_of(self.x, self.out))]
+
+    def steps_back(self) -> list[Step]:
+        return [Step(self.backward, group=group_of(self.x, self.out))]
+
     def forward(self, now: Pass) -> None:
         run = max_pool if self.kind == "max" else avg_pool
-        run(*self.shape, now.groups, self.x.buffer, self.out.buffer)
+        run(*self.shape, now.groups, self.x.buffer[now.first], self.out.buffer[now.first])
 
     def plan_back(self, pool: Pool) -> None:
         self.accumulate, last = pool.claim(self.x)
@@ -38,13 +59,13 @@ class Pooling:
 
     def backward(self, now: Pass) -> None:
         x, out = self.x, self.out
-        into, delta = delta_of(x), delta_of(out)
+        into, delta = delta_of(x, now), delta_of(out, now)
+        before, after = x.buffer[now.first], out.buffer[now.first]
         if self.gates:
             size = now.groups * out.map.group
-            relu_back(out.buffer[:size], delta[:size], delta[:size], False)
+            relu_back(after[:size], delta[:size], delta[:size], False)
         if self.kind == "max":
-            buffers = (x.buffer, out.buffer, delta, into)
-            max_pool_back(*self.shape, now.groups, *buffers, self.accumulate)
+            max_pool_back(*self.shape, now.groups, before, after, delta, into, self.accumulate)
         else:
             avg_pool_back(*self.shape, now.groups, delta, into, self.accumulate)
 
@@ -57,23 +78,42 @@ class Dropout:
 
     def __init__(self, rate: float, shape: tuple[int, ...], x: Value, out: Value) -> None:
         self.rate, self.shape, self.x, self.out = rate, shape, x, out
-        self.keep, self.dims = NONE, x.map.dims
+        self.keep: Views = []
+        self.dims = x.map.dims
         self.trained = x.trained
         self.accumulate = False
 
     def bind(self, parameters: Parameters) -> None:
         """Nothing is trained here."""
 
+    def begin(self) -> None:
+        """Nothing: masks are drawn when the forward pass comes here, in torch's order."""
+
+    def begin_back(self) -> None:
+        """Nothing."""
+
+    def steps(self) -> list[Step]:
+        group = group_of(self.x)
+        return [Step(self._draw, whole=True), Step(self.forward, group=group)]
+
+    def steps_back(self) -> list[Step]:
+        return [Step(self.backward, group=group_of(self.x))]
+
+    def _draw(self, now: Pass) -> None:
+        if not now.training:
+            return
+        if len(self.keep) < now.total:
+            self.keep = new_buffer(self.x.map, now.batch)
+        drawn = F.dropout(torch.ones(now.batch, *self.shape), self.rate)
+        pack(self.dims, now.batch, drawn.view(-1).numpy(), self.keep[0], False)
+
     def forward(self, now: Pass) -> None:
         size = now.groups * self.x.map.group
-        if not now.training:
-            self.out.buffer[:size] = self.x.buffer[:size]
-            return
-        if self.keep.size < size:
-            self.keep = self.x.map.zeros(now.batch)
-        drawn = F.dropout(torch.ones(now.batch, *self.shape), self.rate)
-        pack(self.dims, now.batch, drawn.view(-1).numpy(), self.keep, False)
-        times(self.x.buffer[:size], self.keep[:size], self.out.buffer[:size], False)
+        x, out = self.x.buffer[now.first][:size], self.out.buffer[now.first][:size]
+        if now.training:
+            times(x, self.keep[now.first][:size], out, False)
+        else:
+            out[:] = x
 
     def plan_back(self, pool: Pool) -> None:
         if self.x.delta is None:
@@ -85,5 +125,5 @@ class Dropout:
 
     def backward(self, now: Pass) -> None:
         size = now.groups * self.x.map.group
-        into, delta = delta_of(self.x), delta_of(self.out)
-        times(delta[:size], self.keep[:size], into[:size], self.accumulate)
+        into, delta = delta_of(self.x, now)[:size], delta_of(self.out, now)[:size]
+        times(delta, self.keep[now.first][:size], into, self.accumulate)

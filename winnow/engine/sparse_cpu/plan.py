@@ -24,7 +24,7 @@ from winnow.engine.sparse_cpu.parameters import Parameters
 from winnow.engine.sparse_cpu.product import Product
 from winnow.engine.sparse_cpu.torch_part import Loose, TorchPart
 from winnow.engine.sparse_cpu.trace import Node
-from winnow.engine.sparse_cpu.values import Pass, Pool, Value
+from winnow.engine.sparse_cpu.values import Pool, Step, Value
 from winnow.mask import Mask
 
 
@@ -42,11 +42,19 @@ class Operation(Protocol):
     def plan_back(self, pool: Pool) -> None:
         """Find buffers for gradients; called once, from the last operation to the first."""
 
-    def forward(self, now: Pass) -> None:
-        """From the inputs' buffers to the output's."""
+    def begin(self) -> None:
+        """Set to zero what a forward pass adds to."""
 
-    def backward(self, now: Pass) -> None:
+    def begin_back(self) -> None:
+        """Set to zero what the way back adds to."""
+
+    def steps(self) -> list[Step]:
+        """From the inputs' buffers to the output's."""
+        ...
+
+    def steps_back(self) -> list[Step]:
         """From the gradient by the output to those by trained numbers and inputs."""
+        ...
 
 
 @dataclass

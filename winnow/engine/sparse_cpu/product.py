@@ -15,7 +15,7 @@ from winnow.engine.sparse_cpu.lists import Nonzeros
 from winnow.engine.sparse_cpu.network import Floats, Integers
 from winnow.engine.sparse_cpu.parameters import Parameters
 from winnow.engine.sparse_cpu.simd import read
-from winnow.engine.sparse_cpu.values import NONE, Pass, Pool, Value, delta_of
+from winnow.engine.sparse_cpu.values import NONE, Pass, Pool, Step, Value, delta_of, group_of
 
 
 class Product:
@@ -50,12 +50,27 @@ class Product:
         if bias is not None:
             self.bias, self.bias_gradient = parameters.dense(bias)
 
+    def begin(self) -> None:
+        """Nothing."""
+
+    def begin_back(self) -> None:
+        self.bias_gradient[:] = 0
+        for product, weight in zip(self.back_lists, self.back_weights, strict=True):
+            refresh(self.weight, product.place, weight)
+
+    def steps(self) -> list[Step]:
+        fixed = 2 * self.weight.size
+        return [Step(self.forward, group=group_of(self.x, self.out), fixed=fixed)]
+
+    def steps_back(self) -> list[Step]:
+        fixed = 2 * self.forward_list.scratch
+        return [Step(self.backward, group=group_of(self.x, self.out), fixed=fixed)]
+
     def forward(self, now: Pass) -> None:
         product, norm = self.forward_list, self.norm
         product.grid[GROUPS] = now.groups
         shift, sums = NONE, NONE
         if norm is not None and norm.uses_batch(now.training):
-            norm.begin()
             shift, sums = norm.shift, norm.sums
         correlate(
             product.grid,
@@ -64,8 +79,8 @@ class Product:
             self.weight,
             product.at,
             self.bias,
-            self.x.buffer,
-            self.out.buffer,
+            self.x.buffer[now.first],
+            self.out.buffer[now.first],
             now.lanes,
             self.out.rectified,
             shift,
@@ -82,34 +97,36 @@ class Product:
 
     def backward(self, now: Pass) -> None:
         product, out = self.forward_list, self.out
-        delta = delta_of(out)
+        delta = delta_of(out, now)
         if out.rectified and not out.gated:
             size = now.groups * out.map.group
-            relu_back(out.buffer[:size], delta[:size], delta[:size], False)
+            relu_back(out.buffer[now.first][:size], delta[:size], delta[:size], False)
         product.grid[GROUPS] = now.groups
         weight_gradient(
             product.grid,
             product.start,
             product.offset,
             product.at,
-            self.x.buffer,
+            self.x.buffer[now.first],
             delta,
-            *(now.scratch(product.scratch), self.gradient),
+            now.scratch(product.scratch),
+            self.gradient,
+            now.first > 0,
         )
         if self.bias.size:
-            row_sums(product.grid, product.at, delta, self.bias_gradient)
+            some = now.scratch(self.bias.size)[: self.bias.size]
+            row_sums(product.grid, product.at, delta, some)
+            self.bias_gradient += some
         if self.x.trained:
             self._to_input(delta, now)
 
     def _to_input(self, delta: Floats, now: Pass) -> None:
         x = self.x
-        gate = x.buffer if x.gated and self.last else NONE
-        about = (NONE, NONE, NONE)
+        gate = x.buffer[now.first] if x.gated and self.last else NONE
+        y, shift, sums = NONE, NONE, NONE
         if x.summed and self.last and x.norm_input is not None:
-            x.sums[:] = 0
-            about = (x.norm_input.buffer, x.shift, x.sums)
+            y, shift, sums = x.norm_input.buffer[now.first], x.shift, x.sums
         for product, weight in zip(self.back_lists, self.back_weights, strict=True):
-            refresh(self.weight, product.place, weight)
             product.grid[GROUPS] = now.groups
             correlate_back(
                 product.grid,
@@ -118,10 +135,12 @@ class Product:
                 weight,
                 product.at,
                 delta,
-                delta_of(x),
+                delta_of(x, now),
                 self.accumulate,
                 gate,
-                *about,
+                y,
+                shift,
+                sums,
             )
 
 

@@ -14,7 +14,7 @@ from winnow.engine.sparse_cpu.convert import pack, unpack
 from winnow.engine.sparse_cpu.network import Floats
 from winnow.engine.sparse_cpu.parameters import Parameters
 from winnow.engine.sparse_cpu.trace import Node, attribute, parameters_of
-from winnow.engine.sparse_cpu.values import Pass, Pool, Value, delta_of
+from winnow.engine.sparse_cpu.values import Pass, Pool, Step, Value, delta_of
 
 
 @dataclass
@@ -66,6 +66,20 @@ class TorchPart:
             parameter.data = torch.from_numpy(weight).view(parameters.shape(name))
             self.gradients.append(gradient)
 
+    def begin(self) -> None:
+        """Nothing."""
+
+    def begin_back(self) -> None:
+        """Gradients of parts add up, as several may use one parameter."""
+        for gradient in self.gradients:
+            gradient[:] = np.float32(0)
+
+    def steps(self) -> list[Step]:
+        return [Step(self.forward, whole=True)]
+
+    def steps_back(self) -> list[Step]:
+        return [Step(self.backward, whole=True)]
+
     # ---- forward
 
     def forward(self, now: Pass) -> None:
@@ -79,13 +93,13 @@ class TorchPart:
             self.loose.values[node.fx.name] = values[node.fx.name]
         for node, value in self.outputs.items():
             images = values[node.fx.name].detach().contiguous().view(-1).numpy()
-            pack(value.map.dims, now.batch, images, value.buffer, False)
+            pack(value.map.dims, now.batch, images, value.buffer[0], False)
 
     def _tensor(self, node: Node, value: Value, now: Pass) -> Tensor:
         """A value as torch has it; a leaf where its gradient is wanted."""
         assert node.shape is not None
         tensor = torch.empty(now.batch, *node.shape)
-        unpack(value.map.dims, now.batch, value.buffer, tensor.view(-1).numpy(), False)
+        unpack(value.map.dims, now.batch, value.buffer[0], tensor.view(-1).numpy(), False)
         if value.trained and now.training:
             tensor.requires_grad_()
             self.leaves[node.fx.name] = tensor
@@ -141,7 +155,7 @@ class TorchPart:
                 unpack(
                     value.map.dims,
                     now.batch,
-                    value.delta,
+                    delta_of(value, now),
                     slope.view(-1).numpy(),
                     False,
                 )
@@ -160,7 +174,7 @@ class TorchPart:
             if gradient is None:
                 gradient = torch.zeros(now.batch, *(node.shape or ()))
             images = gradient.contiguous().view(-1).numpy()
-            pack(value.map.dims, now.batch, images, delta_of(value), accumulate)
+            pack(value.map.dims, now.batch, images, delta_of(value, now), accumulate)
         for name in self.borrowed:
             gradient = by_leaf.get(name)
             if gradient is not None:
@@ -186,10 +200,3 @@ def _call(model: nn.Module, step: fx.Node, args: Any, kwargs: Any) -> Any:
         case _:
             function: Any = step.target
             return function(*args, **kwargs)
-
-
-def zero_gradients(parts: list[TorchPart]) -> None:
-    """Before the way back: gradients of parts add up, as several may use one parameter."""
-    for part in parts:
-        for gradient in part.gradients:
-            gradient[:] = np.float32(0)
