@@ -11,7 +11,7 @@ import pytest
 
 from winnow.engine.sparse_cpu import simd
 
-TESTS = ["test_sparse_simd.py", "test_sparse_gradients.py"]
+TESTS = ["test_sparse_simd.py", "test_sparse_gradients.py", "test_sparse_correlate.py"]
 
 
 @pytest.mark.parametrize("lanes", [w for w in simd.WIDTHS if w < simd.W])
@@ -23,6 +23,6 @@ def test_narrower_vectors(lanes):
         env={**os.environ, "WINNOW_SIMD_LANES": str(lanes)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout
