@@ -11,9 +11,10 @@ import pytest
 
 from winnow.engine.sparse_cpu import simd
 
-TESTS = ["test_sparse_simd.py", "test_sparse_gradients.py"] + [
+TESTS = [
     f"test_sparse_{what}.py"
-    for what in ("pool", "gather", "loss", "convert", "elementwise", "update")
+    for what in ("simd", "gradients", "correlate", "pool", "gather", "loss", "convert")
+    + ("elementwise", "update")
 ]
 
 
@@ -26,6 +27,6 @@ def test_narrower_vectors(lanes):
         env={**os.environ, "WINNOW_SIMD_LANES": str(lanes)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout
