@@ -13,8 +13,17 @@ from winnow.engine.sparse_cpu import simd
 
 TESTS = [
     f"test_sparse_{what}.py"
-    for what in ("simd", "gradients", "correlate", "pool", "gather", "loss", "convert")
-    + ("elementwise", "update")
+    for what in (
+        "simd",
+        "gradients",
+        "correlate",
+        "pool",
+        "gather",
+        "loss",
+        "convert",
+        "elementwise",
+        "update",
+    )
 ]
 
 
