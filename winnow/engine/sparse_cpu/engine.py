@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from winnow.data.order import epoch_order, steps_per_epoch
 from winnow.engine.base import Job, Metrics, Session, Split, StepStats
 from winnow.engine.lanes import Lanes
 from winnow.engine.learning_rate import learning_rate
+from winnow.engine.reopened import Reopened
 from winnow.engine.sparse_cpu.chain import Layer, UnsupportedError, chain_of
 from winnow.engine.sparse_cpu.pixels import Images
 from winnow.engine.sparse_cpu.steps import evaluate, ready, train
@@ -55,10 +57,13 @@ class SparseEngine:
                 "another engine where it must"
             )
         ready()
-        return Lanes([_Lane(job, masked(s)) for job, s in zip(jobs, states, strict=True)])
+        pairs = zip(jobs, states, strict=True)
+        return Lanes([Reopened(partial(_Lane, job), job, masked(s)) for job, s in pairs])
 
 
 def _refusal(job: Job) -> str | None:
+    if job.dense_slots:
+        return "its removed weights keep their momentum, so that it trains densely"
     if job.data.augment != "none":
         return f"images are augmented ({job.data.augment}), for which it has no kernel yet"
     if job.optimizer["name"] not in RULES:
