@@ -67,8 +67,8 @@ def remasked(
     started = newly_kept(state.mask, mask) if grown is None else grown
     weights, slots = dict(state.weights), {slot: dict(t) for slot, t in state.slots.items()}
     for name, new in started.items():
-        value = torch.zeros_like(weights[name]) if values is None else values[name]
-        weights[name] = torch.where(new, value, weights[name])
+        value = (values or {}).get(name, torch.zeros(()))
+        weights[name] = torch.where(new, value.to(weights[name]), weights[name])
         for tensors in [] if state.dense_slots else slots.values():
             if name in tensors:
                 tensors[name] = tensors[name].masked_fill(new, 0)

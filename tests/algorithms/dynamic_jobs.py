@@ -18,7 +18,7 @@ from winnow.state import State, fresh_state
 STEPS = 40
 ADAM = {"name": "adam", "lr": 1e-2, "weight_decay": 1e-3, "betas": [0.9, 0.999], "eps": 1e-8}
 MOMENTUM = {"name": "momentum", "lr": 0.05, "weight_decay": 1e-3, "momentum": 0.9}
-NAMES = ["fc1.weight", "fc2.weight", "fc3.weight"]
+NAMES = ["hidden.0.weight", "hidden.1.weight", "output.weight"]
 OPTIONS: dict[str, dict[str, Any]] = {
     "gradual": {"every": "4it"},
     "set": {"every": "4it"},

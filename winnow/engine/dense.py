@@ -177,13 +177,14 @@ class _Lane:
         self, mask: Mask, values: Tensors | None = None, grown: Tensors | None = None
     ) -> None:
         started = newly_kept(self.mask, mask) if grown is None else grown
+        first = values or {}
         for name in mask:
             parameter, zero = self.parameters[name], ~mask[name].to(self.device)
             if name in started:
                 zero |= (anew := started[name].to(self.device))
             parameter.masked_fill_(zero, 0)
-            if name in started and values is not None:
-                parameter[anew] = values[name].to(parameter)[anew]
+            if name in started and name in first:
+                parameter[anew] = first[name].to(parameter)[anew]
             if not self.job.dense_slots:
                 for tensor in slots_of(self.optimizer, parameter).values():
                     tensor.masked_fill_(zero, 0)

@@ -19,7 +19,7 @@ from winnow.data.order import steps_per_epoch
 from winnow.engine.base import Engine, Job, Metrics, Perturbation, Session, StepStats
 from winnow.engine.lanes import Lanes
 from winnow.engine.learning_rate import learning_rate
-from winnow.errors import UserError
+from winnow.errors import UserError, unknown
 from winnow.mask import Mask
 from winnow.state import State, masked
 
@@ -30,6 +30,9 @@ def starting(method: Method, state: State, names: Sequence[str], seed: int) -> S
     A state with a mask keeps it: it must be over these names and keep as many weights as the
     method's first mask would. UserError where it does not, and for a density out of reach.
     """
+    if strangers := [name for name in names if name not in state.weights]:
+        hint = f"There are {', '.join(state.weights)}"
+        raise unknown("weight", strangers[0], state.weights, hint)
     weights = {name: state.weights[name] for name in names}
     mask = method.start(weights, seed)
     if state.mask is not None:

@@ -32,7 +32,7 @@ class Gradual:
 
     Defaults: from the start to three quarters of the training, so that the pruned network trains
     on; every 100 iterations (the paper: 100 to 1,000), from density 1, the same density in every
-    layer ("layer"; "global" and ERK are options).
+    layer ("uniform"; other scopes are those of `winnow.prune`).
 
     Departure: TensorFlow's code keeps the values of removed weights, so that one can return; here
     what is gone stays gone (masks only shrink).
@@ -48,7 +48,7 @@ class Gradual:
     begin: str = "0it"
     end: str | None = None
     initial: float = 1.0
-    scope: str = "layer"
+    scope: str = "uniform"
 
     def __post_init__(self) -> None:
         check_density(self.density)
@@ -82,7 +82,7 @@ class Gradual:
         dense = Mask.dense(weights)
         if self.begin not in ("0it", "0ep") or self.initial == 1:
             return dense
-        return _pruned(weights, dense, self.initial, self.scope)
+        return pruned(weights, dense, self.initial, self.scope)
 
     def memory(self, weights: Tensors, mask: Mask, seed: int) -> Memory:  # noqa: ARG002
         return Memory()
@@ -95,10 +95,10 @@ class Gradual:
             initial=self.initial,
             final=self.density,
         )
-        return Change(_pruned(at.weights(), Mask(at.mask), density, self.scope))
+        return Change(pruned(at.weights(), Mask(at.mask), density, self.scope))
 
 
-def _pruned(weights: Tensors, mask: Mask, density: float, scope: str) -> Mask:
+def pruned(weights: Tensors, mask: Mask, density: float, scope: str) -> Mask:
     """What a density leaves of a mask: its largest |w|, none that it removed."""
     sizes = {name: weights[name].abs() for name in mask}
     shapes = {name: tuple(size.shape) for name, size in sizes.items()}
