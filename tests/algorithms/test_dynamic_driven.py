@@ -270,6 +270,33 @@ def test_divergence_is_told(name):
     assert stats.step == stats.diverged_at - 1
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_infinite_weights_are_divergence_and_no_error_of_an_update(name):
+    one = job(MOMENTUM | {"lr": 1e39}, schedule={"name": "constant", "drops": [], "warmup": 0})
+    method = short(name, 0.5, every="2it" if name == "rigl" else "1it")
+    state = starting(method, dense_state(one), NAMES, seed=3)
+    session = Driven(DENSE, method, 3).open([one], [state])
+    made = 2 if name == "rigl" else 1
+    assert session.advance(made)[0].diverged_at is None
+    assert not bool(session.state()[0].weights["hidden.0.weight"].isfinite().all())
+    assert session.advance(STEPS)[0].diverged_at == made + 1
+
+
+def test_deep_r_decays_at_the_rate_of_the_step_just_made():
+    one = job(schedule={"name": "steps", "drops": [3], "factor": 0.01, "warmup": 0})
+    method = short("deep-r", 0.5, l1=0.01, noise=0.0, temperature=None)
+    for step, rate in ((2, 0.05), (3, 0.0005)):  # the number of a step and its rate
+        before = train(DENSE, one, dense_state(one), method, seed=3, names=NAMES, to=step)
+        plain = DENSE.open([one], [before])
+        plain.advance(step + 1)
+        stepped = plain.state()[0].weights["output.weight"]
+        after = train(DENSE, one, before, method, seed=3, to=step + 1)
+        both = before.mask["output.weight"] & after.mask["output.weight"]
+        both &= after.weights["output.weight"].abs() > 1e-9  # not grown just now
+        moved = (stepped - after.weights["output.weight"])[both] * stepped[both].sign()
+        torch.testing.assert_close(moved, torch.full_like(moved, rate * 0.01), rtol=0.05, atol=2e-8)
+
+
 def test_the_mean_loss_counts_every_step_once():
     one, method = job(), short("rigl", every="3it")
     state = starting(method, dense_state(one), NAMES, seed=3)
