@@ -178,16 +178,18 @@ class _Lane:
     ) -> None:
         started = newly_kept(self.mask, mask) if grown is None else grown
         first = values or {}
-        for name in mask:
-            parameter, zero = self.parameters[name], ~mask[name].to(self.device)
-            if name in started:
-                zero |= (anew := started[name].to(self.device))
-            parameter.masked_fill_(zero, 0)
-            if name in started and name in first:
-                parameter[anew] = first[name].to(parameter)[anew]
-            if not self.job.dense_slots:
-                for tensor in slots_of(self.optimizer, parameter).values():
-                    tensor.masked_fill_(zero, 0)
+        before: Mapping[str, Tensor] = self.mask or {}
+        for name, keep in mask.items():
+            parameter = self.parameters[name]
+            gone = before[name] & ~keep if name in before else ~keep  # the rest is 0 already
+            anew = started.get(name)
+            zero = _places(gone if anew is None else gone | anew, self.device)
+            slots = slots_of(self.optimizer, parameter).values()
+            for tensor in [parameter] if self.job.dense_slots else [parameter, *slots]:
+                tensor.view(-1)[zero] = 0
+            if anew is not None and name in first:
+                places = _places(anew, self.device)
+                parameter.view(-1)[places] = first[name].to(parameter).reshape(-1)[places]
         self.mask = mask
         self.keep = self._float_masks()
 
@@ -195,8 +197,8 @@ class _Lane:
     def perturb(self, change: Perturbation) -> None:
         mask: Mapping[str, Tensor] = self.mask or {}
         for name in mask:
-            parameter, keep = self.parameters[name], mask[name].to(self.device)
-            parameter[keep] = change(name, parameter[keep].cpu()).to(parameter)
+            flat, places = self.parameters[name].view(-1), _places(mask[name], self.device)
+            flat[places] = change(name, flat[places].cpu()).to(flat)
 
     def skip(self) -> None:
         self.step += 1
@@ -214,6 +216,11 @@ class _Lane:
             for index, (name, parameter) in enumerate(self.parameters.items())
             if name in mask and not bool(mask[name].all())
         ]
+
+
+def _places(chosen: Tensor, device: torch.device) -> Tensor:
+    """The flat indices where a tensor of booleans is true."""
+    return chosen.to(device).reshape(-1).nonzero().squeeze(1)
 
 
 def _scale_and_shift(job: Job, device: torch.device) -> tuple[Tensor, Tensor]:

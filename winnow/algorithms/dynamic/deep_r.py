@@ -99,8 +99,9 @@ class DeepR:
         if self.scope == "global":
             counts = _anywhere(sum(flipped.values()), kept, at.seed, at.step)
         mask = grow_random(kept, counts, at.seed, "deep-r", at.step)
-        values = {n: _signed(positive[n], self.epsilon, weights[n]) for n in mask}
-        return Change(mask, values, {name: mask[name] & ~kept[name] for name in mask})
+        grown = {name: mask[name] & ~kept[name] for name in mask if counts[name]}
+        values = {name: _signed(positive[name], self.epsilon, weights[name]) for name in grown}
+        return Change(mask, values, grown)
 
     def _moved(self, at: Moment, name: str, active: Tensor, positive: Tensor) -> Tensor:
         """Active values after −η α on θ and the noise."""
@@ -110,7 +111,7 @@ class DeepR:
         normal = rng.stream(at.seed, "deep-r noise", at.step, name).standard_normal(
             len(active), np.float32
         )
-        sign = _signed(positive[at.mask[name]], 1.0, active)
+        sign = _signed(torch.masked_select(positive, at.mask[name]), 1.0, active)
         return active - at.rate * self.l1 * sign + scale * torch.from_numpy(normal).to(active)
 
 
@@ -125,7 +126,7 @@ def _signs(weights: Tensors, mask: Mask, seed: int) -> dict[str, Tensor]:
 
 
 def _has_sign(weight: Tensor, positive: Tensor) -> Tensor:
-    return torch.where(positive, weight > 0, weight < 0)
+    return ((weight > 0) == positive) & (weight != 0)
 
 
 def _signed(positive: Tensor, size: float, like: Tensor) -> Tensor:

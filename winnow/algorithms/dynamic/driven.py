@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from winnow.algorithms.dynamic.method import Change, Memory, Method, Moment, Tensors
@@ -210,6 +211,10 @@ def momentum(slots: Mapping[str, Tensors], weights: Tensors) -> Tensors:
 
 
 def _finite(tensors: Mapping[str, Tensor]) -> bool:
+    sums = torch.stack([tensor.sum() for tensor in tensors.values()])
+    if bool(sums.isfinite().all()):
+        return True
+    # A sum can be too large for a float where no value is.
     return all(bool(tensor.isfinite().all()) for tensor in tensors.values())
 
 

@@ -62,6 +62,9 @@ def grow_random(
     """
     grown = {}
     for name, keep in mask.items():
+        if not counts[name]:
+            grown[name] = keep
+            continue
         free = ~keep if barred is None else ~(keep | barred[name])
         places = free.reshape(-1).nonzero().squeeze(1)
         count = min(counts[name], len(places))
