@@ -18,7 +18,7 @@ from winnow import rng
 from winnow.data.augment import flip_crop
 from winnow.data.order import Batches
 from winnow.engine.base import Job, Metrics, Perturbation, Session, StepStats
-from winnow.engine.lanes import Lanes
+from winnow.engine.lanes import PliableLanes
 from winnow.engine.learning_rate import learning_rate
 from winnow.engine.optimizer import make_optimizer, read_slots, slots_of, write_slots
 from winnow.mask import Mask
@@ -46,7 +46,9 @@ class DenseEngine:
     def open(self, jobs: Sequence[Job], states: Sequence[State]) -> Session:
         """Start or continue the jobs from their states."""
         pairs = zip(jobs, states, strict=True)
-        return Lanes([_Lane(job, _taken_up(job, state), self.device) for job, state in pairs])
+        return PliableLanes(
+            [_Lane(job, _taken_up(job, state), self.device) for job, state in pairs]
+        )
 
 
 def _taken_up(job: Job, state: State) -> State:
@@ -186,10 +188,10 @@ class _Lane:
             zero = _places(gone if anew is None else gone | anew, self.device)
             slots = slots_of(self.optimizer, parameter).values()
             for tensor in [parameter] if self.job.dense_slots else [parameter, *slots]:
-                tensor.view(-1)[zero] = 0
+                tensor[zero] = 0
             if anew is not None and name in first:
                 places = _places(anew, self.device)
-                parameter.view(-1)[places] = first[name].to(parameter).reshape(-1)[places]
+                parameter[places] = first[name].to(parameter)[places]
         self.mask = mask
         self.keep = self._float_masks()
 
@@ -197,8 +199,8 @@ class _Lane:
     def perturb(self, change: Perturbation) -> None:
         mask: Mapping[str, Tensor] = self.mask or {}
         for name in mask:
-            flat, places = self.parameters[name].view(-1), _places(mask[name], self.device)
-            flat[places] = change(name, flat[places].cpu()).to(flat)
+            parameter, places = self.parameters[name], _places(mask[name], self.device)
+            parameter[places] = change(name, parameter[places].cpu()).to(parameter)
 
     def skip(self) -> None:
         self.step += 1
@@ -218,9 +220,9 @@ class _Lane:
         ]
 
 
-def _places(chosen: Tensor, device: torch.device) -> Tensor:
-    """The flat indices where a tensor of booleans is true."""
-    return chosen.to(device).reshape(-1).nonzero().squeeze(1)
+def _places(chosen: Tensor, device: torch.device) -> tuple[Tensor, ...]:
+    """Where a tensor of booleans is true, as an index that any memory layout takes."""
+    return chosen.to(device).nonzero(as_tuple=True)
 
 
 def _scale_and_shift(job: Job, device: torch.device) -> tuple[Tensor, Tensor]:

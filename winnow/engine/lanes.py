@@ -25,6 +25,10 @@ class Lane(Protocol):
         """A copy of where it stands."""
         ...
 
+
+class PliableLane(Lane, Protocol):
+    """A lane whose mask can change."""
+
     def look(self) -> State:
         """Where it stands, sharing memory."""
         ...
@@ -66,13 +70,21 @@ class Lanes:
         """Copies of where the lanes stand."""
         return [lane.state() for lane in self.lanes]
 
+
+class PliableLanes(Lanes):
+    """A session, complete: its lanes' masks can change."""
+
+    def __init__(self, lanes: Sequence[PliableLane]) -> None:
+        super().__init__(lanes)
+        self.pliable = lanes
+
     def look(self, lane: int) -> State:
         """Where a lane stands, sharing memory."""
-        return self.lanes[lane].look()
+        return self.pliable[lane].look()
 
     def gradient(self, lane: int) -> Tensors:
         """The dense gradient on the batch of a lane's next step."""
-        return self.lanes[lane].gradient()
+        return self.pliable[lane].gradient()
 
     def remask(
         self,
@@ -82,12 +94,12 @@ class Lanes:
         grown: Tensors | None = None,
     ) -> None:
         """Train a lane on under another mask."""
-        self.lanes[lane].remask(mask, values, grown)
+        self.pliable[lane].remask(mask, values, grown)
 
     def perturb(self, lane: int, change: Perturbation) -> None:
         """Move the kept weights of a lane."""
-        self.lanes[lane].perturb(change)
+        self.pliable[lane].perturb(change)
 
     def skip(self, lane: int) -> None:
         """Move a lane one iteration on without an update."""
-        self.lanes[lane].skip()
+        self.pliable[lane].skip()

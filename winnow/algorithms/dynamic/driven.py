@@ -18,7 +18,7 @@ from torch import Tensor
 from winnow.algorithms.dynamic.method import Change, Memory, Method, Moment, Tensors
 from winnow.data.order import steps_per_epoch
 from winnow.engine.base import Engine, Job, Metrics, Perturbation, Session, StepStats
-from winnow.engine.lanes import Lanes
+from winnow.engine.lanes import PliableLanes
 from winnow.engine.learning_rate import learning_rate
 from winnow.errors import UserError, unknown
 from winnow.mask import Mask
@@ -91,7 +91,7 @@ class Driven:
             raise UserError(f"cannot train this: {reason}")
         lane = partial(_Lane, self.engine, self.method, self.seed)
         pairs = zip(jobs, states, strict=True)
-        return Lanes([lane(self._job(job), state) for job, state in pairs])
+        return PliableLanes([lane(self._job(job), state) for job, state in pairs])
 
     def _job(self, job: Job) -> Job:
         return replace(job, dense_slots=self.method.dense_slots)

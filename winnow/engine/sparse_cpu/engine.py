@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import torch
@@ -57,8 +56,11 @@ class SparseEngine:
                 "another engine where it must"
             )
         ready()
-        pairs = zip(jobs, states, strict=True)
-        return Lanes([Reopened(partial(_Lane, job), job, masked(s)) for job, s in pairs])
+        return Reopened(_lanes, jobs, states)
+
+
+def _lanes(jobs: Sequence[Job], states: Sequence[State]) -> Lanes:
+    return Lanes([_Lane(job, masked(s)) for job, s in zip(jobs, states, strict=True)])
 
 
 def _refusal(job: Job) -> str | None:
