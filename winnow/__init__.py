@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from winnow.algorithms.dynamic.loop import dynamic
     from winnow.algorithms.imp import imp
     from winnow.errors import UserError
     from winnow.experiment.run import run
@@ -27,6 +28,7 @@ __all__ = [
     "Ticket",
     "UserError",
     "__version__",
+    "dynamic",
     "imp",
     "load",
     "prune",
@@ -40,6 +42,7 @@ _MODULES = {
     "Scores": "winnow.scoring",
     "Ticket": "winnow.ticket",
     "UserError": "winnow.errors",
+    "dynamic": "winnow.algorithms.dynamic.loop",
     "imp": "winnow.algorithms.imp",
     "load": "winnow.ticket",
     "prune": "winnow.pruning",

@@ -14,7 +14,7 @@ from winnow.errors import UserError, unknown
 
 Keep = int | dict[str, int]
 
-SCOPES = ("global", "layer", "uniform", "erk")
+SCOPES = ("global", "layer", "uniform", "er", "erk")
 
 
 def keep_for_density(
@@ -31,7 +31,7 @@ def keep_for_density(
     - "global": round(density · N), one competition;
     - "layer": round(density · n) in each tensor;
     - "uniform": the same density in each tensor, in total exactly round(density · N);
-    - "erk": Erdős–Rényi-kernel densities, in total exactly round(density · N).
+    - "er" and "erk": Erdős–Rényi(-kernel) densities, in total exactly round(density · N).
 
     or exact names -> densities: those tensors get round(density · n), others keep what is alive.
     Raises UserError for a density outside [0, 1] or above what is alive, and an unknown scope.
@@ -47,10 +47,12 @@ def keep_for_density(
         return _within_total(alive, total, sizes)
     if scope == "layer":
         return _within(alive, {name: round(density * n) for name, n in sizes.items()}, sizes)
-    quotas = erk(shapes, density) if scope == "erk" else {n: density * sizes[n] for n in sizes}
+    quotas = {n: density * sizes[n] for n in sizes}
+    if scope in ("er", "erk"):
+        quotas = erk(shapes, density) if scope == "erk" else er(shapes, density)
     _within_total(alive, total, sizes)
     _within(alive, {name: _floor(quota) for name, quota in quotas.items()}, sizes)
-    return _apportion(quotas, total, alive)
+    return apportion(quotas, total, alive)
 
 
 def keep_for_rates(
@@ -60,7 +62,7 @@ def keep_for_rates(
 
     A number with scope "global" gives one count, with "layer" one count a tensor. Exact names ->
     rates give one count a tensor whatever the scope; tensors without a rate keep what is alive.
-    Raises UserError for a rate outside [0, 1) and for the scopes "uniform" and "erk".
+    Raises UserError for a rate outside [0, 1) and for the scopes "uniform", "er" and "erk".
     """
     check_scope(scope)
     if isinstance(rates, Mapping):
@@ -80,20 +82,37 @@ def erk(shapes: Mapping[str, Sequence[int]], density: float) -> dict[str, float]
     proportional to sum(shape) / prod(shape). Tensors that would exceed density 1 are dense, and
     the factor is solved again for the others.
     """
+    return _erdos_renyi(shapes, density, {name: sum(shape) for name, shape in shapes.items()})
+
+
+def er(shapes: Mapping[str, Sequence[int]], density: float) -> dict[str, float]:
+    """Erdős–Rényi: as `erk`, densities proportional to (inputs + outputs) / (inputs · outputs).
+
+    Mocanu et al. 2018 (SET), equation 3. Inputs and outputs of a convolution are its channels:
+    the first two sizes of the shape. Tensors of fewer dimensions count as in `erk`.
+    """
+    mass = {name: sum(shape[:2]) * math.prod(shape[2:]) for name, shape in shapes.items()}
+    return _erdos_renyi(shapes, density, mass)
+
+
+def _erdos_renyi(
+    shapes: Mapping[str, Sequence[int]], density: float, mass: Mapping[str, int]
+) -> dict[str, float]:
+    """Counts proportional to ``mass``, none above the size of its tensor, in total density · N."""
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     budget = density * sum(sizes.values())
     dense: set[str] = set()
     while True:
         free = [name for name in shapes if name not in dense and sizes[name]]
-        mass = sum(sum(shapes[name]) for name in free)  # Σ p·n, as p·n = sum(shape)
-        factor = (budget - sum(sizes[name] for name in dense)) / mass if mass else 0.0
-        full = {name for name in free if factor * sum(shapes[name]) > sizes[name]}
+        whole = sum(mass[name] for name in free)
+        factor = (budget - sum(sizes[name] for name in dense)) / whole if whole else 0.0
+        full = {name for name in free if factor * mass[name] > sizes[name]}
         if not full:
             break
         dense |= full
     return {
-        name: float(sizes[name]) if name in dense else (factor * sum(shape) if sizes[name] else 0.0)
-        for name, shape in shapes.items()
+        name: float(sizes[name]) if name in dense else (factor * mass[name] if sizes[name] else 0.0)
+        for name in shapes
     }
 
 
@@ -158,10 +177,11 @@ def _floor(quota: float) -> int:
     return math.floor(quota + 1e-6)
 
 
-def _apportion(quotas: Mapping[str, float], total: int, caps: Mapping[str, int]) -> dict[str, int]:
+def apportion(quotas: Mapping[str, float], total: int, caps: Mapping[str, int]) -> dict[str, int]:
     """Whole counts next to the quotas, in total exactly ``total``: the largest remainders round up.
 
-    Equal remainders: the earlier name wins. A tensor at its cap passes its turn to the next.
+    Equal remainders: the earlier name wins. A tensor at its cap passes its turn to the next. The
+    quotas sum to ``total``, and the caps have room for it.
     """
     counts = {name: min(_floor(quota), caps[name]) for name, quota in quotas.items()}
     order = sorted(quotas, key=lambda name: counts[name] - quotas[name])  # stable

@@ -32,8 +32,8 @@ def prune(
 
     - ``density`` in [0, 1]: the kept fraction of all N weights in the scores that are not
       ignored, whatever ``mask`` has left: exactly round(density · N) stay. ``scope``: "global",
-      "layer", "uniform" or "erk" (see ``allocation.keep_for_density``). Or names and patterns ->
-      densities; tensors that none matches keep what ``mask`` has left.
+      "layer", "uniform", "er" or "erk" (see ``allocation.keep_for_density``). Or names and
+      patterns -> densities; tensors that none matches keep what ``mask`` has left.
     - ``rates`` in [0, 1): the fraction of the surviving weights that goes, round(rate · alive),
       over all of them (scope "global") or in each tensor ("layer"). Or names and patterns ->
       rates, each in its tensor; tensors that none matches lose nothing.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 
 from winnow.allocation import check_density, check_rate
-from winnow.errors import UserError
+from winnow.errors import UserError, unknown
+
+DECAYS = ("constant", "linear", "cosine")
 
 
 def geometric(rate: float, rounds: int) -> list[float]:
@@ -47,3 +49,25 @@ def cosine_drop(step: int, *, end: int, fraction: float = 0.3) -> float:
     if end <= 0:
         raise UserError(f"the drop fraction decays until step {end}: give a positive step")
     return fraction / 2 * (1 + math.cos(math.pi * step / end)) if step < end else 0.0
+
+
+def drop_fraction(
+    decay: str, step: int, *, end: int, fraction: float = 0.3, floor: float = 0.0
+) -> float:
+    """The drop fraction at ``step`` under a decay by name, from ``fraction`` at step 0.
+
+    "cosine" (see `cosine_drop`) and "linear" fall to ``floor`` at ``end``; "constant" does not.
+    ``floor`` is that of Dettmers & Zettlemoyer's code (sparse momentum): 0.005.
+    """
+    check_decay(decay)
+    if decay == "constant":
+        return check_density(fraction)
+    if decay == "cosine":
+        return floor + cosine_drop(step, end=end, fraction=fraction - floor)
+    return floor + (fraction - floor) * max(1 - step / end, 0.0)
+
+
+def check_decay(decay: str) -> None:
+    """UserError unless the decay exists."""
+    if decay not in DECAYS:
+        raise unknown("decay", str(decay), DECAYS, f"Decays are {', '.join(DECAYS)}")

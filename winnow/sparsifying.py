@@ -44,12 +44,17 @@ def sparsify(model: nn.Module, mask: Mask, optimizer: Optimizers | None = None) 
 
 
 class Sparsified:
-    """The hooks that ``sparsify`` attached; ``mask`` is what they hold."""
+    """The hooks that ``sparsify`` attached; ``mask`` is what they hold.
+
+    ``dense_gradients``: while True, gradients of removed weights are left as they come.
+    ``dense_slots``: while True, so are optimizer slots, which then live on. Weights are exact 0.
+    """
 
     def __init__(self, model: nn.Module, mask: Mask, optimizer: Optimizers | None = None) -> None:
         named = parameters(model)
         fitting(mask, named)
         self.mask = mask
+        self.dense_gradients = self.dense_slots = False
         self._weights = {name: named[name] for name in mask}
         self._factors = {name: _Factor(mask[name]) for name in mask}
         self._optimizers: list[Optimizer] = []
@@ -76,10 +81,33 @@ class Sparsified:
         for name, weight in self._weights.items():
             removed = self._factors[name].like(weight) == 0
             weight.masked_fill_(removed, 0)  # 0 · w would leave −0.0, and NaN for infinite w
-            if weight.grad is not None and not weight.grad.is_sparse:
+            if weight.grad is not None and not (weight.grad.is_sparse or self.dense_gradients):
                 weight.grad.masked_fill_(removed, 0)
         for optimizer in self._optimizers:
             self._mask_after_step(optimizer)
+
+    def remask(self, mask: Mask, grown: Mapping[str, Tensor] | None = None) -> None:
+        """Hold another mask over the same names from now on.
+
+        ``grown``: name -> bool, kept weights that start anew: they and their slots become 0.
+        UserError for a mask of other names or shapes.
+        """
+        fitting(mask, self._weights)
+        if missing := [name for name in self._weights if name not in mask]:
+            raise UserError(f"the new mask lacks {', '.join(map(repr, missing[:3]))}")
+        self.mask = mask
+        for name in mask:
+            self._factors[name].set(mask[name])
+        with torch.no_grad():
+            for name, new in (grown or {}).items():
+                self._reset(self._weights[name], new)
+        self.enforce()
+
+    def _reset(self, weight: nn.Parameter, new: Tensor) -> None:
+        weight.masked_fill_(new.to(weight.device), 0)
+        for optimizer in [] if self.dense_slots else self._optimizers:
+            for slot in _slots(optimizer, weight):
+                slot.masked_fill_(new.to(slot.device), 0)
 
     def close(self) -> None:
         """Remove the hooks. The zeros stay where they are, and are trained by whoever trains."""
@@ -102,7 +130,7 @@ class Sparsified:
         if not weight.requires_grad:
             return
         register: Any = weight.register_post_accumulate_grad_hook
-        handle = register(_mask_gradient(factor))
+        handle = register(self._gradient_hook(factor))
         self._handles.append(handle)
 
     @torch.no_grad()
@@ -111,9 +139,20 @@ class Sparsified:
         for name, weight in self._weights.items():
             if id(weight) in held:
                 factor = self._factors[name].like(weight)
+                if self.dense_slots:  # they move what was removed; 0 · w would leave −0.0
+                    weight.masked_fill_(factor == 0, 0)
+                    continue
                 weight.mul_(factor)
                 for slot in _slots(optimizer, weight):
                     slot.mul_(factor)
+
+    def _gradient_hook(self, factor: _Factor) -> Callable[[Tensor], None]:
+        @torch.no_grad()
+        def hook(weight: Tensor) -> None:
+            if weight.grad is not None and not self.dense_gradients:
+                weight.grad.mul_(factor.like(weight.grad))
+
+        return hook
 
 
 class _Factor:
@@ -123,6 +162,10 @@ class _Factor:
     """
 
     def __init__(self, keep: Tensor) -> None:
+        self._value = keep
+
+    def set(self, keep: Tensor) -> None:
+        """Another mask in the same place."""
         self._value = keep
 
     def like(self, tensor: Tensor) -> Tensor:
@@ -160,15 +203,6 @@ def _not_held(names: list[str]) -> UserError:
         "from the parameters of this very model (after any deepcopy), and pass all optimizers as "
         "a list; set requires_grad_(False) on weights that are not trained"
     )
-
-
-def _mask_gradient(factor: _Factor) -> Callable[[Tensor], None]:
-    @torch.no_grad()
-    def hook(weight: Tensor) -> None:
-        if weight.grad is not None:
-            weight.grad.mul_(factor.like(weight.grad))
-
-    return hook
 
 
 def _held(optimizers: Iterable[Optimizer]) -> set[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,9 @@ class State:
     """Where a run stands: dense names and shapes in memory, whatever the backend.
 
     ``slots``: optimizer slot → parameter → tensor; empty for a fresh optimizer. ``updates``: how
-    often the optimizer has stepped since it was fresh (Adam's t).
+    often the optimizer has stepped since it was fresh (Adam's t). ``dense_slots``: the slots of
+    removed weights live on, for algorithms that train densely. ``scalars`` and ``extras`` (kind →
+    parameter → tensor): what an algorithm that drives the run must remember; engines ignore them.
     """
 
     step: int
@@ -27,6 +29,9 @@ class State:
     mask: Mask | None = None
     slots: Mapping[str, Tensors] = field(default_factory=dict)
     updates: int = 0
+    dense_slots: bool = False
+    scalars: Mapping[str, float] = field(default_factory=dict)
+    extras: Mapping[str, Tensors] = field(default_factory=dict)
 
 
 def fresh_state(model: nn.Module, mask: Mask | None = None, step: int = 0) -> State:
@@ -37,13 +42,45 @@ def fresh_state(model: nn.Module, mask: Mask | None = None, step: int = 0) -> St
 
 
 def masked(state: State) -> State:
-    """The state with removed weights, and their slots, at exactly +0."""
+    """The state with removed weights at exactly +0, and their slots unless these live on."""
     if state.mask is None:
         return state
     keep = state.mask
-    weights = _zeroed(state.weights, keep)
-    slots = {slot: _zeroed(tensors, keep) for slot, tensors in state.slots.items()}
-    return State(state.step, weights, state.buffers, keep, slots, state.updates)
+    slots = state.slots
+    if not state.dense_slots:
+        slots = {slot: _zeroed(tensors, keep) for slot, tensors in slots.items()}
+    return replace(state, weights=_zeroed(state.weights, keep), slots=slots)
+
+
+def remasked(
+    state: State,
+    mask: Mask,
+    values: Tensors | None = None,
+    grown: Tensors | None = None,
+) -> State:
+    """The state under another mask: what dynamic sparse training makes of it.
+
+    ``grown``: kept weights that start anew, by name (default: those that were removed before);
+    they become ``values`` (default 0), with slots 0 unless ``dense_slots``. Dropped weights, and
+    their slots in the same way, are exactly 0.
+    """
+    started = newly_kept(state.mask, mask) if grown is None else grown
+    weights, slots = dict(state.weights), {slot: dict(t) for slot, t in state.slots.items()}
+    for name, new in started.items():
+        value = (values or {}).get(name, torch.zeros(()))
+        weights[name] = torch.where(new, value.to(weights[name]), weights[name])
+        for tensors in [] if state.dense_slots else slots.values():
+            if name in tensors:
+                tensors[name] = tensors[name].masked_fill(new, 0)
+    return masked(replace(state, weights=weights, slots=slots, mask=mask))
+
+
+def newly_kept(before: Mask | None, after: Mask) -> Tensors:
+    """What a mask keeps and the mask before it (None: dense) did not, where there is any."""
+    if before is None:
+        return {}
+    new = {name: after[name] & ~before[name] for name in after if name in before}
+    return {name: bits for name, bits in new.items() if bool(bits.any())}
 
 
 def _zeroed(tensors: Tensors, keep: Mask) -> Tensors:

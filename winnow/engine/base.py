@@ -1,8 +1,9 @@
 """The engine seam: jobs in, sessions out, the same states whatever the backend.
 
-Algorithms drive a session from outside (`advance`, `evaluate`, `state`); no backend knows a pruning
-schedule, a store or a recipe. Backends are swappable: the same jobs give the same trajectories
-within a stated tolerance.
+Algorithms drive a session from outside (`advance`, `evaluate`, `state`; `look`, `gradient`,
+`remask`, `perturb`, `skip` where the mask changes); no backend knows a pruning schedule, a store or
+a recipe. Backends are swappable: the same jobs give the same trajectories within a stated
+tolerance.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from winnow.data.order import Last
-from winnow.state import State
+from winnow.mask import Mask
+from winnow.state import State, Tensors
+
+Perturbation = Callable[[str, Tensor], Tensor]
 
 # Images that are evaluated at once, where that matters (batch statistics) or costs nothing:
 # activations of the largest networks here stay below 1 GB.
@@ -56,6 +60,8 @@ class Job:
     ``build`` makes the network (its weights are overwritten by the state). ``steps`` is where the
     learning rate schedule ends; ``per_epoch`` the iterations in an epoch. ``optimizer`` and
     ``schedule`` are resolved values, all in iterations. ``seeds``: names order, augment, dropout.
+    ``dense_slots``: train densely under a mask: gradients and optimizer slots of removed weights
+    live on (and count in the norm that ``clip`` bounds), the weights themselves stay 0.
     """
 
     build: Callable[[], nn.Module]
@@ -67,6 +73,7 @@ class Job:
     schedule: Mapping[str, Any]
     seeds: Mapping[str, int]
     clip: float | None = None
+    dense_slots: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,46 @@ class Session(Protocol):
 
     def state(self) -> Sequence[State]:
         """Copies of where the lanes stand; ``open(state())`` continues bit-identically."""
+        ...
+
+    def look(self, lane: int) -> State:
+        """Where a lane stands, without copying where memory can be shared.
+
+        To be read before the next call, and not written to.
+        """
+        ...
+
+    def gradient(self, lane: int) -> Tensors:
+        """The mean gradient of every parameter, removed weights too, on the batch of the NEXT step.
+
+        In training mode, with that step's augmentation and dropout. Nothing moves: no step, no
+        buffer. Weight decay and clipping belong to the update and are not in it.
+        """
+        ...
+
+    def remask(
+        self,
+        lane: int,
+        mask: Mask,
+        values: Tensors | None = None,
+        grown: Tensors | None = None,
+    ) -> None:
+        """Train on under another mask over the same names.
+
+        ``grown``: kept weights that start anew (name -> bool; default those that were removed);
+        they become ``values`` (default 0) and their slots 0. Dropped weights and their slots are
+        exactly 0. With ``dense_slots`` no slot is touched.
+        """
+        ...
+
+    def perturb(self, lane: int, change: Perturbation) -> None:
+        """Move the kept weights: ``change`` takes a name and its values (1-d, row-major), of each
+        masked tensor, and gives the new values. Slots stay.
+        """
+        ...
+
+    def skip(self, lane: int) -> None:
+        """Move one iteration on without an update: its batch is left out, the schedule goes on."""
         ...
 
 

@@ -25,8 +25,10 @@ from winnow.engine.evaluation import evaluate
 from winnow.engine.feed import Feed
 from winnow.engine.lanes import Lanes
 from winnow.engine.learning_rate import learning_rate
+from winnow.engine.reopened import DENSE_SLOTS, FixedSession, Reopened
 from winnow.engine.tracing import CompilerError, compiled
 from winnow.engine.whole_step import Run, Tensors, make_step, scalars, slots_of
+from winnow.errors import UserError
 from winnow.state import State, load_weights, masked
 
 _log = logging.getLogger(__name__)
@@ -53,13 +55,19 @@ class CompiledEngine:
     def prepare(self, jobs: Sequence[Job]) -> None:
         """Nothing: what is compiled depends on the job. torch caches it on disk."""
 
-    def refuses(self, jobs: Sequence[Job]) -> str | None:  # noqa: ARG002 - the seam's signature
-        """Never: what cannot be compiled is trained by the dense engine."""
-        return None
+    def refuses(self, jobs: Sequence[Job]) -> str | None:
+        """The reason why a job is not trained here. What cannot be compiled trains dense here."""
+        return DENSE_SLOTS if any(job.dense_slots for job in jobs) else None
 
     def open(self, jobs: Sequence[Job], states: Sequence[State]) -> Session:
-        """Start or continue the jobs from their states."""
-        return _Session(self, jobs, [masked(state) for state in states])
+        """Start or continue the jobs from their states. UserError when one is refused."""
+        if reason := self.refuses(jobs):
+            raise UserError(f"engine: {self.name} cannot train this: {reason}. Write engine: dense")
+
+        def opened(jobs: Sequence[Job], states: Sequence[State]) -> _Session:
+            return _Session(self, jobs, [masked(state) for state in states])
+
+        return Reopened(opened, jobs, states, self.device)
 
     def note(self, text: str) -> None:
         """Keep a note, and log it the first time."""
@@ -78,7 +86,7 @@ class _Session:
         lanes = [_Lane(job, state, engine.device, engine.bf16) for job, state in pairs]
         self.engine, self.jobs = engine, jobs
         self.uncompiled = lanes
-        self.inner: Session = Lanes(lanes)
+        self.inner: FixedSession = Lanes(lanes)
 
     def advance(self, to: int) -> Sequence[StepStats]:
         """Train every lane up to iteration ``to``."""

@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from winnow.engine.base import Job, Metrics, Session, StepStats
+from winnow.engine.base import Job, Metrics, Perturbation, Session, StepStats
 from winnow.engine.evaluation import evaluate
 from winnow.engine.feed import Feed
-from winnow.engine.lanes import Lanes
+from winnow.engine.lanes import PliableLanes
 from winnow.engine.learning_rate import learning_rate
-from winnow.engine.optimizer import make_optimizer, read_slots, set_gradients, write_slots
-from winnow.state import State, load_weights, masked
+from winnow.engine.optimizer import (
+    make_optimizer,
+    read_slots,
+    set_gradients,
+    slots_of,
+    write_slots,
+)
+from winnow.mask import Mask
+from winnow.state import State, Tensors, load_weights, masked, newly_kept
 
 
 class DenseEngine:
@@ -42,7 +50,14 @@ class DenseEngine:
     def open(self, jobs: Sequence[Job], states: Sequence[State]) -> Session:
         """Start or continue the jobs from their states."""
         pairs = zip(jobs, states, strict=True)
-        return Lanes([_Lane(job, masked(state), self.device) for job, state in pairs])
+        return PliableLanes(
+            [_Lane(job, _taken_up(job, state), self.device) for job, state in pairs]
+        )
+
+
+def _taken_up(job: Job, state: State) -> State:
+    """The state as the job trains it."""
+    return masked(replace(state, dense_slots=job.dense_slots))
 
 
 class _Lane:
@@ -77,8 +92,9 @@ class _Lane:
         x, y = self._batch()
         loss = F.cross_entropy(self.model(x), y)
         gradients = torch.autograd.grad(loss, self.trained)
-        for index, keep in self.keep:
-            gradients[index].mul_(keep)
+        if not self.job.dense_slots:
+            for index, keep in self.keep:
+                gradients[index].mul_(keep)
         norm = torch.stack(torch._foreach_norm(gradients)).norm()
         value, norm_value = torch.stack([loss.detach(), norm]).tolist()
         if not (math.isfinite(value) and math.isfinite(norm_value)):
@@ -96,6 +112,10 @@ class _Lane:
         set_gradients(self.trained, gradients)
         self.optimizer.step()
         self.updates += 1
+        if job.dense_slots:  # the slots move what was removed
+            with torch.no_grad():
+                for index, keep in self.keep:
+                    self.trained[index].masked_fill_(keep == 0, 0)
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         """The batch of this step; torch is seeded for its dropout."""
@@ -108,17 +128,65 @@ class _Lane:
         return evaluate(self.model, self.feed, split)
 
     def state(self) -> State:
+        now = self.look()
+        return replace(
+            now,
+            weights={name: w.clone() for name, w in now.weights.items()},
+            buffers={name: b.clone() for name, b in now.buffers.items()},
+            slots={s: {name: t.clone() for name, t in v.items()} for s, v in now.slots.items()},
+        )
+
+    def look(self) -> State:
+        slots = read_slots(self.optimizer, self.parameters)
         return State(
             self.step,
-            {name: p.detach().cpu().clone() for name, p in self.parameters.items()},
-            {name: b.detach().cpu().clone() for name, b in self.model.named_buffers()},
+            {name: p.detach().cpu() for name, p in self.parameters.items()},
+            {name: b.detach().cpu() for name, b in self.model.named_buffers()},
             self.mask,
-            {
-                slot: {name: t.cpu() for name, t in tensors.items()}
-                for slot, tensors in read_slots(self.optimizer, self.parameters).items()
-            },
+            {slot: {name: t.cpu() for name, t in of.items()} for slot, of in slots.items()},
             self.updates,
+            self.job.dense_slots,
         )
+
+    def gradient(self) -> Tensors:
+        buffers = {name: b.detach().clone() for name, b in self.model.named_buffers()}
+        self.model.train()
+        x, y = self._batch()
+        found = torch.autograd.grad(F.cross_entropy(self.model(x), y), self.trained)
+        for name, buffer in self.model.named_buffers():  # batch norm has counted this batch
+            buffer.copy_(buffers[name])
+        return {name: g.cpu() for name, g in zip(self.parameters, found, strict=True)}
+
+    @torch.no_grad()
+    def remask(
+        self, mask: Mask, values: Tensors | None = None, grown: Tensors | None = None
+    ) -> None:
+        started = newly_kept(self.mask, mask) if grown is None else grown
+        first = values or {}
+        before: Mapping[str, Tensor] = self.mask or {}
+        for name, keep in mask.items():
+            parameter = self.parameters[name]
+            gone = before[name] & ~keep if name in before else ~keep  # the rest is 0 already
+            anew = started.get(name)
+            zero = _places(gone if anew is None else gone | anew, self.device)
+            slots = slots_of(self.optimizer, parameter).values()
+            for tensor in [parameter] if self.job.dense_slots else [parameter, *slots]:
+                tensor[zero] = 0
+            if anew is not None and name in first:
+                places = _places(anew, self.device)
+                parameter[places] = first[name].to(parameter)[places]
+        self.mask = mask
+        self.keep = self._float_masks()
+
+    @torch.no_grad()
+    def perturb(self, change: Perturbation) -> None:
+        mask: Mapping[str, Tensor] = self.mask or {}
+        for name in mask:
+            parameter, places = self.parameters[name], _places(mask[name], self.device)
+            parameter[places] = change(name, parameter[places].cpu()).to(parameter)
+
+    def skip(self) -> None:
+        self.step += 1
 
     def _float_masks(self) -> list[tuple[int, Tensor]]:
         """Index of a pruned parameter, and its mask as floats.
@@ -133,3 +201,8 @@ class _Lane:
             for index, (name, parameter) in enumerate(self.parameters.items())
             if name in mask and not bool(mask[name].all())
         ]
+
+
+def _places(chosen: Tensor, device: torch.device) -> tuple[Tensor, ...]:
+    """Where a tensor of booleans is true, as an index that any memory layout takes."""
+    return chosen.to(device).nonzero(as_tuple=True)

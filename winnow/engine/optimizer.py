@@ -31,13 +31,22 @@ def make_optimizer(parameters: Mapping[str, nn.Parameter], spec: Mapping[str, An
 def read_slots(
     optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]
 ) -> dict[str, dict[str, Tensor]]:
-    """Copies of the optimizer's slots: slot → parameter name → tensor of its shape."""
+    """The optimizer's slots, not copied: slot → parameter name → tensor of its shape."""
     slots: dict[str, dict[str, Tensor]] = {}
     for name, parameter in parameters.items():
-        for slot, value in optimizer.state.get(parameter, {}).items():
-            if slot != "step" and isinstance(value, Tensor):
-                slots.setdefault(slot, {})[name] = value.detach().clone()
+        for slot, value in slots_of(optimizer, parameter).items():
+            slots.setdefault(slot, {})[name] = value
     return slots
+
+
+def slots_of(optimizer: Optimizer, parameter: nn.Parameter) -> dict[str, Tensor]:
+    """The slots of one parameter, as the optimizer holds them; none before its first update."""
+    state = optimizer.state.get(parameter, {})
+    return {
+        slot: value.detach()
+        for slot, value in state.items()
+        if slot != "step" and isinstance(value, Tensor)
+    }
 
 
 def write_slots(

@@ -15,6 +15,7 @@ from torch import nn
 
 from winnow.engine.base import Job, Metrics, Session, StepStats
 from winnow.engine.batched import Batched
+from winnow.engine.reopened import DENSE_SLOTS, Reopened
 from winnow.engine.stack import Stack
 from winnow.errors import UserError
 from winnow.state import State, masked
@@ -44,6 +45,8 @@ class StackedEngine:
 
     def refuses(self, jobs: Sequence[Job]) -> str | None:
         """The reason why the jobs cannot be lanes of one network, or None."""
+        if any(job.dense_slots for job in jobs):
+            return DENSE_SLOTS
         for field, plural in _SAME.items():
             values = [getattr(job, field) for job in jobs]
             if found := _two_of(values):
@@ -66,7 +69,11 @@ class StackedEngine:
                 f"engine: stacked cannot train this: {reason}. Write engine: dense, or stack only "
                 "jobs that differ in their seeds, masks and weights"
             )
-        return _Session(jobs, [masked(state) for state in states], self.device)
+
+        def opened(jobs: Sequence[Job], states: Sequence[State]) -> _Session:
+            return _Session(jobs, [masked(state) for state in states], self.device)
+
+        return Reopened(opened, jobs, states, self.device)
 
 
 def _two_of(values: Sequence[Any]) -> tuple[Any, Any] | None:

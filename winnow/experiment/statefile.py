@@ -17,18 +17,25 @@ Tensors = dict[str, Tensor]
 def pack(state: State, prefix: str = "") -> tuple[Tensors, dict[str, Any]]:
     """A state as flat tensors and a plain description, both for `unpack` and `mask.to_bytes`.
 
-    Names are ``prefix`` + ``weights/NAME``, ``buffers/NAME``, ``slots/SLOT/NAME``, ``mask/NAME``.
+    Names are ``prefix`` + ``weights/NAME``, ``buffers/NAME``, ``slots/SLOT/NAME``, ``mask/NAME``,
+    ``extras/KIND/NAME``. Buffers, extras and slots that live on are written whole.
     """
     mask: Mapping[str, Tensor] = state.mask or {}
     tensors: Tensors = {}
     about: dict[str, Any]
     groups = {"weights": state.weights, "buffers": state.buffers}
     groups |= {f"slots/{slot}": values for slot, values in state.slots.items()}
+    groups |= {f"extras/{kind}": values for kind, values in state.extras.items()}
     for group, values in groups.items():
         for name, value in values.items():
-            kept = value[mask[name]] if name in mask and group != "buffers" else value
+            sparse = name in mask and _is_sparse(group, state.dense_slots)
+            kept = value[mask[name]] if sparse else value
             tensors[f"{prefix}{group}/{name}"] = kept.contiguous()
     about = {"step": state.step, "updates": state.updates, "mask": None}
+    if state.dense_slots:  # absent in older files, and so are the scalars
+        about["dense_slots"] = True
+    if state.scalars:
+        about["scalars"] = dict(state.scalars)
     if state.mask is not None:
         packed, about["mask"] = state.mask.pack()
         tensors |= {f"{prefix}mask/{name}": bits for name, bits in packed.items()}
@@ -41,17 +48,35 @@ def unpack(tensors: Mapping[str, Tensor], plain: Mapping[str, Any], prefix: str 
     mask = None
     if shapes is not None:
         mask = Mask.unpack({name: tensors[f"{prefix}mask/{name}"] for name in shapes}, shapes)
+    dense_slots = bool(plain.get("dense_slots", False))
     groups: dict[str, Tensors] = {}
     for key, value in tensors.items():
         if key.startswith(prefix) and not key.startswith(f"{prefix}mask/"):
             group, name = key.removeprefix(prefix).rsplit("/", 1)
-            pruned = mask is not None and name in mask and group != "buffers"
+            pruned = mask is not None and name in mask and _is_sparse(group, dense_slots)
             groups.setdefault(group, {})[name] = (
                 _spread(value, mask[name]) if pruned and mask is not None else value
             )
-    slots = {g.removeprefix("slots/"): v for g, v in groups.items() if g.startswith("slots/")}
-    weights, buffers = groups.get("weights", {}), groups.get("buffers", {})
-    return State(plain["step"], weights, buffers, mask, slots, plain["updates"])
+    return State(
+        plain["step"],
+        groups.get("weights", {}),
+        groups.get("buffers", {}),
+        mask,
+        _inside(groups, "slots/"),
+        plain["updates"],
+        dense_slots,
+        plain.get("scalars", {}),
+        _inside(groups, "extras/"),
+    )
+
+
+def _is_sparse(group: str, dense_slots: bool) -> bool:
+    """Whether a group's tensors are zero where the mask removes."""
+    return group == "weights" or (group.startswith("slots/") and not dense_slots)
+
+
+def _inside(groups: Mapping[str, Tensors], prefix: str) -> dict[str, Tensors]:
+    return {g.removeprefix(prefix): v for g, v in groups.items() if g.startswith(prefix)}
 
 
 def _spread(nonzeros: Tensor, keep: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from torch import nn
 
 from winnow.engine.base import Job, Session
 from winnow.engine.lanes import Lane, Lanes
+from winnow.engine.reopened import DENSE_SLOTS, Reopened
 from winnow.engine.sparse_cpu import compiled
 from winnow.engine.sparse_cpu.chain import UnsupportedError, chain_of
 from winnow.engine.sparse_cpu.chain_lane import ChainLane
@@ -66,8 +67,12 @@ class SparseEngine:
                     f"engine: sparse cannot train this: {way.why}. Write engine: auto, which "
                     "takes another engine where it must"
                 )
-        both = zip(jobs, states, ways, strict=True)
-        return Lanes([self._lane(job, masked(state), way) for job, state, way in both])
+
+        def opened(jobs: Sequence[Job], states: Sequence[State]) -> Lanes:
+            both = zip(jobs, states, ways, strict=True)
+            return Lanes([self._lane(job, masked(state), way) for job, state, way in both])
+
+        return Reopened(opened, jobs, states)
 
     def _lane(self, job: Job, state: State, way: _Way) -> Lane:
         _compile(way)
@@ -81,6 +86,8 @@ class SparseEngine:
         return lane
 
     def _way(self, job: Job) -> _Way:
+        if job.dense_slots:
+            return _Way("none", DENSE_SLOTS)
         if job.optimizer["name"] not in RULES:
             return _Way("none", f"it has no kernel for the optimizer {job.optimizer['name']}")
         if job.data.augment not in ("none", "flip-crop"):

@@ -1,0 +1,141 @@
+"""Deep-R: noisy weights of fixed sign, rewired at random whenever one crosses zero."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from winnow import rng
+from winnow.algorithms.dynamic.exchange import counted, grow_random, room
+from winnow.algorithms.dynamic.method import (
+    Change,
+    Memory,
+    Moment,
+    Tensors,
+    Timing,
+    When,
+    timed,
+)
+from winnow.algorithms.dynamic.start import check_distribution, random_mask
+from winnow.errors import UserError
+from winnow.mask import Mask
+
+_SCOPES = ("layer", "global")
+
+
+@dataclass(frozen=True)
+class DeepR:
+    """Bellec et al. 2018, "Deep Rewiring: Training very sparse deep networks", Algorithm 1.
+
+    A weight is w = s·θ with a fixed sign s, active while θ > 0. After each optimizer step active
+    ones move by θ ← θ − η α + η ν, ν ~ N(0, σ²), where η is the learning rate; those with θ ≤ 0
+    become dormant, and as many dormant ones, drawn at random, become active at θ = 1e-12 with
+    optimizer slots 0. What was just dropped may return, at 1e-12. Signs: that of the first value
+    for weights active at the start, else random.
+
+    Defaults are those of the official script: every iteration, α = 1e-5 (``l1``), σ = 1e-5
+    (``noise``), a constant number of weights in each layer, uniform layers, none dense.
+    ``temperature`` T replaces the noise by that of the paper, √(2 η T) ν with ν ~ N(0, 1).
+    ``scope`` "global" keeps the total only, as the paper does: dormant weights of all layers are
+    equally likely.
+
+    Departures from the script: initial positions are drawn without replacement, so that the count
+    is exact from the start; the signs of initial weights are theirs, not drawn again. DSR's version
+    (noise on the gradient, growth at 0 with either sign, none that was just dropped) is another.
+    """
+
+    name: ClassVar[str] = "deep-r"
+    when: ClassVar[When] = "after"
+    dense_slots: ClassVar[bool] = False
+    protects: ClassVar[tuple[str, ...]] = ()
+
+    density: float = 0.1
+    every: str = "1it"
+    begin: str = "0it"
+    end: str | None = None
+    l1: float = 1e-5
+    noise: float = 1e-5
+    temperature: float | None = None
+    scope: str = "layer"
+    distribution: str = "uniform"
+    epsilon: float = 1e-12
+
+    def __post_init__(self) -> None:
+        check_distribution(self.distribution)
+        if self.scope not in _SCOPES:
+            raise UserError(f"scope is {self.scope!r}: Deep-R keeps counts by 'layer' or 'global'")
+        for option in ("l1", "noise", "temperature"):
+            value = getattr(self, option)
+            if value is not None and not value >= 0:
+                raise UserError(f"{option} is {value!r}: give a number from 0, e.g. 1e-5")
+        if not self.epsilon >= 1e-37:
+            raise UserError(f"epsilon is {self.epsilon!r}: give a positive float32, e.g. 1e-12")
+
+    def timing(self, steps: int, per_epoch: int | None) -> Timing:
+        end = self.end or f"{steps + 1}it"  # the last iteration leaves no weight of the wrong sign
+        return timed("deep-r", steps, per_epoch, every=self.every, begin=self.begin, end=end)
+
+    def start(self, weights: Tensors, seed: int) -> Mask:
+        return random_mask(weights, self.density, self.distribution, seed)
+
+    def memory(self, weights: Tensors, mask: Mask, seed: int) -> Memory:
+        return Memory(tensors={"positive": _signs(weights, mask, seed)})
+
+    def update(self, at: Moment) -> Change | None:
+        positive = at.memory.tensors["positive"]
+        at.perturb(lambda name, active: self._moved(at, name, active, positive[name]))
+        weights = at.weights()
+        kept = {n: keep & _has_sign(weights[n], positive[n]) for n, keep in at.mask.items()}
+        before, after = counted(at.mask), counted(kept)
+        flipped = {name: before[name] - after[name] for name in before}
+        if not any(flipped.values()):
+            return None
+        counts = flipped
+        if self.scope == "global":
+            counts = _anywhere(sum(flipped.values()), kept, at.seed, at.step)
+        mask = grow_random(kept, counts, at.seed, "deep-r", at.step)
+        grown = {name: mask[name] & ~kept[name] for name in mask if counts[name]}
+        values = {name: _signed(positive[name], self.epsilon, weights[name]) for name in grown}
+        return Change(mask, values, grown)
+
+    def _moved(self, at: Moment, name: str, active: Tensor, positive: Tensor) -> Tensor:
+        """Active values after −η α on θ and the noise."""
+        scale = at.rate * self.noise
+        if self.temperature is not None:
+            scale = math.sqrt(2 * at.rate * self.temperature)
+        normal = rng.stream(at.seed, "deep-r noise", at.step, name).standard_normal(
+            len(active), np.float32
+        )
+        sign = _signed(torch.masked_select(positive, at.mask[name]), 1.0, active)
+        return active - at.rate * self.l1 * sign + scale * torch.from_numpy(normal).to(active)
+
+
+def _signs(weights: Tensors, mask: Mask, seed: int) -> dict[str, Tensor]:
+    """Whether the sign of each weight is +: that of active weights, else drawn."""
+    signs = {}
+    for name, keep in mask.items():
+        drawn = rng.stream(seed, "deep-r sign", name).random(keep.numel()) < 0.5
+        random = torch.from_numpy(drawn).reshape(keep.shape).to(keep.device)
+        signs[name] = torch.where(keep & (weights[name] != 0), weights[name] > 0, random)
+    return signs
+
+
+def _has_sign(weight: Tensor, positive: Tensor) -> Tensor:
+    return ((weight > 0) == positive) & (weight != 0)
+
+
+def _signed(positive: Tensor, size: float, like: Tensor) -> Tensor:
+    return (positive.to(like) * 2 - 1) * size
+
+
+def _anywhere(total: int, kept: Tensors, seed: int, step: int) -> dict[str, int]:
+    """How many of ``total`` random dormant weights lie in each layer."""
+    free = room(kept)
+    draw = rng.stream(seed, "deep-r layers", step)
+    counts = draw.multivariate_hypergeometric(list(free.values()), total)
+    return {name: int(count) for name, count in zip(free, counts, strict=True)}

@@ -1,0 +1,98 @@
+"""Dropping and growing weights in exact numbers: what the methods share. Ties: the lower index.
+
+Masks and scores are name → tensor; counts are name → how many weights of that tensor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from winnow import rng
+from winnow.allocation import apportion
+from winnow.topk import keep_largest
+
+Tensors = Mapping[str, Tensor]
+Counts = Mapping[str, int]
+
+
+def counted(mask: Tensors) -> dict[str, int]:
+    """How many weights each tensor keeps."""
+    return {name: int(keep.count_nonzero()) for name, keep in mask.items()}
+
+
+def room(mask: Tensors) -> dict[str, int]:
+    """How many weights each tensor could grow."""
+    return {name: keep.numel() - int(keep.count_nonzero()) for name, keep in mask.items()}
+
+
+def part(fraction: float, count: int) -> int:
+    """The fraction of a count, rounded down (0.29 of 100 is 29, whatever floats say)."""
+    return math.floor(fraction * count + 1e-6)
+
+
+def drop_smallest(weights: Tensors, mask: Tensors, counts: Counts) -> dict[str, Tensor]:
+    """The mask without the ``counts`` smallest |w| of what it keeps in each tensor."""
+    kept: dict[str, Tensor] = {}
+    for name, keep in mask.items():
+        left = max(int(keep.count_nonzero()) - counts[name], 0)
+        kept |= keep_largest({name: weights[name].abs()}, left, {name: keep})
+    return kept
+
+
+def grow_largest(scores: Tensors, mask: Tensors, counts: Counts) -> dict[str, Tensor]:
+    """The mask with the ``counts`` largest scores among what it does not keep in each tensor."""
+    grown = {}
+    for name, keep in mask.items():
+        free = ~keep
+        count = min(counts[name], int(free.count_nonzero()))
+        grown[name] = keep | keep_largest({name: scores[name]}, count, {name: free})[name]
+    return grown
+
+
+def grow_random(
+    mask: Tensors, counts: Counts, seed: int, *path: str | int, barred: Tensors | None = None
+) -> dict[str, Tensor]:
+    """The mask with ``counts`` random weights more in each tensor, none of them ``barred``.
+
+    Tensor ``name`` draws from the stream (seed, *path, name).
+    """
+    grown = {}
+    for name, keep in mask.items():
+        if not counts[name]:
+            grown[name] = keep
+            continue
+        free = ~keep if barred is None else ~(keep | barred[name])
+        places = free.reshape(-1).nonzero().squeeze(1)
+        count = min(counts[name], len(places))
+        chosen = rng.stream(seed, *path, name).choice(len(places), count, replace=False)
+        both = keep.clone().reshape(-1)
+        both[places[torch.from_numpy(chosen).to(places.device)]] = True
+        grown[name] = both.reshape(keep.shape)
+    return grown
+
+
+def share_out(total: int, shares: Mapping[str, float], caps: Counts) -> dict[str, int]:
+    """``total`` in whole numbers proportional to the shares, none above its cap.
+
+    What a full tensor cannot take goes to the others in proportion to their shares; tensors
+    without a share (0 or NaN) get some only when all others are full, then in proportion to what
+    they can take. Fractions: the largest remainders round up. The caps must have room for it.
+    """
+    assert total <= sum(caps.values()), (total, caps)
+    share = {name: s if math.isfinite(s) and s > 0 else 0.0 for name, s in shares.items()}
+    full: set[str] = set()
+    while True:
+        free = [name for name in caps if name not in full]
+        left = total - sum(caps[name] for name in full)
+        if left and not any(share[name] for name in free):
+            share = {name: float(caps[name]) for name in caps}
+        whole = sum(share[name] for name in free)
+        quotas = {name: left * share[name] / whole if whole else 0.0 for name in free}
+        over = {name for name in free if quotas[name] > caps[name]}
+        if not over:
+            return apportion({n: quotas.get(n, float(caps[n])) for n in caps}, total, caps)
+        full |= over

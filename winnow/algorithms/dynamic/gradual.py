@@ -1,0 +1,106 @@
+"""Gradual magnitude pruning: the smallest weights go along a cubic schedule, and stay away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from winnow.algorithms.dynamic.method import (
+    Change,
+    Memory,
+    Moment,
+    Tensors,
+    Timing,
+    When,
+    timed,
+)
+from winnow.allocation import check_density, check_scope, keep_for_density
+from winnow.errors import UserError
+from winnow.mask import Mask
+from winnow.pruning import prune_to
+from winnow.schedule import cubic
+
+
+@dataclass(frozen=True)
+class Gradual:
+    """Zhu & Gupta 2017, "To prune, or not to prune: exploring the efficacy of pruning for model
+    compression", equation 1.
+
+    From ``begin`` to ``end``, every Δt iterations, the smallest |w| go until the density is
+    final + (initial − final)(1 − (t − begin)/(end − begin))³; the last pruning, at ``end``, is
+    exact. Before ``begin`` the network is dense.
+
+    Defaults: from the start to three quarters of the training, so that the pruned network trains
+    on; every 100 iterations (the paper: 100 to 1,000), from density 1, the same density in every
+    layer ("uniform"; other scopes are those of `winnow.prune`).
+
+    Departure: TensorFlow's code keeps the values of removed weights, so that one can return; here
+    what is gone stays gone (masks only shrink).
+    """
+
+    name: ClassVar[str] = "gradual"
+    when: ClassVar[When] = "after"
+    dense_slots: ClassVar[bool] = False
+    protects: ClassVar[tuple[str, ...]] = ()
+
+    density: float = 0.1
+    every: str = "100it"
+    begin: str = "0it"
+    end: str | None = None
+    initial: float = 1.0
+    scope: str = "uniform"
+
+    def __post_init__(self) -> None:
+        check_density(self.density)
+        check_density(self.initial)
+        check_scope(self.scope)
+        if self.density > self.initial:
+            raise UserError(
+                f"density {self.density:g} is above initial {self.initial:g}: gradual pruning only "
+                f"removes; reachable densities are 0 to {self.initial:g}"
+            )
+
+    def timing(self, steps: int, per_epoch: int | None) -> Timing:
+        time = timed(
+            "gradual",
+            steps,
+            per_epoch,
+            every=self.every,
+            begin=self.begin,
+            end=self.end,
+            share=0.75,
+        )
+        if not time.begin < time.end <= steps:
+            raise UserError(
+                f"gradual prunes from iteration {time.begin} to {time.end} of {steps}: it must "
+                "begin before its end, and end within the training, to reach its density"
+            )
+        return replace(time, last=time.end)
+
+    def start(self, weights: Tensors, seed: int) -> Mask:  # noqa: ARG002
+        """Nothing is gone at first; at ``begin`` 0 with ``initial`` < 1 the smallest |w|."""
+        dense = Mask.dense(weights)
+        if self.begin not in ("0it", "0ep") or self.initial == 1:
+            return dense
+        return pruned(weights, dense, self.initial, self.scope)
+
+    def memory(self, weights: Tensors, mask: Mask, seed: int) -> Memory:  # noqa: ARG002
+        return Memory()
+
+    def update(self, at: Moment) -> Change:
+        density = cubic(
+            at.step,
+            start=at.timing.begin,
+            end=at.timing.end,
+            initial=self.initial,
+            final=self.density,
+        )
+        return Change(pruned(at.weights(), Mask(at.mask), density, self.scope))
+
+
+def pruned(weights: Tensors, mask: Mask, density: float, scope: str) -> Mask:
+    """What a density leaves of a mask: its largest |w|, none that it removed."""
+    sizes = {name: weights[name].abs() for name in mask}
+    shapes = {name: tuple(size.shape) for name, size in sizes.items()}
+    keep = keep_for_density(shapes, mask.kept_per_layer, density, scope)
+    return prune_to(sizes, keep, mask)

@@ -1,0 +1,103 @@
+"""Changing masks in engines that cannot: the session is opened anew from the changed states.
+
+Exact, as states hold all there is to a run; it costs an opening for each change. Gradients of
+removed weights come from the dense engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import torch
+
+from winnow.engine.base import Job, Metrics, Perturbation, StepStats
+from winnow.engine.dense import DenseEngine
+from winnow.mask import Mask
+from winnow.state import State, Tensors, remasked
+
+DENSE_SLOTS = "its removed weights keep their momentum, so that it trains densely"
+"""Why engines that mask gradients refuse a job with ``dense_slots``."""
+
+
+class FixedSession(Protocol):
+    """The part of a session that knows nothing of changing masks."""
+
+    def advance(self, to: int) -> Sequence[StepStats]:
+        """Train every lane up to iteration ``to``."""
+        ...
+
+    def evaluate(self, split: str) -> Sequence[Metrics]:
+        """Loss and accuracy of every lane on a split."""
+        ...
+
+    def state(self) -> Sequence[State]:
+        """Copies of where the lanes stand."""
+        ...
+
+
+class Reopened:
+    """A session around those that ``opened`` gives, one after the other."""
+
+    def __init__(
+        self,
+        opened: Callable[[Sequence[Job], Sequence[State]], FixedSession],
+        jobs: Sequence[Job],
+        states: Sequence[State],
+        device: str | torch.device = "cpu",
+    ) -> None:
+        """``device``: where dense gradients are computed."""
+        self.opened, self.jobs, self.device = opened, jobs, device
+        self.session = opened(jobs, states)
+
+    def advance(self, to: int) -> Sequence[StepStats]:
+        """Train every lane up to iteration ``to``."""
+        return self.session.advance(to)
+
+    def evaluate(self, split: str) -> Sequence[Metrics]:
+        """Loss and accuracy of every lane on a split."""
+        return self.session.evaluate(split)
+
+    def state(self) -> Sequence[State]:
+        """Copies of where the lanes stand."""
+        return self.session.state()
+
+    def look(self, lane: int) -> State:
+        """A copy of where a lane stands."""
+        return self.session.state()[lane]
+
+    def gradient(self, lane: int) -> Tensors:
+        """The dense gradient on the batch of a lane's next step."""
+        dense = DenseEngine(self.device).open([self.jobs[lane]], [self.look(lane)])
+        return dense.gradient(0)
+
+    def remask(
+        self,
+        lane: int,
+        mask: Mask,
+        values: Tensors | None = None,
+        grown: Tensors | None = None,
+    ) -> None:
+        """Train a lane on under another mask."""
+        self._change(lane, lambda state: remasked(state, mask, values, grown))
+
+    def perturb(self, lane: int, change: Perturbation) -> None:
+        """Move the kept weights of a lane."""
+
+        def moved(state: State) -> State:
+            weights = {name: weight.clone() for name, weight in state.weights.items()}
+            for name, keep in (state.mask or {}).items():
+                weights[name][keep] = change(name, weights[name][keep])
+            return replace(state, weights=weights)
+
+        self._change(lane, moved)
+
+    def skip(self, lane: int) -> None:
+        """Move a lane one iteration on without an update."""
+        self._change(lane, lambda state: replace(state, step=state.step + 1))
+
+    def _change(self, lane: int, change: Callable[[State], State]) -> None:
+        states = list(self.session.state())
+        states[lane] = change(states[lane])
+        self.session = self.opened(self.jobs, states)
