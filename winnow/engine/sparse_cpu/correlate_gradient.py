@@ -39,9 +39,9 @@ from winnow.engine.sparse_cpu.simd import W, add, load, read, reduce_rows, splat
 @part
 def add_block(
     zero: Any, grid: Numbers, start: Integers, offset: Integers, at: Integers, x: Floats,
-    delta: Floats, partial: Floats, slab: int, base: int, begin: int,
+    delta: Floats, partial: Floats, slab: int, base: int, begin: int, fresh: bool,
 ) -> None:  # fmt: skip
-    """Add one block's part to the partial sums of a slab."""
+    """Add one block's part to the partial sums of a slab, or begin them with it: ``fresh``."""
     rows = at.size
     in_group, in_row = grid[IN_GROUP], grid[IN_ROW]
     out_group, out_row, out_pixel = grid[OUT_GROUP], grid[OUT_ROW], grid[OUT_PIXEL]
@@ -55,7 +55,7 @@ def add_block(
         while k < end:
             part = dot(d, x, base + read(offset, k), in_group, in_row)
             place = (k - first) * W
-            store(partial, place, add(load(partial, place), part))
+            store(partial, place, part if fresh else add(load(partial, place), part))
             k += 1
 
 
@@ -96,16 +96,17 @@ def _differentiator(shape: Shape) -> Any:
         group, groups, row, rows, column, columns = region
         for slab in range((start.size - 1) // at.size):
             first, end = int(start[slab * at.size]), int(start[(slab + 1) * at.size])
-            for place in range(0, (end - first) * W, W):
-                store(partial, place, splat(np.float32(0)))
+            fresh = True
             for g in range(group, groups, deep):
                 for i in range(row, rows, high):
                     for j in range(column, columns, wide):
                         base = g * grid[IN_GROUP] + i * grid[IN_ROW] + j * grid[IN_PIXEL]
                         begin = g * grid[OUT_GROUP] + i * grid[OUT_ROW] + j * grid[OUT_PIXEL]
                         add_block(
-                            zero(), grid, start, offset, at, x, delta, partial, slab, base, begin
-                        )
+                            zero(), grid, start, offset, at, x, delta,
+                            partial, slab, base, begin, fresh,
+                        )  # fmt: skip
+                        fresh = False
             reduce(partial, gradient, first, end, accumulate)
 
     return differentiate
