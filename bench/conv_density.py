@@ -4,10 +4,11 @@
 
 Eight layers of ResNet-20 and VGG-19, batch 64, one thread, random masks. Against oneDNN through
 torch, the better of NCHW and channels-last for each layer: conv2d, and convolution_backward for
-both gradients. In turns, in one run; minima of each kernel; buffers stay in the caches where they
-fit. Goals for the geometric mean over the layers: at least 2.2 times faster at density 0.2, 4.2 at
-0.1, 16 at 0.02, 25 at 0.01; break-even at 0.45 or above, where the ratio, straight between the
-densities measured, crosses 1. Writes bench/results/conv_density.json.
+both gradients. In turns, in one run, each kernel several times in a row, so that buffers stay in
+the caches where they fit; minima of each kernel; processor time, as machines are shared. Goals for
+the geometric mean over the layers: at least 2.2 times faster at density 0.2, 4.2 at 0.1, 16 at
+0.02, 25 at 0.01; break-even at 0.45 or above, where the ratio, straight between the densities
+measured, crosses 1. Writes bench/results/conv_density.json.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from winnow.engine.sparse_cpu import correlate, correlate_gradient, lists
 from winnow.engine.sparse_cpu.cache import prepare
 from winnow.engine.sparse_cpu.correlate import NONE
 from winnow.engine.sparse_cpu.layout import Map
+from winnow.engine.sparse_cpu.network import Floats
 from winnow.engine.sparse_cpu.simd import W
 from winnow.engine.turns import machine
 from winnow.files import write_whole
@@ -67,15 +69,21 @@ def dense(channels: int, side: int, layout: torch.memory_format) -> Side:
     return {"forward": forward, "gradients": backward}
 
 
-def sparse(channels: int, side: int, density: float) -> tuple[Side, int]:
+def buffers(channels: int, side: int) -> list[Floats]:
+    """Input, gradient by the output, output, gradient by the input."""
+    layout, draw = Map(channels, side, side, 1), np.random.default_rng(0)
+    images = torch.from_numpy(draw.normal(size=(BATCH, channels, side, side)))
+    return [layout.pack(images) for _ in range(4)]
+
+
+def sparse(channels: int, side: int, density: float, maps: list[Floats]) -> tuple[Side, int]:
     """Winnow's kernels, and how many nonzeros they have."""
     draw = np.random.default_rng(0)
     keep = draw.random((channels, channels, 3, 3)) < density
     layout = Map(channels, side, side, 1)
     made = lists.convolution(keep, (1, 1), (1, 1), layout, layout, BATCH)
     there, (back,) = made.forward, made.backward
-    images = torch.from_numpy(draw.normal(size=(BATCH, channels, side, side)))
-    x, delta, out, dx = (layout.pack(images) for _ in range(4))
+    x, delta, out, dx = maps
     weight = draw.normal(size=len(there.offset)).astype(np.float32)
     turned, gradient = weight[back.place], np.empty_like(weight)
     partial, lanes = np.empty(there.scratch, np.float32), np.ones(W, np.float32)
@@ -97,23 +105,25 @@ def sparse(channels: int, side: int, density: float) -> tuple[Side, int]:
             there.grid, there.start, there.offset, there.at, x, delta, partial, gradient
         )
 
-    side_ = {"forward": forward, "by input": input_gradient, "by weight": weight_gradient}
-    return side_, len(weight)
+    kernels = {"forward": forward, "by input": input_gradient, "by weight": weight_gradient}
+    return kernels, len(weight)
 
 
 def minima(sides: dict[str, Side], seconds: float) -> dict[str, dict[str, float]]:
-    """Seconds of every kernel of every side, the least of two calls in every turn."""
+    """Processor seconds of every kernel of every side, the least of several calls in every turn."""
     best = {name: dict.fromkeys(side, math.inf) for name, side in sides.items()}
     end, turns = time.perf_counter() + seconds, 0
     while time.perf_counter() < end or turns < 3:
         turns += 1
         for name, side in sides.items():
             for kernel, run in side.items():
-                for _ in range(2):
+                spent, calls = 0.0, 0
+                while calls < 2 or spent < 0.004:
                     began = time.thread_time()
                     run()
                     took = time.thread_time() - began
                     best[name][kernel] = min(best[name][kernel], took)
+                    spent, calls = spent + took, calls + 1
     return best
 
 
@@ -124,9 +134,9 @@ def measured(layer: str, densities: list[float], seconds: float) -> list[dict[st
         "NCHW": dense(channels, side, torch.contiguous_format),
         "channels-last": dense(channels, side, torch.channels_last),
     }
-    nonzeros = {}
+    nonzeros, maps = {}, buffers(channels, side)
     for density in densities:
-        sides[str(density)], nonzeros[density] = sparse(channels, side, density)
+        sides[str(density)], nonzeros[density] = sparse(channels, side, density, maps)
     best = minima(sides, seconds)
     whole = {name: sum(kernels.values()) for name, kernels in best.items()}
     peer = min(("NCHW", "channels-last"), key=lambda name: whole[name])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -39,7 +42,7 @@ class Case:
     weight: Tensor
     x: Tensor
     delta: Tensor
-    apply: object
+    apply: Callable[[Tensor, Tensor], Tensor]
 
     @property
     def batch(self) -> int:
@@ -105,6 +108,14 @@ def masked(seed: int, density: float, shape: tuple[int, ...], holes: bool) -> Te
     return keep
 
 
+@contextmanager
+def slabs_of(size: int) -> Iterator[None]:
+    """Lists with slabs of so many bytes, however few nonzeros a row has in them."""
+    few = mock.patch.object(lists, "_ENOUGH", 1)
+    with mock.patch.object(lists, "_SLAB_BYTES", size), few:
+        yield
+
+
 @st.composite
 def convolutions(draw, most: int = 19) -> Case:
     seed = draw(st.integers(0, 10**6))
@@ -122,9 +133,11 @@ def convolutions(draw, most: int = 19) -> Case:
     batch = draw(st.integers(1, 5 * W))
     density = draw(st.sampled_from([1, 0.5, 0.1, 0.02, 0]))
     keep = masked(seed, density, (outputs, inputs, *kernel), draw(st.booleans()))
+    with slabs_of(draw(st.sampled_from([1, 10_000, 24_576]))):
+        made = lists.convolution(keep.numpy(), stride, padding, source, target, batch)
     return Case(
-        source, target, lists.convolution(keep.numpy(), stride, padding, source, target, batch),
-        keep, normal(seed, *keep.shape), normal(seed + 1, batch, inputs, *sides),
+        source, target, made, keep, normal(seed, *keep.shape),
+        normal(seed + 1, batch, inputs, *sides),
         normal(seed + 2, batch, outputs, target.height, target.width),
         lambda x, weight: F.conv2d(x, weight, stride=stride, padding=padding),
     )  # fmt: skip
@@ -140,9 +153,11 @@ def linears(draw) -> Case:
     keep = masked(
         seed, density, (target.channels, channels * sides[0] * sides[1]), draw(st.booleans())
     )
+    with slabs_of(draw(st.sampled_from([1, 24_576]))):
+        made = lists.linear(keep.numpy(), source, target, batch)
     return Case(
-        source, target, lists.linear(keep.numpy(), source, target, batch),
-        keep, normal(seed, *keep.shape), normal(seed + 1, batch, channels, *sides),
+        source, target, made, keep, normal(seed, *keep.shape),
+        normal(seed + 1, batch, channels, *sides),
         normal(seed + 2, batch, target.channels, 1, 1),
         lambda x, weight: F.linear(x.flatten(1), weight)[:, :, None, None],
     )  # fmt: skip
@@ -151,19 +166,19 @@ def linears(draw) -> Case:
 cases = st.one_of(convolutions(), convolutions(), linears())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=120)
 @given(cases)
 def test_forward(case):
     close(case.forward(), case.expected())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=120)
 @given(cases)
 def test_input_gradient(case):
     close(case.backward(), case.gradients()[0])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=120)
 @given(cases)
 def test_weight_gradient_and_bias_gradient(case):
     p = case.nonzeros.forward
@@ -178,7 +193,7 @@ def test_weight_gradient_and_bias_gradient(case):
     close(torch.from_numpy(sums), case.delta.double().sum((0, 2, 3)))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=120)
 @given(cases, st.booleans(), st.booleans())
 def test_bias_relu_and_sums(case, biased, relu):
     outputs = case.target.channels
@@ -194,7 +209,7 @@ def test_bias_relu_and_sums(case, biased, relu):
     close(added[:, 1], d.square().sum((0, 2, 3)))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=120)
 @given(cases, st.booleans(), st.booleans())
 def test_gate_accumulation_and_sums_of_the_way_back(case, accumulate, gated):
     channels = case.source.channels

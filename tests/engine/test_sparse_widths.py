@@ -11,7 +11,7 @@ import pytest
 
 from winnow.engine.sparse_cpu import simd
 
-TESTS = ["test_sparse_simd.py", "test_sparse_gradients.py"] + [
+TESTS = ["test_sparse_simd.py", "test_sparse_gradients.py", "test_sparse_correlate.py"] + [
     f"test_sparse_{what}.py"
     for what in ("pool", "gather", "loss", "convert", "elementwise", "update")
 ]
@@ -26,6 +26,6 @@ def test_narrower_vectors(lanes):
         env={**os.environ, "WINNOW_SIMD_LANES": str(lanes)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout

@@ -10,7 +10,7 @@ g and pixel (i, j) of a grid (see `winnow.engine.sparse_cpu.cover`)
 W lanes each. Kernel size, stride and padding are in the offsets and the steps, see
 `winnow.engine.sparse_cpu.lists`. Where ``start`` has s·rows + 1 entries, the nonzeros lie in s
 slabs, each with all rows: ranges of input planes of which a block's surroundings fit the
-first-level cache. A block of the output then goes through all slabs before the next block.
+first-level cache. A block of the output goes through all slabs before the next block.
 """
 
 from __future__ import annotations
@@ -138,10 +138,15 @@ def finish(block: Any, task: Task, r: int, to: int, last: bool) -> Any:
 
 
 @part
-def multiply_block(zero: Any, task: Task, base: int, begin: int, last: bool) -> None:
-    """One block of every row of the output. ``base``, ``begin``: where it lies in x and in out."""
+def multiply_run(
+    zero: Any, wide: int, run: int, task: Task, base: int, begin: int, last: bool
+) -> None:
+    """Blocks side by side, ``run`` of them, of every row of the output.
+
+    ``base`` and ``begin``: where the first one lies in x and in out.
+    """
     grid, rows = task.grid, task.at.size
-    in_group, in_row = grid[IN_GROUP], grid[IN_ROW]
+    in_group, in_row, in_block = grid[IN_GROUP], grid[IN_ROW], wide * grid[IN_PIXEL]
     out_group, out_row, out_pixel = grid[OUT_GROUP], grid[OUT_ROW], grid[OUT_PIXEL]
     slabs = (task.start.size - 1) // rows
     plain = not (last or task.relu or task.gate.size or task.sums.size)
@@ -151,16 +156,20 @@ def multiply_block(zero: Any, task: Task, base: int, begin: int, last: bool) -> 
             end = int(read(task.start, slab * rows + r + 1))
             if k == end and 0 < slab < slabs - 1:
                 continue
-            to = begin + read(task.at, r)
-            block = zero
-            if slab > 0 or task.accumulate:
-                block = fetch(zero, task.out, to, out_group, out_row, out_pixel)
-            elif task.bias.size != 0:
-                block = fill(zero, splat(read(task.bias, r)))
-            block = add_row(block, k, end, task.offset, task.weight, task.x, base, in_group, in_row)
-            if slab == slabs - 1 and not plain:
-                block = finish(block, task, r, to, last)
-            put(block, task.out, to, out_group, out_row, out_pixel)
+            for number in range(run):
+                to = begin + read(task.at, r) + number * wide * out_pixel
+                block = zero
+                if slab > 0 or task.accumulate:
+                    block = fetch(zero, task.out, to, out_group, out_row, out_pixel)
+                elif task.bias.size != 0:
+                    block = fill(zero, splat(read(task.bias, r)))
+                place = base + number * in_block
+                block = add_row(
+                    block, k, end, task.offset, task.weight, task.x, place, in_group, in_row
+                )
+                if slab == slabs - 1 and not plain:
+                    block = finish(block, task, r, to, last)
+                put(block, task.out, to, out_group, out_row, out_pixel)
 
 
 def _multiplier(shape: Shape) -> Any:
@@ -192,13 +201,15 @@ def _multiplier(shape: Shape) -> Any:
             lanes, relu, accumulate, gate, y, shift, sums,
         )  # fmt: skip
         group, groups, row, rows, column, columns = region
+        # Short rows are bound by memory: whole lines are read and written as streams.
+        run = (columns - column) // wide if start.size == at.size + 1 else 1
         for g in range(group, groups, deep):
             last = g + deep == grid[GROUPS]
             for i in range(row, rows, high):
-                for j in range(column, columns, wide):
+                for j in range(column, columns, run * wide):
                     base = g * grid[IN_GROUP] + i * grid[IN_ROW] + j * grid[IN_PIXEL]
                     begin = g * grid[OUT_GROUP] + i * grid[OUT_ROW] + j * grid[OUT_PIXEL]
-                    multiply_block(zero(), task, base, begin, last)
+                    multiply_run(zero(), wide, run, task, base, begin, last)
 
     return multiply
 

@@ -1,13 +1,13 @@
 """Covering the pixels of a map with blocks of the shapes that kernels are compiled for.
 
 A block has as many vectors as half of the registers, if the map has so many pixels: 4 x 4 where
-there are 32. What such blocks leave over takes smaller ones, of several groups at once where the
-batch has them, so that there are always sums enough for an addition not to wait for the last.
+there are 32. What such blocks leave over takes smaller ones. The smallest maps take blocks of
+several groups. Every shape costs a second or two of compilation, once, so there are few.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -52,14 +52,30 @@ class Region(NamedTuple):
 
 
 def _depth(rows: int, columns: int) -> int:
-    return min(4, SUMS // (rows * columns))
+    """Groups of a block: several for the smallest maps, and for linear layers."""
+    return min(4, SUMS // (rows * columns)) if rows == columns else 1
+
+
+def _flat() -> Iterator[tuple[int, int, int]]:
+    """Rows, columns and step of every shape."""
+    for step in (1, 2):
+        for columns in _widths(step):
+            if columns > 1 or step == 1:
+                yield from ((rows, columns, step) for rows in _SIDES if rows * columns <= SUMS)
+
+
+def _widths(step: int) -> tuple[int, ...]:
+    """Columns of blocks whose pixels are so many vectors apart: fewer kinds for a rare step."""
+    return {1: _SIDES, 2: (4, 1)}.get(step, (1,))
 
 
 def shapes() -> list[Shape]:
     """Every shape that `regions` may use."""
-    flat = [(r, c) for r in _SIDES for c in _SIDES if r * c <= SUMS]
-    near = [Shape(g, r, c, 1) for r, c in flat for g in sorted({1, _depth(r, c)})]
-    return near + [Shape(1, r, c, 2) for r, c in flat if c > 1]
+    return [
+        Shape(groups, rows, columns, step)
+        for rows, columns, step in _flat()
+        for groups in sorted({1, _depth(rows, columns) if step == 1 else 1})
+    ]
 
 
 def regions(grid: Numbers) -> tuple[Region, ...]:
@@ -71,20 +87,20 @@ def regions(grid: Numbers) -> tuple[Region, ...]:
 @lru_cache(maxsize=1024)
 def _regions(groups: int, rows: int, columns: int, step: int) -> tuple[Region, ...]:
     made = []
-    for c, *across in _strips(columns, 4 if step in (1, 2) else 1):
-        for r, *down in _strips(rows, min(4, SUMS // c)):
-            s = step if c > 1 else 1
-            for g, *deep in _strips(groups, _depth(r, c) if s == 1 else 1):
-                depth = g if g == _depth(r, c) else 1
-                made.append(Region(Shape(depth, r, c, s), *deep, *down, *across))
+    for c, *across in _strips(columns, _widths(step)):
+        s = step if c > 1 else 1
+        for r, *down in _strips(rows, [side for side in _SIDES if side * c <= SUMS]):
+            depth = _depth(r, c) if s == 1 else 1
+            for g, *deep in _strips(groups, sorted({depth, 1}, reverse=True)):
+                made.append(Region(Shape(g, r, c, s), *deep, *down, *across))
     return tuple(made)
 
 
-def _strips(length: int, most: int) -> Iterator[tuple[int, int, int]]:
-    """Strips that cover a length: the side of blocks, 4, 2 or 1, where they begin and end."""
+def _strips(length: int, sides: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Strips that cover a length: how wide its blocks are, where it begins and ends."""
     begin = 0
-    for side in _SIDES:
+    for side in sides:
         end = length - (length - begin) % side
-        if side <= most and end > begin:
+        if end > begin:
             yield side, begin, end
             begin = end

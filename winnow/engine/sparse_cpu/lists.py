@@ -105,7 +105,7 @@ def convolution(
     offset += (y - padding[0]) * source.row + (x - padding[1]) * source.pixel
     steps = (stride[0] * source.row, stride[1] * source.pixel)
     order, forward = _product(
-        np.arange(len(output)), output, channel, offset, _planes(target),
+        None, output, channel, offset, _planes(target),
         source.channels, (*window.kernel, *stride),
         [groups(batch), target.height, target.width, source.group, *steps,
          target.group, target.row, target.pixel],
@@ -149,15 +149,15 @@ def linear(keep: NDArray[np.bool_], source: Map, target: Map, batch: int) -> Non
     output, feature = np.nonzero(keep)
     steps = [source.group, source.row, source.pixel]
     back = [target.group, target.row, target.pixel]
-    every = np.arange(len(output))
     order, forward = _product(
-        every, output, feature, planes[feature], _planes(target), features, (1, 1, 1, 1),
+        None, output, feature, planes[feature], _planes(target), features, (1, 1, 1, 1),
         [groups(batch), 1, 1, *steps, *back],
     )  # fmt: skip
     index = np.flatnonzero(keep)[order]
     output, feature = output[order], feature[order]
     _, backward = _product(
-        every, feature, output, _planes(target)[output], planes, target.channels, (1, 1, 1, 1),
+        np.arange(len(output)), feature, output, _planes(target)[output], planes,
+        target.channels, (1, 1, 1, 1),
         [groups(batch), 1, 1, *back, *steps],
     )  # fmt: skip
     return Nonzeros(index, forward, (backward,))
@@ -169,7 +169,7 @@ def _planes(layout: Map) -> NDArray[np.int64]:
 
 
 def _product(
-    place: NDArray[np.int64],
+    place: NDArray[np.int64] | None,
     row: NDArray[np.int64],
     plane: NDArray[np.int64],
     offset: NDArray[np.int64],
@@ -180,6 +180,7 @@ def _product(
 ) -> tuple[NDArray[np.int64], Product]:
     """The product with these nonzeros, and the order in which it takes them.
 
+    ``place``: where they stand in the forward product, or None if this is the forward product.
     ``planes``: how many the input has; ``field``: rows and columns that the taps of a pixel span,
     then the rows and columns from a pixel to the next.
     """
@@ -194,7 +195,7 @@ def _product(
     start = np.concatenate([[0], np.cumsum(counts)])
     product = Product(
         np.array(grid, np.int64), _short(start), _short(offset[order]), _short(at),
-        _short(place[order]),
+        _short(np.arange(len(row)) if place is None else place[order]),
     )  # fmt: skip
     return order, product
 
