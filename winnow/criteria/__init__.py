@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from winnow.criteria.base import Criterion, Subject
+from winnow.criteria.grasp import grasp
 from winnow.criteria.magnitude import magnitude
 from winnow.criteria.random import random
+from winnow.criteria.snip import snip
+from winnow.criteria.synflow import synflow
 from winnow.errors import unknown
 
 CRITERIA: dict[str, Criterion] = {
     "magnitude": magnitude,
     "random": random,
+    "snip": snip,
+    "grasp": grasp,
+    "synflow": synflow,
 }
 
 __all__ = ["CRITERIA", "Criterion", "Subject", "get"]
