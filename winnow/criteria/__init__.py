@@ -5,6 +5,7 @@ from __future__ import annotations
 from winnow.criteria.base import Criterion, Subject
 from winnow.criteria.grasp import grasp
 from winnow.criteria.magnitude import magnitude
+from winnow.criteria.mlprune import mlprune
 from winnow.criteria.random import random
 from winnow.criteria.snip import snip
 from winnow.criteria.synflow import synflow
@@ -16,6 +17,7 @@ CRITERIA: dict[str, Criterion] = {
     "snip": snip,
     "grasp": grasp,
     "synflow": synflow,
+    "mlprune": mlprune,
 }
 
 __all__ = ["CRITERIA", "Criterion", "Subject", "get"]
