@@ -15,7 +15,7 @@ def seeded(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
 
 
 def convolutional(normal: bool = True) -> nn.Module:
-    """Strides, groups, padding, both kinds of batch norm."""
+    """For images (B, 2, 8, 8): strides, groups, padding, both kinds of batch norm."""
     network = seeded(
         lambda: nn.Sequential(
             nn.Conv2d(2, 4, 3, padding=1, stride=2),
@@ -25,7 +25,7 @@ def convolutional(normal: bool = True) -> nn.Module:
             nn.BatchNorm2d(6, affine=False) if normal else nn.Identity(),
             nn.ReLU(),
             nn.Flatten(),
-            nn.Linear(6 * 9, 3),
+            nn.Linear(6 * 4, 3),
         )
     )
     generator = torch.Generator().manual_seed(1)

@@ -83,7 +83,11 @@ def test_draws_are_uniform_and_named_by_the_generator() -> None:
     ("data", "options", "said"),
     [
         (loader(), {"per_class": 5, "classes": 3}, "class 0 has 4, class 1 has 4, class 2 has 4"),
-        (loader(), {"per_class": 1, "classes": 4}, "1 examples of each of 4 classes.*class 3 has 0"),
+        (
+            loader(),
+            {"per_class": 1, "classes": 4},
+            "1 examples of each of 4 classes.*class 3 has 0",
+        ),
         (loader(), {"per_class": 1, "classes": 2}, "label 2 is not one of the classes 0 to 1"),
         ([(INPUTS, LABELS * 2)], {"per_class": 1}, "class 1 has 0, class 3 has 0"),
         ([(INPUTS, LABELS - 1)], {"per_class": 1}, "label -1 is negative"),
@@ -108,7 +112,7 @@ def test_criteria_take_balanced_batches(criterion: str) -> None:
     theirs = wn.score(model, criterion, batch=batch, **given)  # type: ignore[arg-type]
     assert all(torch.equal(mine[n], theirs[n]) for n in theirs)
     with pytest.raises(UserError, match="class 2 has 0"):
-        wn.score(model, criterion, loader=loader()[:0] + [(INPUTS, LABELS % 2)], per_class=2,
+        wn.score(model, criterion, loader=[(INPUTS, LABELS % 2)], per_class=2,
                  classes=3, **given)  # type: ignore[arg-type]  # fmt: skip
     with pytest.raises(UserError, match="pass per_class= too"):
         wn.score(model, criterion, batch=batch, classes=3, **given)  # type: ignore[arg-type]

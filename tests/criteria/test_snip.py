@@ -30,7 +30,7 @@ def test_closed_form_of_a_linear_network() -> None:
 def test_it_is_the_slope_of_the_loss_as_a_connection_closes(train: bool) -> None:
     """Lee et al., equation 4: ∂L(c ⊙ w)/∂c at c = 1, by central differences."""
     model = convolutional().train(train)
-    x, y = data(5, 2, 10, 10)
+    x, y = data(5, 2, 8, 8)
     scores = wn.score(model, "snip", batch=(x, y), loss_fn=F.cross_entropy)
     for name in scores:
         flat = model.get_parameter(name).data.view(-1)

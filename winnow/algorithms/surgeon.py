@@ -28,7 +28,7 @@ def operate(
     **options: Any,
 ) -> None:
     """Remove the weights that ``mask`` does not keep, in place, and update those that it keeps
-    and the biases of their layers: ``criteria.mlprune.surgeon`` has the formula, source and options.
+    and the biases of their layers. ``criteria.mlprune.surgeon`` has formula, source and options.
 
     For a trained model in eval mode, with the data and the loss it was trained on, between the
     mask of ``mlprune`` scores and fine-tuning. Raises UserError as that function does, and for a

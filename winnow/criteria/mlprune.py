@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from winnow.criteria.base import Subject
@@ -12,7 +13,10 @@ from winnow.criteria.kronecker import Factors, kronecker_factors
 from winnow.errors import UserError
 from winnow.mask import Mask
 
-Inverses = tuple[Tensor, Tensor]  # G⁻¹ (groups, m, m) and A⁻¹ (groups, n, n), float64
+Pair = tuple[Tensor, Tensor]  # damped G (groups, m, m) and A (groups, n, n), float64
+
+STEPS = 100  # of the conjugate gradients, at most
+TOLERANCE = 1e-10  # of their residual, relative
 
 
 def mlprune(
@@ -35,20 +39,27 @@ def mlprune(
     """
     _check(damping)
     factors = kronecker_factors(subject, fisher)
-    return {n: _scores(w, _inverses(factors[n], damping)) for n, w in subject.weights.items()}
+    return {n: _scores(w, _damped(factors[n], damping)) for n, w in subject.weights.items()}
 
 
 def surgeon(
-    subject: Subject, mask: Mask, *, damping: float = 1e-3, fisher: str = "empirical"
+    subject: Subject,
+    mask: Mask,
+    *,
+    damping: float = 1e-3,
+    fisher: str = "empirical",
+    joint: bool = True,
 ) -> dict[str, Tensor]:
-    """What to add to the weights when ``mask`` removes some: −G⁻¹(W / ([G⁻¹]ᵢᵢ[A⁻¹]ⱼⱼ))A⁻¹, where W
-    holds the removed weights and 0 elsewhere.
+    """What to add to the weights when ``mask`` removes some: name -> change, for the weights of the
+    mask and the biases that train with them.
 
-    Parameter name -> change, for the weights of the mask and the biases trained with them. The
-    sum of the surgeon's updates for each weight alone (Hassibi & Stork 1993, equation 5), as the
-    code of EigenDamage (Wang et al. 2019) takes it: exact when one weight of a layer goes. When
-    several go, their updates do not quite cancel them, so set them to 0 afterwards. Options and
-    errors as for ``mlprune``; the subject's weights must be those of the mask.
+    ``joint``: the change Δ that takes the removed weights W to 0 at the least ⟨Δ, GΔA⟩, the rise
+    of the loss, by conjugate gradients. Otherwise the sum of Hassibi & Stork's updates (1993,
+    equation 5) for each weight alone, −G⁻¹(W / ([G⁻¹]ᵢᵢ[A⁻¹]ⱼⱼ))A⁻¹, as the code of EigenDamage
+    (Wang et al. 2019) takes it: the same when one weight of a layer goes; when many go, it knows
+    nothing of their common effect and can do harm, and it does not quite cancel them: set them to
+    0 afterwards. Other options and errors as for ``mlprune``; the subject's weights must include
+    those of the mask.
     """
     _check(damping)
     if missing := [name for name in mask if name not in subject.weights]:
@@ -56,57 +67,88 @@ def surgeon(
     names = {id(parameter): name for name, parameter in subject.model.named_parameters()}
     changes: dict[str, Tensor] = {}
     for name, found in kronecker_factors(subject, fisher).items():
-        weight = subject.weights[name]
-        if name in mask and (inverses := _inverses(found, damping)) is not None:
-            removed = weight.detach().masked_fill(mask[name].to(weight.device), 0)
-            change = _update(removed, inverses)
-            if found.bias is not None:
-                changes[names[id(found.bias)]] = change[:, :, -1].flatten().to(found.bias.dtype)
-                change = change[:, :, :-1]
-            changes[name] = change.reshape(weight.shape).to(weight.dtype)
+        if name not in mask or (damped := _damped(found, damping)) is None:
+            continue
+        weight, keep = subject.weights[name], mask[name].to(subject.weights[name].device)
+        removed = _as_matrix(weight.detach().masked_fill(keep, 0), damped).double()
+        columns = damped[1].shape[2] - removed.shape[2]  # 1 for the bias, which stays
+        removed, kept = (
+            F.pad(removed, (0, columns)),
+            F.pad(_as_matrix(keep, damped), (0, columns), value=True),
+        )
+        change = _together(removed, kept, damped) if joint else _one_by_one(removed, damped)
+        if found.bias is not None:
+            changes[names[id(found.bias)]] = change[:, :, -1].flatten().to(found.bias.dtype)
+            change = change[:, :, :-1]
+        changes[name] = change.reshape(weight.shape).to(weight.dtype)
     return changes
 
 
-def _scores(weight: nn.Parameter, inverses: Inverses | None) -> Tensor:
-    if inverses is None:
-        return torch.zeros_like(weight)
-    of_g, of_a = (inverse.diagonal(dim1=1, dim2=2) for inverse in inverses)
-    matrix = _as_matrix(weight.detach(), inverses)
-    bare = of_a[:, None, : matrix.shape[2]]  # without the bias's
-    scores = matrix.double() ** 2 / (of_g[:, :, None] * bare)
+def _scores(weight: nn.Parameter, damped: Pair | None) -> Tensor:
     wide = torch.promote_types(weight.dtype, torch.float32)
-    return scores.reshape(weight.shape).to(wide)
+    if damped is None:
+        return torch.zeros_like(weight, dtype=wide)
+    of_g, of_a = (_inverse(factor).diagonal(dim1=1, dim2=2) for factor in damped)
+    matrix = _as_matrix(weight.detach(), damped).double()
+    bare = of_a[:, None, : matrix.shape[2]]  # without the bias's
+    return (matrix**2 / (of_g[:, :, None] * bare)).reshape(weight.shape).to(wide)
 
 
-def _update(removed: Tensor, inverses: Inverses) -> Tensor:
-    """(groups, m, n); the last column is the bias's if the factors have one."""
-    of_g, of_a = (inverse.diagonal(dim1=1, dim2=2) for inverse in inverses)
-    matrix = _as_matrix(removed, inverses).double()
-    scaled = matrix / (of_g[:, :, None] * of_a[:, None, : matrix.shape[2]])
-    inverse_g, inverse_a = inverses
-    return -inverse_g @ scaled @ inverse_a[:, : matrix.shape[2]]
+def _one_by_one(removed: Tensor, damped: Pair) -> Tensor:
+    g, a = (_inverse(factor) for factor in damped)
+    of_g, of_a = (inverse.diagonal(dim1=1, dim2=2) for inverse in (g, a))
+    return -g @ (removed / (of_g[:, :, None] * of_a[:, None])) @ a
 
 
-def _as_matrix(weight: Tensor, inverses: Inverses) -> Tensor:
+def _together(removed: Tensor, kept: Tensor, damped: Pair) -> Tensor:
+    """X − W where [G(X − W)A] vanishes on the kept weights, and X on the others.
+
+    Conjugate gradients with [G⁻¹·A⁻¹] on the kept weights as preconditioner. Every step lowers the
+    rise of the loss, the start, X = 0, being plain removal; so it may stop early.
+    """
+    g, a = damped
+    inverse_g, inverse_a = _inverse(g), _inverse(a)
+    x = torch.zeros_like(removed)
+    residual = (g @ removed @ a) * kept
+    enough = float(residual.norm()) * TOLERANCE
+    direction = step = (inverse_g @ residual @ inverse_a) * kept
+    slope = (residual * step).sum()
+    for _ in range(STEPS):
+        if float(residual.norm()) <= enough:
+            break
+        image = (g @ direction @ a) * kept
+        length = slope / (direction * image).sum()
+        x += length * direction
+        residual = residual - length * image
+        step = (inverse_g @ residual @ inverse_a) * kept
+        before, slope = slope, (residual * step).sum()
+        direction = step + slope / before * direction
+    return x - removed
+
+
+def _as_matrix(weight: Tensor, damped: Pair) -> Tensor:
     """(groups, m, n) from (outputs, inputs of a unit, …)."""
-    groups, outputs, _ = inverses[0].shape
+    groups, outputs, _ = damped[0].shape
     return weight.reshape(groups, outputs, -1)
 
 
-def _inverses(factors: Factors, damping: float) -> Inverses | None:
-    """None for a layer without gradient or input."""
+def _damped(factors: Factors, damping: float) -> Pair | None:
+    """G and A with positive diagonals; None for a layer without gradient or input."""
     if factors.a is None or factors.g is None:
         return None
-    inverses = []
+    damped = []
     for factor in (factors.g.double(), factors.a.double()):
         mean = factor.diagonal(dim1=1, dim2=2).mean()
         if not bool(torch.isfinite(mean)):
             raise UserError("criterion 'mlprune': a factor is NaN or infinite; check data and loss")
         if mean == 0:
             return None
-        damped = factor + damping * mean * torch.eye(factor.shape[1]).to(factor)
-        inverses.append(torch.cholesky_inverse(torch.linalg.cholesky(damped)))
-    return inverses[0], inverses[1]
+        damped.append(factor + damping * mean * torch.eye(factor.shape[1]).to(factor))
+    return damped[0], damped[1]
+
+
+def _inverse(factor: Tensor) -> Tensor:
+    return torch.cholesky_inverse(torch.linalg.cholesky(factor))
 
 
 def _check(damping: float) -> None:
