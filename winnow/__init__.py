@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from winnow.algorithms.at_init import prune_at_init
     from winnow.algorithms.dynamic.loop import dynamic
     from winnow.algorithms.imp import imp
     from winnow.errors import UserError
@@ -32,6 +33,7 @@ __all__ = [
     "imp",
     "load",
     "prune",
+    "prune_at_init",
     "run",
     "score",
     "sparsify",
@@ -46,6 +48,7 @@ _MODULES = {
     "imp": "winnow.algorithms.imp",
     "load": "winnow.ticket",
     "prune": "winnow.pruning",
+    "prune_at_init": "winnow.algorithms.at_init",
     "run": "winnow.experiment.run",
     "score": "winnow.scoring",
     "sparsify": "winnow.sparsifying",

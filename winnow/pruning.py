@@ -25,6 +25,7 @@ def prune(
     mask: Mapping[str, Tensor] | None = None,
     rates: float | Mapping[str, float] | None = None,
     ignore: str | Iterable[str] | None = None,
+    least: int = 0,
 ) -> Mask:
     """Keep the largest scores, in exact number; equal scores: the lower index wins.
 
@@ -41,6 +42,8 @@ def prune(
     ``mask``: what it removed never returns; its names and shapes must be those of the scores.
     ``ignore``: names, globs or ``re:`` patterns that are left out of the mask, or carried over
     unchanged where ``mask`` has them.
+    ``least``: every tensor keeps so many of its weights at least (all that it has left, if those
+    are fewer), so that no layer collapses; the total count is exact all the same.
 
     Raises UserError (a ValueError) for NaN or infinite scores of surviving weights, for targets
     out of range or above what ``mask`` has left, and for names or shapes that do not match.
@@ -54,7 +57,7 @@ def prune(
     alive = _alive(pruned, before, ignored)
     counts = alive.kept_per_layer if alive else {n: t.numel() for n, t in pruned.items()}
     keep = _keep(pruned, counts, density, rates, scope)
-    chosen = prune_to(pruned, keep, alive)
+    chosen = prune_to(pruned, keep, alive, least)
     carried = {name: before[name] for name in ignored if before and name in before}
     order = [*tensors, *(name for name in before or () if name not in tensors)]
     everything = {**chosen, **carried}
@@ -62,25 +65,61 @@ def prune(
 
 
 def prune_to(
-    scores: Mapping[str, Tensor], keep: int | Mapping[str, int], mask: Mask | None = None
+    scores: Mapping[str, Tensor],
+    keep: int | Mapping[str, int],
+    mask: Mask | None = None,
+    least: int = 0,
 ) -> Mask:
     """Keep exactly these counts among what ``mask`` (same names and shapes) has left.
 
     ``keep``: an int for one competition over all scores, or name -> int for one in each tensor;
-    tensors without a count keep what is left. Raises UserError as ``prune`` does.
+    tensors without a count keep what is left. ``least``: in a competition over all scores, each
+    tensor's first so many stay whatever they score elsewhere. Raises UserError as ``prune`` does.
     """
+    if isinstance(least, bool) or not isinstance(least, int) or least < 0:
+        raise UserError(f"least is {least!r}: give the number of weights that every tensor keeps")
     if mask is not None:
         _alive(scores, mask, set())
     if isinstance(keep, int):
-        return Mask(keep_largest(scores, keep, mask))
+        return (
+            _protected(scores, keep, mask, least)
+            if least
+            else Mask(keep_largest(scores, keep, mask))
+        )
     if strangers := [name for name in keep if name not in scores]:
         raise UserError(f"counts for {strangers} but scores for {list(scores)}")
     kept: dict[str, Tensor] = {}
     for name, tensor in scores.items():
         left = None if mask is None else {name: mask[name]}
         available = tensor.numel() if left is None else int(left[name].count_nonzero())
-        kept |= keep_largest({name: tensor}, keep.get(name, available), left)
+        count = keep.get(name, available)
+        if count < min(least, available):
+            raise UserError(
+                f"{name!r} is to keep {count} weights, below least={least}: raise its density, or "
+                "take scope='global', where tensors lend each other weights"
+            )
+        kept |= keep_largest({name: tensor}, count, left)
     return Mask(kept)
+
+
+def collapsed(mask: Mask) -> list[str]:
+    """The tensors that have lost all of their weights: layer collapse."""
+    return [name for name, kept in mask.kept_per_layer.items() if kept == 0 and mask[name].numel()]
+
+
+def _protected(scores: Mapping[str, Tensor], keep: int, mask: Mask | None, least: int) -> Mask:
+    """Each tensor's ``least`` best, then the best of all others."""
+    everything = Mask.dense(scores) if mask is None else mask
+    reserved = {n: min(least, count) for n, count in everything.kept_per_layer.items()}
+    if keep < (needed := sum(reserved.values())):
+        size = sum(tensor.numel() for tensor in scores.values())
+        raise UserError(
+            f"cannot keep {keep} of {size} weights with least={least} in each of {len(reserved)} "
+            f"tensors: that takes {needed}, a density of {needed / size:.6g}"
+        )
+    first = prune_to(scores, reserved, everything)
+    others = everything & first.inverted()
+    return first | Mask(keep_largest(scores, keep - needed, others))
 
 
 def _keep(

@@ -16,7 +16,9 @@ from winnow import criteria, rng
 from winnow.criteria.base import Criterion, Loss, Subject
 from winnow.errors import UserError, unknown
 from winnow.mask import Mask
-from winnow.selection import Params, parameters, prunable, uncompiled
+from winnow.selection import Params, prunable, uncompiled
+
+_INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
 
 
 class Scores(Mapping[str, Tensor]):
@@ -88,11 +90,13 @@ def score(
     weights = prunable(model, params)
     data = [batch] if batch is not None else loader
     subject = Subject(name, uncompiled(model), weights, data, loss_fn, mask, generator)
+    lent = _storages(model)
     with unchanged(model), _random_states(weights, generator):
-        if mask is not None:
-            _remove(model, mask)
-        found = function(subject, **options)
-        return Scores(_checked(found, weights, name), name)
+        subject.remove()
+        found = _checked(function(subject, **options), weights, name)
+        lent |= _storages(model)
+        own = {n: s.clone() if _storage(s) in lent else s for n, s in found.items()}
+    return Scores(own, name)
 
 
 @contextlib.contextmanager
@@ -133,10 +137,11 @@ def _put_back(
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
-    """Equal, and zeros of equal sign. NaN counts as different, which only costs a copy."""
-    return torch.equal(a, b) and (
-        not a.is_floating_point() or torch.equal(a.signbit(), b.signbit())
-    )
+    """Equal bits, so that −0.0 and NaN count as what they are."""
+    if a.is_floating_point():
+        integer = _INTEGERS[a.element_size()]
+        return torch.equal(a.view(integer), b.view(integer))
+    return torch.equal(a, b)
 
 
 @contextlib.contextmanager
@@ -154,17 +159,6 @@ def _random_states(
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
-
-
-def _remove(model: nn.Module, mask: Mask) -> None:
-    named = parameters(model)
-    try:
-        mask.check_fits(named)
-    except ValueError as error:
-        raise UserError(str(error)) from None
-    with torch.no_grad():
-        for name in mask:
-            named[name].masked_fill_(~mask[name].to(named[name].device), 0)
 
 
 def check_options(function: Criterion, name: str, options: Mapping[str, Any]) -> None:
@@ -188,7 +182,7 @@ def _name_of(criterion: Criterion) -> str:
 def _checked(
     found: Mapping[str, Tensor], weights: Mapping[str, Tensor], criterion: str
 ) -> dict[str, Tensor]:
-    """Detached copies in the order of the weights; UserError unless names and shapes fit."""
+    """Detached, in the order of the weights; UserError unless names, shapes and types fit."""
     if not isinstance(found, Mapping) or found.keys() != weights.keys():
         names = sorted(found) if isinstance(found, Mapping) else type(found).__name__
         raise UserError(
@@ -204,4 +198,12 @@ def _checked(
                 f"criterion {criterion!r}: scores of {name!r} are {list(tensor.shape)}, "
                 f"its weight is {list(weight.shape)}"
             )
-    return {name: found[name].detach().clone() for name in weights}
+    return {name: found[name].detach() for name in weights}
+
+
+def _storages(model: nn.Module) -> set[int]:
+    return {_storage(tensor) for tensor in [*model.parameters(), *model.buffers()]}
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from winnow.errors import UserError
 from winnow.mask import Mask
+from winnow.selection import parameters
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -53,6 +54,19 @@ class Subject:
         if self.generator is None:
             raise self._missing("a generator", "pass generator=torch.Generator().manual_seed(0)")
         return self.generator
+
+    def remove(self) -> None:
+        """Set the weights that the mask does not keep to zero. UserError unless it fits."""
+        if self.mask is None:
+            return
+        named = parameters(self.model)
+        try:
+            self.mask.check_fits(named)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        with torch.no_grad():
+            for name in self.mask:
+                named[name].masked_fill_(~self.mask[name].to(named[name].device), 0)
 
     def _missing(self, what: str, fix: str) -> UserError:
         return UserError(f"criterion {self.criterion!r} needs {what}: {fix}")

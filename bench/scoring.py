@@ -1,0 +1,165 @@
+"""Claim: criteria cost little more than the gradients they are made of.
+
+    python bench/scoring.py [--turns 3] [--networks vgg-19 resnet-32] [--criteria snip grasp]
+
+100 images 3x32x32 on one thread, VGG-19 and ResNet-32 of double width, in train mode. Against a
+plain torch forward and backward pass in the same run and in turns: CPU seconds, as machines are
+shared, and the smallest of the turns. GraSP also against the usual way to write it: gradients of
+both halves, then again with a graph, and torch's own double backward. Peak memory (resident, with
+torch and the network) is of one call in a process of its own, and so is the first call's time.
+SynFlow is one round of its hundred. Writes bench/results/scoring.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import winnow as wn
+from winnow.criteria import CRITERIA
+from winnow.files import write_whole
+from winnow.models import build
+from winnow.models.initialise import initialise
+
+RESULTS = Path(__file__).parent / "results" / "scoring.json"
+WIDTHS = {"vgg-19": 1.0, "resnet-32": 2.0}
+GOALS = {"snip": 1.2, "grasp": 3.5, "data-dependent": 2.0, "obd": 2.0, "synflow": 0.1}
+PEERS = ("plain", "usual grasp")
+
+
+def network(name: str) -> tuple[nn.Module, Tensor, Tensor]:
+    """The network and 100 images with labels, the same each time."""
+    model = build(name, inputs=(3, 32, 32), classes=10, width=WIDTHS[name])
+    initialise(model, "kaiming-normal", 0)
+    x = torch.randn(100, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    return model, x, torch.arange(100) % 10
+
+
+def plain(model: nn.Module, x: Tensor, y: Tensor) -> None:
+    """One forward and backward pass."""
+    model.zero_grad()
+    F.cross_entropy(model(x), y).backward()
+
+
+def usual_grasp(model: nn.Module, x: Tensor, y: Tensor) -> list[Tensor]:
+    """w·(Hg) as most code computes it."""
+    weights = [m.weight for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    halves = [(x[:50], y[:50]), (x[50:], y[50:])]
+    model.zero_grad()
+    total: list[Any] = [0] * len(weights)
+    for a, b in halves:
+        g = torch.autograd.grad(F.cross_entropy(model(a) / 200, b), weights)
+        total = [t + own for t, own in zip(total, g, strict=True)]
+    for a, b in halves:
+        g = torch.autograd.grad(F.cross_entropy(model(a) / 200, b), weights, create_graph=True)
+        product = sum((t * own).sum() for t, own in zip(total, g, strict=True))
+        product.backward()  # type: ignore[union-attr]
+    return [w.detach() * w.grad for w in weights]  # type: ignore[operator]
+
+
+def side(what: str, model: nn.Module, x: Tensor, y: Tensor) -> Callable[[], object]:
+    """What is timed, as a function without arguments."""
+    if what == "plain":
+        return lambda: plain(model, x, y)
+    if what == "usual grasp":
+        return lambda: usual_grasp(model, x, y)
+    return lambda: wn.score(model, what, batch=(x, y), loss_fn=F.cross_entropy)
+
+
+def alone(name: str, what: str) -> dict[str, float]:
+    """Time and peak memory of the first call; to be run in a process of its own."""
+    run = side(what, *network(name))
+    before, began = _peak(), time.process_time()
+    run()
+    seconds = time.process_time() - began
+    return {"first call, s": round(seconds, 2), "peak, MB": _peak(), "before, MB": before}
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
+
+
+def in_turns(name: str, sides: list[str], turns: int) -> dict[str, list[float]]:
+    """CPU seconds of each side, after one call that is not counted."""
+    given = network(name)
+    runs = {what: side(what, *given) for what in sides}
+    for run in runs.values():
+        run()
+    times: dict[str, list[float]] = {what: [] for what in sides}
+    for _ in range(turns):
+        for what, run in runs.items():
+            began = time.process_time()
+            run()
+            times[what].append(time.process_time() - began)
+    return times
+
+
+def first_calls(name: str, sides: list[str]) -> dict[str, Any]:
+    """Each side in a process of its own. A child inherits the peak of its parent, so these run
+    before the parent has worked itself."""
+    rows = {}
+    for what in sides:
+        command = [sys.executable, __file__, "--alone", name, what]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        rows[what] = json.loads(told)
+    return rows
+
+
+def with_times(
+    rows: dict[str, Any], times: dict[str, list[float]]
+) -> dict[str, dict[str, float | None]]:
+    """The rows with the smallest times, and their ratio to the plain pass."""
+    fastest = {what: min(own) for what, own in times.items()}
+    return {
+        what: {
+            "s": round(fastest[what], 3),
+            "passes": round(fastest[what] / fastest["plain"], 3),
+            "goal, passes": GOALS.get(what),
+            **row,
+        }
+        for what, row in rows.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--networks", nargs="+", default=list(WIDTHS), choices=list(WIDTHS))
+    known = [name for name in CRITERIA if name in GOALS]
+    parser.add_argument("--criteria", nargs="+", default=known, choices=list(CRITERIA))
+    parser.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    if asked.alone:
+        print(json.dumps(alone(*asked.alone)))
+        return
+    sides = [*PEERS, *asked.criteria]
+    rows = {name: first_calls(name, sides) for name in asked.networks}
+    for name, own in rows.items():
+        rows[name] = with_times(own, in_turns(name, sides, asked.turns))
+    answer = {
+        "unit": "CPU seconds of one thread; passes = times a plain forward and backward pass",
+        "machine": {"architecture": platform.machine(), "torch": str(torch.__version__)},
+        "turns": asked.turns,
+        **rows,
+    }
+    print(json.dumps(answer, indent=1))
+    write_whole(RESULTS, json.dumps(answer, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Pruning at initialisation: score, prune, score what is left, and so on; nothing is trained."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from torch import nn
+
+from winnow import rng
+from winnow.allocation import check_density
+from winnow.criteria.base import Criterion, Loss
+from winnow.errors import UserError
+from winnow.mask import Mask
+from winnow.pruning import collapsed, prune
+from winnow.scoring import score
+from winnow.selection import Params, prunable, spread
+
+ROUNDS = {"synflow": 100}  # criteria that their papers iterate; all others: once
+
+Density = float | Mapping[str, float]
+
+
+class LayerCollapse(UserWarning):
+    """A layer has lost all of its weights."""
+
+
+def prune_at_init(
+    model: nn.Module,
+    criterion: str | Criterion,
+    *,
+    density: Density,
+    rounds: int | None = None,
+    scope: str = "global",
+    batch: tuple[Any, Any] | None = None,
+    loader: Iterable[Any] | None = None,
+    loss_fn: Loss | None = None,
+    params: Params | None = None,
+    ignore: str | Iterable[str] | None = None,
+    least: int = 0,
+    invert: bool = False,
+    seed: int = 0,
+    on_round: Callable[[int, Mask], object] | None = None,
+    **options: Any,
+) -> Mask:
+    """The mask of a criterion at ``density``, in ``rounds`` rounds. The model stays as it is.
+
+    Round k = 1 … n scores the model with the mask of round k − 1 applied and keeps the density
+    ρ^(k/n) of all weights, exactly; what is removed never returns. Tanaka et al. 2020 (SynFlow),
+    algorithm 1 and section 6; one round is Lee et al. 2019 (SNIP) and Wang et al. 2020 (GraSP).
+    ``rounds`` defaults to 100 for synflow and to 1 for the others.
+
+    ``density`` (a number, or names and patterns -> numbers), ``scope``, ``ignore`` and ``least``
+    (weights that each layer keeps at least): as in ``wn.prune``. The other arguments and
+    ``options``: as in ``wn.score``. Round k draws from the stream (``seed``, "score", k), so a
+    shuffled loader gives other batches in each round, the same for the same seed.
+
+    Controls of such masks: ``invert`` keeps the smallest scores; ``mask.shuffled(generator)``
+    keeps each layer's count only; ``models.initialise`` with ``draw=1`` trains other weights.
+    ``on_round(k, mask)`` sees the mask of each round.
+
+    Warns of LayerCollapse, with the layers and the round. Raises UserError for bad arguments,
+    a loader that several rounds cannot read again, and scores that are NaN or infinite.
+    """
+    number = _rounds(criterion, rounds)
+    if number > 1 and isinstance(loader, Iterator):
+        raise UserError(
+            f"{number} rounds of scoring read the loader {number} times, but it can be read only "
+            "once: pass list(loader), or a DataLoader"
+        )
+    mask, lost = None, set[str]()
+    for k, target in enumerate(exponential(_exact(model, params, density), number), 1):
+        scores = score(
+            model, criterion, batch=batch, loader=loader, loss_fn=loss_fn, params=params,
+            mask=mask, generator=rng.torch_generator(seed, "score", k), **options,
+        )  # fmt: skip
+        ranked = {name: -s for name, s in scores.items()} if invert else scores
+        mask = prune(ranked, density=target, scope=scope, mask=mask, ignore=ignore, least=least)
+        if new := [name for name in collapsed(mask) if name not in lost]:
+            lost.update(new)
+            warnings.warn(_collapse(new, k, number), LayerCollapse, stacklevel=2)
+        if on_round is not None:
+            on_round(k, mask)
+    assert mask is not None, "there is a first round"
+    return mask
+
+
+def exponential(density: Density, rounds: int) -> list[Density]:
+    """Densities ρ^(k/n) of rounds k = 1 … n. Tanaka et al. 2020, algorithm 1."""
+    if isinstance(density, Mapping):
+        each = {name: exponential(own, rounds) for name, own in density.items()}
+        return [{name: each[name][k] for name in each} for k in range(rounds)]  # type: ignore[misc]
+    return [check_density(density) ** (k / rounds) for k in range(1, rounds + 1)]
+
+
+def _exact(model: nn.Module, params: Params | None, density: Density) -> Density:
+    if isinstance(density, Mapping):
+        return spread(prunable(model, params), density)
+    return check_density(density)
+
+
+def _rounds(criterion: str | Criterion, rounds: int | None) -> int:
+    if rounds is None:
+        return ROUNDS.get(criterion, 1) if isinstance(criterion, str) else 1
+    if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
+        raise UserError(f"rounds is {rounds!r}: give a whole number from 1 on, e.g. 100")
+    return rounds
+
+
+def _collapse(names: list[str], k: int, rounds: int) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return (
+        f"layer collapse in round {k} of {rounds}: no weight is left in "
+        f"{', '.join(names[:5])}{more}. least=1 protects them; more rounds may too."
+    )

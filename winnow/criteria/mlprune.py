@@ -1,0 +1,156 @@
+"""MLPrune: score = w²/([G⁻¹]ᵢᵢ[A⁻¹]ⱼⱼ), and the surgeon's update of the weights that stay."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from winnow.criteria.base import Subject
+from winnow.criteria.kronecker import Factors, kronecker_factors
+from winnow.errors import UserError
+from winnow.mask import Mask
+
+Pair = tuple[Tensor, Tensor]  # damped G (groups, m, m) and A (groups, n, n), float64
+
+STEPS = 100  # of the conjugate gradients, at most
+TOLERANCE = 1e-10  # of their residual, relative
+
+
+def mlprune(
+    subject: Subject, *, damping: float = 1e-3, fisher: str = "empirical"
+) -> dict[str, Tensor]:
+    """w²/([G⁻¹]ᵢᵢ[A⁻¹]ⱼⱼ) for the weight from input j to output i of a layer: twice the increase of
+    the loss when w is removed from a trained network and the rest of its layer makes up for it.
+
+    Zeng & Urtasun 2019, "MLPrune: Multi-Layer Pruning for Automated Neural Network Compression":
+    the optimal brain surgeon (Hassibi & Stork 1993) with the Fisher matrix of each layer as the
+    product of two factors, see ``kronecker`` for their definition, convolutions included. No code
+    of the authors is public. Choices made here: all positions of an image and all examples of the
+    data are used; ``damping`` is added to the diagonals, relative to each factor's mean
+    eigenvalue; ``fisher`` is "empirical", or "model" for targets drawn from the network; factors
+    are inverted in float64. Per-example gradients need batch norm in eval mode: score a model
+    that is in it. A layer whose outputs get no gradient has scores 0.
+
+    ``surgeon`` gives the update of the weights that stay. UserError for a weight of another layer
+    than Linear, Conv1d and Conv2d, and a damping that is not positive.
+    """
+    _check(damping)
+    factors = kronecker_factors(subject, fisher)
+    return {n: _scores(w, _damped(factors[n], damping)) for n, w in subject.weights.items()}
+
+
+def surgeon(
+    subject: Subject,
+    mask: Mask,
+    *,
+    damping: float = 1e-3,
+    fisher: str = "empirical",
+    joint: bool = True,
+) -> dict[str, Tensor]:
+    """What to add to the weights when ``mask`` removes some: name -> change, for the weights of the
+    mask and the biases that train with them.
+
+    ``joint``: the change Δ that takes the removed weights W to 0 at the least ⟨Δ, GΔA⟩, the rise
+    of the loss, by conjugate gradients. Otherwise the sum of Hassibi & Stork's updates (1993,
+    equation 5) for each weight alone, −G⁻¹(W / ([G⁻¹]ᵢᵢ[A⁻¹]ⱼⱼ))A⁻¹, as the code of EigenDamage
+    (Wang et al. 2019) takes it: the same when one weight of a layer goes; when many go, it knows
+    nothing of their common effect and can do harm, and it does not quite cancel them: set them to
+    0 afterwards. Other options and errors as for ``mlprune``; the subject's weights must include
+    those of the mask.
+    """
+    _check(damping)
+    if missing := [name for name in mask if name not in subject.weights]:
+        raise UserError(f"the mask names {missing[:3]}, which are not among the subject's weights")
+    names = {id(parameter): name for name, parameter in subject.model.named_parameters()}
+    changes: dict[str, Tensor] = {}
+    for name, found in kronecker_factors(subject, fisher).items():
+        if name not in mask or (damped := _damped(found, damping)) is None:
+            continue
+        weight, keep = subject.weights[name], mask[name].to(subject.weights[name].device)
+        removed = _as_matrix(weight.detach().masked_fill(keep, 0), damped).double()
+        columns = damped[1].shape[2] - removed.shape[2]  # 1 for the bias, which stays
+        removed, kept = (
+            F.pad(removed, (0, columns)),
+            F.pad(_as_matrix(keep, damped), (0, columns), value=True),
+        )
+        change = _together(removed, kept, damped) if joint else _one_by_one(removed, damped)
+        if found.bias is not None:
+            changes[names[id(found.bias)]] = change[:, :, -1].flatten().to(found.bias.dtype)
+            change = change[:, :, :-1]
+        changes[name] = change.reshape(weight.shape).to(weight.dtype)
+    return changes
+
+
+def _scores(weight: nn.Parameter, damped: Pair | None) -> Tensor:
+    wide = torch.promote_types(weight.dtype, torch.float32)
+    if damped is None:
+        return torch.zeros_like(weight, dtype=wide)
+    of_g, of_a = (_inverse(factor).diagonal(dim1=1, dim2=2) for factor in damped)
+    matrix = _as_matrix(weight.detach(), damped).double()
+    bare = of_a[:, None, : matrix.shape[2]]  # without the bias's
+    return (matrix**2 / (of_g[:, :, None] * bare)).reshape(weight.shape).to(wide)
+
+
+def _one_by_one(removed: Tensor, damped: Pair) -> Tensor:
+    g, a = (_inverse(factor) for factor in damped)
+    of_g, of_a = (inverse.diagonal(dim1=1, dim2=2) for inverse in (g, a))
+    return -g @ (removed / (of_g[:, :, None] * of_a[:, None])) @ a
+
+
+def _together(removed: Tensor, kept: Tensor, damped: Pair) -> Tensor:
+    """X − W where [G(X − W)A] vanishes on the kept weights, and X on the others.
+
+    Conjugate gradients with [G⁻¹·A⁻¹] on the kept weights as preconditioner. Every step lowers the
+    rise of the loss, the start, X = 0, being plain removal; so it may stop early.
+    """
+    g, a = damped
+    inverse_g, inverse_a = _inverse(g), _inverse(a)
+    x = torch.zeros_like(removed)
+    residual = (g @ removed @ a) * kept
+    enough = float(residual.norm()) * TOLERANCE
+    direction = step = (inverse_g @ residual @ inverse_a) * kept
+    slope = (residual * step).sum()
+    for _ in range(STEPS):
+        if float(residual.norm()) <= enough:
+            break
+        image = (g @ direction @ a) * kept
+        length = slope / (direction * image).sum()
+        x += length * direction
+        residual = residual - length * image
+        step = (inverse_g @ residual @ inverse_a) * kept
+        before, slope = slope, (residual * step).sum()
+        direction = step + slope / before * direction
+    return x - removed
+
+
+def _as_matrix(weight: Tensor, damped: Pair) -> Tensor:
+    """(groups, m, n) from (outputs, inputs of a unit, …)."""
+    groups, outputs, _ = damped[0].shape
+    return weight.reshape(groups, outputs, -1)
+
+
+def _damped(factors: Factors, damping: float) -> Pair | None:
+    """G and A with positive diagonals; None for a layer without gradient or input."""
+    if factors.a is None or factors.g is None:
+        return None
+    damped = []
+    for factor in (factors.g.double(), factors.a.double()):
+        mean = factor.diagonal(dim1=1, dim2=2).mean()
+        if not bool(torch.isfinite(mean)):
+            raise UserError("criterion 'mlprune': a factor is NaN or infinite; check data and loss")
+        if mean == 0:
+            return None
+        damped.append(factor + damping * mean * torch.eye(factor.shape[1]).to(factor))
+    return damped[0], damped[1]
+
+
+def _inverse(factor: Tensor) -> Tensor:
+    return torch.cholesky_inverse(torch.linalg.cholesky(factor))
+
+
+def _check(damping: float) -> None:
+    if not (isinstance(damping, float | int) and math.isfinite(damping) and damping > 0):
+        raise UserError(f"damping is {damping!r}: give a positive number, e.g. 1e-3")

@@ -1,0 +1,96 @@
+"""SynFlow: score = w·∂R/∂w on the network of absolute values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from winnow.criteria.base import Subject
+from winnow.errors import UserError
+
+SAFE = 1e30  # float32 scores from 1/SAFE to SAFE have lost nothing to overflow or underflow
+
+
+def synflow(subject: Subject, *, input_shape: Sequence[int] | None = None) -> dict[str, Tensor]:
+    """w·∂R/∂w, R = the sum of the outputs of the network of absolute values, fed with ones.
+
+    Tanaka et al. 2020, "Pruning neural networks without any data by iteratively conserving
+    synaptic flow", equation 1 and algorithm 1. Meant for many rounds: ``wn.prune_at_init`` takes
+    100 exponential ones by default. Needs neither loss nor data; the shape of one example is
+    ``input_shape``, e.g. (3, 32, 32), or that of the first batch.
+
+    As in the authors' code, the absolute value is taken of every parameter and buffer, running
+    means included, and batch normalisation and dropout are in eval mode whatever the model's mode.
+    Unlike in their code (it was commented out there), everything is computed again in float64
+    when a score of a weight other than 0 leaves [1e-30, 1e30]: R grows and falls exponentially
+    with the depth. Such scores are float64.
+
+    UserError without a shape, for outputs that are no tensor, and when R is not finite even so.
+    """
+    subject.model.eval()
+    shape = _shape(subject, input_shape)
+    single = reduce(torch.promote_types, (w.dtype for w in subject.weights.values()), torch.float32)
+    flow, scores = _flow(subject, shape, single)
+    if single != torch.float64 and not _is_safe(flow, scores, subject):
+        flow, scores = _flow(subject, shape, torch.float64)
+    if not bool(torch.isfinite(flow)):
+        raise UserError(
+            f"criterion 'synflow': the sum of the outputs is {flow.item()} in double precision. "
+            "Check the weights, or scale them down: a factor for each layer changes no ranking."
+        )
+    return scores
+
+
+def _flow(
+    subject: Subject, shape: Sequence[int], dtype: torch.dtype
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """R and the scores, computed in ``dtype``."""
+    model = subject.model
+    state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    absolute = {name: _absolute(tensor, dtype) for name, tensor in state.items()}
+    weights = [absolute[name].requires_grad_() for name in subject.weights]
+    ones = torch.ones(1, *shape, dtype=dtype, device=weights[0].device)
+    outputs = torch.func.functional_call(model, absolute, (ones,))
+    if not isinstance(outputs, Tensor):
+        raise UserError(
+            "criterion 'synflow' sums the outputs, which must be one tensor; this model returns "
+            f"a {type(outputs).__name__}. Wrap it in a module that returns its logits."
+        )
+    flow = outputs.sum()
+    slopes = torch.autograd.grad(flow, weights, materialize_grads=True)
+    products = (w.detach().mul_(slope).abs_() for w, slope in zip(weights, slopes, strict=True))
+    return flow.detach(), dict(zip(subject.weights, products, strict=True))
+
+
+def _absolute(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    tensor = tensor.detach()
+    return tensor.abs().to(dtype) if tensor.is_floating_point() else tensor
+
+
+def _is_safe(flow: Tensor, scores: dict[str, Tensor], subject: Subject) -> bool:
+    if not bool(torch.isfinite(flow)):
+        return False
+    for name, score in scores.items():
+        removed = score.numel() - int(subject.weights[name].count_nonzero())
+        inside = int(((score >= 1 / SAFE) & (score <= SAFE)).count_nonzero())
+        if inside < score.numel() - removed:
+            return False
+    return True
+
+
+def _shape(subject: Subject, given: Sequence[int] | None) -> Sequence[int]:
+    if given is not None:
+        return given
+    if subject.data is None:
+        raise UserError(
+            "criterion 'synflow' needs the shape of one example: pass input_shape=(3, 32, 32) or "
+            "the like, batch=(x, y) or loader="
+        )
+    inputs, _ = next(subject.batches())
+    if not isinstance(inputs, Tensor):
+        kind = type(inputs).__name__
+        raise UserError(f"criterion 'synflow' needs a tensor as input, not a {kind}")
+    return inputs.shape[1:]
