@@ -26,13 +26,13 @@ import torch
 import torch.nn.functional as F
 
 from winnow.engine.sparse_cpu import correlate, correlate_gradient, lists
-from winnow.engine.sparse_cpu.cache import prepare
 from winnow.engine.sparse_cpu.correlate import NONE
 from winnow.engine.sparse_cpu.layout import Map
-from winnow.engine.sparse_cpu.network import Floats
-from winnow.engine.sparse_cpu.simd import W
 from winnow.engine.turns import machine
 from winnow.files import write_whole
+from winnow.kernels.arrays import Floats
+from winnow.kernels.cache import prepare
+from winnow.kernels.simd import W
 
 BATCH = 64
 LAYERS = {

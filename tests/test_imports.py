@@ -71,22 +71,21 @@ def test_mask_imports_nothing_of_the_project() -> None:
     assert not [n for n in imported(ast.parse(FILES["winnow.mask"].read_text())) if "winnow" in n]
 
 
-# Compiled arithmetic, which moments of gradients use as torch's own: no engine, no job, no state.
-KERNELS = {"winnow.engine.sparse_cpu"} | {
-    f"winnow.engine.sparse_cpu.{name}"
-    for name in ("bundle", "cache", "llvm", "network", "per_example", "simd", "transpose")
-}
-
-
 @pytest.mark.parametrize("name", [*modules_in("criteria"), *modules_in("moments")])
 def test_a_criterion_sees_no_schedule_no_store_and_no_engine(name: str) -> None:
-    seen = reachable(name) - KERNELS
+    seen = reachable(name)
     assert not [m for m in seen if inside(m, "schedule", "experiment", "engine", "algorithms")]
 
 
 @pytest.mark.parametrize("name", modules_in("report"))
 def test_a_report_never_reaches_the_engine(name: str) -> None:
-    assert not [m for m in reachable(name) - KERNELS if inside(m, "engine")]
+    assert not [m for m in reachable(name) if inside(m, "engine")]
+
+
+@pytest.mark.parametrize("name", modules_in("kernels"))
+def test_kernels_know_no_engine_and_no_model(name: str) -> None:
+    known = ("engine", "models", "moments", "criteria", "state", "mask", "experiment")
+    assert not [m for m in reachable(name) if inside(m, *known)]
 
 
 @pytest.mark.parametrize("name", modules_in("engine"))

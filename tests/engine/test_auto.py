@@ -13,8 +13,8 @@ from synthetic_calibration import LAYERS, calibration
 from winnow.engine.auto import MARGIN, Auto, Choice, density_of_work, explicit, honoured, make
 from winnow.engine.auto import seconds as predicted
 from winnow.engine.calibration import Layer
-from winnow.engine.sparse_cpu.simd import W
 from winnow.errors import UserError
+from winnow.kernels.simd import W
 
 LINE = calibration((1.0, 2.0), (0.5, 1.1), (0.1, 0.38), (0.02, 0.236))  # 0.2 + 1.8 density
 SHARES = st.lists(st.floats(0.01, 4.0), min_size=4, max_size=4)

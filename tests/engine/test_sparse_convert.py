@@ -11,10 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winnow.engine.sparse_cpu.cache import prepare
 from winnow.engine.sparse_cpu.convert import ENTRIES, pack, unpack
 from winnow.engine.sparse_cpu.layout import Map
-from winnow.engine.sparse_cpu.simd import W
+from winnow.kernels.cache import prepare
+from winnow.kernels.simd import W
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from winnow.engine.sparse_cpu import correlate, correlate_gradient, lists
-from winnow.engine.sparse_cpu.cache import prepare
 from winnow.engine.sparse_cpu.correlate import NONE
 from winnow.engine.sparse_cpu.layout import Map
-from winnow.engine.sparse_cpu.simd import W
+from winnow.kernels.cache import prepare
+from winnow.kernels.simd import W
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winnow.engine.sparse_cpu.cache import prepare
 from winnow.engine.sparse_cpu.elementwise import ENTRIES, add, relu, relu_back, times
-from winnow.engine.sparse_cpu.simd import W
+from winnow.kernels.cache import prepare
+from winnow.kernels.simd import W
 
 SIZES = st.integers(0, 5).map(lambda vectors: vectors * W)
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from winnow import rng
 from winnow.data.augment import draw_flip_crop, flip_crop
-from winnow.engine.sparse_cpu.cache import prepare
 from winnow.engine.sparse_cpu.gather import ENTRIES, gather_images
 from winnow.engine.sparse_cpu.layout import Map
-from winnow.engine.sparse_cpu.simd import W
+from winnow.kernels.cache import prepare
+from winnow.kernels.simd import W
 
 IMAGES = 40
 NO_AUGMENTATION = (np.empty(0, np.bool_), np.empty(0, np.int64), np.empty(0, np.int64))

@@ -14,7 +14,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from winnow.engine.sparse_cpu import steps
-from winnow.engine.sparse_cpu.network import NONZERO, Linear, Network, make_network
+from winnow.engine.sparse_cpu.network import (
+    NONZERO,
+    Linear,
+    Network,
+    make_network,
+)
 from winnow.engine.sparse_cpu.pixels import Images
 
 IMAGES = 70

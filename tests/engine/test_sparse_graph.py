@@ -16,8 +16,8 @@ from winnow.engine.sparse_cpu import segments
 from winnow.engine.sparse_cpu.chain import UnsupportedError
 from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.engine.sparse_cpu.recognise import recognise
-from winnow.engine.sparse_cpu.simd import W
 from winnow.engine.sparse_cpu.trace import trace
+from winnow.kernels.simd import W
 from winnow.models import build
 from winnow.state import fresh_state
 

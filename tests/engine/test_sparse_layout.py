@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winnow.engine.sparse_cpu.layout import Map, groups
-from winnow.engine.sparse_cpu.simd import W
+from winnow.kernels.simd import W
 
 
 @given(st.tuples(*[st.integers(1, 5)] * 3), st.integers(0, 2), st.integers(1, 2 * W + 1), st.data())

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from winnow.engine.sparse_cpu import cover, lists
 from winnow.engine.sparse_cpu.layout import Map, groups
-from winnow.engine.sparse_cpu.simd import W
 from winnow.errors import UserError
+from winnow.kernels.simd import W
 
 sides = st.integers(1, 33)
 

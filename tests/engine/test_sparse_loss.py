@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winnow.engine.sparse_cpu.cache import prepare
 from winnow.engine.sparse_cpu.layout import Map
 from winnow.engine.sparse_cpu.loss import ENTRIES, batch_correct, batch_cross_entropy
-from winnow.engine.sparse_cpu.simd import W
+from winnow.kernels.cache import prepare
+from winnow.kernels.simd import W
 
 IMAGES = 50
 

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winnow.engine.sparse_cpu.cache import prepare
 from winnow.engine.sparse_cpu.layout import Map, groups
 from winnow.engine.sparse_cpu.pool import (
     ENTRIES,
@@ -23,7 +22,8 @@ from winnow.engine.sparse_cpu.pool import (
     max_pool,
     max_pool_back,
 )
-from winnow.engine.sparse_cpu.simd import W
+from winnow.kernels.cache import prepare
+from winnow.kernels.simd import W
 
 KINDS = ("max", "avg")
 

@@ -21,8 +21,8 @@ from winnow import engine as engines
 from winnow.engine.base import TrainingData
 from winnow.engine.dense import DenseEngine
 from winnow.engine.sparse_cpu.engine import SparseEngine
-from winnow.engine.sparse_cpu.simd import W
 from winnow.errors import UserError
+from winnow.kernels.simd import W
 from winnow.mask import Mask
 from winnow.state import State, fresh_state, masked
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from winnow.engine.sparse_cpu.cache import prepare
-from winnow.engine.sparse_cpu.network import padded
-from winnow.engine.sparse_cpu.simd import W
 from winnow.engine.sparse_cpu.update import ENTRIES, RULES, set_step, update_all
+from winnow.kernels.arrays import padded
+from winnow.kernels.cache import prepare
+from winnow.kernels.simd import W
 
 DECAY, MOMENTUM, BETAS, EPS, RATE = 0.02, 0.8, (0.9, 0.99), 1e-6, 0.05
 SIZE, STEPS, FACTOR = 2 * W + 3, 12, 0.7

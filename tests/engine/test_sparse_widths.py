@@ -9,27 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from winnow.engine.sparse_cpu import simd
+from winnow.kernels import simd
 
-TESTS = [
-    f"test_sparse_{what}.py"
-    for what in (
-        "simd",
-        "gradients",
-        "correlate",
-        "pool",
-        "gather",
-        "loss",
-        "convert",
-        "elementwise",
-        "update",
-    )
+OURS = "gradients correlate pool gather loss convert elementwise update"
+TESTS = [f"engine/test_sparse_{what}.py" for what in OURS.split()] + [
+    "kernels/test_simd.py",
+    "kernels/test_moment_kernel.py",
 ]
 
 
 @pytest.mark.parametrize("lanes", [w for w in simd.WIDTHS if w < simd.W])
 def test_narrower_vectors(lanes):
-    folder = Path(__file__).parent
+    folder = Path(__file__).parents[1]
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist"]
     done = subprocess.run(
         [*command, *(str(folder / name) for name in TESTS)],

@@ -17,7 +17,6 @@ import winnow as wn
 from winnow.data import load
 from winnow.engine.auto import Auto, Choice
 from winnow.engine.calibration import Calibration, Cost, Layer, LayerCost, Rung, key_of, path_of
-from winnow.engine.sparse_cpu.simd import W
 from winnow.experiment import choosing
 from winnow.experiment.choosing import choose, in_one_line, planned, settle
 from winnow.experiment.describe import describe_plan
@@ -32,6 +31,7 @@ from winnow.experiment.resolve import Source
 from winnow.experiment.store import Store
 from winnow.experiment.training import Checkpoints, train
 from winnow.files import write_whole
+from winnow.kernels.simd import W
 
 SMALL = [
     "train.steps=40it",

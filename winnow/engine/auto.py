@@ -84,7 +84,7 @@ def explicit(name: str) -> Choice:
     """The choice that a recipe makes by naming an engine."""
     if name != "sparse":
         return Choice(name)
-    from winnow.engine.sparse_cpu.simd import W
+    from winnow.kernels.simd import W
 
     return Choice(name, lanes=W)
 
@@ -169,7 +169,7 @@ def honoured(choice: Choice, job: Job) -> Choice:
     """
     if choice.engine != "sparse":
         return choice
-    from winnow.engine.sparse_cpu.simd import W
+    from winnow.kernels.simd import W
 
     if reason := make(choice).refuses([job]):
         note = f"begun with the sparse engine, continued with dense: {reason}"

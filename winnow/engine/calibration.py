@@ -112,7 +112,7 @@ def key_of(job: Job) -> str:
     Its network, images, batch and update rule, and the machine with its kernels; not the seeds,
     the learning rate or the length of training, which cost nothing.
     """
-    from winnow.engine.sparse_cpu.cache import key as kernels
+    from winnow.kernels.cache import key as kernels
 
     model = job.build()
     about = {

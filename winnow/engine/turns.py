@@ -79,7 +79,7 @@ def machine() -> dict[str, str | int | None]:
     import llvmlite.binding
     import numba
 
-    from winnow.engine.sparse_cpu.simd import W
+    from winnow.kernels.simd import W
 
     return {
         "processor": llvmlite.binding.get_host_cpu_name(),

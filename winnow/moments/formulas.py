@@ -77,7 +77,7 @@ class Formulas:
     @functools.cached_property
     def _buffers(self) -> Any:
         # here, as numba takes a second to import and small models do without
-        from winnow.engine.sparse_cpu.per_example import Buffers
+        from winnow.kernels.per_example import Buffers
 
         return Buffers()
 

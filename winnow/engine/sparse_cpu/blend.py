@@ -18,11 +18,11 @@ from winnow.engine.sparse_cpu.batch_norm import (
     running_statistics,
 )
 from winnow.engine.sparse_cpu.elementwise import add, relu_back
-from winnow.engine.sparse_cpu.network import Floats
 from winnow.engine.sparse_cpu.parameters import Parameters
-from winnow.engine.sparse_cpu.simd import W
 from winnow.engine.sparse_cpu.values import NONE, Pass, Pool, Step, Value, delta_of, group_of
 from winnow.errors import UserError
+from winnow.kernels.arrays import Floats
+from winnow.kernels.simd import W
 
 
 class Norm:

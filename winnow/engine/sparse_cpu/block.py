@@ -7,7 +7,7 @@ shape. Where the block lies in memory is known at run time only, by the distance
 rows and pixels; but in the loop over nonzeros pixels are ``step`` vectors apart, which the type
 knows too, so that they need no registers for addresses.
 
-All functions here are numba intrinsics, like those of `winnow.engine.sparse_cpu.simd`.
+All functions here are numba intrinsics, like those of `winnow.kernels.simd`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import models, register_model
 
-from winnow.engine.sparse_cpu import llvm
-from winnow.engine.sparse_cpu.simd import Vector, W, operation
+from winnow.kernels import llvm
+from winnow.kernels.simd import Vector, W, operation
 
 _i64 = ir.IntType(64)
 _vector = Vector(W)

@@ -22,7 +22,6 @@ from winnow.engine.sparse_cpu.block import (
     where_positive,
     zeros,
 )
-from winnow.engine.sparse_cpu.cache import Entry, named, part
 from winnow.engine.sparse_cpu.cover import (
     GROUPS,
     IN_GROUP,
@@ -35,9 +34,10 @@ from winnow.engine.sparse_cpu.cover import (
     Shape,
     shapes,
 )
-from winnow.engine.sparse_cpu.network import Floats, Integers
-from winnow.engine.sparse_cpu.simd import W, load, read, splat, store
-from winnow.engine.sparse_cpu.simd import add as add_vectors
+from winnow.kernels.arrays import Floats, Integers
+from winnow.kernels.cache import Entry, named, part
+from winnow.kernels.simd import W, load, read, splat, store
+from winnow.kernels.simd import add as add_vectors
 
 
 class Task(NamedTuple):

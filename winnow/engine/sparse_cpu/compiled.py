@@ -16,7 +16,7 @@ from winnow.engine.sparse_cpu import (
     steps,
     update,
 )
-from winnow.engine.sparse_cpu.cache import prepare
+from winnow.kernels.cache import prepare
 
 _GRAPH = (
     *(batch_norm, convert, correlate, correlate_gradient, elementwise, gather),

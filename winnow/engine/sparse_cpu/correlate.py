@@ -19,8 +19,8 @@ import numpy as np
 
 from winnow.engine.sparse_cpu.block_product import ENTRIES, MULTIPLY
 from winnow.engine.sparse_cpu.cover import Numbers, regions
-from winnow.engine.sparse_cpu.network import Floats, Integers
-from winnow.engine.sparse_cpu.simd import W
+from winnow.kernels.arrays import Floats, Integers
+from winnow.kernels.simd import W
 
 __all__ = ["ENTRIES", "NONE", "correlate", "correlate_back"]
 

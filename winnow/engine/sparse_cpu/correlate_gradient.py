@@ -16,7 +16,6 @@ import numpy as np
 from numba.core import types
 
 from winnow.engine.sparse_cpu.block import dot, fetch, zeros
-from winnow.engine.sparse_cpu.cache import Entry, kernel, named, part
 from winnow.engine.sparse_cpu.cover import (
     COLUMNS,
     GROUPS,
@@ -32,8 +31,9 @@ from winnow.engine.sparse_cpu.cover import (
     regions,
     shapes,
 )
-from winnow.engine.sparse_cpu.network import Floats, Integers
-from winnow.engine.sparse_cpu.simd import W, add, load, read, reduce_rows, splat, store, total
+from winnow.kernels.arrays import Floats, Integers
+from winnow.kernels.cache import Entry, kernel, named, part
+from winnow.kernels.simd import W, add, load, read, reduce_rows, splat, store, total
 
 
 @part

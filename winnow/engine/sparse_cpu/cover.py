@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.engine.sparse_cpu.simd import W
+from winnow.kernels.simd import W
 
 Numbers = NDArray[np.int64]
 

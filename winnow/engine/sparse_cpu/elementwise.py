@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from numba import types
 
-from winnow.engine.sparse_cpu import simd
-from winnow.engine.sparse_cpu.cache import Entry, kernel
-from winnow.engine.sparse_cpu.network import Floats
-from winnow.engine.sparse_cpu.simd import W, fma, load, mul, store, where_positive
+from winnow.kernels import simd
+from winnow.kernels.arrays import Floats
+from winnow.kernels.cache import Entry, kernel
+from winnow.kernels.simd import W, fma, load, mul, store, where_positive
 
 
 @kernel

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from winnow.engine.sparse_cpu.cache import kernel
-from winnow.engine.sparse_cpu.network import Floats, Integers, Network
-from winnow.engine.sparse_cpu.simd import (
+from winnow.engine.sparse_cpu.network import Network
+from winnow.engine.sparse_cpu.update import update
+from winnow.kernels.arrays import Floats, Integers
+from winnow.kernels.cache import kernel
+from winnow.kernels.simd import (
     TILE,
     W,
     add,
@@ -26,7 +28,6 @@ from winnow.engine.sparse_cpu.simd import (
     splat,
     store,
 )
-from winnow.engine.sparse_cpu.update import update
 
 
 @kernel

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from winnow.engine.base import EVALUATION_BATCH
 from winnow.engine.sparse_cpu.loss import batch_correct, batch_cross_entropy
-from winnow.engine.sparse_cpu.network import padded
 from winnow.engine.sparse_cpu.parameters import Parameters
 from winnow.engine.sparse_cpu.plan import make_plan, notes
 from winnow.engine.sparse_cpu.segments import run, segments
-from winnow.engine.sparse_cpu.simd import W
 from winnow.engine.sparse_cpu.trace import Node, trace
 from winnow.engine.sparse_cpu.values import Pass, Pool, delta_of, new_buffer
+from winnow.kernels.arrays import padded
+from winnow.kernels.simd import W
 from winnow.state import State, load_weights
 
 Numbers = NDArray[np.int64]

@@ -19,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from winnow.engine.sparse_cpu.cache import kernel
-from winnow.engine.sparse_cpu.network import Floats, aligned
-from winnow.engine.sparse_cpu.simd import W
+from winnow.kernels.arrays import Floats, aligned
+from winnow.kernels.cache import kernel
+from winnow.kernels.simd import W
 
 
 def groups(batch: int) -> int:

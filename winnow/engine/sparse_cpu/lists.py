@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from winnow.engine.sparse_cpu.cover import GROUPS, Numbers, regions
 from winnow.engine.sparse_cpu.layout import Map, groups
-from winnow.engine.sparse_cpu.network import Integers
-from winnow.engine.sparse_cpu.simd import W
 from winnow.errors import UserError
+from winnow.kernels.arrays import Integers
+from winnow.kernels.simd import W
 
 
 @dataclass(frozen=True)

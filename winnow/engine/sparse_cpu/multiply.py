@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from winnow.engine.sparse_cpu.cache import kernel
-from winnow.engine.sparse_cpu.network import Floats, Integers
-from winnow.engine.sparse_cpu.simd import (
+from winnow.kernels.arrays import Floats, Integers
+from winnow.kernels.cache import kernel
+from winnow.kernels.simd import (
     TILE,
     add,
     fma,

@@ -19,10 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.engine.sparse_cpu.simd import TILE, W
-
-Floats = NDArray[np.float32]
-Integers = NDArray[np.int32]
+from winnow.kernels.arrays import Floats, Integers, aligned, padded
+from winnow.kernels.simd import TILE, W
 
 # Columns of `Network.table`: a row describes a layer. The last three say where its part of the
 # concatenated arrays begins; nonzeros start at multiples of W.
@@ -88,21 +86,6 @@ def _nonzeros(keep: NDArray[np.bool_]) -> _Nonzeros:
     counts = np.bincount(slab * outputs + row, minlength=slabs * outputs)
     start = np.concatenate([[0], np.cumsum(counts)])
     return _Nonzeros(slabs, row[order], column[order], start)
-
-
-def padded(count: int) -> int:
-    """``count`` rounded up to a multiple of W."""
-    return -(-count // W) * W
-
-
-def aligned(count: int, value: float) -> Floats:
-    """``count`` float32, each ``value``, from the start of a cache line: no vector spans two."""
-    line = 64
-    whole = np.empty(4 * count + line, np.uint8)
-    begin = -whole.ctypes.data % line
-    array = whole[begin : begin + 4 * count].view(np.float32)
-    array[:] = value
-    return array
 
 
 def make_network(

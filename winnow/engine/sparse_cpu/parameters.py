@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from winnow.engine.sparse_cpu.network import Floats, aligned, padded
 from winnow.engine.sparse_cpu.update import RULES, set_step, update_all
 from winnow.engine.sparse_cpu.weights import SLOTS, options_of
+from winnow.kernels.arrays import Floats, aligned, padded
 from winnow.state import State
 
 

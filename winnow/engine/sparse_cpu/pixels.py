@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.engine.sparse_cpu.cache import kernel
-from winnow.engine.sparse_cpu.network import Floats
-from winnow.engine.sparse_cpu.simd import TILE, W, prefetch
-from winnow.engine.sparse_cpu.transpose import transpose_bytes
+from winnow.kernels.arrays import Floats
+from winnow.kernels.cache import kernel
+from winnow.kernels.simd import TILE, W, prefetch
+from winnow.kernels.transpose import transpose_bytes
 
 
 class Images(NamedTuple):

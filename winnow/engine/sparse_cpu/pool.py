@@ -13,10 +13,10 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from winnow.engine.sparse_cpu.cache import Entry, kernel
 from winnow.engine.sparse_cpu.layout import steps
-from winnow.engine.sparse_cpu.network import Floats
-from winnow.engine.sparse_cpu.simd import (
+from winnow.kernels.arrays import Floats
+from winnow.kernels.cache import Entry, kernel
+from winnow.kernels.simd import (
     W,
     add,
     div,

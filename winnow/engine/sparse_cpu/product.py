@@ -6,16 +6,16 @@ import numpy as np
 from numba import types
 
 from winnow.engine.sparse_cpu.blend import Norm
-from winnow.engine.sparse_cpu.cache import Entry, kernel
 from winnow.engine.sparse_cpu.correlate import correlate, correlate_back
 from winnow.engine.sparse_cpu.correlate_gradient import row_sums, weight_gradient
 from winnow.engine.sparse_cpu.cover import GROUPS
 from winnow.engine.sparse_cpu.elementwise import relu_back
 from winnow.engine.sparse_cpu.lists import Nonzeros
-from winnow.engine.sparse_cpu.network import Floats, Integers
 from winnow.engine.sparse_cpu.parameters import Parameters
-from winnow.engine.sparse_cpu.simd import read
 from winnow.engine.sparse_cpu.values import NONE, Pass, Pool, Step, Value, delta_of, group_of
+from winnow.kernels.arrays import Floats, Integers
+from winnow.kernels.cache import Entry, kernel
+from winnow.kernels.simd import read
 
 
 class Product:

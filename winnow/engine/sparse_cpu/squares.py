@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 
-from winnow.engine.sparse_cpu.cache import Entry, kernel
-from winnow.engine.sparse_cpu.network import Floats
-from winnow.engine.sparse_cpu.simd import W, fma, load, splat, total
+from winnow.kernels.arrays import Floats
+from winnow.kernels.cache import Entry, kernel
+from winnow.kernels.simd import W, fma, load, splat, total
 
 
 @kernel

@@ -9,7 +9,6 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from winnow.engine.sparse_cpu.cache import Entry, kernel, prepare
 from winnow.engine.sparse_cpu.gradient import gradient
 from winnow.engine.sparse_cpu.loss import count_correct, cross_entropy
 from winnow.engine.sparse_cpu.multiply import multiply, multiply_back
@@ -24,13 +23,14 @@ from winnow.engine.sparse_cpu.network import (
     RELU,
     SLABS,
     START,
-    Floats,
     Network,
 )
 from winnow.engine.sparse_cpu.pixels import Images, fetch_ahead, gather
-from winnow.engine.sparse_cpu.simd import TILE
 from winnow.engine.sparse_cpu.squares import squares
 from winnow.engine.sparse_cpu.update import set_step, update_network
+from winnow.kernels.arrays import Floats
+from winnow.kernels.cache import Entry, kernel, prepare
+from winnow.kernels.simd import TILE
 
 _SAFE = 1e37  # a squared gradient norm below this overflows nowhere in float32
 

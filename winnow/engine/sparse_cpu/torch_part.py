@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from winnow.engine.sparse_cpu.convert import pack, unpack
-from winnow.engine.sparse_cpu.network import Floats
 from winnow.engine.sparse_cpu.parameters import Parameters
 from winnow.engine.sparse_cpu.trace import Node, attribute, parameters_of
 from winnow.engine.sparse_cpu.values import Pass, Pool, Step, Value, delta_of
+from winnow.kernels.arrays import Floats
 
 
 @dataclass

@@ -13,9 +13,9 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from winnow.engine.sparse_cpu.cache import Entry, kernel
-from winnow.engine.sparse_cpu.network import Floats
-from winnow.engine.sparse_cpu.simd import W, add, div, fma, load, mul, read, splat, sqrt, store, sub
+from winnow.kernels.arrays import Floats
+from winnow.kernels.cache import Entry, kernel
+from winnow.kernels.simd import W, add, div, fma, load, mul, read, splat, sqrt, store, sub
 
 RULES = ("sgd", "momentum", "nesterov", "adam", "adamw")
 SGD, MOMENTUM, NESTEROV, ADAM, ADAMW = range(5)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from winnow.engine.sparse_cpu.layout import Map, groups
-from winnow.engine.sparse_cpu.network import Floats
-from winnow.engine.sparse_cpu.simd import W
+from winnow.kernels.arrays import Floats
+from winnow.kernels.simd import W
 
 NONE = np.empty(0, np.float32)  # an argument that a kernel does without
 Views = list[Floats]  # a buffer: entry g begins with group g, so entry 0 is all of it

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from winnow.engine.sparse_cpu.chain import Layer
-from winnow.engine.sparse_cpu.network import NONZERO, Floats, Linear, make_network
+from winnow.engine.sparse_cpu.network import NONZERO, Linear, make_network
 from winnow.engine.sparse_cpu.update import RULES
+from winnow.kernels.arrays import Floats
 from winnow.mask import Mask
 from winnow.state import State
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from toy_kernel import fresh_entry, result_of
 
-from winnow.engine.sparse_cpu import cache
+from winnow.kernels import cache
 
 TOY = Path(__file__).with_name("toy_kernel.py")
 
@@ -51,7 +51,7 @@ def compiles(kernels, sources, monkeypatch):
     def prepare() -> int:
         compiled.clear()
         entry = fresh_entry()
-        cache.prepare("toy", [entry], kernels.parent, sources)
+        cache.prepare("toy", [entry], kernels.parent, [sources])
         assert result_of(entry) == 4
         return len(compiled)
 
@@ -68,8 +68,8 @@ def test_compiled_once_then_loaded(compiles):
 
 def test_a_prepared_kernel_compiles_for_nothing_else(kernels, sources):
     entry = fresh_entry()
-    cache.prepare("toy", [entry], kernels.parent, sources)
-    cache.prepare("toy", [entry], kernels.parent, sources)
+    cache.prepare("toy", [entry], kernels.parent, [sources])
+    cache.prepare("toy", [entry], kernels.parent, [sources])
     with pytest.raises(TypeError):
         entry.kernel(np.zeros(1))
 
@@ -131,7 +131,7 @@ def test_without_a_cache_folder_kernels_stay_in_memory(kernels, compiles, caplog
 
 
 def test_the_key_is_that_of_all_sources(sources):
-    before = cache.key(sources)
-    assert cache.key(sources) == before
+    before = cache.key([sources])
+    assert cache.key([sources]) == before
     (sources / "more.py").write_text("")
-    assert cache.key(sources) != before
+    assert cache.key([sources]) != before

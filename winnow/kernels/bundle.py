@@ -1,6 +1,6 @@
 """Bundles of vectors: the sums of all taps of a small kernel, kept in registers together.
 
-A bundle is a numba tuple of equal vectors (`winnow.engine.sparse_cpu.simd`). LLVM takes it apart:
+A bundle is a numba tuple of equal vectors (`winnow.kernels.simd`). LLVM takes it apart:
 nothing of it lies in memory while there are registers.
 """
 
@@ -13,8 +13,8 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from winnow.engine.sparse_cpu import llvm
-from winnow.engine.sparse_cpu.simd import W, operation
+from winnow.kernels import llvm
+from winnow.kernels.simd import W, operation
 
 
 def _vectors(builder: Any, bundle: Any) -> list[Any]:

@@ -18,11 +18,11 @@ from numba.core import types
 from numpy.typing import NDArray
 from torch import Tensor
 
-from winnow.engine.sparse_cpu.bundle import add_absolute, add_square, fma_taps
-from winnow.engine.sparse_cpu.cache import Entry, kernel, prepare
-from winnow.engine.sparse_cpu.network import Floats, aligned
-from winnow.engine.sparse_cpu.simd import W, load, splat, total
-from winnow.engine.sparse_cpu.transpose import transpose
+from winnow.kernels.arrays import Floats, aligned
+from winnow.kernels.bundle import add_absolute, add_square, fma_taps
+from winnow.kernels.cache import Entry, kernel, prepare
+from winnow.kernels.simd import W, load, splat, total
+from winnow.kernels.transpose import transpose
 
 TAPS = 9
 _PLANES = 64 * 1024  # bytes of one channel's examples that take part at a time

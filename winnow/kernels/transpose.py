@@ -8,8 +8,8 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from winnow.engine.sparse_cpu import llvm
-from winnow.engine.sparse_cpu.simd import W, operation
+from winnow.kernels import llvm
+from winnow.kernels.simd import W, operation
 
 
 def interleaved(builder: Any, rows: list[Any]) -> list[Any]:

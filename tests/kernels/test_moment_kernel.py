@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winnow.engine.sparse_cpu.per_example import Buffers
-from winnow.engine.sparse_cpu.simd import W
+from winnow.kernels.per_example import Buffers
+from winnow.kernels.simd import W
 
 BUFFERS = Buffers()  # used again and again, whatever lay there before
 

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from winnow.engine.sparse_cpu import simd
-from winnow.engine.sparse_cpu.cache import kernel
-from winnow.engine.sparse_cpu.simd import TILE, W
-from winnow.engine.sparse_cpu.transpose import transpose_bytes
 from winnow.errors import UserError
+from winnow.kernels import simd
+from winnow.kernels.cache import kernel
+from winnow.kernels.simd import TILE, W
+from winnow.kernels.transpose import transpose_bytes
 
 
 @pytest.fixture

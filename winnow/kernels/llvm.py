@@ -1,4 +1,4 @@
-"""The instructions behind `winnow.engine.sparse_cpu.simd`, as LLVM's builder writes them.
+"""The instructions behind `winnow.kernels.simd`, as LLVM's builder writes them.
 
 Each function appends instructions on vectors of float32 to a function that numba is compiling, and
 gives the value that they compute.

@@ -18,8 +18,8 @@ from llvmlite import binding, ir
 from numba.core import types
 from numba.extending import intrinsic, models, register_model
 
-from winnow.engine.sparse_cpu import llvm
 from winnow.errors import UserError
+from winnow.kernels import llvm
 
 WIDTHS = (4, 8, 16)  # float32 lanes of NEON and SSE, AVX2, AVX-512
 

@@ -30,12 +30,13 @@ from filelock import FileLock
 from numba.core import compiler, registry, serialize
 
 from winnow.data import cache as user_cache
-from winnow.engine.sparse_cpu import simd
 from winnow.files import sync_folder, whole_folder, write_whole
+from winnow.kernels import simd
 
 _log = logging.getLogger(__name__)
 _DIGEST = hashlib.sha256().digest_size
-_SOURCES = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
+_SOURCES = (_PACKAGE / "kernels", _PACKAGE / "engine" / "sparse_cpu")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -83,12 +84,12 @@ def prepare(
     group: str,
     entries: Sequence[Entry],
     cache: Path | None = None,
-    sources: Path = _SOURCES,
+    sources: Sequence[Path] = _SOURCES,
 ) -> None:
     """Load the kernels of a group from the cache, after compiling them where nobody has yet.
 
     ``cache``: the folder of caches (default: the user's, see `winnow.data.cache.folder`).
-    ``sources``: the folder whose ``.py`` files make the kernels. Afterwards the kernels run for
+    ``sources``: the folders whose ``.py`` files make the kernels. Afterwards the kernels run for
     their one signature and raise TypeError for any other: nothing compiles behind one's back.
     """
     waiting = [entry for entry in entries if not _is_ready(entry)]
@@ -101,7 +102,7 @@ def prepare(
                 _compile(waiting)
             elif not _load(folder, waiting):
                 try:
-                    _njitinto(folder, waiting)
+                    _compile_into(folder, waiting)
                 except OSError as error:
                     _log.warning(
                         "%s cannot be written (%s): compiled for this process", folder, error
@@ -111,15 +112,16 @@ def prepare(
         _dispatcher(entry).disable_compile()
 
 
-def key(sources: Path = _SOURCES) -> str:
+def key(sources: Sequence[Path] = _SOURCES) -> str:
     """What compiled code depends on, as a hash (hex)."""
     target = registry.cpu_target.target_context.codegen().magic_tuple()
     digest = hashlib.sha256()
     about = (platform.python_version(), numba.__version__, llvmlite.__version__, target, simd.W)
     digest.update(repr(about).encode())
-    for path in sorted(sources.rglob("*.py")):
-        data = path.read_bytes()
-        digest.update(f"{path.relative_to(sources).as_posix()}:{len(data)}:".encode() + data)
+    for folder in sources:
+        for path in sorted(folder.rglob("*.py")):
+            data = path.read_bytes()
+            digest.update(f"{path.relative_to(folder).as_posix()}:{len(data)}:".encode() + data)
     return digest.hexdigest()
 
 
@@ -139,7 +141,7 @@ def _compile(entries: Sequence[Entry]) -> None:
         _dispatcher(entry).compile(entry.arguments)
 
 
-def _njitinto(folder: Path, entries: Sequence[Entry]) -> None:
+def _compile_into(folder: Path, entries: Sequence[Entry]) -> None:
     """Compile and write a whole folder. The caller holds its lock."""
     shutil.rmtree(folder, ignore_errors=True)
     for left in folder.parent.glob(f".{folder.name}.*.tmp"):  # by a process that was killed

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numba import types
 
-from winnow.engine.sparse_cpu import cache
+from winnow.kernels import cache
 
 
 def fresh_entry() -> cache.Entry:
@@ -46,7 +46,7 @@ def main(folder: str, sources: str, *how: str) -> None:
     if how == ("hang",):
         cache._packed = hang
     entry = fresh_entry()
-    cache.prepare("toy", [entry], Path(folder), Path(sources))
+    cache.prepare("toy", [entry], Path(folder), [Path(sources)])
     print(len(compiled), result_of(entry))
 
 
