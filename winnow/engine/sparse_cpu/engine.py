@@ -19,7 +19,7 @@ from torch import nn
 from winnow.engine.base import Job, Session
 from winnow.engine.lanes import Lane, Lanes
 from winnow.engine.reopened import DENSE_SLOTS, Reopened
-from winnow.engine.sparse_cpu import compiled
+from winnow.engine.sparse_cpu import kernel_groups
 from winnow.engine.sparse_cpu.chain import UnsupportedError, chain_of
 from winnow.engine.sparse_cpu.chain_lane import ChainLane
 from winnow.engine.sparse_cpu.graph_lane import GraphLane
@@ -113,9 +113,9 @@ class _Way:
 
 def _compile(way: _Way) -> None:
     if way.kind == "chain":
-        compiled.chains()
+        kernel_groups.chains()
     elif way.kind == "graph":
-        compiled.graphs()
+        kernel_groups.graphs()
 
 
 def _is_chain(model: nn.Module, features: int) -> bool:
