@@ -63,7 +63,8 @@ def test_layers_that_torch_runs_dense_train_alike(dense):
     sparse = trained(SparseEngine(), job, state, 4)
     engine = SparseEngine(dense)
     session = engine.open([job], [state])
-    assert {n for p in session.session.lanes[0].graph.parts for n in p.names if n in dense} == set(dense)
+    parts = session.session.lanes[0].graph.parts
+    assert {n for p in parts for n in p.names if n in dense} == set(dense)
     assert not engine.notes  # it was asked for
     session.advance(4)
     end = session.state()[0]
