@@ -557,6 +557,10 @@ def test_other_networks_are_refused(tmp_path):
         with pytest.raises(UserError, match=re.escape(told)) as error:
             wn.import_ticket(folder, model=network)
         assert str(folder) in str(error.value)
+    twice = pruned(model, masks) | {"linear.weight": torch.ones(10, 8)}
+    path = synaptic_flow(tmp_path / "twice.pt", twice, masks)
+    with pytest.raises(UserError, match="two of its tensors have the same place"):
+        wn.import_ticket(path, model="resnet-20")
     factors = grown(ResNet(20, 2, factors=True))
     masks = random_masks(factors) | {"blocks.0.shortcut.weight": torch.zeros(2, 1, 1)}
     path = synaptic_flow(tmp_path / "model.pt", factors.state_dict(), masks)
@@ -656,6 +660,8 @@ def test_files_of_no_layout(tmp_path):
         ({}, r"keys \(none\)"),
         (grown(Fc([4, 3, 2])).state_dict(), "keys 'fc_layers.0.weight', 'fc_layers.0.bias'"),
         ({"state_dict": {"a": torch.ones(2)}}, "keys 'state_dict'"),
+        ({"fc.weight": torch.ones(2, 2).to_sparse()}, "keys 'fc.weight'"),
+        ({"fc.weight": torch.ones(2, 2, device="meta")}, "keys 'fc.weight'"),
     ):
         torch.save(content, tmp_path / "a.pt")
         with pytest.raises(UserError, match=told):

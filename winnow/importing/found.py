@@ -43,19 +43,28 @@ class Reader:
         self.hashes.pop(name, None)
 
 
+def is_plain(value: object) -> bool:
+    """Whether it is a tensor of numbers: not sparse, quantized or without data."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not (value.is_quantized or value.is_nested or value.is_meta)
+    )
+
+
 def is_state(content: object) -> bool:
-    """Whether it is a mapping from names to tensors, with at least one."""
+    """Whether it is a mapping from names to plain tensors, with at least one."""
     return (
         isinstance(content, Mapping)
         and bool(content)
-        and all(isinstance(n, str) and isinstance(t, Tensor) for n, t in content.items())
+        and all(isinstance(n, str) and is_plain(t) for n, t in content.items())
     )
 
 
 def state(what: str, content: object) -> dict[str, Tensor]:
     """A plain dictionary of ``content``; UserError unless it is a state_dict."""
     if not is_state(content):
-        raise UserError(f"{what} is no dictionary of tensors by name")
+        raise UserError(f"{what} is no dictionary of plain tensors by name")
     assert isinstance(content, Mapping)
     return dict(content)
 
@@ -71,8 +80,10 @@ def binary(name: str, values: object) -> Tensor:
     """A mask of numbers or booleans as bool; UserError unless every entry is exactly 0 or 1."""
     if not isinstance(values, Tensor):
         raise UserError(f"the mask of {name!r} is a {type(values).__name__}, not a tensor")
-    if values.layout != torch.strided or values.is_quantized or values.is_complex():
-        raise UserError(f"the mask of {name!r} is no plain tensor but {values.layout}")
+    if not is_plain(values):
+        raise UserError(
+            f"the mask of {name!r} is no plain tensor: it is sparse, quantized or without data"
+        )
     kept = values == 1
     wrong = values[~kept & (values != 0)]
     if wrong.numel():

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from winnow.errors import UserError
-from winnow.importing.found import Found, Reader, state, without_prefix
+from winnow.importing.found import Found, Reader, binary, state, without_prefix
 from winnow.importing.reading import Inert
 
 _TRAINED = ("finetune_", "_best.pth.tar")
@@ -63,7 +63,9 @@ def _before(file: Path, masks: Mapping[str, Tensor], reader: Reader) -> dict[str
     if not (file.parent / name).exists():
         return None
     earlier, weights = _network(reader.read(file.parent / name))
-    if masks.keys() == earlier.keys() and all(torch.equal(masks[n], earlier[n]) for n in masks):
+    if masks.keys() == earlier.keys() and all(
+        torch.equal(binary(name, masks[name]), binary(name, earlier[name])) for name in masks
+    ):
         return weights
     reader.forget(name)  # of another run
     return None

@@ -49,6 +49,8 @@ def renamed(found: Found, network: str) -> tuple[Found, dict[str, Any]]:
     def convert(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         plain = _without_identities(tensors, found.masks)
         new = {_new(name, names): tensor for name, tensor in plain.items()}
+        if len(new) < len(plain):
+            raise UserError(f"its network is no {network}: two of its tensors have the same place")
         removed = {_new(name, names): mask for name, mask in found.masks.items()}
         new = _without_biases(new, removed, target)
         _check_same(new, target, network)
