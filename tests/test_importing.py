@@ -567,6 +567,11 @@ def test_other_networks_are_refused(tmp_path):
     assert "blocks.0.shortcut.weight" in wn.import_ticket(path).mask
     with pytest.raises(UserError, match="prunes an identity shortcut"):
         wn.import_ticket(path, model="resnet-20")
+    long = grown(VGG()).state_dict() | {"layers.0.conv.bias": torch.ones(9)}
+    masks = {n: torch.ones_like(t) for n, t in long.items() if t.dim() > 1}
+    path = synaptic_flow(tmp_path / "long.pt", long, masks)
+    with pytest.raises(UserError, match="and the norm after it differ in shape"):
+        wn.import_ticket(path, model="vgg-11")
     bare = {n: t for n, t in grown(VGG()).state_dict().items() if ".bn." not in n}
     masks = {n: torch.ones_like(t) for n, t in bare.items() if t.dim() > 1}
     path = synaptic_flow(tmp_path / "bare.pt", bare, masks)
@@ -736,6 +741,26 @@ def test_reading_leaves_torch_as_it_was(tmp_path, as_published):
     assert set(torch.serialization.get_safe_globals()) == before
     with pytest.raises(Exception, match="weights_only"):
         torch.load(path, weights_only=True)
+
+
+def test_pickled_modules_that_are_none(tmp_path):
+    def layer(**attributes: Any) -> nn.Module:
+        made = nn.Linear(2, 2)
+        made.__dict__.update(attributes)
+        return made
+
+    inner = nn.Sequential(nn.Linear(2, 2))
+    inner._modules["0"] = {"weight": torch.ones(2, 2)}
+    for net, mask, told in (
+        (layer(_parameters=[1]), {}, "the _parameters of a pickled Linear are no dictionary"),
+        (layer(_buffers={"a": 3}), {}, "is no dictionary of plain tensors"),
+        (inner, {}, "'0' is a dict, not a module"),
+        (layer(), {layer(): torch.ones(2, 2)}, "belongs to a module that is not in its 'net'"),
+        (3, {"a": torch.ones(2)}, "'net' is no dictionary of plain tensors"),
+    ):
+        torch.save({"net": net, "mask": mask}, tmp_path / "a")
+        with pytest.raises(UserError, match=told):
+            wn.import_ticket(tmp_path / "a")
 
 
 def test_a_module_inside_itself(tmp_path):
