@@ -22,7 +22,7 @@ from winnow.cli import main
 from winnow.experiment.executor import DiskError
 from winnow.experiment.load import shipped
 
-COMMANDS = ("run", "plan", "recipes", "ls", "show", "report", "bench", "doctor")
+COMMANDS = ("run", "plan", "recipes", "ls", "show", "report", "bench", "import", "doctor")
 RECIPE = """
 title: small
 source: a test

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from winnow.algorithms.imp import imp
     from winnow.errors import UserError
     from winnow.experiment.run import run
+    from winnow.importing import import_ticket
     from winnow.mask import Mask
     from winnow.pruning import prune
     from winnow.scoring import Scores, score
@@ -31,6 +32,7 @@ __all__ = [
     "__version__",
     "dynamic",
     "imp",
+    "import_ticket",
     "load",
     "prune",
     "prune_at_init",
@@ -46,6 +48,7 @@ _MODULES = {
     "UserError": "winnow.errors",
     "dynamic": "winnow.algorithms.dynamic.loop",
     "imp": "winnow.algorithms.imp",
+    "import_ticket": "winnow.importing",
     "load": "winnow.ticket",
     "prune": "winnow.pruning",
     "prune_at_init": "winnow.algorithms.at_init",

@@ -1,0 +1,94 @@
+"""What a layout's files hold, before it is checked; and the reading of files, with hashes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from winnow.errors import UserError
+from winnow.importing.reading import load
+
+
+@dataclass(frozen=True)
+class Found:
+    """Masks as they were written, by parameter name; full state_dicts; what to remember."""
+
+    masks: Mapping[str, Tensor]
+    rewind: Mapping[str, Tensor]
+    final: Mapping[str, Tensor] | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Reader:
+    """Reads files; ``hashes`` has the SHA-256 of each that was used, by file name."""
+
+    def __init__(self) -> None:
+        self.hashes: dict[str, str] = {}
+
+    def read(self, path: Path, name: str = "") -> Any:
+        """The content of a torch file. ``name``: what to call it, where its own is not enough."""
+        data = path.read_bytes()
+        content = load(data, path)
+        self.hashes[name or path.name] = hashlib.sha256(data).hexdigest()
+        return content
+
+    def forget(self, name: str) -> None:
+        """Take out a file that was read and not used."""
+        self.hashes.pop(name, None)
+
+
+def is_plain(value: object) -> bool:
+    """Whether it is a tensor of numbers: not sparse, quantized or without data."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not (value.is_quantized or value.is_nested or value.is_meta)
+    )
+
+
+def is_state(content: object) -> bool:
+    """Whether it is a mapping from names to plain tensors, with at least one."""
+    return (
+        isinstance(content, Mapping)
+        and bool(content)
+        and all(isinstance(n, str) and is_plain(t) for n, t in content.items())
+    )
+
+
+def state(what: str, content: object) -> dict[str, Tensor]:
+    """A plain dictionary of ``content``; UserError unless it is a state_dict."""
+    if not is_state(content):
+        raise UserError(f"{what} is no dictionary of plain tensors by name")
+    assert isinstance(content, Mapping)
+    return dict(content)
+
+
+def without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The names without a prefix that all of them carry (``module.`` of parallel training)."""
+    if all(name.startswith(prefix) for name in tensors):
+        return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return dict(tensors)
+
+
+def binary(name: str, values: object) -> Tensor:
+    """A mask of numbers or booleans as bool; UserError unless every entry is exactly 0 or 1."""
+    if not isinstance(values, Tensor):
+        raise UserError(f"the mask of {name!r} is a {type(values).__name__}, not a tensor")
+    if not is_plain(values):
+        raise UserError(
+            f"the mask of {name!r} is no plain tensor: it is sparse, quantized or without data"
+        )
+    kept = values == 1
+    wrong = values[~kept & (values != 0)]
+    if wrong.numel():
+        raise UserError(
+            f"the mask of {name!r} must be 0 or 1: {wrong.numel()} of its {values.numel()} entries "
+            f"are not, e.g. {wrong[0].item()!r}"
+        )
+    return kept

@@ -1,0 +1,136 @@
+"""Checkpoints of alecwangcq/GraSP.
+
+prune_*.pth.tar (before training, epoch -1) and finetune_*_best.pth.tar (the epoch of best test
+accuracy) are dictionaries with "net", the pickled module; "mask", module -> float tensor of 0 and
+1 for each convolution and linear layer; "acc", "epoch", "args" and "ratio". Only the attributes
+of the modules are read: parameters, buffers and children. The ImageNet script trains from such a
+file and writes "state_dict", with the mask of X.weight as X.mask. Files whose "net" is a
+state_dict and whose "mask" goes by names are read as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from winnow.errors import UserError
+from winnow.importing.found import Found, Reader, binary, state, without_prefix
+from winnow.importing.reading import Inert
+
+_TRAINED = ("finetune_", "_best.pth.tar")
+_DEEPEST = 50  # a module inside itself has no end
+
+
+def recognises(file: Path, content: object) -> bool:  # noqa: ARG001  one signature for all
+    """A network with its masks, or an ImageNet checkpoint with masks among the weights."""
+    if not isinstance(content, Mapping):
+        return False
+    if "net" in content and "mask" in content:
+        return True
+    names = content.get("state_dict")
+    return isinstance(names, Mapping) and any(str(name).endswith(".mask") for name in names)
+
+
+def find(file: Path, content: object, reader: Reader) -> Found:
+    """Masks and weights; the untrained weights from the prune_* file beside, where it fits."""
+    if not isinstance(content, Mapping):
+        raise UserError(f"it holds a {type(content).__name__}, not a dictionary")
+    if "net" not in content:
+        return _imagenet(content)
+    masks, weights = _network(content)
+    about = {"epoch": content.get("epoch"), "accuracy": content.get("acc")}
+    about = {key: value for key, value in about.items() if _is_finite(value)}
+    begun = _before(file, masks, reader)
+    if begun is None:
+        return Found(masks, weights, None, about)
+    return Found(masks, begun, weights, about)
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _before(file: Path, masks: Mapping[str, Tensor], reader: Reader) -> dict[str, Tensor] | None:
+    start, end = _TRAINED
+    if not (file.name.startswith(start) and file.name.endswith(end)):
+        return None
+    name = f"prune_{file.name.removeprefix(start).removesuffix(end)}.pth.tar"
+    if not (file.parent / name).exists():
+        return None
+    earlier, weights = _network(reader.read(file.parent / name))
+    if masks.keys() == earlier.keys() and all(
+        torch.equal(binary(name, masks[name]), binary(name, earlier[name])) for name in masks
+    ):
+        return weights
+    reader.forget(name)  # of another run
+    return None
+
+
+def _network(content: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Masks by parameter name, and the state_dict."""
+    net, masks = content.get("net"), content.get("mask")
+    if not isinstance(masks, Mapping):
+        raise UserError("its 'mask' is no dictionary: nothing was pruned")
+    if not isinstance(net, Inert):
+        weights = without_prefix(state("'net'", net), "module.")
+        return {_parameter(str(key), weights): mask for key, mask in masks.items()}, weights
+    modules = dict(_modules(net, ""))
+    names = {id(module): name for name, module in modules.items()}
+    if any(id(key) not in names for key in masks):
+        raise UserError("a mask belongs to a module that is not in its 'net'")
+    weights = {}
+    for name, module in modules.items():
+        weights |= _own_tensors(name, module)
+    return {_joined(names[id(key)], "weight"): mask for key, mask in masks.items()}, weights
+
+
+def _parameter(key: str, weights: Mapping[str, Tensor]) -> str:
+    """The name of a parameter, from its own or its module's."""
+    key = key.removeprefix("module.")
+    return f"{key}.weight" if f"{key}.weight" in weights else key
+
+
+def _modules(module: Inert, name: str) -> Iterator[tuple[str, Inert]]:
+    if name.count(".") > _DEEPEST:
+        raise UserError(f"its modules are nested more than {_DEEPEST} deep: {name[:40]!r}…")
+    yield name, module
+    for key, child in _part(module, "_modules").items():
+        if child is not None:
+            inner = _joined(name, str(key))
+            if not isinstance(child, Inert):
+                raise UserError(f"{inner!r} is a {type(child).__name__}, not a module")
+            yield from _modules(child, inner)
+
+
+def _own_tensors(name: str, module: Inert) -> dict[str, Tensor]:
+    held = {**_part(module, "_parameters"), **_part(module, "_buffers")}
+    tensors = {
+        _joined(name, str(key)): tensor for key, tensor in held.items() if tensor is not None
+    }
+    return state(name, tensors) if tensors else {}
+
+
+def _part(module: Inert, part: str) -> Mapping[str, Any]:
+    held = vars(module).get(part, {})
+    if not isinstance(held, Mapping):
+        raise UserError(f"the {part} of a pickled {type(module).__name__} are no dictionary")
+    return held
+
+
+def _joined(prefix: str, key: str) -> str:
+    return f"{prefix}.{key}" if prefix else key
+
+
+def _imagenet(content: Mapping[str, Any]) -> Found:
+    tensors = without_prefix(state("'state_dict'", content.get("state_dict")), "module.")
+    masks = {
+        f"{n.removesuffix('.mask')}.weight": t for n, t in tensors.items() if n.endswith(".mask")
+    }
+    weights = {n: t for n, t in tensors.items() if not n.endswith(".mask")}
+    epoch = content.get("epoch")
+    return Found(masks, weights, about={"epoch": epoch} if isinstance(epoch, int) else {})
