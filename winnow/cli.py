@@ -178,6 +178,24 @@ def recipes() -> None:
         print(f"{name:<{width}}  {load_recipe(name).title}")
 
 
+@app.command()
+@guarded
+def methods(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[METHOD]", help="Show its formula and options.")
+    ] = None,
+) -> None:
+    """List the methods that experiments compare, or show one."""
+    from winnow.algorithms import catalogue
+
+    if name is not None:
+        for line in catalogue.described(catalogue.get(name)):
+            print(line)
+        return
+    for line in catalogue.listed():
+        print(line)
+
+
 @app.command(name="ls")
 @guarded
 def list_runs(store: StoreOption = None) -> None:

@@ -30,7 +30,7 @@ _COMMON: Mapping[Kind, Mapping[str, object]] = {
     "one-shot": {"criterion": "magnitude", "rewind": "init"},
     "dynamic": {},
 }
-_NOT_HERE = ("classes", "density")  # the data, and the experiment, say what they are
+_NOT_HERE = ("classes", "density", "seed")  # the data and the experiment say what they are
 
 
 @dataclass(frozen=True)
@@ -109,3 +109,41 @@ def get(name: str) -> Entry:
     if name not in METHODS:
         raise unknown("method", name, METHODS, "`winnow methods` lists them")
     return METHODS[name]
+
+
+def listed() -> list[str]:
+    """Every method on a line: name, citation, cost, and the command that runs it beside others."""
+    columns = [(m.name, m.citation, m.cost, command(m)) for m in METHODS.values()]
+    widths = [max(len(line[place]) for line in columns) for place in range(3)]
+    return [
+        "  ".join([*(cell.ljust(w) for cell, w in zip(line[:3], widths, strict=True)), line[3]])
+        for line in columns
+    ]
+
+
+def described(method: Entry) -> list[str]:
+    """One method: its kind, citation, cost and command, its text, its options with defaults."""
+    lines = [f"{method.name}: {method.kind}", f"source: {method.citation}", f"cost: {method.cost}"]
+    lines += [f"run: {command(method)}", "", *method.text.splitlines(), "", "options:"]
+    options = method.options
+    width = max(map(len, options))
+    lines += [f"  {name:<{width}}  {_plain(value)}" for name, value in options.items()]
+    example = next(iter(options))
+    return [
+        *lines,
+        "",
+        f"in a recipe: compare: {{methods: [{{name: {method.name}, "
+        f"{example}: {_plain(options[example])}}}], densities: [0.1]}}",
+    ]
+
+
+def command(method: Entry) -> str:
+    """What runs a method on digits, beside random pruning."""
+    return f"winnow run compare/digits --only {method.name} --only random"
+
+
+def _plain(value: object) -> str:
+    """A default as YAML writes it."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return str(value)

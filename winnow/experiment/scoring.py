@@ -36,10 +36,12 @@ def resolved(
     function, written = criteria.get(criterion), own(options)
     about = {k: v for k, v in options.items() if k in _ABOUT_DATA}
     check_options(function, criterion, written)
+    if "seed" in written:
+        raise UserError(f"{criterion}: seeds stand in seeds.mask, not in seed")
     defaults = {
         p.name: p.default
         for p in inspect.signature(function).parameters.values()
-        if p.kind is p.KEYWORD_ONLY and p.name not in _ABOUT_DATA
+        if p.kind is p.KEYWORD_ONLY and p.name not in (*_ABOUT_DATA, "seed")
     }
     return defaults | written, _examples(criterion, about)
 
