@@ -187,12 +187,10 @@ def methods(
 ) -> None:
     """List the methods that experiments compare, or show one."""
     from winnow.algorithms import catalogue
+    from winnow.experiment.describe import describe_method, describe_methods
 
-    if name is not None:
-        for line in catalogue.described(catalogue.get(name)):
-            print(line)
-        return
-    for line in catalogue.listed():
+    lines = describe_methods() if name is None else describe_method(catalogue.get(name))
+    for line in lines:
         print(line)
 
 

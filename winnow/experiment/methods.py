@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from winnow.algorithms import at_init, catalogue, dynamic
@@ -74,6 +74,21 @@ def compared(recipe: Recipe, shapes: Mapping[str, tuple[int, ...]]) -> list[Comp
         entry = catalogue.get(method.name)
         found.append(Compared(method, entry, own, options, protected, recipe.compare))
     return found
+
+
+def options_of(entry: catalogue.Entry) -> dict[str, object]:
+    """Every option of a method → its default in a comparison."""
+    name = entry.name
+    more: dict[str, object] = {"ignore": []}
+    if entry.kind == "dynamic":
+        own = {f.name: f.default for f in fields(dynamic.METHODS[name]) if f.name != "density"}  # type: ignore[arg-type]
+        return {**own, **more}
+    if entry.kind in ("iterative", "one-shot"):
+        return {"criterion": "magnitude", "rewind": "prune.rewind", **more}
+    own, examples = scoring.resolved(name, {})
+    if entry.kind == "fine-tuned":
+        return {**own, **(examples or {}), "rewind": "none", **more}
+    return {**own, **(examples or {}), "rounds": at_init.ROUNDS.get(name, 1), **more}
 
 
 def check(recipe: Recipe, source: Source, steps: int, methods: list[Compared]) -> None:
