@@ -48,7 +48,7 @@ class Compared:
         competing = sum(self.sizes.values())
         left = round(density * (competing + self.protected)) - self.protected
         if left >= 1:
-            return left / competing
+            return left / competing if self.protected else density
         whole = competing + self.protected
         raise UserError(
             f"{self.method.arm} at density {density:g} keeps {round(density * whole)} of {whole} "
