@@ -58,6 +58,9 @@ def _found(one: Contrast) -> str:
         places = [k for k, each in enumerate(one.accuracy) if outcome(each) == kind]
         if places:
             parts.append(f"{word} at {wording.spans(places, labels)} %")
+    flat = [k for k, each in enumerate(one.accuracy) if each.interval is None and each.mean]
+    if flat:  # without any spread there is no interval, however large the difference is
+        parts.append(f"no interval at {wording.spans(flat, labels)} %, as all replicates agree")
     return "; ".join(parts) or "not distinguishable at any density"
 
 
