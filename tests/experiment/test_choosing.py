@@ -61,7 +61,7 @@ def calibrated(plan, break_even):
         Rung(d, Cost(1e-3, 0.0), Cost((d / break_even) * 1e-3, 0.0)) for d in (1.0, 0.5, 0.01)
     )
     layers = {name: Layer(size, 1.0) for name, size in SIZES.items()}
-    key = key_of(choosing._sample(plan))
+    key = key_of(choosing.sample(plan))
     return Calibration(key, {"float32 lanes": W}, rungs, layers, dict[str, LayerCost]())
 
 
@@ -169,7 +169,7 @@ def test_where_sparse_cannot_train_auto_is_dense_and_says_why(store, monkeypatch
         monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     else:
 
-        def prepare(_):
+        def prepare(_self, _):
             raise RuntimeError("no LLVM")
 
         monkeypatch.setattr(f"{sparse}.prepare", prepare)
