@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import perceptron
+from scored_networks import perceptron
 
 import winnow as wn
 from winnow.criteria.balanced import collect, draw

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from networks import convolutional, data, perceptron
+from scored_networks import convolutional, data, perceptron
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from networks import convolutional, data, perceptron, seeded
+from scored_networks import convolutional, data, perceptron, seeded
 from torch import Tensor, nn
 
 import winnow as wn

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from networks import convolutional, data, perceptron
+from scored_networks import convolutional, data, perceptron
 from torch import nn
 
 import winnow as wn

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from networks import convolutional, seeded
+from scored_networks import convolutional, seeded
 from torch import Tensor, nn
 
 import winnow as wn
