@@ -90,7 +90,7 @@ def test_every_method_runs_and_keeps_exactly_what_it_should(outcome, store):
 
 
 def test_one_job_gives_the_same_numbers(outcome, store, recipe, tmp_path):  # noqa: ARG001
-    some = ["--", "grasp", "synflow", "mlprune", "rigl", "deep-r"][1:]
+    some = ["grasp", "synflow", "mlprune", "rigl", "deep-r"]
     wn.run(recipe, store=tmp_path / "runs", jobs=1, only=some)
     again, whole = numbers(tmp_path / "runs"), numbers(store)
     assert len(again) == 11
@@ -168,3 +168,34 @@ def test_labels_and_options_from_the_command_line(recipe, tmp_path):
     )
     assert {row.arm for row in outcome.rows} == {"ticket", "random", "set-half"}
     assert "set-half" in outcome.table
+
+
+@pytest.mark.parametrize("criterion", ["synflow", "mlprune"])
+def test_rounds_of_pruning_take_any_criterion(criterion, tmp_path):
+    overrides = {
+        "prune.criterion": criterion,
+        "prune.rounds": 1,
+        "controls": {"random": 1},
+        "model.hidden": [9, 5],
+        "train.steps": "10it",
+        "engine": "dense",
+    }
+    outcome = wn.run("lth/digits", overrides=overrides, store=tmp_path, replicates=1, jobs=1)
+    assert [row.status for row in outcome.rows] == ["done"] * 3
+
+
+def test_without_validation_images_and_with_convolutions_and_dropout(tmp_path):
+    """Nothing here is particular to LeNet: batch norm, dropout and convolutions are scored too."""
+    path = tmp_path / "conv.yaml"
+    changed = {
+        **SMALL,
+        "data": {"name": "digits"},
+        "model": {"name": "resnet-20", "width": 0.25},
+        "train": {**SMALL["train"], "steps": "2it", "evaluate": "2it"},
+        "compare": {**SMALL["compare"], "densities": [0.5]},
+    }
+    methods = ["grasp", "synflow", "data-dependent", "mlprune", "rigl"]
+    changed["compare"]["methods"] = methods
+    path.write_text(yaml.safe_dump(changed))
+    outcome = wn.run(str(path), store=tmp_path / "runs", jobs=1)
+    assert [row.status for row in outcome.rows] == ["done"] * 6

@@ -125,7 +125,7 @@ def _of_trained(run: Run, pruning: Pruning, parents: Parents) -> Mask:
         mask=before,
         generator=rng.torch_generator(pruning.seed, "score", pruning.of),
         **_data(run, pruning),
-        **pruning.options,
+        **_options(run, pruning),
     )
     return prune_to(scores, pruning.keep, before)
 
@@ -140,9 +140,6 @@ def _at_init(run: Run, pruning: Pruning) -> Mask:
         if isinstance(keep, int)
         else {name: count / sizes[name] for name, count in keep.items()}
     )
-    options = dict(pruning.options)
-    if pruning.criterion == "synflow" and options.get("input_shape") is None:
-        options["input_shape"] = facts(run.data["name"]).shape
     with warnings.catch_warnings():  # the counts of each layer are stored with the run
         warnings.simplefilter("ignore", LayerCollapse)
         return prune_at_init(
@@ -153,7 +150,7 @@ def _at_init(run: Run, pruning: Pruning) -> Mask:
             params=list(pruning.prunable),
             seed=pruning.seed,
             **_data(run, pruning),
-            **options,
+            **_options(run, pruning),
         )
 
 
@@ -168,6 +165,14 @@ def _operated(run: Run, final: State, mask: Mask) -> State:
     return fresh_state(model, mask, run.begin)
 
 
+def _options(run: Run, pruning: Pruning) -> dict[str, Any]:
+    """What the criterion is given; the shape of an example follows from the data."""
+    options = dict(pruning.options)
+    if pruning.criterion == "synflow" and options.get("input_shape") is None:
+        options["input_shape"] = facts(run.data["name"]).shape
+    return options
+
+
 def _data(run: Run, pruning: Pruning) -> dict[str, Any]:
     """What ``score`` is given to see: the examples that the pruning names, and the loss."""
     if pruning.scoring is None:
@@ -180,7 +185,8 @@ def _training_data(run: Run) -> TrainingData:
     """The run's splits: indices into the images, which all runs of a worker share in memory."""
     data = run.data
     images = _images(data["name"], data["content"])
-    train, held_out = split(len(images.train_y), data["validation"], run.seeds["split"])
+    seed = run.seeds.get("split", 0)  # absent where nothing is held out, and so nothing drawn
+    train, held_out = split(len(images.train_y), data["validation"], seed)
     every_test = torch.arange(len(images.test_y))
     splits = {
         "train": Split(images.train_x, images.train_y, train),
