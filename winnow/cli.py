@@ -178,6 +178,22 @@ def recipes() -> None:
         print(f"{name:<{width}}  {load_recipe(name).title}")
 
 
+@app.command()
+@guarded
+def methods(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[METHOD]", help="Show its formula and options.")
+    ] = None,
+) -> None:
+    """List the methods that experiments compare, or show one."""
+    from winnow.algorithms import catalogue
+    from winnow.experiment.describe import describe_method, describe_methods
+
+    lines = describe_methods() if name is None else describe_method(catalogue.get(name))
+    for line in lines:
+        print(line)
+
+
 @app.command(name="ls")
 @guarded
 def list_runs(store: StoreOption = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -11,7 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from winnow.data.facts import facts
 from winnow.experiment.graph import Pruning, Record, Run, Start, identity, load_run
+from winnow.experiment.load import load_recipe
+from winnow.experiment.plan import expand
+from winnow.experiment.resolve import Source
 
 RUN = Run(
     data={"name": "digits", "content": "c", "validation": 200, "augment": "none"},
@@ -51,6 +56,7 @@ OTHERS = {
     "pruning": PRUNING,
     "engine": "dense",
     "semantics": RUN.semantics + 1,
+    "dynamic": {"name": "set", "options": {}, "prunable": ["w"], "keep": 3, "seed": 0},
 }
 
 
@@ -69,6 +75,8 @@ def test_every_field_of_a_pruning_does(field):
         "keep": 3,
         "seed": 1,
         "shuffle": 1,
+        "rounds": 2,
+        "scoring": {"examples": "all"},
     }
     one = replace(RUN, pruning=PRUNING)
     assert replace(RUN, pruning=replace(PRUNING, **{field: others[field]})).id != one.id
@@ -108,6 +116,22 @@ def test_a_later_field_is_silent_only_at_its_frozen_legacy_value():
     changed = {"a": 1, "in": {"b": 2, "new": "another default"}}
     assert identity(silent, legacy) == identity(old, {})
     assert identity(changed, legacy) != identity(old, {})
+
+
+PINNED = {
+    "lth/digits": "eb5e419bffb8e94e",
+    "lth/lenet-mnist": "8dcdabe76e628ab7",
+    "lth/lenet-continued": "d7ac61114e1a5368",
+    "lth/vgg-19": "e6e435dc2fd3dca6",
+}
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_runs_of_recipes_that_exist_keep_their_identity(name):
+    """Computed before runs had fields for methods: what is stored stays found."""
+    recipe = load_recipe(name)
+    plan = expand(name, recipe, Source(facts(recipe.data.name).train_size, recipe.data.name))
+    assert hashlib.sha256("".join(plan.runs).encode()).hexdigest()[:16] == PINNED[name]
 
 
 def test_what_json_cannot_hold_is_an_error():

@@ -160,7 +160,9 @@ class Engine(Protocol):
     """
 
     name: str
-    notes: Sequence[str]
+
+    @property
+    def notes(self) -> Sequence[str]: ...
 
     def prepare(self, jobs: Sequence[Job]) -> None:
         """Make what such jobs need once on a machine (compiled kernels): workers only load it."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from winnow.experiment.plan import Plan
     from winnow.mask import Mask
 
+_DENSELY = "its method needs the gradients of removed weights all along"
 _IMAGES = 5000  # at most, in the random training set that is measured
 
 
@@ -100,6 +101,8 @@ def choose(
 
     if run.engine != "auto":
         return explicit(run.engine)
+    if trains_densely(run):
+        return Choice("dense", note=_DENSELY)
     if checkpoint.exists():
         begun = Choice.load(begun_with(checkpoint))
         choice = honoured(begun, job)
@@ -109,6 +112,14 @@ def choose(
     own = mask()
     counts = {name: int(keep.sum()) for name, keep in own.items()} if own else {}
     return (Auto.load(auto) if auto else Auto()).choose(counts, images_evaluated(run))
+
+
+def trains_densely(run: Run) -> bool:
+    """Whether the run's method needs dense gradients all along."""
+    from winnow.experiment.prepare import method_of
+
+    method = method_of(run)
+    return method is not None and method.dense_slots
 
 
 def images_evaluated(run: Run) -> float:
@@ -125,20 +136,24 @@ def planned(plan: Plan, auto: Auto) -> dict[str, Choice]:
     Where weights of all layers compete, nobody knows yet how many each layer will keep: then as if
     all layers were equally dense.
     """
+    from winnow.engine.auto import Choice
+
     return {
-        identity: auto.choose(kept(run, auto), images_evaluated(run))
+        identity: Choice("dense", note=_DENSELY)
+        if trains_densely(run)
+        else auto.choose(kept(run, auto), images_evaluated(run))
         for identity, run in plan.runs.items()
     }
 
 
 def kept(run: Run, auto: Auto) -> Mapping[str, float]:
     """How many weights each pruned layer keeps, as far as it is planned; empty for dense."""
-    if run.pruning is None or auto.calibration is None:
+    if run.keep is None or auto.calibration is None or _begins_dense(run):
         return {}
-    if not isinstance(run.pruning.keep, int):
-        return run.pruning.keep
-    sizes = {name: auto.calibration.layers[name].weights for name in run.pruning.prunable}
-    density = run.pruning.keep / sum(sizes.values())
+    if not isinstance(run.keep, int):
+        return run.keep
+    sizes = {name: auto.calibration.layers[name].weights for name in run.prunable}
+    density = run.keep / sum(sizes.values())
     return {name: density * size for name, size in sizes.items()}
 
 
@@ -160,9 +175,13 @@ def in_one_line(plan: Plan, store: Store, auto: Auto | None) -> str:
     return f"engine: auto takes {taken} of {len(plan.runs)} runs{guess}; calibration: {file}"
 
 
+def _begins_dense(run: Run) -> bool:
+    return run.dynamic is not None and run.dynamic["name"] == "gradual"
+
+
 def _counts_are_planned(plan: Plan) -> bool:
-    prunings = [run.pruning for run in plan.runs.values() if run.pruning]
-    return not any(isinstance(p.keep, int) and len(p.prunable) > 1 for p in prunings)
+    runs = plan.runs.values()
+    return not any(isinstance(run.keep, int) and len(run.prunable) > 1 for run in runs)
 
 
 def sample(plan: Plan) -> Job:

@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from winnow.algorithms.catalogue import METHODS, Entry
 from winnow.data import Unreachable
 from winnow.engine.auto import Auto
 from winnow.experiment.choosing import in_one_line, known
 from winnow.experiment.estimate import iterations_of, seconds_left, seconds_per_iteration
 from winnow.experiment.executor import status_of
+from winnow.experiment.methods import options_of
 from winnow.experiment.plan import Plan
 from winnow.experiment.progress import in_words
 from winnow.experiment.store import Found, Store
@@ -121,6 +123,37 @@ def describe_difference(one: Found, other: Found) -> str:
         if values[0] != values[1]:
             lines.append(f"{name}: {values[0]} -> {values[1]}")
     return "\n".join(lines if len(lines) > 2 else [*lines, "no difference"])
+
+
+def describe_methods() -> list[str]:
+    """Every method on a line: name, citation, cost, and the command that runs it."""
+    lines = [(m.name, m.citation, m.cost, _command(m)) for m in METHODS.values()]
+    widths = [max(len(line[place]) for line in lines) for place in range(3)]
+    return [
+        "  ".join([*(cell.ljust(w) for cell, w in zip(line[:3], widths, strict=True)), line[3]])
+        for line in lines
+    ]
+
+
+def describe_method(method: Entry) -> list[str]:
+    """One method: its kind, citation, cost and command, its text, its options with defaults."""
+    lines = [f"{method.name}: {method.kind}", f"source: {method.citation}", f"cost: {method.cost}"]
+    lines += [f"run: {_command(method)}", "", *method.text.splitlines(), ""]
+    lines.append("options beside the name in compare.methods, with their defaults:")
+    options = {name: _as_yaml(value) for name, value in options_of(method).items()}
+    width = max(map(len, options))
+    return [*lines, *(f"  {name:<{width}}  {value}" for name, value in options.items())]
+
+
+def _command(method: Entry) -> str:
+    """What runs a method on digits, beside random pruning."""
+    beside = "" if method.name == "random" else " --only random"
+    return f"winnow run compare/digits --only {method.name}{beside}"
+
+
+def _as_yaml(value: object) -> str:
+    words = {True: "true", False: "false", None: "null"}
+    return words[value] if isinstance(value, bool) or value is None else str(value)
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:

@@ -12,7 +12,11 @@ from typing import Any, Literal
 SEMANTICS = 1
 """Raised when the same fields give other numbers: a change of an algorithm, a fixed mistake."""
 
-LEGACY: Mapping[str, Any] = {}
+LEGACY: Mapping[str, Any] = {
+    "dynamic": None,
+    "pruning.rounds": 1,
+    "pruning.scoring": None,
+}
 """Dotted field → its frozen value before it existed.
 
 A field added later is left out of the hash while it equals this value, so old results stay found;
@@ -25,7 +29,8 @@ class Start:
     """What a run trains from.
 
     ``kind``: ``init`` (the initialisation named by seed and draw), ``state`` (the weights of run
-    ``run`` after ``step`` iterations) or ``final`` (those at its end).
+    ``run`` after ``step`` iterations), ``final`` (those at its end) or ``operated`` (those, after
+    the surgeon's update for the weights that the run's pruning removes).
     """
 
     kind: str
@@ -40,15 +45,21 @@ class Pruning:
     The final weights of run ``of``, which has that run's mask, are scored by ``criterion``; exactly
     ``keep`` weights stay (a number: all compete; a mapping: in each layer). ``shuffle``: the number
     of the draw that then permutes the mask within each layer, None for the mask itself.
+
+    Without ``of`` the run's own initial weights of draw 0 are scored, in ``rounds`` exponential
+    rounds. ``scoring``: the training examples that the criterion sees (see `scoring.resolved`),
+    None for a criterion that needs none.
     """
 
-    of: str
+    of: str | None
     criterion: str
     options: Mapping[str, Any]
     prunable: tuple[str, ...]
     keep: int | Mapping[str, int]
     seed: int
     shuffle: int | None = None
+    rounds: int = 1
+    scoring: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,9 @@ class Run:
     """One training of one network: every field that shapes its trajectory, in iterations.
 
     It trains the iterations ``begin`` to ``end``; the learning-rate schedule ends at ``steps``.
-    ``evaluate`` is part of it, as the step of minimum validation loss depends on it.
+    ``evaluate`` is part of it, as the step of minimum validation loss depends on it. ``dynamic``:
+    the method that changes the mask meanwhile (``name``, ``options`` in full, its ``seed``), the
+    weights under the mask (``prunable``) and how many of them it has at the end (``keep``).
     """
 
     data: Mapping[str, Any]
@@ -76,6 +89,7 @@ class Run:
     pruning: Pruning | None
     engine: str
     semantics: int = SEMANTICS
+    dynamic: Mapping[str, Any] | None = None
 
     @cached_property
     def id(self) -> str:
@@ -85,14 +99,28 @@ class Run:
     @property
     def parents(self) -> tuple[str, ...]:
         """The runs whose results this one needs."""
-        pruned = [self.pruning.of] if self.pruning else []
+        pruned = [self.pruning.of] if self.pruning and self.pruning.of else []
         started = [self.start.run] if self.start.run else []
         return tuple(dict.fromkeys([*pruned, *started]))
 
     @property
+    def keep(self) -> int | Mapping[str, int] | None:
+        """How many of the weights under its mask the run has at the end; None for dense."""
+        if self.dynamic is not None:
+            return int(self.dynamic["keep"])
+        return self.pruning.keep if self.pruning else None
+
+    @property
+    def prunable(self) -> tuple[str, ...]:
+        """The weights under its mask."""
+        if self.dynamic is not None:
+            return tuple(self.dynamic["prunable"])
+        return self.pruning.prunable if self.pruning else ()
+
+    @property
     def folder(self) -> str:
         """Where the run is stored: a readable prefix and 12 hex digits."""
-        keep = self.pruning.keep if self.pruning else "dense"
+        keep = "dense" if self.keep is None else self.keep
         kept = keep if isinstance(keep, str | int) else sum(keep.values())
         return f"{self.data['name']}-{self.model['name']}-{kept}-{self.id[:12]}"
 

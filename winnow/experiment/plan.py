@@ -6,22 +6,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from winnow import criteria
 from winnow.algorithms.rounds import Round, iterative, one_shot, one_shot_paper_grid
 from winnow.allocation import Keep, keep_for_density
 from winnow.errors import UserError, unknown
+from winnow.experiment import methods, scoring
 from winnow.experiment.graph import Pruning, Record, Run, Start
 from winnow.experiment.recipe import Recipe
 from winnow.experiment.resolve import (
     Layers,
     Source,
     dense_run,
+    iterations_per_epoch,
     read_layers,
     rewind_step,
     seeded,
     what_to_record,
 )
-from winnow.scoring import check_options
 
 ARMS = (
     "ticket",
@@ -36,7 +36,11 @@ ARMS = (
 
 @dataclass(frozen=True)
 class Node:
-    """A point of the experiment: which run stands for which arm, replicate, draw and round."""
+    """A point of the experiment: which run stands for which arm, replicate, draw and round.
+
+    ``cost``, where methods are compared: epochs of training and scoring, all of what the run needs
+    included.
+    """
 
     arm: str
     replicate: int
@@ -47,6 +51,7 @@ class Node:
     weights_kept: int  # of all weights, exempt layers included
     density: float
     density_total: float
+    cost: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ class Plan:
     def arms(self) -> list[str]:
         """The arms that this experiment has, in their usual order."""
         present = {node.arm for node in self.nodes}
-        return [arm for arm in ARMS if arm in present]
+        return [arm for arm in _order(self.recipe) if arm in present]
 
     def only(self, arms: Sequence[str]) -> Plan:
         """The points of some arms and all runs that they need. Raises UserError: unknown arm."""
@@ -95,7 +100,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class _Experiment:
+class Experiment:
     """What all points of one replicate have in common."""
 
     recipe: Recipe
@@ -113,8 +118,10 @@ class _Experiment:
     def point(self, arm: str, round_: int, run: Run, draw: int = 0) -> Node:
         """The node of a run: its densities follow from the counts its pruning keeps."""
         sizes, total = self.layers.sizes, self.layers.total
-        keep = run.pruning.keep if run.pruning else sum(sizes.values())
+        keep = sum(sizes.values()) if run.keep is None else run.keep
         kept = keep if isinstance(keep, int) else sum(keep.values())
+        if run.keep is not None:  # a method may leave dense what others prune
+            kept += sum(n for name, n in sizes.items() if name not in run.prunable)
         exempt = total - sum(sizes.values())
         return Node(
             arm,
@@ -131,6 +138,11 @@ class _Experiment:
     def _within(self, run: Run) -> frozenset[int]:
         return frozenset(step for step in self.record.accuracy_at if run.begin < step <= run.end)
 
+    @property
+    def mask_seed(self) -> int:
+        """What masks and methods draw from."""
+        return self.recipe.seeds.of(self.replicate)["mask"]
+
     def pruning(self, parent: Run, step: Round) -> Pruning:
         """How the mask of a round comes from its parent's trained weights."""
         prune = self.recipe.prune
@@ -138,22 +150,27 @@ class _Experiment:
         return Pruning(
             of=parent.id,
             criterion=prune.criterion,
-            options=prune.options,
+            options=scoring.own(prune.options),
             prunable=tuple(self.layers.sizes),
             keep=step.keep if isinstance(step.keep, int) else dict(step.keep),
-            seed=self.recipe.seeds.of(self.replicate)["mask"],
+            seed=self.mask_seed,
+            scoring=scoring.resolved(prune.criterion, prune.options)[1],
         )
 
     def ticket(self, step: Round, parent: Run) -> Run:
         """The run of a round: its mask, and what its training restarts from."""
-        pruning, dense = self.pruning(parent, step), self.dense
+        return self.rewound(step, parent, self.pruning(parent, step), self.recipe.prune.rewind)
+
+    def rewound(self, step: Round, parent: Run, pruning: Pruning, rewind: str) -> Run:
+        """A run under a mask that comes from ``parent``, restarted as ``rewind`` says."""
+        dense = self.dense
         if step.start == "rewind" and self.rewind:
             start = Start("state", dense.id, self.rewind)
             return replace(dense, pruning=pruning, start=start, begin=self.rewind)
         if step.start != "parent":
             return replace(dense, pruning=pruning)
         start = Start("final", parent.id)
-        if self.recipe.prune.rewind == "lr":
+        if rewind == "lr":
             return replace(dense, pruning=pruning, start=start)
         end = parent.end + dense.steps  # the schedule has ended: its last learning rate goes on
         return replace(dense, pruning=pruning, start=start, begin=parent.end, end=end)
@@ -161,21 +178,54 @@ class _Experiment:
 
 def expand(name: str, recipe: Recipe, source: Source) -> Plan:
     """The plan of a recipe on given images. Raises UserError for what does not fit together."""
-    prune = recipe.prune
-    check_options(criteria.get(prune.criterion), prune.criterion, prune.options)
+    scoring.resolved(recipe.prune.criterion, recipe.prune.options)
     layers, dense = read_layers(recipe), dense_run(recipe, source)
     rewind = rewind_step(recipe, source, dense.steps)
     record = what_to_record(recipe, source, dense.steps)
     _refuse_dead_schedule(recipe)
-    nodes = [
-        node
-        for replicate in range(recipe.replicates)
-        for node in _replicate(
-            _Experiment(recipe, layers, record, rewind, seeded(recipe, dense, replicate), replicate)
-        )
-    ]
-    nodes.sort(key=lambda n: (n.round, ARMS.index(n.arm)))  # stable: replicates stay in order
-    return Plan(name, recipe, tuple(nodes))
+    points: list[Node] = []
+    compared = methods.compared(recipe, layers.shapes) if recipe.compare else None
+    if compared:
+        methods.check(recipe, source, dense.steps, compared)
+    for replicate in range(recipe.replicates):
+        own = seeded(recipe, dense, replicate)
+        ex = Experiment(recipe, layers, record, rewind, own, replicate)
+        points += _replicate(ex) if compared is None else _comparison(ex, compared)
+    if compared:
+        points = _with_costs(points, recipe, source)
+    order = _order(recipe)
+    points.sort(key=lambda n: (n.round, order.index(n.arm)))  # stable: replicates stay in order
+    return Plan(name, recipe, tuple(points))
+
+
+def _order(recipe: Recipe) -> list[str]:
+    """All arms that a recipe can have, in their usual order; methods in the recipe's."""
+    compared = [m.arm for m in recipe.compare.methods] if recipe.compare else []
+    return [*(arm for arm in ARMS if arm not in compared), *compared]
+
+
+def _comparison(ex: Experiment, compared: list[methods.Compared]) -> Iterator[Node]:
+    """The dense network of one replicate, then every method at every density."""
+    states = frozenset({ex.rewind} if ex.rewind else ())
+    dense = ex.point("ticket", 0, ex.dense)
+    yield replace(dense, record=replace(dense.record, states=states))
+    yield from methods.nodes(ex, compared)
+
+
+def _with_costs(points: list[Node], recipe: Recipe, source: Source) -> list[Node]:
+    """The points with what each costs, the dense training that it needs included."""
+    runs = {node.run.id: node.run for node in points}
+    per_epoch = iterations_per_epoch(recipe, source)
+    examples = source.examples - recipe.data.validation
+    own = {
+        identity: (run.end - run.begin) / per_epoch + scoring.epochs(run, examples)
+        for identity, run in runs.items()
+    }
+
+    def needed(identity: str) -> set[str]:
+        return {identity}.union(*(needed(parent) for parent in runs[identity].parents))
+
+    return [replace(n, cost=sum(own[i] for i in sorted(needed(n.run.id)))) for n in points]
 
 
 def _refuse_dead_schedule(recipe: Recipe) -> None:
@@ -186,7 +236,7 @@ def _refuse_dead_schedule(recipe: Recipe) -> None:
         )
 
 
-def _replicate(ex: _Experiment) -> Iterator[Node]:
+def _replicate(ex: Experiment) -> Iterator[Node]:
     """Every point of one replicate: the dense network, the walk of rounds, the controls."""
     dense = ex.point("ticket", 0, ex.dense)
     kept_states = frozenset({ex.rewind} if ex.rewind else ())
@@ -205,7 +255,7 @@ def _replicate(ex: _Experiment) -> Iterator[Node]:
     yield from _one_shot(ex)
 
 
-def _controls(ex: _Experiment, round_: int, ticket: Run) -> Iterator[Node]:
+def _controls(ex: Experiment, round_: int, ticket: Run) -> Iterator[Node]:
     """The controls of one ticket; they share its data order."""
     asked, pruning = ex.recipe.controls, ticket.pruning
     assert pruning is not None
@@ -219,7 +269,7 @@ def _controls(ex: _Experiment, round_: int, ticket: Run) -> Iterator[Node]:
         yield ex.point("random-reinit", round_, run, draw)
 
 
-def _one_shot(ex: _Experiment) -> Iterator[Node]:
+def _one_shot(ex: Experiment) -> Iterator[Node]:
     """The arm that prunes the dense network once, to each density."""
     asked = ex.recipe.controls
     if asked.one_shot == "none":
@@ -236,7 +286,7 @@ def _one_shot(ex: _Experiment) -> Iterator[Node]:
             yield ex.point("one-shot-reinit", step.index, reinit, draw)
 
 
-def _walk(ex: _Experiment) -> Iterator[Round]:
+def _walk(ex: Experiment) -> Iterator[Round]:
     """The walk of the recipe's algorithm, the one that `wn.imp` makes too."""
     prune = ex.recipe.prune
     if prune.algorithm == "one-shot":
@@ -244,7 +294,7 @@ def _walk(ex: _Experiment) -> Iterator[Round]:
     return _iterative(ex)
 
 
-def _iterative(ex: _Experiment) -> Iterator[Round]:
+def _iterative(ex: Experiment) -> Iterator[Round]:
     prune = ex.recipe.prune
     return iterative(
         ex.layers.sizes,
@@ -256,7 +306,7 @@ def _iterative(ex: _Experiment) -> Iterator[Round]:
     )
 
 
-def _keeps(ex: _Experiment, densities: str | Sequence[float]) -> list[Keep]:
+def _keeps(ex: Experiment, densities: str | Sequence[float]) -> list[Keep]:
     """What each one-shot pruning keeps: the paper's grid, the rounds' own counts, or densities."""
     prune, layers = ex.recipe.prune, ex.layers
     if densities == "paper":

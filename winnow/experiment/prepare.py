@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from winnow import rng
+from winnow.algorithms.at_init import Density, LayerCollapse, prune_at_init
+from winnow.algorithms.dynamic import make
+from winnow.algorithms.dynamic.driven import starting
+from winnow.algorithms.dynamic.method import Method
+from winnow.algorithms.surgeon import operate
 from winnow.data import Images, load
 from winnow.data.facts import facts
 from winnow.data.split import split
 from winnow.engine.base import Job, Split, TrainingData
 from winnow.errors import UserError
+from winnow.experiment.examples import examples, scored_as
 from winnow.experiment.graph import Pruning, Run
 from winnow.mask import Mask
 from winnow.models import build
@@ -54,47 +62,131 @@ def make_network(run: Run) -> nn.Module:
 
 def starting_state(run: Run, parents: Parents) -> State:
     """The masked state at which a run begins. ``parents`` gives the stored run of an identity."""
-    mask = derive_mask(run.pruning, parents) if run.pruning else None
-    model = make_network(run)
+    mask = derive_mask(run, parents) if run.pruning else None
     start = run.start
     if start.kind == "init":
-        init = run.model["init"]
-        seed = run.seeds["init"]
-        initialise(model, init["name"], seed, std=init["std"], draw=run.draw)
-        return fresh_state(model, mask, run.begin)
+        return _dynamic(run, fresh_state(initial_network(run), mask, run.begin))
     assert start.run is not None
+    if start.kind == "operated":
+        assert mask is not None
+        return _operated(run, parents(start.run).state("final"), mask)
     which = "final" if start.kind == "final" else f"step-{start.step}"
     found = parents(start.run).state(which)
     return masked(State(run.begin, found.weights, found.buffers, mask))
 
 
-def derive_mask(pruning: Pruning, parents: Parents) -> Mask:
-    """The mask: the parent's trained weights scored, exactly ``keep`` kept, maybe shuffled."""
+def initial_network(run: Run, draw: int | None = None) -> nn.Module:
+    """The run's network with its initial weights, or those of another draw."""
+    model, init = make_network(run), run.model["init"]
+    chosen = run.draw if draw is None else draw
+    initialise(model, init["name"], run.seeds["init"], std=init["std"], draw=chosen)
+    return model
+
+
+def method_of(run: Run) -> Method | None:
+    """The dynamic method that changes the run's mask, or None."""
+    if run.dynamic is None:
+        return None
+    return make(run.dynamic["name"], **run.dynamic["options"])
+
+
+def _dynamic(run: Run, state: State) -> State:
+    """The state under the first mask of the run's dynamic method, if it has one."""
+    method = method_of(run)
+    if run.dynamic is None or method is None:
+        return state
+    return starting(method, state, run.prunable, run.dynamic["seed"])
+
+
+def derive_mask(run: Run, parents: Parents) -> Mask:
+    """The mask: weights scored, exactly ``keep`` kept, maybe shuffled.
+
+    The weights are the final ones of a parent, or the run's own initial ones.
+    """
+    pruning = run.pruning
+    assert pruning is not None
+    mask = _of_trained(run, pruning, parents) if pruning.of else _at_init(run, pruning)
+    if pruning.shuffle is None:
+        return mask
+    return mask.shuffled(rng.torch_generator(pruning.seed, "shuffle", pruning.shuffle))
+
+
+def _of_trained(run: Run, pruning: Pruning, parents: Parents) -> Mask:
+    assert pruning.of is not None
     parent = parents(pruning.of)
     final = parent.state("final")
     model = make_network(parent.run)
     load_weights(model, final)
     before = final.mask or Mask.dense({name: final.weights[name] for name in pruning.prunable})
-    generator = rng.torch_generator(pruning.seed, "score", pruning.of)
     scores = score(
-        model,
+        scored_as(model, pruning.criterion),
         pruning.criterion,
         params=list(pruning.prunable),
         mask=before,
-        generator=generator,
-        **pruning.options,
+        generator=rng.torch_generator(pruning.seed, "score", pruning.of),
+        **_data(run, pruning),
+        **_options(run, pruning),
     )
-    mask = prune_to(scores, pruning.keep, before)
-    if pruning.shuffle is None:
-        return mask
-    return mask.shuffled(rng.torch_generator(pruning.seed, "shuffle", pruning.shuffle))
+    return prune_to(scores, pruning.keep, before)
+
+
+def _at_init(run: Run, pruning: Pruning) -> Mask:
+    """The mask of the initial weights of draw 0, so that other draws are controls of its mask."""
+    model = initial_network(run, draw=0)
+    sizes = {name: model.get_parameter(name).numel() for name in pruning.prunable}
+    keep = pruning.keep
+    density: Density = (
+        keep / sum(sizes.values())
+        if isinstance(keep, int)
+        else {name: count / sizes[name] for name, count in keep.items()}
+    )
+    with warnings.catch_warnings():  # the counts of each layer are stored with the run
+        warnings.simplefilter("ignore", LayerCollapse)
+        return prune_at_init(
+            scored_as(model, pruning.criterion),
+            pruning.criterion,
+            density=density,
+            rounds=pruning.rounds,
+            params=list(pruning.prunable),
+            seed=pruning.seed,
+            **_data(run, pruning),
+            **_options(run, pruning),
+        )
+
+
+def _operated(run: Run, final: State, mask: Mask) -> State:
+    """Trained weights after the surgeon's update for what the mask removes."""
+    pruning = run.pruning
+    assert pruning is not None
+    model = make_network(run)
+    load_weights(model, final)
+    generator = rng.torch_generator(pruning.seed, "operate", run.start.run or "")
+    operate(model.eval(), mask, generator=generator, **_data(run, pruning), **pruning.options)
+    return fresh_state(model, mask, run.begin)
+
+
+def _options(run: Run, pruning: Pruning) -> dict[str, Any]:
+    """What the criterion is given; the shape of an example follows from the data."""
+    options = dict(pruning.options)
+    if pruning.criterion == "synflow" and options.get("input_shape") is None:
+        options["input_shape"] = facts(run.data["name"]).shape
+    return options
+
+
+def _data(run: Run, pruning: Pruning) -> dict[str, Any]:
+    """What ``score`` is given to see: the examples that the pruning names, and the loss."""
+    if pruning.scoring is None:
+        return {}
+    loader = examples(make_job(run), pruning.scoring, pruning.seed)
+    return {"loader": loader, "loss_fn": F.cross_entropy}
 
 
 def _training_data(run: Run) -> TrainingData:
     """The run's splits: indices into the images, which all runs of a worker share in memory."""
     data = run.data
     images = _images(data["name"], data["content"])
-    train, held_out = split(len(images.train_y), data["validation"], run.seeds["split"])
+    seed = run.seeds.get("split", 0)  # absent where nothing is held out, and so nothing drawn
+    train, held_out = split(len(images.train_y), data["validation"], seed)
     every_test = torch.arange(len(images.test_y))
     splits = {
         "train": Split(images.train_x, images.train_y, train),

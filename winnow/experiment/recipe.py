@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from winnow.experiment.comparison import Compare
 from winnow.experiment.steps import checked_steps
+from winnow.experiment.values import Density, Value
 
 Steps = Annotated[str, BeforeValidator(checked_steps), Field(examples=["500it", "5ep"])]
 Fraction = Annotated[float, Field(ge=0, lt=1, examples=[0.2])]  # of what survives, removed
-Density = Annotated[float, Field(gt=0, le=1, examples=[0.05])]
 Seed = Annotated[Literal["replicate"] | Annotated[int, Field(ge=0)], Field(examples=["replicate"])]
 Count = Annotated[int, Field(ge=0, examples=[3])]
 
@@ -22,14 +23,6 @@ Count = Annotated[int, Field(ge=0, examples=[3])]
 def _named(value: Any) -> Any:
     """``adam`` is short for ``{name: adam}``."""
     return {"name": value} if isinstance(value, str) else value
-
-
-class Value(BaseModel):
-    """A frozen value that refuses unknown keys and wrong types."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, populate_by_name=True, allow_inf_nan=False
-    )
 
 
 class Data(Value):
@@ -158,7 +151,7 @@ class Prune(Value):
 
     algorithm: Literal["imp", "one-shot"] = "imp"
     criterion: str = "magnitude"
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field({})
     scope: Literal["layer", "global"] = "layer"
     rate: Fraction = 0.2
     rates: dict[str, Fraction] = Field({}, examples=[{"output": 0.1}])
@@ -228,12 +221,27 @@ class Recipe(Value):
     train: Train
     prune: Prune = Prune()
     controls: Controls = Controls()
+    compare: Compare | None = None
     replicates: int = Field(5, ge=1, examples=[5])
     engine: Literal["auto", "dense", "sparse", "stacked", "compiled", "compiled-bf16"] = "auto"
     seeds: Seeds = Seeds()
     report: Report = Report()
 
+    @model_validator(mode="after")
+    def _one_kind_of_experiment(self) -> Recipe:
+        if self.compare is not None:
+            prune = self.prune.model_copy(update={"ignore": (), "rewind": "init"})
+            if prune != Prune() or self.controls != Controls():
+                raise ValueError(
+                    "compare goes with prune.ignore and prune.rewind only, and without controls: "
+                    "write criteria, rounds and other options beside the method's name in "
+                    "compare.methods"
+                )
+        return self
+
     def dump(self) -> dict[str, Any]:
         """The recipe in full, defaults included, as plain values that load to an equal one."""
         plain: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
+        if plain["compare"] is None:
+            del plain["compare"]
         return plain

@@ -39,17 +39,7 @@ class Layers:
 
 def read_layers(recipe: Recipe) -> Layers:
     """Sizes and pruning rates of the recipe's network."""
-    about = facts(recipe.data.name)
-    spec = recipe.model
-    with torch.device("meta"):
-        model = models.build(
-            spec.name,
-            inputs=about.shape,
-            classes=about.classes,
-            hidden=spec.hidden,
-            width=spec.width,
-            dropout=spec.dropout,
-        )
+    spec, model = recipe.model, _network(recipe)
     ignored = set(resolve_names(model, recipe.prune.ignore))
     rates = expand_rates(model, recipe.prune.rates, recipe.prune.rate)
     shapes = {n: tuple(p.shape) for n, p in prunable(model).items() if n not in ignored}
@@ -60,6 +50,28 @@ def read_layers(recipe: Recipe) -> Layers:
     total = sum(p.numel() for p in model.parameters() if p.ndim >= 2)
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     return Layers(shapes, sizes, total, {name: rates[name] for name in sizes})
+
+
+def resolved_names(recipe: Recipe, patterns: Any, where: str) -> set[str]:
+    """The layers that names, globs and group words stand for. UserError naming ``where``."""
+    try:
+        return set(resolve_names(_network(recipe), patterns))
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def _network(recipe: Recipe) -> torch.nn.Module:
+    """The recipe's network without values."""
+    about, spec = facts(recipe.data.name), recipe.model
+    with torch.device("meta"):
+        return models.build(
+            spec.name,
+            inputs=about.shape,
+            classes=about.classes,
+            hidden=spec.hidden,
+            width=spec.width,
+            dropout=spec.dropout,
+        )
 
 
 def iterations_per_epoch(recipe: Recipe, source: Source) -> int:

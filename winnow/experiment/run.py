@@ -40,8 +40,11 @@ class Outcome:
 
     @property
     def brief_verdict(self) -> str:
-        """Of the verdict: tickets against dense and against reinitialisation, and the caveats."""
-        chosen = ("ticket against dense", "ticket against reinit", "What to keep")
+        """Of the verdict: tickets against dense and against reinitialisation, and the caveats.
+
+        Where methods are compared, all of it.
+        """
+        chosen = ("ticket against dense", "ticket against reinit", "Methods against", "What to")
         statements = report.verdict(self.results)
         brief = [s for s in statements if s.heading.startswith(chosen)]
         return report.verdict_text(brief)

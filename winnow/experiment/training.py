@@ -125,11 +125,17 @@ def _evaluate(run: Run, record: Record, session: Session, progress: Progress, st
         curve["validation_accuracy"].append(metrics.accuracy)
         if metrics.loss < progress.best_loss:  # the first minimum wins
             state = session.state()[0]
-            progress.best = State(state.step, state.weights, state.buffers, state.mask)
-            progress.best_loss = metrics.loss
+            if _has_its_density(run, state):
+                progress.best = State(state.step, state.weights, state.buffers, state.mask)
+                progress.best_loss = metrics.loss
     if record.test_curve:
         curve["test_accuracy"].append(session.evaluate("test")[0].accuracy)
     curve["steps"].append(step)
+
+
+def _has_its_density(run: Run, state: State) -> bool:
+    """False while gradual pruning is on its way: no network there is what the run stands for."""
+    return run.dynamic is None or (state.mask is not None and state.mask.kept == run.keep)
 
 
 def _result(
@@ -240,8 +246,9 @@ def _resume(record: Record, checkpoints: Checkpoints | None) -> tuple[State, Pro
     }
     progress = Progress(**plain["progress"])
     progress.best = states.get("best")
-    losses = [v for v in progress.curve["validation_loss"] if v is not None]
-    progress.best_loss = min(losses, default=math.inf)
+    if progress.best is not None:
+        place = progress.curve["steps"].index(progress.best.step)
+        progress.best_loss = progress.curve["validation_loss"][place]
     progress.states = {
         int(name.removeprefix("step-")): s for name, s in states.items() if name.startswith("step-")
     }

@@ -87,9 +87,11 @@ class DamagedParentError(Exception):
 def _train_and_store(
     store: Store, run: Run, record: Record, task: Mapping[str, Any], tell: Any
 ) -> None:
+    from winnow.algorithms.dynamic.driven import Driven
     from winnow.engine import auto
+    from winnow.engine.base import Engine
     from winnow.experiment.choosing import choose
-    from winnow.experiment.prepare import make_job, starting_state
+    from winnow.experiment.prepare import make_job, method_of, starting_state
     from winnow.experiment.statefile import pack
     from winnow.experiment.training import Checkpoints, train
     from winnow.mask import to_bytes
@@ -110,7 +112,9 @@ def _train_and_store(
     path, job = store.checkpoint(run), make_job(run)
     _drop_damaged_checkpoint(store, path)
     choice = choose(run, job, lambda: start().mask, path, task.get("auto"))
-    engine = auto.make(choice)
+    engine: Engine = auto.make(choice)
+    if run.dynamic is not None and (method := method_of(run)) is not None:
+        engine = Driven(engine, method, run.dynamic["seed"])
     checkpoints = Checkpoints(path, task["checkpoint"], choice.dump())
     result, states = train(
         run,

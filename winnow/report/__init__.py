@@ -12,10 +12,11 @@ from winnow.files import write_whole
 from winnow.report import csvfile, figures, page
 from winnow.report.drawing import Drawing
 from winnow.report.results import Curve, Results, Row
+from winnow.report.statement import Statement
 from winnow.report.table import as_text as table_text
 from winnow.report.table import query
-from winnow.report.verdict import Statement, verdict
 from winnow.report.verdict import as_text as verdict_text
+from winnow.report.verdict import verdict
 
 __all__ = [
     "Curve",

@@ -12,7 +12,7 @@ from winnow.report.results import Results, Row, arms, has_early_stopping, is_den
 
 def caveats(results: Results) -> tuple[str, ...]:
     """One sentence for each thing that weakens the numbers; none when nothing does."""
-    said = [*_divergence(results.rows), *_censoring(results)]
+    said = [*_divergence(results.rows), *_collapse(results.rows), *_censoring(results)]
     unreachable = sum(row.status == "unreachable" for row in results.rows)
     if unreachable:
         runs = wording.plural(unreachable, "run")
@@ -34,6 +34,22 @@ def _divergence(rows: Sequence[Row]) -> list[str]:
     )
     count = wording.plural(len(diverged), "run")
     return [f"{count} diverged; no mean has them in it, which favours their arm: {listed}."]
+
+
+def _collapse(rows: Sequence[Row]) -> list[str]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.collapsed:
+            found.setdefault(row.arm, []).append(row)
+    if not found:
+        return []
+    listed = "; ".join(
+        f"{arm} in {wording.plural(len(lost), 'run')}, from "
+        f"{wording.percent(max(row.density_total for row in lost))} % down "
+        f"({', '.join(sorted({name for row in lost for name in row.collapsed}))})"
+        for arm, lost in sorted(found.items())
+    )
+    return [f"Layers that lost all their weights (layer collapse): {listed}."]
 
 
 def _censoring(results: Results) -> list[str]:

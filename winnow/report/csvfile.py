@@ -10,22 +10,26 @@ from collections.abc import Sequence
 from winnow.report.results import Results, Row
 from winnow.report.statistics import ACCURACY_AT
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(Row) if field.name != "accuracy_at")
+_COMPARED = ("cost", "collapsed")  # where methods are compared
+_OTHER = ("accuracy_at", *_COMPARED)
+_FIELDS = tuple(field.name for field in dataclasses.fields(Row) if field.name not in _OTHER)
 
 
 def as_csv(results: Sequence[Results]) -> str:
     """One line for each recipe, replicate, arm, draw and round; columns named as Row's fields.
 
     ``accuracy_at`` becomes a column ``accuracy_at_<step>`` for each step that any run has. What
-    is unknown is empty, truth is ``true`` or ``false``, floats read back exactly.
+    is unknown is empty, several names have spaces between them, truth is ``true`` or ``false``,
+    floats read back exactly.
     """
     rows = [row for one in results for row in sorted(one.rows, key=_order)]
     steps = sorted({step for row in rows for step in row.accuracy_at})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_FIELDS, *(f"{ACCURACY_AT}{step}" for step in steps)])
+    fields = [*_FIELDS, *(_COMPARED if any(row.cost is not None for row in rows) else ())]
+    writer.writerow([*fields, *(f"{ACCURACY_AT}{step}" for step in steps)])
     for row in rows:
-        plain = [getattr(row, name) for name in _FIELDS]
+        plain = [getattr(row, name) for name in fields]
         writer.writerow(map(_cell, [*plain, *(row.accuracy_at.get(step) for step in steps)]))
     return text.getvalue()
 
@@ -37,4 +41,6 @@ def _order(row: Row) -> tuple[int, str, int, int]:
 def _cell(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -12,8 +12,9 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from winnow.report import curves, style, wording
+from winnow.report.comparison import methods_of
 from winnow.report.drawing import Drawing
-from winnow.report.results import Results, arms, bars, has_early_stopping
+from winnow.report.results import Results, arms, bars, compares, has_early_stopping
 from winnow.report.statistics import ACCURACY_AT, Point, dense, points, t_interval
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SIZE = (4.8, 3.4)  # inches
+_COMPARED = (7.0, 5.4)  # inches, for the many lines of a comparison
 _PANEL = 3.4  # inches, the width of one of several panels
 _NARROWEST = 1.0  # points of accuracy on an axis; a closer look would magnify chance
 
@@ -71,6 +73,10 @@ _FINAL_TRAIN = _Plot(
 
 def draw(results: Results) -> list[Drawing]:
     """All figures of one recipe that its rows and curves can fill."""
+    if compares(results):
+        with style.paper():
+            plot = _STOPPING[1] if has_early_stopping(results) else _FINAL
+            return [made for made in (_density_figure(results, plot),) if made]
     plots = (*_STOPPING, _FINAL) if has_early_stopping(results) else (_FINAL, _FINAL_TRAIN)
     with style.paper():
         made = [_density_figure(results, plot) for plot in plots]
@@ -82,6 +88,8 @@ def _density_figure(results: Results, plot: _Plot) -> Drawing | None:
     if not _has(results, plot.metric):
         return None
     figure, (axes,) = _panels(1)
+    if compares(results):
+        figure.set_size_inches(*_COMPARED)
     clipped = _lines(axes, results, plot.metric)
     axes.set_ylabel(plot.axis)
     _legend(figure, axes)
@@ -116,7 +124,7 @@ def _panels(count: int) -> tuple[Figure, Sequence[Axes]]:
 def _lines(axes: Axes, results: Results, metric: str) -> bool:
     """One line for each arm and a thin one at the dense mean; whether some end below the axis."""
     scale = 1 if metric == "stop_iteration" else 100
-    present = arms(results.rows)
+    present = tuple(methods_of(results)) or arms(results.rows)
     series = {arm: points(results.rows, arm, metric) for arm in present}
     reference = dense(results.rows, metric)
     if reference is not None:

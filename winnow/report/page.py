@@ -11,8 +11,8 @@ from typing import Any
 
 from winnow.report import table, wording
 from winnow.report.drawing import Drawing
-from winnow.report.results import Results
-from winnow.report.verdict import Statement
+from winnow.report.results import Results, compares
+from winnow.report.statement import Statement
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fff; --soft: #666; --line: #ddd;
@@ -142,6 +142,12 @@ def _legend(results: Results) -> str:
         "Mean over replicates [lowest–highest single run]; n counts replicates. density_total is "
         "of all weights, density of the prunable ones."
     )
+    if compares(results):
+        text += (
+            " Cost: epochs of training and passes over the training examples for scores, with all "
+            "that a network derives from (the dense training, earlier rounds); an epoch counts the "
+            "same at every density."
+        )
     if any(row.stop_censored for row in results.rows):
         text += " ≥: in at least one run the validation loss was lowest at the last evaluation."
     return text

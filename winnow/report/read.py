@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from winnow.experiment.plan import Node, Plan
-from winnow.experiment.store import Found, Store
+from winnow.experiment.store import Found, Result, Store
 from winnow.report.results import Curve, Results, Row, Status
 
 
@@ -69,7 +69,13 @@ def _row(recipe: str, node: Node, found: Found | None) -> Row:
         final_train_accuracy=final.get("train"),
         accuracy_at={int(k): v for k, v in result.accuracy_at.items()} if result else {},
         seconds=result.seconds if result else 0.0,
+        cost=node.cost,
+        collapsed=() if node.cost is None else _collapsed(result),
     )
+
+
+def _collapsed(result: Result | None) -> tuple[str, ...]:
+    return tuple(name for name, kept in result.kept.items() if kept == 0) if result else ()
 
 
 def _curve(found: Found) -> Curve:

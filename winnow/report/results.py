@@ -20,6 +20,9 @@ class Row:
     that one ticket has (reinit 0, 1, 2). ``unreachable``: a run that it starts from diverged.
     ``stop_*`` is read where the validation loss is lowest; ``stop_censored`` says that this is
     the last evaluation. ``accuracy_at`` maps an iteration to the test accuracy there.
+
+    Where methods are compared: ``cost``, the epochs of training and scoring that the run needs
+    with all it derives from, and ``collapsed``, the layers without a weight left.
     """
 
     recipe: str
@@ -45,6 +48,8 @@ class Row:
     final_train_accuracy: float | None
     accuracy_at: Mapping[int, float]
     seconds: float
+    cost: float | None = None
+    collapsed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,11 @@ def arms(rows: Sequence[Row]) -> tuple[str, ...]:
 def has_early_stopping(results: Results) -> bool:
     """False only where the recipe says ``train.early_stopping: false``."""
     return _setting(results, "train", "early_stopping") is not False
+
+
+def compares(results: Results) -> bool:
+    """Whether the recipe compares methods, each an arm."""
+    return results.recipe.get("compare") is not None
 
 
 def bars(results: Results) -> Literal["min-max", "interval"]:

@@ -11,10 +11,12 @@ from winnow.report import wording
 from winnow.report.results import TICKET, Results, Row, arms, has_early_stopping
 from winnow.report.statistics import Summary, same_density, summarize
 
+_COLUMNS = ("density_total %", "density %", "weights kept", "round", "arm", "n")
+
 
 @dataclass(frozen=True)
 class Cell:
-    """One arm at one density: its summaries, replicates, and runs that diverged."""
+    """One arm at one density: its summaries, replicates, runs that diverged, cost in epochs."""
 
     stop_iteration: Summary | None
     stop_test_accuracy: Summary | None
@@ -22,6 +24,7 @@ class Cell:
     n: int
     diverged: int
     censored: int
+    cost: float | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Table:
     arms: tuple[str, ...]
     lines: tuple[Line, ...]
     early_stopping: bool
+    costs: bool = False
 
 
 def query(results: Results) -> Table:
@@ -56,7 +60,8 @@ def query(results: Results) -> Table:
     for row in sorted(rows, key=lambda row: (order.index(row.arm), row.round)):
         _group_of(row, groups).append(row)
     lines = sorted((_line(group) for group in groups), key=lambda line: -line.density_total)
-    return Table(order, tuple(lines), has_early_stopping(results))
+    costs = any(row.cost is not None for row in rows)
+    return Table(order, tuple(lines), has_early_stopping(results), costs)
 
 
 def as_text(table: Table) -> str:
@@ -64,16 +69,9 @@ def as_text(table: Table) -> str:
 
     The arms of one density stand under each other: side by side they fit no terminal.
     """
-    body = [
-        _text_line(table, line, arm)
-        for line in table.lines
-        for arm in table.arms
-        if arm in line.cells
-    ]
-    columns = ["density_total %", "density %", "weights kept", "round", "arm", "n"]
-    lines = [(*columns, *_headings(table)), *body]
+    lines = _lines(table)
     widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
-    left = columns.index("arm")
+    left = _COLUMNS.index("arm")
     return "\n".join(
         "  ".join(
             cell.ljust(width) if place == left else cell.rjust(width)
@@ -83,8 +81,23 @@ def as_text(table: Table) -> str:
     )
 
 
+def _lines(table: Table) -> list[tuple[str, ...]]:
+    """A header, then a line for each density and arm."""
+    body = [
+        _text_line(table, line, arm)
+        for line in table.lines
+        for arm in table.arms
+        if arm in line.cells
+    ]
+    return [(*_COLUMNS, *_headings(table)), *body]
+
+
 def as_html(table: Table) -> str:
-    """One line for each density, the arms side by side."""
+    """One line for each density, the arms side by side; under each other where methods are
+    compared, as they are too many.
+    """
+    if table.costs:
+        return plain_html(_lines(table))
     head = "".join(
         f'<th colspan="{1 + len(_headings(table))}" scope="colgroup">{escape(arm)}</th>'
         for arm in table.arms
@@ -142,12 +155,14 @@ def _cell(rows: Sequence[Row]) -> Cell:
         n=len({row.replicate for row in done}),
         diverged=sum(row.status == "diverged" for row in rows),
         censored=sum(bool(row.stop_censored) for row in done),
+        cost=next((row.cost for row in rows if row.cost is not None), None),
     )
 
 
 def _headings(table: Table) -> tuple[str, ...]:
     stop = ("stop iteration", "stop test accuracy %") if table.early_stopping else ()
-    return (*stop, "final test accuracy %")
+    cost = ("cost in epochs",) if table.costs else ()
+    return (*cost, *stop, "final test accuracy %")
 
 
 def _text_line(table: Table, line: Line, arm: str) -> tuple[str, ...]:
@@ -179,11 +194,12 @@ def _count(cell: Cell) -> str:
 def _values(table: Table, cell: Cell) -> tuple[str, ...]:
     """The columns of a cell; ≥ marks a mean with censored early stopping in it."""
     final = _spread(cell.final_test_accuracy, wording.accuracy)
+    cost = ("" if cell.cost is None else f"{cell.cost:.1f}",) if table.costs else ()
     if not table.early_stopping:
-        return (final,)
+        return (*cost, final)
     iteration = _spread(cell.stop_iteration, wording.iterations)
     marked = f"≥ {iteration}" if cell.censored else iteration
-    return (marked, _spread(cell.stop_test_accuracy, wording.accuracy), final)
+    return (*cost, marked, _spread(cell.stop_test_accuracy, wording.accuracy), final)
 
 
 def _spread(summary: Summary | None, write: Callable[[float], str]) -> str:

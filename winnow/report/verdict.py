@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from winnow.report import wording
 from winnow.report.caveats import caveats
+from winnow.report.comparison import comparison
 from winnow.report.contrasts import (
     DENSE,
     Contrast,
@@ -22,24 +23,19 @@ from winnow.report.contrasts import (
     meets_rule,
     outcome,
 )
-from winnow.report.results import Results, has_early_stopping
+from winnow.report.results import Results, compares, has_early_stopping
+from winnow.report.statement import Statement
 from winnow.report.statistics import Difference
 
 _NAMED_ONE_BY_ONE = 4  # densities; more are given as a range, and one by one in the page's table
 
 
-@dataclass(frozen=True)
-class Statement:
-    """A heading, its sentences, and the numbers behind them (header first; may be empty)."""
-
-    heading: str
-    sentences: tuple[str, ...]
-    numbers: tuple[tuple[str, ...], ...] = ()
-
-
 def verdict(results: Results) -> tuple[Statement, ...]:
     """Everything the report claims about one recipe, the ticket against dense first."""
-    made = [made for one in contrasts(results) for made in _both(results, one)]
+    if compares(results):
+        made = comparison(results)
+    else:
+        made = [made for one in contrasts(results) for made in _both(results, one)]
     said = caveats(results)
     return (*made, Statement("What to keep in mind", said)) if said else tuple(made)
 

@@ -33,6 +33,14 @@ def random_mask(
     density keeps nothing, or gives a layer less.
     """
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+    counts = first_counts(shapes, density, distribution, least)
+    return Mask({name: _random(w, counts[name], seed, name) for name, w in weights.items()})
+
+
+def first_counts(
+    shapes: Mapping[str, tuple[int, ...]], density: float, distribution: str, least: int = 0
+) -> dict[str, int]:
+    """How many weights of each layer `random_mask` keeps; its errors."""
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     whole = sum(sizes.values())
     if round(check_density(density) * whole) == 0:
@@ -42,7 +50,7 @@ def random_mask(
     counts = keep_for_density(shapes, sizes, density, distribution)
     assert isinstance(counts, dict)
     _check_least(shapes, sizes, counts, density, distribution, least)
-    return Mask({name: _random(w, counts[name], seed, name) for name, w in weights.items()})
+    return counts
 
 
 def _random(weight: Tensor, count: int, seed: int, name: str) -> Tensor:

@@ -1,0 +1,58 @@
+"""The training examples that a criterion sees, as a loader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from winnow import rng
+from winnow.criteria.balanced import draw
+from winnow.engine.base import Job
+from winnow.engine.feed import Feed
+
+_BATCH = 500  # of examples that are all seen; more would only take memory
+_IN_TRAINING_MODE = ("snip", "grasp")  # as their authors' code
+
+
+def examples(job: Job, spec: Mapping[str, Any], seed: int) -> Iterable[tuple[Tensor, Tensor]]:
+    """The examples of a `scoring.resolved` value, normalised and not augmented, in batches.
+
+    They are drawn from the stream (``seed``, "scoring"). UserError for a class with too few.
+    """
+    feed = Feed(job, torch.device("cpu"))
+    if spec.get("examples") == "all":
+        return _Whole(feed)
+    train = job.data.splits["train"]
+    generator = rng.torch_generator(seed, "scoring")
+    if "examples" in spec:
+        count = min(spec["examples"], len(train.index))
+        drawn = [torch.randperm(len(train.index), generator=generator)[:count]]
+    else:
+        each, batches = spec["per_class"], spec["batches"]
+        labels = train.labels[train.index]
+        own = draw(labels, each * batches, generator).view(-1, batches, each)
+        drawn = [own[:, k].flatten() for k in range(batches)]
+    taken = [train.take(positions) for positions in drawn]
+    return [(feed.normalised(x), y) for x, y in taken]
+
+
+class _Whole:
+    """All of the training split, in its order, as often as it is asked for."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self.feed.whole("train", _BATCH)
+
+
+def scored_as(model: nn.Module, criterion: str) -> nn.Module:
+    """The model in the mode in which a criterion's authors score it: never with dropout."""
+    model.train(criterion in _IN_TRAINING_MODE)
+    for module in model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.eval()
+    return model

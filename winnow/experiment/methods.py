@@ -1,0 +1,235 @@
+"""The runs of a comparison: each method at each density, from one recipe.
+
+Counts are those of the recipe's densities over all prunable weights for every method, so that
+equal densities are equal numbers of weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from winnow.algorithms import at_init, catalogue, dynamic
+from winnow.algorithms.dynamic.method import Method as Dynamic
+from winnow.algorithms.dynamic.start import first_counts
+from winnow.algorithms.rounds import Round, start_of
+from winnow.allocation import Keep, keep_for_density
+from winnow.errors import UserError
+from winnow.experiment import scoring
+from winnow.experiment.comparison import Compare, Method
+from winnow.experiment.graph import Pruning, Run, Start
+from winnow.experiment.recipe import Recipe
+from winnow.experiment.resolve import Source, iterations_per_epoch, resolved_names
+
+if TYPE_CHECKING:
+    from winnow.experiment.plan import Experiment, Node
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A method of one recipe, checked: what it prunes, its kind, and its options but ``ignore``."""
+
+    method: Method
+    entry: catalogue.Entry
+    shapes: Mapping[str, tuple[int, ...]]
+    options: Mapping[str, Any]
+    protected: int
+    compare: Compare
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Weights of each layer that competes."""
+        return {name: math.prod(shape) for name, shape in self.shapes.items()}
+
+    def share(self, density: float) -> float:
+        """The density of what competes, where ``density`` is that of all prunable weights."""
+        competing = sum(self.sizes.values())
+        left = round(density * (competing + self.protected)) - self.protected
+        if left >= 1:
+            return left / competing if self.protected else density
+        whole = competing + self.protected
+        raise UserError(
+            f"{self.method.arm} at density {density:g} keeps {round(density * whole)} of {whole} "
+            f"weights, and {self.protected} of them are in layers that it ignores: reachable are "
+            f"{math.ceil(1e6 * (self.protected + 1) / whole) / 1e6:g} to 1. Ignore fewer layers, "
+            "or leave that density out of compare.densities"
+        )
+
+    def keep(self, density: float) -> Keep:
+        """How many weights stay, of all or of each layer."""
+        return keep_for_density(self.shapes, self.sizes, self.share(density), self.compare.scope)
+
+
+def compared(recipe: Recipe, shapes: Mapping[str, tuple[int, ...]]) -> list[Compared]:
+    """The methods of a recipe in their order. UserError: unknown method or ``ignore``."""
+    assert recipe.compare is not None
+    found = []
+    for method in recipe.compare.methods:
+        options = dict(method.options)
+        ignored = resolved_names(recipe, options.pop("ignore", ()), f"ignore of {method.arm}")
+        own = {name: shape for name, shape in shapes.items() if name not in ignored}
+        protected = sum(math.prod(shapes[name]) for name in shapes if name in ignored)
+        entry = catalogue.get(method.name)
+        found.append(Compared(method, entry, own, options, protected, recipe.compare))
+    return found
+
+
+def options_of(entry: catalogue.Entry) -> dict[str, object]:
+    """Every option of a method → its default in a comparison."""
+    name = entry.name
+    more: dict[str, object] = {"ignore": []}
+    if entry.kind == "dynamic":
+        own = {f.name: f.default for f in fields(dynamic.METHODS[name]) if f.name != "density"}  # type: ignore[arg-type]
+        return {**own, **more}
+    if entry.kind in ("iterative", "one-shot"):
+        return {"criterion": "magnitude", "rewind": "prune.rewind", **more}
+    own, examples = scoring.resolved(name, {})
+    if entry.kind == "fine-tuned":
+        return {**own, **(examples or {}), "rewind": "none", **more}
+    return {**own, **(examples or {}), "rounds": at_init.ROUNDS.get(name, 1), **more}
+
+
+def check(recipe: Recipe, source: Source, steps: int, methods: list[Compared]) -> None:
+    """UserError for what a method cannot do in this recipe: before anything is trained."""
+    per_epoch = iterations_per_epoch(recipe, source)
+    for one in methods:
+        if one.entry.kind in ("fine-tuned", "iterative", "one-shot"):
+            _check_rewind(recipe, one)
+        for density in one.compare.densities:
+            if one.entry.kind == "dynamic":
+                _check_dynamic(recipe, one, density, steps, per_epoch)
+            else:
+                one.keep(density)
+
+
+def _check_rewind(recipe: Recipe, one: Compared) -> None:
+    written = one.options.get("rewind")
+    if written not in (None, "init", "none", "lr"):
+        raise UserError(
+            f"rewind of {one.method.arm} is {written!r}: write init, none or lr there; a step to "
+            "rewind to stands in prune.rewind, for all methods that rewind"
+        )
+    if _rewind(recipe, one) == "none" and recipe.train.schedule.name == "cosine":
+        raise UserError(
+            f"{one.method.arm} trains on at the schedule's last learning rate (rewind: none), and "
+            f"train.schedule cosine ends at 0: write {{name: {one.method.name}, rewind: lr}}, or "
+            "take another schedule"
+        )
+
+
+def _rewind(recipe: Recipe, one: Compared) -> str:
+    usual = "none" if one.entry.kind == "fine-tuned" else recipe.prune.rewind
+    return str(one.options.get("rewind", usual))
+
+
+def nodes(ex: Experiment, methods: list[Compared]) -> Iterator[Node]:
+    """Every point of one replicate but its dense network, which comes first."""
+    for one in methods:
+        plan = _PLANS[one.entry.kind]
+        chain = [ex.dense]
+        densities = sorted(one.compare.densities, reverse=True)
+        for index, density in enumerate(densities, 1):
+            chain.append(plan(ex, one, density, chain))
+            yield ex.point(one.method.arm, index, chain[-1])
+
+
+def _at_init(ex: Experiment, one: Compared, density: float, _: list[Run]) -> Run:
+    options = dict(one.options)
+    rounds = options.pop("rounds", at_init.ROUNDS.get(one.method.name, 1))
+    if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
+        raise UserError(f"rounds of {one.method.arm} is {rounds!r}: give a number from 1 on")
+    pruning = _pruning(ex, one, density, None, one.method.name, options)
+    return replace(ex.dense, pruning=replace(pruning, rounds=rounds))
+
+
+def _trained(ex: Experiment, one: Compared, density: float, chain: list[Run]) -> Run:
+    """Pruned by a criterion after training: once, or from density to density."""
+    named, rewind = one.entry.kind == "fine-tuned", _rewind(ex.recipe, one)
+    options = {name: value for name, value in one.options.items() if name != "rewind"}
+    criterion = one.method.name if named else options.pop("criterion", "magnitude")
+    parent = chain[-1] if one.entry.kind == "iterative" else ex.dense
+    pruning = _pruning(ex, one, density, parent.id, criterion, options)
+    step = Round(len(chain), None, start_of(rewind), one.keep(density))
+    run = ex.rewound(step, parent, pruning, rewind)
+    if one.method.name == "mlprune" and run.start.kind == "final":
+        return replace(run, start=Start("operated", parent.id))
+    return run
+
+
+def _pruning(
+    ex: Experiment,
+    one: Compared,
+    density: float,
+    of: str | None,
+    criterion: str,
+    options: Mapping[str, Any],
+) -> Pruning:
+    own, examples = scoring.resolved(criterion, options)
+    return Pruning(
+        of=of,
+        criterion=criterion,
+        options=own,
+        prunable=tuple(one.shapes),
+        keep=one.keep(density),
+        seed=ex.mask_seed,
+        scoring=examples,
+    )
+
+
+def _dynamic(ex: Experiment, one: Compared, density: float, _: list[Run]) -> Run:
+    made = make(one, density)
+    keep = round(made.density * sum(one.sizes.values()))
+    if one.method.name == "gradual":
+        counts = keep_for_density(one.shapes, one.sizes, made.density, asdict(made)["scope"])  # type: ignore[call-overload]
+        keep = counts if isinstance(counts, int) else sum(counts.values())
+    about = {
+        "name": one.method.name,
+        "options": asdict(made),  # type: ignore[call-overload]
+        "prunable": list(one.shapes),
+        "keep": keep,
+        "seed": ex.mask_seed,
+    }
+    return replace(ex.dense, dynamic=about)
+
+
+def make(one: Compared, density: float) -> Dynamic:
+    """The dynamic method with its options. UserError for options that it has not."""
+    scope = {"scope": one.compare.scope} if one.method.name == "gradual" else {}
+    if "density" in one.options:
+        raise UserError(f"{one.method.arm}: densities stand in compare.densities, not in density")
+    return dynamic.make(one.method.name, one.share(density), **{**scope, **one.options})
+
+
+def _check_dynamic(
+    recipe: Recipe, one: Compared, density: float, steps: int, per_epoch: int
+) -> None:
+    method = make(one, density)
+    method.timing(steps, per_epoch)
+    if method.dense_slots and recipe.train.optimizer.name == "sgd":
+        raise UserError(
+            f"{one.method.arm} grows by momentum, and train.optimizer sgd has none: take momentum, "
+            "nesterov or adam, or leave it out of compare.methods"
+        )
+    if method.dense_slots and recipe.engine not in ("auto", "dense"):
+        raise UserError(
+            f"{one.method.arm} trains with dense gradients, which the engine {recipe.engine} does "
+            "not: write engine: auto, or leave it out of compare.methods"
+        )
+    distribution = getattr(method, "distribution", None)
+    if distribution is not None:
+        least = 1 if one.method.name == "dsr" else 0
+        try:
+            first_counts(one.shapes, method.density, distribution, least)
+        except UserError as error:
+            raise UserError(f"{one.method.arm}: {error}") from None
+
+
+_PLANS = {
+    "at initialisation": _at_init,
+    "fine-tuned": _trained,
+    "iterative": _trained,
+    "one-shot": _trained,
+    "dynamic": _dynamic,
+}

@@ -1,0 +1,14 @@
+"""What a report claims: a heading, sentences, and the numbers behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A heading, its sentences, and the numbers behind them (header first; may be empty)."""
+
+    heading: str
+    sentences: tuple[str, ...]
+    numbers: tuple[tuple[str, ...], ...] = ()
