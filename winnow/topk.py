@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,6 +48,33 @@ def keep_largest(
         kept[name], used = _at_least(tensor, chosen[name], wide, threshold, ties)
         ties -= used
     return kept
+
+
+def largest(scores: Tensor, count: int) -> Tensor:
+    """A bool tensor that keeps the ``count`` largest of one tensor, as `keep_largest` does.
+
+    For every step of a training: one partition of a copy, no check for NaN. Equal scores: the lower
+    index wins; −0.0 equals 0.0. ``count`` is 0 to the number of scores.
+    """
+    flat = scores.detach().reshape(-1)
+    if count in (0, flat.numel()):
+        return torch.full_like(scores, count > 0, dtype=torch.bool)
+    threshold = _kth(flat, count)
+    kept = flat >= threshold
+    surplus = int(kept.count_nonzero()) - count
+    if surplus > 0:
+        ties = (flat == threshold).nonzero()[:, 0]
+        kept[ties[len(ties) - surplus :]] = False
+    return kept.reshape(scores.shape)
+
+
+def _kth(flat: Tensor, count: int) -> Tensor | float:
+    """The count-th largest."""
+    place = flat.numel() - count
+    if flat.device.type == "cpu" and flat.dtype in (torch.float32, torch.float64):
+        # numpy's vectorised selection takes a tenth of torch.kthvalue's time
+        return float(np.partition(flat.numpy(), place)[place])
+    return flat.kthvalue(place + 1).values
 
 
 def _is_wide(name: str, tensor: Tensor) -> bool:
