@@ -59,7 +59,8 @@ def initialise(
     has weight 1, bias 0 and fresh running statistics. ``std``: the standard deviation that
     "normal" needs and the others refuse. ``draw`` 0 is the original initialisation, 1 and up
     are re-initialisations. ``kept``: the fraction of its inputs that a unit will keep, for the
-    kaiming schemes; their variance is 2 / (kept · f_in). A parameter gets the same numbers whatever else the network holds.
+    kaiming schemes; their variance is 2 / (kept · f_in). A parameter gets the same numbers
+    whatever else the network holds.
     Raises UserError for an unknown scheme, a wrong ``std``, or a parameter of another kind of
     layer; the model is untouched then.
     """
