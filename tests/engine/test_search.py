@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from conformance import lenet, make_job, training_data
 from torch import Tensor, nn
 
-from tests.engine.conformance import lenet, make_job, training_data
 from winnow.engine import get
 from winnow.engine.base import Job
 from winnow.engine.dense import DenseEngine
