@@ -14,6 +14,7 @@ from dynamic_jobs import job as little_job
 from torch import nn
 
 import winnow as wn
+from winnow.algorithms.at_init import LayerCollapse
 from winnow.algorithms.search import METHODS, make
 from winnow.algorithms.search.driven import search, starting
 from winnow.engine.dense import DenseEngine
@@ -128,8 +129,18 @@ def test_what_competes_and_a_given_mask() -> None:
     assert set(found(network(), ignore=[])) == {"0.weight", "5.weight", "7.weight"}
     given = found(network(), start="random", seed=5)
     assert found(network(), mask=given, density=None, lr=0.0) == given
-    with pytest.raises(wn.UserError, match="the mask given lacks '7.weight'"):  # noqa: RUF043
+    with pytest.raises(wn.UserError, match=r"the mask given lacks '7\.weight'"):
         found(network(), mask=given, density=None, ignore=[])
+    with pytest.raises(wn.UserError, match=r"covers '0\.weight', which stays dense"):
+        found(network(), mask=given, density=None, ignore=["first", "output"])
+
+
+def test_a_layer_that_loses_all_its_weights_is_told() -> None:
+    model = network()
+    with torch.no_grad():
+        model[0].weight.mul_(1e-6)
+    with pytest.warns(LayerCollapse, match=r"no weight is left in 0\.weight"):
+        assert found(model)["0.weight"].sum() == 0
 
 
 def test_a_search_that_diverges_leaves_the_model_as_it_was() -> None:
@@ -151,3 +162,13 @@ def test_the_same_seed_finds_the_same_mask() -> None:
     assert masks[0] == masks[1]
     assert masks[0] != masks[2]
     assert 0.3 < masks[0].density < 0.7
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_half_precision_weights_have_scores_in_full(method: str) -> None:
+    model = network()[5:].bfloat16()
+    before = copy.deepcopy(model)
+    data = [(x.flatten(1).repeat(1, 6).bfloat16(), y) for x, y in batches()]
+    mask = found(model, method, loader=data, ignore=[])
+    assert mask.kept == (396 if method == "jackpot" else 384 + 12)
+    assert torch.equal(model[0].weight, before[0].weight)

@@ -15,7 +15,7 @@ from winnow import score
 from winnow.algorithms.dynamic import make as make_dynamic
 from winnow.algorithms.dynamic.driven import Driven
 from winnow.algorithms.search import make
-from winnow.algorithms.search.driven import found, search, starting
+from winnow.algorithms.search.driven import resuming, search, settled, starting
 from winnow.algorithms.search.layers import counts_of
 from winnow.data import load
 from winnow.engine.base import Job, Split, TrainingData
@@ -206,15 +206,31 @@ def test_a_search_then_fine_tuning() -> None:
     job, state = begun(density=0.3)
     after = search(engine, job, state)
     assert job.search is not None
-    ticket = found(job.search, after)
+    plainly, ticket = settled(job, after)
     assert ticket.mask is not None
     assert ticket.mask.kept_per_layer == job.search.keep
-    plain = engine.open([replace(job, search=None)], [replace(ticket, step=0)])
+    plain = engine.open([plainly], [replace(ticket, step=0)])
     plain.advance(10)
     tuned = plain.state()[0]
     for name, keep in ticket.mask.items():
         assert (tuned.weights[name][~keep] == 0).all()
         assert not torch.equal(tuned.weights[name], ticket.weights[name])
+
+
+@pytest.mark.parametrize("name", ["edge-popup", "supermask", "jackpot"])
+def test_the_job_of_a_search_follows_from_any_of_its_states(name: str) -> None:
+    method = make(name, density=0.3, **({"start": "grasp"} if name == "jackpot" else {}))
+    job = little_job()
+    sought, state = starting(method, job, dense(job), seed=3)
+    half = search(DenseEngine("cpu"), sought, state, to=5)
+    assert half.step == 5
+    assert resuming(method, job, half, seed=3).search == sought.search
+
+
+def test_without_a_search_nothing_is_to_settle() -> None:
+    job = little_job()
+    state = dense(job)
+    assert settled(job, state) == (job, state)
 
 
 def digits(method: Any, hidden: list[int], steps: int) -> Job:

@@ -91,8 +91,10 @@ def test_gradients_of_scores_are_those_of_autograd_through_the_estimator(kind: s
     )
 
     searched.apply(3)
-    gradients = torch.autograd.grad(F.cross_entropy(model(x), y), list(searched.effective.values()))
-    searched.chain(gradients)
+    by_weights = torch.autograd.grad(
+        F.cross_entropy(model(x), y), list(searched.effective.values())
+    )
+    gradients = searched.chain(by_weights)
 
     leaves = {name: score.clone().requires_grad_() for name, score in scores.items()}
     effective = {
@@ -105,9 +107,9 @@ def test_gradients_of_scores_are_those_of_autograd_through_the_estimator(kind: s
     plain.load_state_dict({n: w.double() for n, w in state.weights.items()})
     loss = F.cross_entropy(torch.func.functional_call(plain, effective, (x,)), y)
     expected = torch.autograd.grad(loss, list(leaves.values()))
-    for mine, theirs in zip(gradients, expected, strict=True):
+    for found_by, theirs in zip(gradients, expected, strict=True):
         assert theirs.abs().max() > 1e-6
-        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-14)
+        torch.testing.assert_close(found_by, theirs, rtol=1e-10, atol=1e-14)
 
 
 def test_a_linear_unit_in_closed_form() -> None:
@@ -121,8 +123,8 @@ def test_a_linear_unit_in_closed_form() -> None:
     assert model.weight.tolist() == [[0, -2, 0, 7]]
     output = model(x)
     assert output.item() == -20 + 7000
-    gradients = torch.autograd.grad(output.sum(), list(searched.effective.values()))
-    searched.chain(gradients)  # x · w · sign(s), for removed weights too
+    by_weights = torch.autograd.grad(output.sum(), list(searched.effective.values()))
+    gradients = searched.chain(by_weights)  # x · w · sign(s), for removed weights too
     assert gradients[0].tolist() == [[3.0, 20.0, 500.0, 7000.0]]
     searched.restore()
     assert torch.equal(model.weight, weight)

@@ -100,7 +100,7 @@ class Searched:
         self.effective = {name: named[name].requires_grad_() for name in search.names}
         self.weights = {name: p.detach().clone() for name, p in self.effective.items()}
         self.scores = {name: _placed(scores[name], p) for name, p in self.effective.items()}
-        self._ones: dict[str, int] = {}
+        self._scales: dict[str, float] = {}
 
     def train(self) -> None:
         """Training mode, but for batch normalisation whose statistics are fixed."""
@@ -117,29 +117,27 @@ class Searched:
             keep = kept(self.search, name, self.scores[name], step)
             torch.mul(self.weights[name], keep.to(weight.dtype), out=weight)
             if self.search.rescale:
-                self._ones[name] = int(keep.count_nonzero())
-                weight.mul_(factor(keep))
+                self._scales[name] = factor(keep)
+                weight.mul_(self._scales[name])
 
     @torch.no_grad()
-    def chain(self, gradients: Sequence[Tensor]) -> None:
-        """Turn gradients by the effective weights of `apply`, in their order, into the scores'."""
-        for gradient, name in zip(gradients, self.effective, strict=True):
-            score = self.scores[name]
-            if self.search.rescale:
-                self._through_rescaling(name, gradient)
-            else:
-                gradient.mul_(self.weights[name])
-            if self.search.rule == "bernoulli":
-                probability = torch.sigmoid(score)
-                gradient.mul_(probability * (1 - probability))
-            elif self.search.absolute:
-                gradient.mul_(score.sign())
+    def chain(self, gradients: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """From the gradients by the effective weights of `apply`, in their order, the scores'."""
+        return tuple(map(self._by_score, self.effective, gradients))
 
-    def _through_rescaling(self, name: str, gradient: Tensor) -> None:
-        """∂L/∂m of e = w m n / Σm, through the sum as well, as in the authors' code."""
-        ones = max(self._ones[name], 1)
-        through_sum = torch.sum(gradient * self.effective[name]) / ones
-        gradient.mul_(self.weights[name]).mul_(gradient.numel() / ones).sub_(through_sum)
+    def _by_score(self, name: str, gradient: Tensor) -> Tensor:
+        score, scale = self.scores[name], self._scales.get(name)
+        result = gradient * self.weights[name]
+        if scale is not None:  # e = w m n / Σm: through the sum as well, as in the authors' code
+            through_sum = torch.sum(gradient * self.effective[name]) * (scale / gradient.numel())
+            result.mul_(scale).sub_(through_sum)
+        result = result.to(score.dtype)
+        if self.search.rule == "bernoulli":
+            probability = torch.sigmoid(score)
+            result.mul_(probability * (1 - probability))
+        elif self.search.absolute:
+            result.mul_(score.sign())
+        return result
 
     @torch.no_grad()
     def restore(self) -> None:

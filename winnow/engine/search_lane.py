@@ -58,8 +58,8 @@ class SearchLane:
             torch.manual_seed(self.feed.dropout_seed(self.step))
         self.searched.apply(self.step)
         loss = F.cross_entropy(self.model(x), y)
-        gradients = torch.autograd.grad(loss, list(self.searched.effective.values()))
-        self.searched.chain(gradients)
+        by_weights = torch.autograd.grad(loss, list(self.searched.effective.values()))
+        gradients = self.searched.chain(by_weights)
         value = clip(loss, gradients, job.clip)
         if math.isfinite(value):
             rate = learning_rate(self.step, job.steps, job.optimizer["lr"], job.schedule)

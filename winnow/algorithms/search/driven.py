@@ -3,11 +3,11 @@
     job, state = starting(make("jackpot", density=0.1), job, dense, seed=0)
     session = engine.open([job], [state])
     session.advance(job.steps)
-    ticket = found(job.search, session.state()[0])
+    plain, ticket = settled(job, session.state()[0])
 
 A state in search holds the frozen weights whole, no mask, and its scores in ``extras``: opened
-again with the same job, it continues bit-identically. Fine-tuning is an ordinary job from the state
-that `found` gives.
+again with the same job (`resuming` makes it), it continues bit-identically. Fine-tuning is an
+ordinary job from the ticket.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.nn.functional as F
@@ -36,8 +36,6 @@ from winnow.state import State, load_weights
 SCORING_BATCH = 256
 """Examples that SNIP and GraSP score for a warm start. Zhang et al. 2021, appendix A.2."""
 
-__all__ = ["competing", "found", "search", "starting"]
-
 
 def starting(
     method: Method,
@@ -57,21 +55,48 @@ def starting(
     images, drawn from (``seed``, "scoring batch") and not augmented. ``mask``: what a jackpot
     starts from. UserError for a state with a mask, and for what the method refuses.
     """
-    model = job.build()
-    load_weights(model, state)
-    chosen = list(competing(model, method)) if names is None else list(names)
-    if strangers := [name for name in chosen if name not in state.weights]:
-        raise UserError(f"the network has no weight {strangers[0]!r} to search over")
-    weights = {name: state.weights[name] for name in chosen}
+    sought = resuming(method, job, state, seed=seed, names=names, mask=mask)
+    assert sought.search is not None
+    chosen = sought.search.names
 
     def scored(criterion: str, options: Mapping[str, Any]) -> Mapping[str, Tensor]:
+        model = job.build()
+        load_weights(model, state)
         data = _scoring_batch(job, seed) if batch is None else batch
         return warm_scores(model, criterion, options, chosen, data, F.cross_entropy, seed)
 
-    sought, scores = method.begin(Start(weights, seed, scored, mask))
+    weights = {name: state.weights[name] for name in chosen}
+    scores = method.scores(Start(weights, seed, scored, mask), sought.search)
     begun = replace(state, slots={}, updates=0, extras={**state.extras, SCORES: scores})
-    check(sought, begun)
-    return replace(job, search=sought), begun
+    check(sought.search, begun)
+    return sought, begun
+
+
+def resuming(
+    method: Method,
+    job: Job,
+    state: State,
+    *,
+    seed: int,
+    names: Sequence[str] | None = None,
+    mask: Mask | None = None,
+) -> Job:
+    """The job as a search, from any of its states: what `starting` gave, nothing scored anew."""
+    chosen = list(competing(job.build(), method)) if names is None else list(names)
+    if strangers := [name for name in chosen if name not in state.weights]:
+        raise UserError(f"the network has no weight {strangers[0]!r} to search over")
+    weights = {name: state.weights[name] for name in chosen}
+    return replace(job, search=method.search(Start(weights, seed, _unscored, mask)))
+
+
+def settled(job: Job, state: State) -> tuple[Job, State]:
+    """The job without its search, and what the search has found; without a search, both as given.
+
+    For whatever reads masks and weights, or trains the weights.
+    """
+    if job.search is None:
+        return job, state
+    return replace(job, search=None), found(job.search, state)
 
 
 def search(engine: Engine, job: Job, state: State, *, to: int | None = None) -> State:
@@ -129,6 +154,10 @@ def warm_scores(
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+def _unscored(criterion: str, options: Mapping[str, Any]) -> NoReturn:
+    raise AssertionError(f"a search is no matter of scores: {criterion}, {options}")
 
 
 def _scoring_batch(job: Job, seed: int) -> tuple[Tensor, Tensor]:

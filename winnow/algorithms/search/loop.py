@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from winnow.algorithms.at_init import LayerCollapse
 from winnow.algorithms.dynamic.method import amount
 from winnow.algorithms.search import make
 from winnow.algorithms.search.driven import competing, warm_scores
@@ -20,6 +22,7 @@ from winnow.engine.optimizer import clip, make_optimizer, update
 from winnow.engine.search import Search, Searched, mask_of
 from winnow.errors import UserError
 from winnow.mask import Mask
+from winnow.pruning import collapsed
 from winnow.scoring import unchanged
 from winnow.selection import Params, uncompiled
 
@@ -63,8 +66,8 @@ def search(
         with wn.sparsify(model, mask, optimizer):
             train(model, optimizer)
 
-    Raises UserError for an unknown method or option, a density out of range, an empty loader, and
-    a search that diverges; the model is as before then.
+    Warns of LayerCollapse. Raises UserError for an unknown method or option, a density out of
+    range, an empty loader, and a search that diverges; the model is as before then.
     """
     chosen = make(method, density, **options)
     model = uncompiled(model)
@@ -80,13 +83,18 @@ def search(
         return warm_scores(model, criterion, of_criterion, list(weights), data, loss_fn, seed)
 
     frozen = {name: weight.detach() for name, weight in weights.items()}
-    sought, scores = chosen.begin(Start(frozen, seed, scored, mask))
+    start = Start(frozen, seed, scored, mask)
+    sought = chosen.search(start)
+    scores = chosen.scores(start, sought)
     with unchanged(model):
         found = _train(subject, sought, scores, total, spec, chosen.schedule)
         statistics = {name: buffer.clone() for name, buffer in model.named_buffers()}
     with torch.no_grad():
         for name, buffer in model.named_buffers():
             buffer.copy_(statistics[name])
+    if lost := collapsed(found):
+        text = f"layer collapse in {method}: no weight is left in {', '.join(lost)}"
+        warnings.warn(f"{text}; rates='uniform' keeps some in each", LayerCollapse, stacklevel=2)
     return found
 
 
@@ -105,8 +113,8 @@ def _train(
     for step, (x, y) in enumerate(itertools.islice(_endless(subject), steps)):
         searched.apply(step)
         loss = subject.loss(subject.model(x), y)
-        gradients = torch.autograd.grad(loss, effective)
-        searched.chain(gradients)
+        by_weights = torch.autograd.grad(loss, effective)
+        gradients = searched.chain(by_weights)
         if not math.isfinite(clip(loss, gradients, None)):
             raise UserError(f"the search diverged at iteration {step + 1}: lower lr={spec['lr']:g}")
         rate = learning_rate(step, steps, spec["lr"], schedule)

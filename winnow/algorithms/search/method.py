@@ -1,7 +1,7 @@
 """The methods of mask search: where scores start, how they decide, how they are trained.
 
-A method is a frozen value of options with the originals' defaults. `begin` shows it a `Start`; its
-answer is the reparametrisation that engines train, and the first scores.
+A method is a frozen value of options with the originals' defaults. Shown a `Start`, it answers with
+the reparametrisation that engines train, and with the first scores.
 """
 
 from __future__ import annotations
@@ -53,8 +53,14 @@ class Method(Protocol):
     optimizer: ClassVar[Mapping[str, Any]]
     schedule: ClassVar[Mapping[str, Any]]
 
-    def begin(self, start: Start) -> tuple[Search, dict[str, Tensor]]:
-        """The reparametrisation and the first scores. UserError for what cannot be."""
+    def search(self, start: Start) -> Search:
+        """The reparametrisation, of the options, the weights and the mask alone: a search that is
+        resumed gets it again. UserError for what cannot be.
+        """
+        ...
+
+    def scores(self, start: Start, search: Search) -> dict[str, Tensor]:
+        """The first scores."""
         ...
 
 
@@ -88,12 +94,15 @@ class EdgePopup:
         check_rates(self.rates)
         check_statistics(self.statistics)
 
-    def begin(self, start: Start) -> tuple[Search, dict[str, Tensor]]:
-        """Top-k of random scores."""
+    def search(self, start: Start) -> Search:
+        """Top-k."""
         _no_mask(self.name, start)
         keep = counts_of(start.weights, self.density, self.rates)
-        search = _top_k(start, keep, self.absolute, self.statistics)
-        return search, {n: _kaiming(n, w, start.seed) for n, w in start.weights.items()}
+        return _top_k(start, keep, self.absolute, self.statistics)
+
+    def scores(self, start: Start, search: Search) -> dict[str, Tensor]:  # noqa: ARG002
+        """Random."""
+        return {n: _kaiming(n, w, start.seed) for n, w in start.weights.items()}
 
 
 @dataclass(frozen=True)
@@ -127,16 +136,23 @@ class Supermask:
         if not 0 < self.probability < 1:
             raise UserError(f"probability is {self.probability!r}: give a number between 0 and 1")
 
-    def begin(self, start: Start) -> tuple[Search, dict[str, Tensor]]:
-        """Bernoulli masks of equal probabilities."""
+    def search(self, start: Start) -> Search:
+        """Bernoulli masks."""
         _no_mask(self.name, start)
-        weights, first = start.weights, math.log(self.probability / (1 - self.probability))
-        keep = None if self.density is None else counts_of(weights, self.density, self.rates)
-        search = Search(
-            "bernoulli", tuple(weights), keep,
-            rescale=self.rescale, statistics=self.statistics, seed=start.seed,
-        )  # fmt: skip
-        return search, {name: _full(weight, first) for name, weight in weights.items()}
+        weights, density = start.weights, self.density
+        return Search(
+            "bernoulli",
+            tuple(weights),
+            None if density is None else counts_of(weights, density, self.rates),
+            rescale=self.rescale,
+            statistics=self.statistics,
+            seed=start.seed,
+        )
+
+    def scores(self, start: Start, search: Search) -> dict[str, Tensor]:  # noqa: ARG002
+        """Equal probabilities."""
+        first = math.log(self.probability / (1 - self.probability))
+        return {name: _full(weight, first) for name, weight in start.weights.items()}
 
 
 @dataclass(frozen=True)
@@ -175,14 +191,17 @@ class Jackpot:
         check_rates(self.rates)
         check_statistics(self.statistics)
 
-    def begin(self, start: Start) -> tuple[Search, dict[str, Tensor]]:
-        """Top-k of warm scores."""
-        keep = self._counts(start)
-        search = _top_k(start, keep, self.absolute, self.statistics)
+    def search(self, start: Start) -> Search:
+        """Top-k."""
+        return _top_k(start, self._counts(start), self.absolute, self.statistics)
+
+    def scores(self, start: Start, search: Search) -> dict[str, Tensor]:
+        """Warm, or random."""
         if start.mask is None and self.start == "random":
-            return search, {n: _uniform(n, w, start.seed) for n, w in start.weights.items()}
-        mask = self._warm(start, keep) if start.mask is None else start.mask
-        return search, {
+            return {n: _uniform(n, w, start.seed) for n, w in start.weights.items()}
+        assert search.keep is not None
+        mask = self._warm(start, search.keep) if start.mask is None else start.mask
+        return {
             name: torch.where(mask[name].to(weight.device), 1.0, self.removed)
             for name, weight in start.weights.items()
         }
@@ -217,6 +236,11 @@ def _no_mask(method: str, start: Start) -> None:
 
 
 def _check_mask(mask: Mask, weights: Tensors, density: float | None) -> None:
+    if others := [name for name in mask if name not in weights]:
+        raise UserError(
+            f"the mask given covers {others[0]!r}, which stays dense in this search: leave it out "
+            "of the mask, or let it compete (wn.search: ignore=[])"
+        )
     try:
         mask.check_fits(weights)
     except ValueError as error:
