@@ -7,9 +7,11 @@ with one histogram of 16 bits a pass, chunk by chunk. Memory beyond the result i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from winnow.errors import UserError
@@ -59,22 +61,23 @@ def largest(scores: Tensor, count: int) -> Tensor:
     flat = scores.detach().reshape(-1)
     if count in (0, flat.numel()):
         return torch.full_like(scores, count > 0, dtype=torch.bool)
-    threshold = _kth(flat, count)
+    if flat.device.type == "cpu" and flat.dtype in (torch.float32, torch.float64):
+        return torch.from_numpy(_largest(flat.numpy(), count)).reshape(scores.shape)
+    threshold = flat.kthvalue(flat.numel() - count + 1).values
     kept = flat >= threshold
-    surplus = int(kept.count_nonzero()) - count
-    if surplus > 0:
-        ties = (flat == threshold).nonzero()[:, 0]
-        kept[ties[len(ties) - surplus :]] = False
+    if (surplus := int(kept.count_nonzero()) - count) > 0:
+        kept[(flat == threshold).nonzero()[-surplus:, 0]] = False
     return kept.reshape(scores.shape)
 
 
-def _kth(flat: Tensor, count: int) -> Tensor | float:
-    """The count-th largest."""
-    place = flat.numel() - count
-    if flat.device.type == "cpu" and flat.dtype in (torch.float32, torch.float64):
-        # numpy's vectorised selection takes a tenth of torch.kthvalue's time
-        return float(np.partition(flat.numpy(), place)[place])
-    return flat.kthvalue(place + 1).values
+def _largest(values: NDArray[Any], count: int) -> NDArray[np.bool_]:
+    """By numpy's vectorised selection, which takes a tenth of torch.kthvalue's time."""
+    place = values.size - count
+    threshold = np.partition(values, place)[place]
+    kept: NDArray[np.bool_] = values >= threshold
+    if (surplus := int(np.count_nonzero(kept)) - count) > 0:
+        kept[np.flatnonzero(values == threshold)[-surplus:]] = False
+    return kept
 
 
 def _is_wide(name: str, tensor: Tensor) -> bool:
