@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from winnow import rng
+from winnow.algorithms.search.first import constant, kaiming, uniform
 from winnow.algorithms.search.layers import check_rates, counts_of
 from winnow.allocation import check_density
 from winnow.engine.search import Search, Statistics
@@ -102,7 +102,7 @@ class EdgePopup:
 
     def scores(self, start: Start, search: Search) -> dict[str, Tensor]:  # noqa: ARG002
         """Random."""
-        return {n: _kaiming(n, w, start.seed) for n, w in start.weights.items()}
+        return {n: kaiming(n, w, start.seed) for n, w in start.weights.items()}
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class Supermask:
     def scores(self, start: Start, search: Search) -> dict[str, Tensor]:  # noqa: ARG002
         """Equal probabilities."""
         first = math.log(self.probability / (1 - self.probability))
-        return {name: _full(weight, first) for name, weight in start.weights.items()}
+        return {name: constant(weight, first) for name, weight in start.weights.items()}
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class Jackpot:
     def scores(self, start: Start, search: Search) -> dict[str, Tensor]:
         """Warm, or random."""
         if start.mask is None and self.start == "random":
-            return {n: _uniform(n, w, start.seed) for n, w in start.weights.items()}
+            return {n: uniform(n, w, start.seed) for n, w in start.weights.items()}
         assert search.keep is not None
         mask = self._warm(start, search.keep) if start.mask is None else start.mask
         return {
@@ -252,19 +252,3 @@ def _check_mask(mask: Mask, weights: Tensors, density: float | None) -> None:
             f"the mask given keeps {mask.kept} of {mask.size}, but density={density:g} asks for "
             f"{round(density * mask.size)}: leave density out"
         )
-
-
-def _kaiming(name: str, weight: Tensor, seed: int) -> Tensor:
-    """U(−b, b), b = √(6 / ((1 + a²) fan_in)) with a² = 5."""
-    bound = 1 / math.sqrt(max(math.prod(weight.shape[1:]), 1))
-    return _uniform(name, weight, seed).mul_(2 * bound).sub_(bound)
-
-
-def _uniform(name: str, weight: Tensor, seed: int) -> Tensor:
-    """U(0, 1) from the stream (seed, "search", name)."""
-    generator = rng.torch_generator(seed, "search", name)
-    return torch.rand(weight.shape, generator=generator).to(weight.device)
-
-
-def _full(weight: Tensor, value: float) -> Tensor:
-    return torch.full(weight.shape, value, device=weight.device)
