@@ -13,7 +13,7 @@ from torch import Tensor
 
 from winnow import topk
 from winnow.errors import UserError
-from winnow.topk import keep_largest
+from winnow.topk import keep_largest, largest
 
 DENORMAL = 1e-42
 TIED = [0.0, -0.0, 1.0, -1.0, 2.5, -2.5, DENORMAL, -DENORMAL, 3.4e38, -3.4e38]
@@ -167,3 +167,26 @@ def test_the_scores_are_not_changed_and_gradients_do_not_matter() -> None:
     keep_largest({"w": weight}, 2)
     assert torch.equal(weight.detach(), before)
     assert torch.signbit(weight.detach()[1])
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(VALUES, max_size=12),
+    st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+    st.data(),
+)
+def test_the_largest_of_one_tensor_are_the_same(
+    values: list[float], dtype: torch.dtype, data: st.DataObject
+) -> None:
+    scores = torch.tensor(values, dtype=torch.float64).clamp(-3e38, 3e38).to(dtype)
+    count = data.draw(st.integers(0, len(values)))
+    assert torch.equal(largest(scores, count), naive({"w": scores}, count)["w"])
+
+
+def test_the_largest_of_a_tensor_of_any_layout_in_row_major_order() -> None:
+    scores = torch.tensor([[1.0, 2.0], [2.0, 2.0], [0.0, 2.0]]).T
+    assert not scores.is_contiguous()
+    assert largest(scores, 2).tolist() == [[False, True, False], [True, False, False]]
+    many = torch.randn(100_000, generator=torch.Generator().manual_seed(0))
+    for count in (0, 1, 50_000, 99_999, 100_000):
+        assert torch.equal(largest(many, count), keep_largest({"w": many}, count)["w"])

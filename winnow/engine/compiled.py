@@ -25,7 +25,7 @@ from winnow.engine.evaluation import evaluate
 from winnow.engine.feed import Feed
 from winnow.engine.lanes import Lanes
 from winnow.engine.learning_rate import learning_rate
-from winnow.engine.reopened import DENSE_SLOTS, FixedSession, Reopened
+from winnow.engine.reopened import FixedSession, Reopened, not_here
 from winnow.engine.tracing import CompilerError, compiled
 from winnow.engine.whole_step import Run, Tensors, make_step, scalars, slots_of
 from winnow.errors import UserError
@@ -57,7 +57,7 @@ class CompiledEngine:
 
     def refuses(self, jobs: Sequence[Job]) -> str | None:
         """The reason why a job is not trained here. What cannot be compiled trains dense here."""
-        return DENSE_SLOTS if any(job.dense_slots for job in jobs) else None
+        return next((why for why in map(not_here, jobs) if why), None)
 
     def open(self, jobs: Sequence[Job], states: Sequence[State]) -> Session:
         """Start or continue the jobs from their states. UserError when one is refused."""

@@ -17,15 +17,17 @@ from torch import Tensor, nn
 from winnow.engine.base import Job, Metrics, Perturbation, Session, StepStats
 from winnow.engine.evaluation import evaluate
 from winnow.engine.feed import Feed
-from winnow.engine.lanes import PliableLanes
+from winnow.engine.lanes import PliableLane, PliableLanes
 from winnow.engine.learning_rate import learning_rate
 from winnow.engine.optimizer import (
+    clip,
     make_optimizer,
     read_slots,
-    set_gradients,
     slots_of,
+    update,
     write_slots,
 )
+from winnow.engine.search_lane import SearchLane
 from winnow.mask import Mask
 from winnow.state import State, Tensors, load_weights, masked, newly_kept
 
@@ -49,10 +51,12 @@ class DenseEngine:
 
     def open(self, jobs: Sequence[Job], states: Sequence[State]) -> Session:
         """Start or continue the jobs from their states."""
-        pairs = zip(jobs, states, strict=True)
-        return PliableLanes(
-            [_Lane(job, _taken_up(job, state), self.device) for job, state in pairs]
-        )
+        return PliableLanes([self._lane(*both) for both in zip(jobs, states, strict=True)])
+
+    def _lane(self, job: Job, state: State) -> PliableLane:
+        if job.search is not None:
+            return SearchLane(job, job.search, state, self.device)
+        return _Lane(job, _taken_up(job, state), self.device)
 
 
 def _taken_up(job: Job, state: State) -> State:
@@ -95,22 +99,15 @@ class _Lane:
         if not self.job.dense_slots:
             for index, keep in self.keep:
                 gradients[index].mul_(keep)
-        norm = torch.stack(torch._foreach_norm(gradients)).norm()
-        value, norm_value = torch.stack([loss.detach(), norm]).tolist()
-        if not (math.isfinite(value) and math.isfinite(norm_value)):
-            return math.nan
-        if self.job.clip is not None and norm_value > self.job.clip:
-            torch._foreach_mul_(gradients, self.job.clip / (norm_value + 1e-6))
-        self._update(gradients)
-        return float(value)
+        value = clip(loss, gradients, self.job.clip)
+        if math.isfinite(value):
+            self._update(gradients)
+        return value
 
     def _update(self, gradients: Sequence[Tensor]) -> None:
         job = self.job
         rate = learning_rate(self.step, job.steps, job.optimizer["lr"], job.schedule)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        set_gradients(self.trained, gradients)
-        self.optimizer.step()
+        update(self.optimizer, self.trained, gradients, rate)
         self.updates += 1
         if job.dense_slots:  # the slots move what was removed
             with torch.no_grad():

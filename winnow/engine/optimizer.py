@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -75,6 +76,33 @@ def set_gradients(parameters: Iterable[nn.Parameter], gradients: Sequence[Tensor
     for parameter, gradient in zip(parameters, gradients, strict=True):
         same = gradient.stride() == parameter.stride()
         parameter.grad = gradient if same else _laid_out(gradient, parameter)
+
+
+def clip(loss: Tensor, gradients: tuple[Tensor, ...], limit: float | None) -> float:
+    """Bound the gradients' common norm by ``limit``, in place, and give the loss as a number.
+
+    NaN, with the gradients as they were, if it or the norm is not finite.
+    """
+    norm = torch.stack(torch._foreach_norm(gradients)).norm()
+    value, norm_value = torch.stack([loss.detach(), norm]).tolist()
+    if not (math.isfinite(value) and math.isfinite(norm_value)):
+        return math.nan
+    if limit is not None and norm_value > limit:
+        torch._foreach_mul_(gradients, limit / (norm_value + 1e-6))
+    return float(value)
+
+
+def update(
+    optimizer: Optimizer,
+    parameters: Iterable[nn.Parameter],
+    gradients: Sequence[Tensor],
+    rate: float,
+) -> None:
+    """One step of the optimizer with these gradients, at this learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    set_gradients(parameters, gradients)
+    optimizer.step()
 
 
 def _laid_out(values: Tensor, like: Tensor) -> Tensor:

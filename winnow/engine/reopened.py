@@ -20,6 +20,16 @@ from winnow.state import State, Tensors, remasked
 DENSE_SLOTS = "its removed weights keep their momentum, so that it trains densely"
 """Why engines that mask gradients refuse a job with ``dense_slots``."""
 
+SEARCH = "scores train over frozen weights, which only the dense engine does"
+"""Why all other engines refuse a job with ``search``."""
+
+
+def not_here(job: Job) -> str | None:
+    """Why only the dense engine can run a job, or None."""
+    if job.search is not None:
+        return SEARCH
+    return DENSE_SLOTS if job.dense_slots else None
+
 
 class FixedSession(Protocol):
     """The part of a session that knows nothing of changing masks."""

@@ -15,7 +15,7 @@ from torch import nn
 
 from winnow.engine.base import Job, Metrics, Session, StepStats
 from winnow.engine.batched import Batched
-from winnow.engine.reopened import DENSE_SLOTS, Reopened
+from winnow.engine.reopened import Reopened, not_here
 from winnow.engine.stack import Stack
 from winnow.errors import UserError
 from winnow.state import State, masked
@@ -45,8 +45,8 @@ class StackedEngine:
 
     def refuses(self, jobs: Sequence[Job]) -> str | None:
         """The reason why the jobs cannot be lanes of one network, or None."""
-        if any(job.dense_slots for job in jobs):
-            return DENSE_SLOTS
+        if reason := next((why for why in map(not_here, jobs) if why), None):
+            return reason
         for field, plural in _SAME.items():
             values = [getattr(job, field) for job in jobs]
             if found := _two_of(values):

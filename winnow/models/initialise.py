@@ -6,6 +6,11 @@ f_in = inputs of a unit and f_out = outputs of a channel, each times the size of
     glorot   variance 2 / (f_in + f_out)
     kaiming  variance 2 / f_in      (the gain of ReLU)
     normal   N(0, std^2)
+    signed   ± the standard deviation of glorot or kaiming, with the signs of their normal draw
+
+The signed constants are Zhou et al. 2019, section 4 (glorot), and Ramanujan et al. 2020, section
+3.3 (kaiming), for mask search. For that, ``kept`` < 1 counts only so much of each fan in, as a
+network of which so much is kept has (the latter's scaling by 1/√k; their code takes 1 − k).
 
 Normal distributions are not truncated (TensorFlow truncates at two standard deviations).
 """
@@ -21,7 +26,15 @@ from torch import nn
 from winnow import rng
 from winnow.errors import UserError, unknown
 
-_SCHEMES = ("glorot-normal", "glorot-uniform", "kaiming-normal", "kaiming-uniform", "normal")
+_SCHEMES = (
+    "glorot-normal",
+    "glorot-uniform",
+    "kaiming-normal",
+    "kaiming-uniform",
+    "normal",
+    "signed-glorot",
+    "signed-kaiming",
+)
 _Weighted = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _Normalised = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -32,23 +45,31 @@ def schemes() -> list[str]:
 
 
 def initialise(
-    model: nn.Module, scheme: str, seed: int, *, std: float | None = None, draw: int = 0
+    model: nn.Module,
+    scheme: str,
+    seed: int,
+    *,
+    std: float | None = None,
+    draw: int = 0,
+    kept: float = 1.0,
 ) -> None:
     """Set every parameter and running statistic of ``model`` in place.
 
     Kernels and matrices follow ``scheme`` (see ``schemes``); biases are 0; batch normalisation
     has weight 1, bias 0 and fresh running statistics. ``std``: the standard deviation that
     "normal" needs and the others refuse. ``draw`` 0 is the original initialisation, 1 and up
-    are re-initialisations. A parameter gets the same numbers whatever else the network holds.
+    are re-initialisations. ``kept``: the fraction of its inputs that a unit will keep, for the
+    kaiming schemes; their variance is 2 / (kept · f_in). A parameter gets the same numbers
+    whatever else the network holds.
     Raises UserError for an unknown scheme, a wrong ``std``, or a parameter of another kind of
     layer; the model is untouched then.
     """
-    _check(scheme, std)
+    _check(scheme, std, kept)
     kinds = list(_kinds(model))
     with torch.no_grad():
         for name, parameter, kind in kinds:
             if kind == "weight":
-                _draw(parameter, scheme, std, rng.torch_generator(seed, "init", draw, name))
+                _draw(parameter, scheme, std, kept, rng.torch_generator(seed, "init", draw, name))
             else:
                 parameter.fill_(1.0 if kind == "one" else 0.0)
     for module in model.modules():
@@ -56,9 +77,14 @@ def initialise(
             module.reset_running_stats()
 
 
-def _check(scheme: str, std: float | None) -> None:
+def _check(scheme: str, std: float | None, kept: float) -> None:
     if scheme not in _SCHEMES:
         raise unknown("initialisation", scheme, _SCHEMES, f"They are {', '.join(_SCHEMES)}")
+    if not 0 < kept <= 1 or (kept != 1 and "kaiming" not in scheme):
+        raise UserError(
+            f"kept={kept!r} with the initialisation {scheme}: it is a fraction above 0, up to 1, "
+            "and goes with kaiming-normal, kaiming-uniform and signed-kaiming"
+        )
     if scheme == "normal":
         if std is None or not (math.isfinite(std) and std > 0):
             raise UserError(
@@ -93,21 +119,29 @@ def _kind(module: nn.Module, key: str, name: str) -> str:
     )
 
 
-def _draw(weight: nn.Parameter, scheme: str, std: float | None, generator: torch.Generator) -> None:
+def _draw(
+    weight: nn.Parameter,
+    scheme: str,
+    std: float | None,
+    kept: float,
+    generator: torch.Generator,
+) -> None:
     """Fill a weight (out, in, kernel...); drawn in float32 on the CPU, then cast and copied."""
-    deviation = std if std is not None else _deviation(weight.shape, scheme)
+    deviation = std if std is not None else _deviation(weight.shape, scheme, kept)
     values = torch.empty(weight.shape, device="cpu")
     if scheme.endswith("uniform"):
         bound = math.sqrt(3) * deviation
         values.uniform_(-bound, bound, generator=generator)
     else:
         values.normal_(0.0, deviation, generator=generator)
+    if scheme.startswith("signed"):
+        values = torch.where(values < 0, -deviation, deviation)
     weight.copy_(values)
 
 
-def _deviation(shape: torch.Size, scheme: str) -> float:
+def _deviation(shape: torch.Size, scheme: str, kept: float) -> float:
     kernel = math.prod(shape[2:])
     fan_in, fan_out = shape[1] * kernel, shape[0] * kernel
-    if scheme.startswith("glorot"):
+    if scheme.endswith("glorot") or scheme.startswith("glorot"):
         return math.sqrt(2 / (fan_in + fan_out))
-    return math.sqrt(2 / fan_in)
+    return math.sqrt(2 / (kept * fan_in))

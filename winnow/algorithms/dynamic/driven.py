@@ -86,6 +86,8 @@ class Driven:
     def refuses(self, jobs: Sequence[Job]) -> str | None:
         """The reason why the method or the engine cannot run the jobs, or None."""
         for job in jobs:
+            if job.search is not None:
+                return f"{self.method.name} and a mask search both decide the mask"
             if self.method.dense_slots and job.optimizer["name"] == "sgd":
                 return f"{self.method.name} grows by momentum, and the optimizer sgd has none"
         return self.engine.refuses([self._job(job) for job in jobs])

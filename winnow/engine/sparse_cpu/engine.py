@@ -18,7 +18,7 @@ from torch import nn
 
 from winnow.engine.base import Job, Session
 from winnow.engine.lanes import Lane, Lanes
-from winnow.engine.reopened import DENSE_SLOTS, Reopened
+from winnow.engine.reopened import Reopened, not_here
 from winnow.engine.sparse_cpu import kernel_groups
 from winnow.engine.sparse_cpu.chain import UnsupportedError, chain_of
 from winnow.engine.sparse_cpu.chain_lane import ChainLane
@@ -86,8 +86,8 @@ class SparseEngine:
         return lane
 
     def _way(self, job: Job) -> _Way:
-        if job.dense_slots:
-            return _Way("none", DENSE_SLOTS)
+        if reason := not_here(job):
+            return _Way("none", reason)
         if job.optimizer["name"] not in RULES:
             return _Way("none", f"it has no kernel for the optimizer {job.optimizer['name']}")
         if job.data.augment not in ("none", "flip-crop"):

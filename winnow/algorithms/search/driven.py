@@ -1,0 +1,167 @@
+"""Mask search on an engine: from a dense state to a job and a state in search, and to its find.
+
+    job, state = starting(make("jackpot", density=0.1), job, dense, seed=0)
+    session = engine.open([job], [state])
+    session.advance(job.steps)
+    plain, ticket = settled(job, session.state()[0])
+
+A state in search holds the frozen weights whole, no mask, and its scores in ``extras``: opened
+again with the same job (`resuming` makes it), it continues bit-identically. Fine-tuning is an
+ordinary job from the ticket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, NoReturn
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from winnow import rng
+from winnow.algorithms.search.method import Method, Start
+from winnow.engine.base import Engine, Job
+from winnow.engine.feed import Feed
+from winnow.engine.search import SCORES, found
+from winnow.engine.search_lane import check
+from winnow.errors import UserError
+from winnow.mask import Mask
+from winnow.scoring import score
+from winnow.selection import Params, prunable, resolve_names
+from winnow.state import State, load_weights
+
+SCORING_BATCH = 256
+"""Examples that SNIP and GraSP score for a warm start. Zhang et al. 2021, appendix A.2."""
+
+
+def starting(
+    method: Method,
+    job: Job,
+    state: State,
+    *,
+    seed: int,
+    names: Sequence[str] | None = None,
+    batch: tuple[Tensor, Tensor] | None = None,
+    mask: Mask | None = None,
+) -> tuple[Job, State]:
+    """The job as a search, with the optimizer and the schedule that it has, and its first state.
+
+    ``state``: a dense one, whose weights are frozen; its step is kept, its optimizer is not.
+    ``names``: the weights that compete, default `competing` of the job's network. ``batch``: images
+    as the network takes them and labels, for warm starts that need data; default 256 training
+    images, drawn from (``seed``, "scoring batch") and not augmented. ``mask``: what a jackpot
+    starts from. UserError for a state with a mask, and for what the method refuses.
+    """
+    sought = resuming(method, job, state, seed=seed, names=names, mask=mask)
+    assert sought.search is not None
+    chosen = sought.search.names
+
+    def scored(criterion: str, options: Mapping[str, Any]) -> Mapping[str, Tensor]:
+        model = job.build()
+        load_weights(model, state)
+        data = _scoring_batch(job, seed) if batch is None else batch
+        return warm_scores(model, criterion, options, chosen, data, F.cross_entropy, seed)
+
+    weights = {name: state.weights[name] for name in chosen}
+    scores = method.scores(Start(weights, seed, scored, mask), sought.search)
+    begun = replace(state, slots={}, updates=0, extras={**state.extras, SCORES: scores})
+    check(sought.search, begun)
+    return sought, begun
+
+
+def resuming(
+    method: Method,
+    job: Job,
+    state: State,
+    *,
+    seed: int,
+    names: Sequence[str] | None = None,
+    mask: Mask | None = None,
+) -> Job:
+    """The job as a search, from any of its states: what `starting` gave, nothing scored anew."""
+    chosen = list(competing(job.build(), method)) if names is None else list(names)
+    if strangers := [name for name in chosen if name not in state.weights]:
+        raise UserError(f"the network has no weight {strangers[0]!r} to search over")
+    weights = {name: state.weights[name] for name in chosen}
+    return replace(job, search=method.search(Start(weights, seed, _unscored, mask)))
+
+
+def settled(job: Job, state: State) -> tuple[Job, State]:
+    """The job without its search, and what the search has found; without a search, both as given.
+
+    For whatever reads masks and weights, or trains the weights.
+    """
+    if job.search is None:
+        return job, state
+    return replace(job, search=None), found(job.search, state)
+
+
+def search(engine: Engine, job: Job, state: State, *, to: int | None = None) -> State:
+    """Search from a state of `starting`, or of a search, up to iteration ``to`` (default its end).
+
+    The state there, still in search. UserError if the engine refuses or training diverges.
+    """
+    if reason := engine.refuses([job]):
+        raise UserError(f"engine: {engine.name} cannot search: {reason}. Write engine: dense")
+    session = engine.open([job], [state])
+    (stats,) = session.advance(job.steps if to is None else to)
+    if stats.diverged_at is not None:
+        raise UserError(f"the search diverged at iteration {stats.diverged_at}: lower the rate")
+    return session.state()[0]
+
+
+def competing(
+    model: nn.Module,
+    method: Method,
+    params: Params | None = None,
+    ignore: str | Iterable[str] | None = None,
+) -> dict[str, nn.Parameter]:
+    """The weights that a search is over: those of ``params`` but for ``ignore``, by default what
+    the original leaves dense. UserError if none is left.
+    """
+    weights = prunable(model, params)
+    ignored = set(resolve_names(model, method.protects if ignore is None else ignore, params))
+    left = {name: weight for name, weight in weights.items() if name not in ignored}
+    if not left:
+        raise UserError(
+            f"{', '.join(weights)} would stay dense, and nothing is left to {method.name}: "
+            "pass ignore=[]"
+        )
+    return left
+
+
+def warm_scores(
+    model: nn.Module,
+    criterion: str,
+    options: Mapping[str, Any],
+    names: Sequence[str],
+    batch: tuple[Any, Any] | None,
+    loss_fn: Any,
+    seed: int,
+) -> Mapping[str, Tensor]:
+    """A criterion's scores of a network in training mode, in which SNIP and GraSP score."""
+    modes = {module: module.training for module in model.modules()}
+    model.train()
+    try:
+        of = partial(score, model, criterion, params=list(names), **options)
+        if criterion == "magnitude":
+            return of()
+        generator = rng.torch_generator(seed, "search", "score")
+        return of(batch=batch, loss_fn=loss_fn, generator=generator)
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def _unscored(criterion: str, options: Mapping[str, Any]) -> NoReturn:
+    raise AssertionError(f"a search is no matter of scores: {criterion}, {options}")
+
+
+def _scoring_batch(job: Job, seed: int) -> tuple[Tensor, Tensor]:
+    feed = Feed(job, torch.device("cpu"))
+    order = rng.stream(seed, "scoring batch").permutation(feed.count("train"))[:SCORING_BATCH]
+    x, y = feed.splits["train"].take(torch.from_numpy(order))
+    return feed.normalised(x), y
