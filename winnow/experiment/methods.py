@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from winnow.algorithms import at_init, catalogue, dynamic
 from winnow.algorithms.dynamic.method import Method as Dynamic
@@ -20,11 +20,9 @@ from winnow.errors import UserError
 from winnow.experiment import scoring
 from winnow.experiment.comparison import Compare, Method
 from winnow.experiment.graph import Pruning, Run, Start
+from winnow.experiment.points import Experiment, Node
 from winnow.experiment.recipe import Recipe
 from winnow.experiment.resolve import Source, iterations_per_epoch, resolved_names
-
-if TYPE_CHECKING:
-    from winnow.experiment.plan import Experiment, Node
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from winnow.algorithms.rounds import Round, iterative, one_shot, one_shot_paper_
 from winnow.allocation import Keep, keep_for_density
 from winnow.errors import UserError, unknown
 from winnow.experiment import methods, scoring
-from winnow.experiment.graph import Pruning, Record, Run, Start
+from winnow.experiment.graph import Record, Run
+from winnow.experiment.points import Experiment, Node
 from winnow.experiment.recipe import Recipe
 from winnow.experiment.resolve import (
-    Layers,
     Source,
     dense_run,
     iterations_per_epoch,
@@ -32,26 +32,6 @@ ARMS = (
     "one-shot",
     "one-shot-reinit",
 )
-
-
-@dataclass(frozen=True)
-class Node:
-    """A point of the experiment: which run stands for which arm, replicate, draw and round.
-
-    ``cost``, where methods are compared: epochs of training and scoring, all of what the run needs
-    included.
-    """
-
-    arm: str
-    replicate: int
-    draw: int
-    round: int
-    run: Run
-    record: Record
-    weights_kept: int  # of all weights, exempt layers included
-    density: float
-    density_total: float
-    cost: float | None = None
 
 
 @dataclass(frozen=True)
@@ -97,83 +77,6 @@ class Plan:
         roots = ("ticket", "continued")  # what other arms derive from
         kept = [n for n in self.nodes if n.run.id in needed and n.arm in (*arms, *roots)]
         return replace(self, nodes=tuple(kept))
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """What all points of one replicate have in common."""
-
-    recipe: Recipe
-    layers: Layers
-    record: Record
-    rewind: int
-    dense: Run
-    replicate: int
-
-    @property
-    def rewind_word(self) -> str:
-        """What the walk of rounds takes: epochs are iterations by now."""
-        return f"{self.rewind}it" if self.rewind else self.recipe.prune.rewind
-
-    def point(self, arm: str, round_: int, run: Run, draw: int = 0) -> Node:
-        """The node of a run: its densities follow from the counts its pruning keeps."""
-        sizes, total = self.layers.sizes, self.layers.total
-        keep = sum(sizes.values()) if run.keep is None else run.keep
-        kept = keep if isinstance(keep, int) else sum(keep.values())
-        if run.keep is not None:  # a method may leave dense what others prune
-            kept += sum(n for name, n in sizes.items() if name not in run.prunable)
-        exempt = total - sum(sizes.values())
-        return Node(
-            arm,
-            self.replicate,
-            draw,
-            round_,
-            run,
-            replace(self.record, accuracy_at=self._within(run)),
-            kept + exempt,
-            kept / sum(sizes.values()),
-            (kept + exempt) / total,
-        )
-
-    def _within(self, run: Run) -> frozenset[int]:
-        return frozenset(step for step in self.record.accuracy_at if run.begin < step <= run.end)
-
-    @property
-    def mask_seed(self) -> int:
-        """What masks and methods draw from."""
-        return self.recipe.seeds.of(self.replicate)["mask"]
-
-    def pruning(self, parent: Run, step: Round) -> Pruning:
-        """How the mask of a round comes from its parent's trained weights."""
-        prune = self.recipe.prune
-        assert step.keep is not None
-        return Pruning(
-            of=parent.id,
-            criterion=prune.criterion,
-            options=scoring.own(prune.options),
-            prunable=tuple(self.layers.sizes),
-            keep=step.keep if isinstance(step.keep, int) else dict(step.keep),
-            seed=self.mask_seed,
-            scoring=scoring.resolved(prune.criterion, prune.options)[1],
-        )
-
-    def ticket(self, step: Round, parent: Run) -> Run:
-        """The run of a round: its mask, and what its training restarts from."""
-        return self.rewound(step, parent, self.pruning(parent, step), self.recipe.prune.rewind)
-
-    def rewound(self, step: Round, parent: Run, pruning: Pruning, rewind: str) -> Run:
-        """A run under a mask that comes from ``parent``, restarted as ``rewind`` says."""
-        dense = self.dense
-        if step.start == "rewind" and self.rewind:
-            start = Start("state", dense.id, self.rewind)
-            return replace(dense, pruning=pruning, start=start, begin=self.rewind)
-        if step.start != "parent":
-            return replace(dense, pruning=pruning)
-        start = Start("final", parent.id)
-        if rewind == "lr":
-            return replace(dense, pruning=pruning, start=start)
-        end = parent.end + dense.steps  # the schedule has ended: its last learning rate goes on
-        return replace(dense, pruning=pruning, start=start, begin=parent.end, end=end)
 
 
 def expand(name: str, recipe: Recipe, source: Source) -> Plan:

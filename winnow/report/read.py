@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from winnow.experiment.plan import Node, Plan
+from winnow.experiment.plan import Plan
+from winnow.experiment.points import Node
 from winnow.experiment.store import Found, Result, Store
 from winnow.report.results import Curve, Results, Row, Status
 
