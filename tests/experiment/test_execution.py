@@ -51,6 +51,9 @@ def uninterrupted(tmp_path_factory, cache):
 
 
 def start(cache: Path, *arguments: object) -> subprocess.Popen[str]:
+    def hears_ctrl_c() -> None:  # whoever runs the tests in the background has it ignored
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     return subprocess.Popen(
         [sys.executable, "-m", "winnow", *map(str, arguments)],
         env=os.environ | {"WINNOW_CACHE": str(cache)},
@@ -58,6 +61,7 @@ def start(cache: Path, *arguments: object) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=hears_ctrl_c,
     )
 
 
