@@ -1,6 +1,6 @@
 """Engines: what trains a list of jobs. `base` is the seam; `dense` is the reference.
 
-`sparse_cpu` trains chains of linear layers at a cost that falls with density. `stacked` trains
+`sparse_cpu` trains whatever torch.fx can trace at a cost that falls with density. `stacked` trains
 several jobs as one batched network, `compiled` one job as a compiled step.
 """
 

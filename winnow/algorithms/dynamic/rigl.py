@@ -39,7 +39,8 @@ class RigL:
 
     Departures from the official code: it adds noise of 1e-5 to |w|, where ties fall to the lower
     index here; its flag for the decay defaults to "constant"; it does not count update iterations
-    as steps, so that an update costs a batch more and no step less, as here and in Algorithm 1.
+    as steps, so that an update costs it a batch more; here and in Algorithm 1 an update takes the
+    place of a step.
     """
 
     name: ClassVar[str] = "rigl"
