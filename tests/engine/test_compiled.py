@@ -66,17 +66,17 @@ def test_compiled_code_trains_as_dense_does_and_resumes_in_the_same_bits():
     same(rest.state()[0], end)
 
 
-def test_without_a_compiler_it_is_the_dense_engine_and_says_so(monkeypatch, caplog):
+def test_without_a_compiler_it_is_the_dense_engine_and_says_so(caplog):
     from torch._inductor import config
 
-    monkeypatch.setattr(config.cpp, "cxx", ("no-such-compiler",))
-    monkeypatch.setattr(config, "force_disable_caches", True)
+    # pytest's own patching would leave these options without a value in its worker
+    patched = config.patch({"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True})
     job = make_job(lenet(), training_data((1, 4, 4)))
     state = start(job, 0.5)
     engine = CompiledEngine("cpu")
     session, dense = (e.open([job], [state]) for e in (engine, DenseEngine("cpu")))
     assert session.evaluate("test") == pytest.approx(dense.evaluate("test"))
-    with caplog.at_level(logging.WARNING, logger="winnow"):
+    with patched, caplog.at_level(logging.WARNING, logger="winnow"):
         assert session.advance(5) == dense.advance(5)
     same(session.state()[0], dense.state()[0])
     (note,) = engine.notes
