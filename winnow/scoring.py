@@ -77,7 +77,8 @@ def score(
 
     Parameters, buffers, gradients, modes and global random states are as before afterwards; the
     position of a given loader or generator is not. Dropout and the like draw from a stream that
-    ``generator``'s initial seed names, else from torch's global state.
+    ``generator``'s initial seed names, else from torch's global state. ``torch.no_grad`` around
+    the call makes no difference.
 
     Raises UserError for a missing input, an unknown criterion or option, a pattern without match,
     a mask for another network, and scores of a wrong name, shape or type.
@@ -91,12 +92,19 @@ def score(
     data = [batch] if batch is not None else loader
     subject = Subject(name, uncompiled(model), weights, data, loss_fn, mask, generator)
     lent = _storages(model)
-    with unchanged(model), _random_states(weights, generator):
+    with _gradients(), unchanged(model), _random_states(weights, generator):
         subject.remove()
         found = _checked(function(subject, **options), weights, name)
         lent |= _storages(model)
         own = {n: s.clone() if _storage(s) in lent else s for n, s in found.items()}
     return Scores(own, name)
+
+
+@contextlib.contextmanager
+def _gradients() -> Iterator[None]:
+    """Gradients can be taken inside, wherever `score` is called from."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 @contextlib.contextmanager

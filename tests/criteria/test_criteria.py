@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 import winnow as wn
@@ -55,3 +58,21 @@ def test_random_draws_nothing_unseen() -> None:
         wn.score(model(), "random")
     with pytest.raises(UserError, match="pass one of them"):
         wn.score(model(), "random", seed=1, generator=torch.Generator())
+
+
+@pytest.mark.parametrize("name", CRITERIA)
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+def test_scores_are_the_same_where_gradients_are_switched_off(name: str, off: Any) -> None:
+    network = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
+    generator = torch.Generator().manual_seed(1)
+    x, y = torch.rand(8, 6, generator=generator), torch.arange(8) % 3
+
+    def scores() -> wn.Scores:
+        options = {"seed": 2} if name == "random" else {}
+        return wn.score(network, name, batch=(x, y), loss_fn=F.cross_entropy, **options)
+
+    expected = scores()
+    with off():
+        found = scores()
+    for weight, tensor in expected.items():
+        assert torch.equal(found[weight], tensor)
