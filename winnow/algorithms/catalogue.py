@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from inspect import getdoc
 from typing import Any, Literal
 
-from winnow.algorithms import dynamic
+from winnow.algorithms import dynamic, search
 from winnow.criteria import CRITERIA
 from winnow.errors import unknown
 
-Kind = Literal["at initialisation", "fine-tuned", "iterative", "one-shot", "dynamic"]
+Kind = Literal["at initialisation", "fine-tuned", "iterative", "one-shot", "dynamic", "mask search"]
 
 _COSTS: Mapping[Kind, str] = {
     "at initialisation": "one training",
@@ -22,6 +22,7 @@ _COSTS: Mapping[Kind, str] = {
     "iterative": "a dense training, then one for each density so far",
     "one-shot": "a dense training, then one more",
     "dynamic": "one training",
+    "mask search": "one training, of scores",
 }
 
 
@@ -57,6 +58,10 @@ def _dynamic(name: str, citation: str, extra: str = "") -> Entry:
     return Entry(name, "dynamic", citation, dynamic.METHODS[name], extra)
 
 
+def _search(name: str, citation: str, extra: str = "") -> Entry:
+    return Entry(name, "mask search", citation, search.METHODS[name], extra)
+
+
 _IMP = """Train, score the trained weights, prune the smallest, rewind the others, train again:
 section 2, algorithm as in appendix B. Each density of the list, from the largest on, is a round
 that prunes the ticket of the round before.
@@ -69,7 +74,6 @@ stands in prune.rewind. Optimizers start afresh."""
 _ONE_SHOT = """Train, prune the dense network at once to each density, rewind, train again:
 section 2. Options as for imp."""
 
-# Mask search with frozen weights (edge-popup, supermask, jackpot) is to be one more kind here.
 METHODS: Mapping[str, Entry] = {
     entry.name: entry
     for entry in (
@@ -89,6 +93,9 @@ METHODS: Mapping[str, Entry] = {
         _dynamic("dsr", "Mostafa & Wang 2019"),
         _dynamic("snfs", "Dettmers & Zettlemoyer 2019", "with dense gradients"),
         _dynamic("rigl", "Evci et al. 2020", "with a dense gradient at updates"),
+        _search("edge-popup", "Ramanujan et al. 2020"),
+        _search("supermask", "Zhou et al. 2019"),
+        _search("jackpot", "Zhang et al. 2021", "after a dense training"),
     )
 }
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from winnow.mask import Mask
 
 _DENSELY = "its method needs the gradients of removed weights all along"
+_SEARCHES = "a mask search trains the scores of removed weights too"
 _IMAGES = 5000  # at most, in the random training set that is measured
 
 
@@ -101,8 +102,8 @@ def choose(
 
     if run.engine != "auto":
         return explicit(run.engine)
-    if trains_densely(run):
-        return Choice("dense", note=_DENSELY)
+    if reason := why_densely(run):
+        return Choice("dense", note=reason)
     if checkpoint.exists():
         begun = Choice.load(begun_with(checkpoint))
         choice = honoured(begun, job)
@@ -114,12 +115,14 @@ def choose(
     return (Auto.load(auto) if auto else Auto()).choose(counts, images_evaluated(run))
 
 
-def trains_densely(run: Run) -> bool:
-    """Whether the run's method needs dense gradients all along."""
+def why_densely(run: Run) -> str | None:
+    """Why the run's method trains on the dense engine alone, or None."""
     from winnow.experiment.prepare import method_of
 
+    if run.search is not None:
+        return _SEARCHES
     method = method_of(run)
-    return method is not None and method.dense_slots
+    return _DENSELY if method is not None and method.dense_slots else None
 
 
 def images_evaluated(run: Run) -> float:
@@ -139,8 +142,8 @@ def planned(plan: Plan, auto: Auto) -> dict[str, Choice]:
     from winnow.engine.auto import Choice
 
     return {
-        identity: Choice("dense", note=_DENSELY)
-        if trains_densely(run)
+        identity: Choice("dense", note=reason)
+        if (reason := why_densely(run))
         else auto.choose(kept(run, auto), images_evaluated(run))
         for identity, run in plan.runs.items()
     }

@@ -153,6 +153,8 @@ def _command(method: Entry) -> str:
 
 def _as_yaml(value: object) -> str:
     words = {True: "true", False: "false", None: "null"}
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_as_yaml(inner)}' for key, inner in value.items())}}}"
     return words[value] if isinstance(value, bool) or value is None else str(value)
 
 

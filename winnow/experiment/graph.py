@@ -14,6 +14,8 @@ SEMANTICS = 1
 
 LEGACY: Mapping[str, Any] = {
     "dynamic": None,
+    "model.init.kept": 1.0,
+    "search": None,
     "pruning.rounds": 1,
     "pruning.scoring": None,
 }
@@ -70,6 +72,7 @@ class Run:
     ``evaluate`` is part of it, as the step of minimum validation loss depends on it. ``dynamic``:
     the method that changes the mask meanwhile (``name``, ``options`` in full, its ``seed``), the
     weights under the mask (``prunable``) and how many of them it has at the end (``keep``).
+    ``search``: the mask search whose scores train instead of weights, in the same words.
     """
 
     data: Mapping[str, Any]
@@ -90,6 +93,7 @@ class Run:
     engine: str
     semantics: int = SEMANTICS
     dynamic: Mapping[str, Any] | None = None
+    search: Mapping[str, Any] | None = None
 
     @cached_property
     def id(self) -> str:
@@ -106,15 +110,15 @@ class Run:
     @property
     def keep(self) -> int | Mapping[str, int] | None:
         """How many of the weights under its mask the run has at the end; None for dense."""
-        if self.dynamic is not None:
-            return int(self.dynamic["keep"])
+        if found := self.dynamic or self.search:
+            return int(found["keep"])
         return self.pruning.keep if self.pruning else None
 
     @property
     def prunable(self) -> tuple[str, ...]:
         """The weights under its mask."""
-        if self.dynamic is not None:
-            return tuple(self.dynamic["prunable"])
+        if found := self.dynamic or self.search:
+            return tuple(found["prunable"])
         return self.pruning.prunable if self.pruning else ()
 
     @property

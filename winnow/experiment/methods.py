@@ -17,7 +17,7 @@ from winnow.algorithms.dynamic.start import first_counts
 from winnow.algorithms.rounds import Round, start_of
 from winnow.allocation import Keep, keep_for_density
 from winnow.errors import UserError
-from winnow.experiment import scoring
+from winnow.experiment import scoring, searching
 from winnow.experiment.comparison import Compare, Method
 from winnow.experiment.graph import Pruning, Run, Start
 from winnow.experiment.points import Experiment, Node
@@ -81,6 +81,8 @@ def options_of(entry: catalogue.Entry) -> dict[str, object]:
     if entry.kind == "dynamic":
         own = {f.name: f.default for f in fields(dynamic.METHODS[name]) if f.name != "density"}  # type: ignore[arg-type]
         return {**own, **more}
+    if entry.kind == "mask search":
+        return {**searching.options(name), **more}
     if entry.kind in ("iterative", "one-shot"):
         return {"criterion": "magnitude", "rewind": "prune.rewind", **more}
     own, examples = scoring.resolved(name, {})
@@ -98,6 +100,8 @@ def check(recipe: Recipe, source: Source, steps: int, methods: list[Compared]) -
         for density in one.compare.densities:
             if one.entry.kind == "dynamic":
                 _check_dynamic(recipe, one, density, steps, per_epoch)
+            elif one.entry.kind == "mask search":
+                searching.check(recipe, one, density, per_epoch)
             else:
                 one.keep(density)
 
@@ -131,6 +135,8 @@ def nodes(ex: Experiment, methods: list[Compared]) -> Iterator[Node]:
         for index, density in enumerate(densities, 1):
             chain.append(plan(ex, one, density, chain))
             yield ex.point(one.method.arm, index, chain[-1])
+            if one.entry.kind == "mask search":
+                yield from _fine_tuned(ex, one, density, index, chain[-1])
 
 
 def _at_init(ex: Experiment, one: Compared, density: float, _: list[Run]) -> Run:
@@ -192,6 +198,18 @@ def _dynamic(ex: Experiment, one: Compared, density: float, _: list[Run]) -> Run
     return replace(ex.dense, dynamic=about)
 
 
+def _search(ex: Experiment, one: Compared, density: float, _: list[Run]) -> Run:
+    return searching.plan(ex, one, density)
+
+
+def _fine_tuned(
+    ex: Experiment, one: Compared, density: float, index: int, found: Run
+) -> Iterator[Node]:
+    run = searching.fine_tuned(ex, one, found, density)
+    if run is not None:
+        yield ex.point(one.method.arms[1], index, run)
+
+
 def make(one: Compared, density: float) -> Dynamic:
     """The dynamic method with its options. UserError for options that it has not."""
     scope = {"scope": one.compare.scope} if one.method.name == "gradual" else {}
@@ -230,4 +248,5 @@ _PLANS = {
     "iterative": _trained,
     "one-shot": _trained,
     "dynamic": _dynamic,
+    "mask search": _search,
 }

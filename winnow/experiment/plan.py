@@ -9,7 +9,7 @@ from functools import cached_property
 from winnow.algorithms.rounds import Round, iterative, one_shot, one_shot_paper_grid
 from winnow.allocation import Keep, keep_for_density
 from winnow.errors import UserError, unknown
-from winnow.experiment import methods, scoring
+from winnow.experiment import methods, scoring, searching
 from winnow.experiment.graph import Record, Run
 from winnow.experiment.points import Experiment, Node
 from winnow.experiment.recipe import Recipe
@@ -61,6 +61,12 @@ class Plan:
         present = {node.arm for node in self.nodes}
         return [arm for arm in _order(self.recipe) if arm in present]
 
+    @property
+    def _searches(self) -> list[str]:
+        """The arms of mask searches whose finds are fine-tuned."""
+        compared = self.recipe.compare.methods if self.recipe.compare else ()
+        return [method.arm for method in compared if len(method.arms) > 1]
+
     def only(self, arms: Sequence[str]) -> Plan:
         """The points of some arms and all runs that they need. Raises UserError: unknown arm."""
         if isinstance(arms, str):
@@ -74,7 +80,7 @@ class Plan:
             if (run := wanted.pop()) not in needed:
                 needed.add(run)
                 wanted += self.runs[run].parents
-        roots = ("ticket", "continued")  # what other arms derive from
+        roots = ("ticket", "continued", *self._searches)  # what other arms derive from
         kept = [n for n in self.nodes if n.run.id in needed and n.arm in (*arms, *roots)]
         return replace(self, nodes=tuple(kept))
 
@@ -85,6 +91,7 @@ def expand(name: str, recipe: Recipe, source: Source) -> Plan:
     layers, dense = read_layers(recipe), dense_run(recipe, source)
     rewind = rewind_step(recipe, source, dense.steps)
     record = what_to_record(recipe, source, dense.steps)
+    per_epoch = iterations_per_epoch(recipe, source)
     _refuse_dead_schedule(recipe)
     points: list[Node] = []
     compared = methods.compared(recipe, layers.shapes) if recipe.compare else None
@@ -92,7 +99,7 @@ def expand(name: str, recipe: Recipe, source: Source) -> Plan:
         methods.check(recipe, source, dense.steps, compared)
     for replicate in range(recipe.replicates):
         own = seeded(recipe, dense, replicate)
-        ex = Experiment(recipe, layers, record, rewind, own, replicate)
+        ex = Experiment(recipe, layers, record, rewind, own, replicate, per_epoch)
         points += _replicate(ex) if compared is None else _comparison(ex, compared)
     if compared:
         points = _with_costs(points, recipe, source)
@@ -103,7 +110,7 @@ def expand(name: str, recipe: Recipe, source: Source) -> Plan:
 
 def _order(recipe: Recipe) -> list[str]:
     """All arms that a recipe can have, in their usual order; methods in the recipe's."""
-    compared = [m.arm for m in recipe.compare.methods] if recipe.compare else []
+    compared = list(recipe.compare.arms) if recipe.compare else []
     return [*(arm for arm in ARMS if arm not in compared), *compared]
 
 
@@ -121,7 +128,9 @@ def _with_costs(points: list[Node], recipe: Recipe, source: Source) -> list[Node
     per_epoch = iterations_per_epoch(recipe, source)
     examples = source.examples - recipe.data.validation
     own = {
-        identity: (run.end - run.begin) / per_epoch + scoring.epochs(run, examples)
+        identity: (run.end - run.begin) / per_epoch
+        + scoring.epochs(run, examples)
+        + searching.epochs(run, examples)
         for identity, run in runs.items()
     }
 

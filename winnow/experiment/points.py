@@ -41,6 +41,7 @@ class Experiment:
     rewind: int
     dense: Run
     replicate: int
+    per_epoch: int
 
     @property
     def rewind_word(self) -> str:

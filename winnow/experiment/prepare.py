@@ -22,6 +22,7 @@ from winnow.data.facts import facts
 from winnow.data.split import split
 from winnow.engine.base import Job, Split, TrainingData
 from winnow.errors import UserError
+from winnow.experiment import searching
 from winnow.experiment.examples import examples, scored_as
 from winnow.experiment.graph import Pruning, Run
 from winnow.mask import Mask
@@ -65,21 +66,22 @@ def starting_state(run: Run, parents: Parents) -> State:
     mask = derive_mask(run, parents) if run.pruning else None
     start = run.start
     if start.kind == "init":
-        return _dynamic(run, fresh_state(initial_network(run), mask, run.begin))
+        return _begun(run, fresh_state(initial_network(run), mask, run.begin))
     assert start.run is not None
     if start.kind == "operated":
         assert mask is not None
         return _operated(run, parents(start.run).state("final"), mask)
     which = "final" if start.kind == "final" else f"step-{start.step}"
     found = parents(start.run).state(which)
-    return masked(State(run.begin, found.weights, found.buffers, mask))
+    return _begun(run, masked(State(run.begin, found.weights, found.buffers, mask)))
 
 
 def initial_network(run: Run, draw: int | None = None) -> nn.Module:
     """The run's network with its initial weights, or those of another draw."""
     model, init = make_network(run), run.model["init"]
     chosen = run.draw if draw is None else draw
-    initialise(model, init["name"], run.seeds["init"], std=init["std"], draw=chosen)
+    kept = init.get("kept", 1.0)  # absent in older runs
+    initialise(model, init["name"], run.seeds["init"], std=init["std"], draw=chosen, kept=kept)
     return model
 
 
@@ -90,8 +92,11 @@ def method_of(run: Run) -> Method | None:
     return make(run.dynamic["name"], **run.dynamic["options"])
 
 
-def _dynamic(run: Run, state: State) -> State:
-    """The state under the first mask of the run's dynamic method, if it has one."""
+def _begun(run: Run, state: State) -> State:
+    """The state under the first mask of the run's dynamic method, or with the first scores of its
+    search, if it has one."""
+    if run.search is not None:
+        return searching.begun(run, make_job(run), state)
     method = method_of(run)
     if run.dynamic is None or method is None:
         return state

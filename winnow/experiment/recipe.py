@@ -20,7 +20,7 @@ Seed = Annotated[Literal["replicate"] | Annotated[int, Field(ge=0)], Field(examp
 Count = Annotated[int, Field(ge=0, examples=[3])]
 
 
-def _named(value: Any) -> Any:
+def named(value: Any) -> Any:
     """``adam`` is short for ``{name: adam}``."""
     return {"name": value} if isinstance(value, str) else value
 
@@ -34,12 +34,22 @@ class Data(Value):
 
 
 class Init(Value):
-    """The distribution of the initial weights; ``std`` is the standard deviation of ``normal``."""
+    """The distribution of the initial weights; ``std`` is the standard deviation of ``normal``.
+
+    ``kept``: the fraction of its inputs that a unit will keep, for the variance of kaiming's.
+    """
 
     name: Literal[
-        "glorot-normal", "glorot-uniform", "kaiming-normal", "kaiming-uniform", "normal"
+        "glorot-normal",
+        "glorot-uniform",
+        "kaiming-normal",
+        "kaiming-uniform",
+        "normal",
+        "signed-glorot",
+        "signed-kaiming",
     ] = "glorot-normal"
     std: float | None = Field(None, gt=0, examples=[0.1])
+    kept: float = Field(1.0, gt=0, le=1, examples=[0.5])
 
     @model_validator(mode="after")
     def _std_goes_with_normal(self) -> Init:
@@ -47,12 +57,18 @@ class Init(Value):
             raise ValueError("std goes with normal, and only there: {name: normal, std: 0.1}")
         return self
 
+    @model_validator(mode="after")
+    def _kept_goes_with_kaiming(self) -> Init:
+        if self.kept != 1 and "kaiming" not in self.name:
+            raise ValueError("kept goes with kaiming: {name: signed-kaiming, kept: 0.5}")
+        return self
+
 
 class Model(Value):
     """The network and its initialisation."""
 
     name: str = Field(examples=["lenet-300-100"])
-    init: Annotated[Init, BeforeValidator(_named)] = Init()
+    init: Annotated[Init, BeforeValidator(named)] = Init()
     hidden: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)] | None = Field(
         None, examples=[[300, 100]]
     )
@@ -133,8 +149,8 @@ class Train(Value):
     steps: Steps
     batch: int = Field(ge=1, examples=[60])
     last_batch: Literal["keep", "drop"] = "keep"
-    optimizer: Annotated[Optimizer, BeforeValidator(_named)]
-    schedule: Annotated[Schedule, BeforeValidator(_named)] = Schedule()
+    optimizer: Annotated[Optimizer, BeforeValidator(named)]
+    schedule: Annotated[Schedule, BeforeValidator(named)] = Schedule()
     clip: float | None = Field(None, gt=0, examples=[1.0])
     evaluate: Steps = "100it"
     accuracy_at: Annotated[tuple[Steps, ...], Field(strict=False)] = Field((), examples=[["10ep"]])

@@ -14,7 +14,7 @@ from winnow.data.facts import facts
 from winnow.data.order import steps_per_epoch
 from winnow.errors import UserError
 from winnow.experiment.graph import Record, Run, Start
-from winnow.experiment.recipe import Recipe
+from winnow.experiment.recipe import Recipe, Schedule
 from winnow.experiment.steps import iterations
 from winnow.selection import expand_rates, prunable, resolve_names
 
@@ -88,9 +88,9 @@ def iterations_per_epoch(recipe: Recipe, source: Source) -> int:
 
 def dense_run(recipe: Recipe, source: Source) -> Run:
     """The recipe's dense run, but for its seeds."""
-    train, data, schedule = recipe.train, recipe.data, recipe.train.schedule
+    train, data = recipe.train, recipe.data
     per_epoch = iterations_per_epoch(recipe, source)
-    steps = _at_least_one("train.steps", train.steps, per_epoch)
+    steps = at_least_one("train.steps", train.steps, per_epoch)
     about = {"name": data.name, "content": source.content}
     return Run(
         data=about | {"validation": data.validation, "augment": data.augment},
@@ -100,15 +100,10 @@ def dense_run(recipe: Recipe, source: Source) -> Run:
         steps=steps,
         batch=train.batch,
         last_batch=train.last_batch,
-        optimizer=_plain(train.optimizer.resolved()),
-        schedule={
-            "name": schedule.name,
-            "drops": [iterations(drop, per_epoch) for drop in schedule.drops],
-            "factor": schedule.factor if schedule.drops else None,
-            "warmup": iterations(schedule.warmup, per_epoch),
-        },
+        optimizer=plain(train.optimizer.resolved()),
+        schedule=resolved_schedule(train.schedule, per_epoch),
         clip=train.clip,
-        evaluate=_at_least_one("train.evaluate", train.evaluate, per_epoch),
+        evaluate=at_least_one("train.evaluate", train.evaluate, per_epoch),
         seeds={},
         draw=0,
         start=Start("init"),
@@ -117,7 +112,18 @@ def dense_run(recipe: Recipe, source: Source) -> Run:
     )
 
 
-def _at_least_one(field: str, written: str, per_epoch: int) -> int:
+def resolved_schedule(schedule: Schedule, per_epoch: int) -> dict[str, Any]:
+    """The learning rate's course, in iterations."""
+    return {
+        "name": schedule.name,
+        "drops": [iterations(drop, per_epoch) for drop in schedule.drops],
+        "factor": schedule.factor if schedule.drops else None,
+        "warmup": iterations(schedule.warmup, per_epoch),
+    }
+
+
+def at_least_one(field: str, written: str, per_epoch: int) -> int:
+    """An amount of training in iterations. UserError, naming ``field``, where it is none."""
     value = iterations(written, per_epoch)
     if value < 1:
         raise UserError(
@@ -152,7 +158,8 @@ def what_to_record(recipe: Recipe, source: Source, steps: int) -> Record:
     return Record(accuracy_at=named, test_curve=recipe.train.test_curve)
 
 
-def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
+def plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as JSON gives them back: lists for tuples."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()}
 
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from winnow.algorithms.search.driven import settled
 from winnow.engine.base import Engine, Job, Session
+from winnow.engine.search import SCORES
 from winnow.experiment import statefile
 from winnow.experiment.graph import Record, Run
+from winnow.experiment.searching import sought
 from winnow.experiment.store import Result
 from winnow.files import write_whole
 from winnow.mask import from_bytes, to_bytes
@@ -69,10 +72,11 @@ def train(
     that is not finite ends it as diverged, with what was seen until then.
     """
     state, progress = _resume(record, checkpoints) or (start(), Progress())
+    job = sought(run, job, state)
     session = engine.open([job], [state])
     clock = _Clock(progress.seconds)
     if state.step == run.begin and not progress.curve["steps"]:
-        _look(run, record, session, progress, run.begin)
+        _look(run, record, job, session, progress, run.begin)
     step, pace = state.step, 1
     while step < run.end:
         target = min(_next_look(run, record, step), step + pace)
@@ -84,7 +88,7 @@ def train(
         pace = _new_pace(pace, time.monotonic() - before)
         step = target
         if step == _next_look(run, record, step - 1):
-            _look(run, record, session, progress, step)
+            _look(run, record, job, session, progress, step)
         if report:
             report(step)
         if checkpoints and clock.since_mark() > checkpoints.every and step < run.end:
@@ -92,10 +96,11 @@ def train(
             _save(checkpoints, record, session, progress)
             clock.mark()
     progress.seconds = clock.seconds()
-    final = session.state()[0]
-    if not _is_finite(final):  # the last update went too far, and no later loss could tell
+    last = session.state()[0]
+    if not _is_finite(last):  # the last update went too far, and no later loss could tell
         return _result(progress, session, job, engine, run.end), {}
     result = _result(progress, session, job, engine, None)
+    final = settled(job, last)[1]
     states = {"final": State(final.step, final.weights, final.buffers, final.mask)}
     return result, states | {f"step-{k}": v for k, v in progress.states.items()}
 
@@ -107,24 +112,28 @@ def _next_look(run: Run, record: Record, step: int) -> int:
     return min([grid, run.end, *named])
 
 
-def _look(run: Run, record: Record, session: Session, progress: Progress, step: int) -> None:
+def _look(
+    run: Run, record: Record, job: Job, session: Session, progress: Progress, step: int
+) -> None:
     """Record what the run's grid and its record ask for at this step."""
     if step in record.states:
-        progress.states[step] = session.state()[0]
+        progress.states[step] = _found(job, session)
     if step in record.accuracy_at:
         progress.accuracy_at[str(step)] = session.evaluate("test")[0].accuracy
     if (step - run.begin) % run.evaluate == 0 or step == run.end:
-        _evaluate(run, record, session, progress, step)
+        _evaluate(run, record, job, session, progress, step)
 
 
-def _evaluate(run: Run, record: Record, session: Session, progress: Progress, step: int) -> None:
+def _evaluate(
+    run: Run, record: Record, job: Job, session: Session, progress: Progress, step: int
+) -> None:
     curve = progress.curve
     if run.data["validation"]:
         (metrics,) = session.evaluate("validation")
         curve["validation_loss"].append(_finite(metrics.loss))
         curve["validation_accuracy"].append(metrics.accuracy)
         if metrics.loss < progress.best_loss:  # the first minimum wins
-            state = session.state()[0]
+            state = _found(job, session)
             if _has_its_density(run, state):
                 progress.best = State(state.step, state.weights, state.buffers, state.mask)
                 progress.best_loss = metrics.loss
@@ -144,13 +153,13 @@ def _result(
     stop: dict[str, float] = {}
     best = progress.best
     if best is not None:
-        kept = engine.open([job], [best])
+        kept = engine.open([replace(job, search=None)], [best])
         stop = {split: kept.evaluate(split)[0].accuracy for split in _splits(job)}
     end = {}
     if diverged is None:
         end = {split: session.evaluate(split)[0].accuracy for split in _splits(job)}
     grid = progress.curve["steps"]
-    mask = session.state()[0].mask
+    mask = _found(job, session).mask
     return Result(
         status="done" if diverged is None else "diverged",
         diverged_at=diverged,
@@ -166,8 +175,14 @@ def _result(
     )
 
 
+def _found(job: Job, session: Session) -> State:
+    """The state as others use it: of a mask search the network found so far."""
+    return settled(job, session.state()[0])[1]
+
+
 def _is_finite(state: State) -> bool:
-    return all(bool(w.isfinite().all()) for w in state.weights.values())
+    trained = [*state.weights.values(), *state.extras.get(SCORES, {}).values()]
+    return all(bool(tensor.isfinite().all()) for tensor in trained)
 
 
 def _splits(job: Job) -> list[str]:

@@ -1,0 +1,254 @@
+"""Mask searches in comparisons: their options, their runs, and the states that these train from.
+
+edge-popup and supermask search in the random network of the replicate, initialised as they need it;
+a jackpot searches in the dense network that the replicate has trained. Each search trains its
+scores for ``train.steps``, with its own optimizer and schedule. ``fine_tune`` trains the weights of
+what was found: an arm of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, ValidationError
+
+from winnow.algorithms import search as searches
+from winnow.algorithms.search import driven
+from winnow.algorithms.search.method import Method
+from winnow.allocation import keep_for_density
+from winnow.engine.base import Job
+from winnow.errors import UserError, unknown
+from winnow.experiment import scoring
+from winnow.experiment.graph import Pruning, Run, Start
+from winnow.experiment.recipe import Init, Optimizer, Recipe, Schedule, Steps, named
+from winnow.experiment.resolve import at_least_one, plain, resolved_schedule
+from winnow.experiment.values import Value
+from winnow.state import State
+
+if TYPE_CHECKING:
+    from winnow.experiment.methods import Compared
+    from winnow.experiment.points import Experiment
+
+_RANDOM: Mapping[str, Mapping[str, Any]] = {
+    "edge-popup": {"rates": "uniform", "init": "signed-kaiming", "scale_fan": True},
+    "supermask": {"rates": "uniform", "init": "signed-glorot", "scale_fan": False},
+}
+"""Defaults in comparisons, where they are not the method's own. Rates: of each layer the same share
+as the originals, in total exactly as many weights as all methods have."""
+
+
+class FineTune(Value):
+    """How the weights of what was found are trained; what is left out is as in ``train``."""
+
+    steps: Steps
+    optimizer: Annotated[Optimizer, BeforeValidator(named)] | None = None
+    schedule: Annotated[Schedule, BeforeValidator(named)] | None = None
+
+
+def _steps(value: Any) -> Any:
+    """``100it`` is short for ``{steps: 100it}``."""
+    return {"steps": value} if isinstance(value, str) else value
+
+
+class _Training(Value):
+    """The options of a search that are no matter of its scores: what it is in, how it is trained.
+
+    ``scale_fan``: the initialisation counts only the density of each fan in (its ``kept``).
+    """
+
+    init: Annotated[Init, BeforeValidator(named)] = Init()
+    scale_fan: bool = False
+    optimizer: Annotated[Optimizer, BeforeValidator(named)]
+    schedule: Annotated[Schedule, BeforeValidator(named)] | None = None
+    fine_tune: Annotated[FineTune, BeforeValidator(_steps)] | None = None
+
+
+@dataclass(frozen=True)
+class _Search:
+    """A search of one density, checked: the method, and its training."""
+
+    method: Method
+    training: _Training
+
+
+def options(name: str) -> dict[str, object]:
+    """Every option of a search → its default in a comparison."""
+    kind = searches.METHODS[name]
+    own = {f.name: f.default for f in fields(kind) if f.name != "density"}  # type: ignore[arg-type]
+    training = {"optimizer": dict(kind.optimizer), "schedule": kind.schedule["name"]}
+    return {**own, **_RANDOM.get(name, {}), **training, "fine_tune": None}
+
+
+def check(recipe: Recipe, one: Compared, density: float, per_epoch: int) -> None:
+    """UserError for what the search cannot do in this recipe."""
+    arm, made = one.method.arm, _made(one, density, recipe)
+    if recipe.engine not in ("auto", "dense"):
+        raise UserError(
+            f"{arm} trains scores over frozen weights, which the engine {recipe.engine} does not: "
+            f"write engine: auto, or leave {arm} out of compare.methods"
+        )
+    _keep(one, made.method)
+    if one.method.name in _RANDOM:
+        _initialisation(arm, made)
+    if made.training.fine_tune is not None:
+        _check_fine_tuning(recipe, arm, made.training.fine_tune, per_epoch)
+
+
+def _check_fine_tuning(recipe: Recipe, arm: str, tune: FineTune, per_epoch: int) -> None:
+    steps = at_least_one(f"fine_tune of {arm}", tune.steps, per_epoch)
+    schedule = resolved_schedule(tune.schedule or recipe.train.schedule, per_epoch)
+    if late := [drop for drop in schedule["drops"] if drop >= steps]:
+        raise UserError(
+            f"{arm} is fine-tuned for {tune.steps}, and the schedule's drop at {late[0]}it comes "
+            f"after that: give it one, fine_tune: {{steps: {tune.steps}, schedule: cosine}}"
+        )
+
+
+def plan(ex: Experiment, one: Compared, density: float) -> Run:
+    """The run of a search at one of the recipe's densities."""
+    made = _made(one, density, ex.recipe)
+    training = made.training
+    about = {
+        "name": one.method.name,
+        "options": asdict(made.method),  # type: ignore[call-overload]
+        "prunable": list(one.shapes),
+        "keep": _keep(one, made.method),
+        "seed": ex.mask_seed,
+    }
+    schedule = made.method.schedule
+    if training.schedule is not None:
+        schedule = resolved_schedule(training.schedule, ex.per_epoch)
+    run = replace(
+        ex.dense,
+        optimizer=plain(training.optimizer.resolved()),
+        schedule=dict(schedule),
+        search=about,
+    )
+    if one.method.name not in _RANDOM:
+        return replace(run, start=Start("final", ex.dense.id))
+    init = _initialisation(one.method.arm, made)
+    return replace(run, model={**run.model, "init": init.model_dump(mode="json")})
+
+
+def fine_tuned(ex: Experiment, one: Compared, found: Run, density: float) -> Run | None:
+    """The training of what a search has found, its mask fixed; None if it is not asked for.
+
+    Its mask is the search's, as pruning to as many weights as there are leaves all of them.
+    """
+    tune = _made(one, density, ex.recipe).training.fine_tune
+    if tune is None:
+        return None
+    train = ex.recipe.train
+    steps = at_least_one("fine_tune", tune.steps, ex.per_epoch)
+    assert isinstance(found.keep, int)
+    kept = Pruning(found.id, "magnitude", {}, found.prunable, found.keep, ex.mask_seed)
+    return replace(
+        found,
+        search=None,
+        pruning=kept,
+        start=Start("final", found.id),
+        end=steps,
+        steps=steps,
+        optimizer=plain((tune.optimizer or train.optimizer).resolved()),
+        schedule=resolved_schedule(tune.schedule or train.schedule, ex.per_epoch),
+    )
+
+
+def epochs(run: Run, examples: int) -> float:
+    """What scoring for a warm start costs, in epochs of ``examples``."""
+    start = run.search["options"].get("start") if run.search else None
+    passes = scoring.PASSES.get(start, 1) if start else 0
+    return passes * min(driven.SCORING_BATCH, examples) / examples
+
+
+def begun(run: Run, job: Job, state: State) -> State:
+    """The dense state, in search: with its first scores. A run without search: as it is."""
+    if run.search is None:
+        return state
+    method, about = _method_of(run.search), run.search
+    return driven.starting(method, job, state, seed=about["seed"], names=about["prunable"])[1]
+
+
+def sought(run: Run, job: Job, state: State) -> Job:
+    """The job that goes on from a state in search. A run without search: as it is."""
+    if run.search is None:
+        return job
+    method, about = _method_of(run.search), run.search
+    return driven.resuming(method, job, state, seed=about["seed"], names=about["prunable"])
+
+
+def _method_of(about: Mapping[str, Any]) -> Method:
+    return searches.make(about["name"], **about["options"])
+
+
+def _made(one: Compared, density: float, recipe: Recipe) -> _Search:
+    """The options of a recipe, checked. UserError names the arm."""
+    name, arm = one.method.name, one.method.arm
+    if "density" in one.options:
+        raise UserError(f"{arm}: densities stand in compare.densities, not in density")
+    known = options(name)
+    for option in one.options:
+        if option not in known:
+            hint = f"Its options are {', '.join(known)}"
+            raise unknown(f"option of {arm}:", option, known, hint)
+    written = {**_RANDOM.get(name, {}), **one.options}
+    about = {key: written.pop(key) for key in _Training.model_fields if key in written}
+    if about.get("init") == "model.init":
+        about["init"] = recipe.model.init
+    about["optimizer"] = _optimizer(about.get("optimizer"), searches.METHODS[name].optimizer)
+    try:
+        training = _Training.model_validate(about)
+    except ValidationError as error:
+        raise UserError(f"{arm}: {_in_words(error)}") from None
+    return _Search(searches.make(name, one.share(density), **written), training)
+
+
+def _optimizer(written: Any, usual: Mapping[str, Any]) -> Any:
+    """The optimizer as written; what is left out is the method's own, unless the rule is another's.
+
+    ``{lr: 0.01}`` changes only the rate.
+    """
+    if written is None:
+        return dict(usual)
+    given = named(written)
+    same = isinstance(given, Mapping) and given.get("name", usual["name"]) == usual["name"]
+    return {**usual, **given} if same else given
+
+
+def _in_words(error: ValidationError) -> str:
+    """The first fault: field, value, what is allowed."""
+    told = error.errors()[0]
+    place = ".".join(str(part) for part in told["loc"] if not str(part).startswith("function-"))
+    cause = told.get("ctx", {}).get("error")
+    if isinstance(cause, ValueError):
+        return f"{place} {cause}"
+    return f"{place} is {told['input']!r}: {told['msg'].lower()}"
+
+
+def _keep(one: Compared, method: Method) -> int:
+    """How many weights a search keeps, by its rates; where they lie in detail, weights may say."""
+    about = asdict(method)  # type: ignore[call-overload]
+    scope = "global" if about["rates"] == "magnitude" else about["rates"]
+    counts = keep_for_density(one.shapes, one.sizes, about["density"], scope)
+    keep = counts if isinstance(counts, int) else sum(counts.values())
+    if keep == 0:
+        raise UserError(
+            f"{one.method.arm}: density {about['density']:g} keeps no weight of any layer with "
+            f"rates: {scope}; write rates: uniform, or leave that density out"
+        )
+    return keep
+
+
+def _initialisation(arm: str, made: _Search) -> Init:
+    """What a random network starts as."""
+    init, density = made.training.init, asdict(made.method)["density"]  # type: ignore[call-overload]
+    if not made.training.scale_fan:
+        return init
+    if "kaiming" not in init.name or init.kept != 1:
+        raise UserError(
+            f"{arm}: scale_fan counts the density of each fan in, for kaiming initialisations "
+            f"without a kept of their own, and init is {init.name}: write scale_fan: false"
+        )
+    return init.model_copy(update={"kept": density})
