@@ -77,13 +77,35 @@ def test_every_field_of_a_pruning_does(field):
         "shuffle": 1,
         "rounds": 2,
         "scoring": {"examples": "all"},
+        "step": 50,
+        "invert": True,
+        "least": 1,
     }
     one = replace(RUN, pruning=PRUNING)
     assert replace(RUN, pruning=replace(PRUNING, **{field: others[field]})).id != one.id
 
 
+@pytest.mark.parametrize("field", [f.name for f in fields(Start)])
+def test_every_field_of_a_start_does(field):
+    others = {"kind": "operated", "run": "c" * 64, "step": 101, "optimizer": "rewound"}
+    start = Start("state", "b" * 64, 100)
+    one = replace(RUN, start=start)
+    assert replace(RUN, start=replace(start, **{field: others[field]})).id != one.id
+
+
+def test_a_run_names_the_states_that_it_is_made_from():
+    pruned = replace(PRUNING, step=50)
+    run = replace(RUN, pruning=pruned, start=Start("final", "b" * 64))
+    assert run.needs == (("a" * 64, 50), ("b" * 64, None))
+    same = replace(RUN, pruning=pruned, start=Start("state", "a" * 64, 20))
+    assert same.needs == (("a" * 64, 50), ("a" * 64, 20))
+    assert same.parents == ("a" * 64,)
+    assert replace(RUN, pruning=replace(PRUNING, of=None)).needs == ()
+
+
 def test_a_run_survives_json():
-    run = replace(RUN, pruning=PRUNING, start=Start("state", "b" * 64, 100))
+    start = Start("state", "b" * 64, 100, "rewound")
+    run = replace(RUN, pruning=replace(PRUNING, step=50, least=1), start=start)
     again = load_run(json.loads(json.dumps(asdict(run))))
     assert again.id == run.id
     assert again.parents == ("a" * 64, "b" * 64)
@@ -124,6 +146,29 @@ PINNED = {
     "lth/lenet-continued": "d7ac61114e1a5368",
     "lth/vgg-19": "e6e435dc2fd3dca6",
 }
+
+
+CHANGED = [  # the same, computed before networks could be pruned on the way, of these changes
+    ("compare/digits", (), "e38326d71b3dc507"),
+    ("compare/digits", ("prune.rewind=20it",), "91b1a076c46d688e"),
+    ("compare/digits", ("prune.rewind=lr",), "d883c2944126fc29"),
+    ("compare/digits", ("prune.rewind=none",), "2a642c8d497e2156"),
+    ("lth/digits", ("prune.rewind=20it", "controls.one-shot-reinit=1"), "591c27fa87de9dbd"),
+    ("lth/digits", ("prune.rewind=lr",), "7221f3c429852784"),
+    ("lth/digits", ("prune.rewind=none",), "f70a009e4fa4c1d6"),
+    (
+        "compare/digits",
+        ("compare.methods=[{name: mlprune, rewind: lr}, {name: imp, criterion: obd}]",),
+        "b1d0696e75efe2aa",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "pinned"), CHANGED)
+def test_so_do_those_of_recipes_with_lines_changed(name, changes, pinned):
+    recipe = load_recipe(name, changes)
+    plan = expand(name, recipe, Source(facts(recipe.data.name).train_size, recipe.data.name))
+    assert hashlib.sha256("".join(plan.runs).encode()).hexdigest()[:16] == pinned
 
 
 @pytest.mark.parametrize("name", PINNED)

@@ -183,7 +183,7 @@ def test_the_dumped_recipe_loads_to_an_equal_one():
         ([{"name": "snip", "seed": 0}], {}, "unknown option"),
         ([{"name": "random", "seed": 0}], {}, "seeds stand in seeds.mask"),
         ([{"name": "synflow", "rounds": 0}], {}, "rounds of synflow is 0"),
-        ([{"name": "imp", "rewind": "5it"}], {}, "prune.rewind"),
+        ([{"name": "imp", "rewind": "96it"}], {}, "rewind of imp is 96it, iteration 96, but"),
         ([{"name": "set", "ignore": "hidden.0.weight"}], {}, "reachable are 0.81"),
         ([{"name": "set", "ignore": "nowhere"}], {}, "ignore of set: "),
         (["snfs"], {"train": {"optimizer": {"name": "sgd", "lr": 0.1}}}, "sgd has none"),

@@ -86,7 +86,7 @@ METHODS: Mapping[str, Entry] = {
         _at_init("snip", "Lee et al. 2019", "1 pass over 10 examples a class"),
         _at_init("grasp", "Wang et al. 2020", "3 passes over 10 examples a class"),
         _at_init("synflow", "Tanaka et al. 2020", "100 passes of one input of ones"),
-        _at_init("data-dependent", "the data-dependent pruning paper", "1 pass over all examples"),
+        _at_init("data-dependent", "Lévai & Zombori 2020", "1 pass over all examples"),
         Entry("obd", "fine-tuned", "LeCun et al. 1990", CRITERIA["obd"], "1 pass over all"),
         Entry("mlprune", "fine-tuned", "Zeng & Urtasun 2019", CRITERIA["mlprune"], "2 passes"),
         Entry("imp", "iterative", "Frankle & Carbin 2019", _IMP),

@@ -20,6 +20,10 @@ LEGACY: Mapping[str, Any] = {
     "pruning.rounds": 1,
     "pruning.scoring": None,
     "pruning.source": None,
+    "pruning.step": None,
+    "pruning.invert": False,
+    "pruning.least": 0,
+    "start.optimizer": "fresh",
 }
 """Dotted field → its frozen value before it existed.
 
@@ -33,27 +37,32 @@ class Start:
     """What a run trains from.
 
     ``kind``: ``init`` (the initialisation named by seed and draw), ``state`` (the weights of run
-    ``run`` after ``step`` iterations), ``final`` (those at its end) or ``operated`` (those, after
-    the surgeon's update for the weights that the run's pruning removes).
+    ``run`` after ``step`` iterations), ``final`` (those at its end) or ``operated`` (those at its
+    end, or after ``step`` iterations, after the surgeon's update for the weights that the run's
+    pruning removes). ``optimizer``: ``fresh``, or ``rewound`` to what it was at ``step`` (momentum,
+    Adam's moments and the number of updates), without what belongs to removed weights.
     """
 
     kind: str
     run: str | None = None
     step: int | None = None
+    optimizer: str = "fresh"
 
 
 @dataclass(frozen=True)
 class Pruning:
     """How a run's mask is derived.
 
-    The final weights of run ``of``, which has that run's mask, are scored by ``criterion``; exactly
-    ``keep`` weights stay (a number: all compete; a mapping: in each layer). ``shuffle``: the number
-    of the draw that then permutes the mask within each layer, None for the mask itself.
+    The final weights of run ``of`` (or those after ``step`` iterations), which has that run's mask,
+    are scored by ``criterion``; exactly ``keep`` weights stay (a number: all compete; a mapping: in
+    each layer), at least ``least`` in each layer. ``shuffle``: the number of the draw that then
+    permutes the mask within each layer, None for the mask itself.
 
     Without ``of`` the run's own initial weights of draw 0 are scored, in ``rounds`` exponential
-    rounds. ``scoring``: the training examples that the criterion sees (see `scoring.resolved`),
-    None for a criterion that needs none. ``source``: the hash of the file of a criterion outside
-    Winnow (see `criteria.own`), None for those that it knows by name.
+    rounds; ``invert`` keeps the smallest scores. ``scoring``: the training examples that the
+    criterion sees (see `scoring.resolved`), None for a criterion that needs none. ``source``: the
+    hash of the file of a criterion outside Winnow (see `criteria.own`), None for those that it
+    knows by name.
     """
 
     of: str | None
@@ -66,6 +75,9 @@ class Pruning:
     rounds: int = 1
     scoring: Mapping[str, Any] | None = None
     source: str | None = None
+    step: int | None = None
+    invert: bool = False
+    least: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,8 +119,14 @@ class Run:
     @property
     def parents(self) -> tuple[str, ...]:
         """The runs whose results this one needs."""
-        pruned = [self.pruning.of] if self.pruning and self.pruning.of else []
-        started = [self.start.run] if self.start.run else []
+        return tuple(dict.fromkeys(run for run, _ in self.needs))
+
+    @property
+    def needs(self) -> tuple[tuple[str, int | None], ...]:
+        """The states that this run is made from: a run and an iteration of it, None for its end."""
+        pruning, start = self.pruning, self.start
+        pruned = [(pruning.of, pruning.step)] if pruning and pruning.of else []
+        started = [(start.run, start.step)] if start.run else []
         return tuple(dict.fromkeys([*pruned, *started]))
 
     @property

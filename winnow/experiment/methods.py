@@ -15,15 +15,18 @@ from winnow import criteria
 from winnow.algorithms import at_init, catalogue, dynamic
 from winnow.algorithms.dynamic.method import Method as Dynamic
 from winnow.algorithms.dynamic.start import first_counts
-from winnow.algorithms.rounds import Round, start_of
 from winnow.allocation import Keep, keep_for_density
 from winnow.errors import UserError
-from winnow.experiment import scoring, searching
+from winnow.experiment import init_controls, scoring, searching
 from winnow.experiment.comparison import Compare, Method
-from winnow.experiment.graph import Pruning, Run, Start
-from winnow.experiment.points import Experiment, Node
+from winnow.experiment.graph import Pruning, Run
+from winnow.experiment.points import Experiment, Node, check_least
 from winnow.experiment.recipe import Recipe
 from winnow.experiment.resolve import Source, iterations_per_epoch, resolved_names
+from winnow.experiment.restart import WORDS, Restart, restart
+
+TRAINED = ("fine-tuned", "iterative", "one-shot")
+"""The kinds of methods that prune trained networks."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Compared:
     options: Mapping[str, Any]
     protected: int
     compare: Compare
+    restart: Restart | None = None
+    least: int = 0
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -61,8 +66,12 @@ class Compared:
         return keep_for_density(self.shapes, self.sizes, self.share(density), self.compare.scope)
 
 
-def compared(recipe: Recipe, shapes: Mapping[str, tuple[int, ...]]) -> list[Compared]:
-    """The methods of a recipe in their order. UserError: unknown method or ``ignore``."""
+def compared(
+    recipe: Recipe, shapes: Mapping[str, tuple[int, ...]], source: Source, steps: int
+) -> list[Compared]:
+    """The methods of a recipe in their order. UserError: an unknown method or layer to ignore, and
+    what does not go together in training before and after pruning.
+    """
     assert recipe.compare is not None
     found = []
     for method in recipe.compare.methods:
@@ -70,25 +79,46 @@ def compared(recipe: Recipe, shapes: Mapping[str, tuple[int, ...]]) -> list[Comp
         ignored = resolved_names(recipe, options.pop("ignore", ()), f"ignore of {method.arm}")
         own = {name: shape for name, shape in shapes.items() if name not in ignored}
         protected = sum(math.prod(shapes[name]) for name in shapes if name in ignored)
-        entry = catalogue.get(method.name)
-        found.append(Compared(method, entry, own, options, protected, recipe.compare))
+        entry, how = catalogue.get(method.name), None
+        if entry.kind in TRAINED:
+            how = _restart(recipe, method, options, source, steps)
+        protects = entry.kind not in ("dynamic", "mask search")
+        least = options.pop("least", 0) if protects else 0
+        one = Compared(method, entry, own, options, protected, recipe.compare, how, least)
+        found.append(one)
     return found
+
+
+def _restart(
+    recipe: Recipe, method: Method, options: dict[str, Any], source: Source, steps: int
+) -> Restart:
+    """What stands beside the method's name of training around its pruning, taken from there."""
+    assert recipe.compare is not None
+    kind = catalogue.get(method.name).kind
+    usual = "none" if kind == "fine-tuned" else recipe.prune.rewind
+    written = {word: options.pop(word) for word in WORDS if word in options}
+    rounds = len(recipe.compare.densities) if kind == "iterative" else 1
+    return restart({"rewind": usual, **written}, recipe, source, steps, rounds, method.arm)
 
 
 def options_of(entry: catalogue.Entry) -> dict[str, object]:
     """Every option of a method → its default in a comparison."""
     name = entry.name
     more: dict[str, object] = {"ignore": []}
+    if entry.kind in TRAINED:
+        more = {"train": "train.steps", "fine_tune": "train.steps", "optimizer": "fresh", **more}
     if entry.kind == "dynamic":
         own = {f.name: f.default for f in fields(dynamic.METHODS[name]) if f.name != "density"}  # type: ignore[arg-type]
         return {**own, **more}
     if entry.kind == "mask search":
         return {**searching.options(name), **more}
+    more = {"least": 0, **more}
     if entry.kind in ("iterative", "one-shot"):
         return {"criterion": "magnitude", "rewind": "prune.rewind", **more}
     own, examples = scoring.resolved(name, {})
     if entry.kind == "fine-tuned":
         return {**own, **(examples or {}), "rewind": "none", **more}
+    more |= {"controls": "none" if name == "random" else "compare.controls"}
     return {**own, **(examples or {}), "rounds": at_init.usual_rounds(name), **more}
 
 
@@ -96,35 +126,14 @@ def check(recipe: Recipe, source: Source, steps: int, methods: list[Compared]) -
     """UserError for what a method cannot do in this recipe: before anything is trained."""
     per_epoch = iterations_per_epoch(recipe, source)
     for one in methods:
-        if one.entry.kind in ("fine-tuned", "iterative", "one-shot"):
-            _check_rewind(recipe, one)
         for density in one.compare.densities:
             if one.entry.kind == "dynamic":
                 _check_dynamic(recipe, one, density, steps, per_epoch)
             elif one.entry.kind == "mask search":
                 searching.check(recipe, one, density, per_epoch)
             else:
-                one.keep(density)
-
-
-def _check_rewind(recipe: Recipe, one: Compared) -> None:
-    written = one.options.get("rewind")
-    if written not in (None, "init", "none", "lr"):
-        raise UserError(
-            f"rewind of {one.method.arm} is {written!r}: write init, none or lr there; a step to "
-            "rewind to stands in prune.rewind, for all methods that rewind"
-        )
-    if _rewind(recipe, one) == "none" and recipe.train.schedule.name == "cosine":
-        raise UserError(
-            f"{one.method.arm} trains on at the schedule's last learning rate (rewind: none), and "
-            f"train.schedule cosine ends at 0: write {{name: {one.method.name}, rewind: lr}}, or "
-            "take another schedule"
-        )
-
-
-def _rewind(recipe: Recipe, one: Compared) -> str:
-    usual = "none" if one.entry.kind == "fine-tuned" else recipe.prune.rewind
-    return str(one.options.get("rewind", usual))
+                keep = one.keep(density)
+                check_least(one.least, keep, tuple(one.shapes), f"least of {one.method.arm}")
 
 
 def nodes(ex: Experiment, methods: list[Compared]) -> Iterator[Node]:
@@ -138,6 +147,7 @@ def nodes(ex: Experiment, methods: list[Compared]) -> Iterator[Node]:
             yield ex.point(one.method.arm, index, chain[-1])
             if one.entry.kind == "mask search":
                 yield from _fine_tuned(ex, one, density, index, chain[-1])
+            yield from init_controls.nodes(ex, one.method, index, chain[-1])
 
 
 def _at_init(ex: Experiment, one: Compared, density: float, _: list[Run]) -> Run:
@@ -145,21 +155,22 @@ def _at_init(ex: Experiment, one: Compared, density: float, _: list[Run]) -> Run
     rounds = options.pop("rounds", at_init.usual_rounds(one.method.name))
     if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
         raise UserError(f"rounds of {one.method.arm} is {rounds!r}: give a number from 1 on")
-    pruning = _pruning(ex, one, density, None, one.method.name, options)
+    pruning = _pruning(ex, one, density, one.method.name, options)
     return replace(ex.dense, pruning=replace(pruning, rounds=rounds))
 
 
 def _trained(ex: Experiment, one: Compared, density: float, chain: list[Run]) -> Run:
     """Pruned by a criterion after training: once, or from density to density."""
-    named, rewind = one.entry.kind == "fine-tuned", _rewind(ex.recipe, one)
-    options = {name: value for name, value in one.options.items() if name != "rewind"}
+    how, options = one.restart, dict(one.options)
+    assert how is not None
+    named = one.entry.kind == "fine-tuned"
     criterion = one.method.name if named else options.pop("criterion", "magnitude")
     parent = chain[-1] if one.entry.kind == "iterative" else ex.dense
-    pruning = _pruning(ex, one, density, parent.id, criterion, options)
-    step = Round(len(chain), None, start_of(rewind), one.keep(density))
-    run = ex.rewound(step, parent, pruning, rewind)
-    if one.method.name == "mlprune" and run.start.kind == "final":
-        return replace(run, start=Start("operated", parent.id))
+    pruning = _pruning(ex, one, density, criterion, options)
+    pruning = replace(pruning, of=parent.id, step=how.pruned_at(parent))
+    run = how.run(ex.dense, parent, pruning)
+    if one.method.name == "mlprune" and how.goes_on:
+        return replace(run, start=replace(run.start, kind="operated"))
     return run
 
 
@@ -167,13 +178,12 @@ def _pruning(
     ex: Experiment,
     one: Compared,
     density: float,
-    of: str | None,
     criterion: str,
     options: Mapping[str, Any],
 ) -> Pruning:
     own, examples = scoring.resolved(criterion, options)
     return Pruning(
-        of=of,
+        of=None,
         criterion=criterion,
         options=own,
         prunable=tuple(one.shapes),
@@ -181,6 +191,7 @@ def _pruning(
         seed=ex.mask_seed,
         scoring=examples,
         source=criteria.source_of(criterion),
+        least=one.least,
     )
 
 

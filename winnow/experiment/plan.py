@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from winnow.algorithms.rounds import Round, iterative, one_shot, one_shot_paper_grid
 from winnow.allocation import Keep, keep_for_density
 from winnow.errors import UserError, unknown
-from winnow.experiment import methods, scoring, searching
+from winnow.experiment import init_controls, methods, scoring, searching
 from winnow.experiment.graph import Record, Run
 from winnow.experiment.points import Experiment, Node
 from winnow.experiment.recipe import Recipe
@@ -19,10 +20,10 @@ from winnow.experiment.resolve import (
     examples_trained_on,
     iterations_per_epoch,
     read_layers,
-    rewind_step,
     seeded,
     what_to_record,
 )
+from winnow.experiment.restart import WORDS, Restart, restart
 
 ARMS = (
     "ticket",
@@ -90,70 +91,90 @@ def expand(name: str, recipe: Recipe, source: Source) -> Plan:
     """The plan of a recipe on given images. Raises UserError for what does not fit together."""
     scoring.resolved(recipe.prune.criterion, recipe.prune.options)
     layers, dense = read_layers(recipe), dense_run(recipe, source)
-    rewind = rewind_step(recipe, source, dense.steps)
+    how = _restart(recipe, source, dense.steps)
     record = what_to_record(recipe, source, dense.steps)
     per_epoch = iterations_per_epoch(recipe, source)
-    _refuse_dead_schedule(recipe)
     points: list[Node] = []
-    compared = methods.compared(recipe, layers.shapes) if recipe.compare else None
-    if compared:
+    compared = None
+    if recipe.compare:
+        compared = methods.compared(recipe, layers.shapes, source, dense.steps)
         methods.check(recipe, source, dense.steps, compared)
     for replicate in range(recipe.replicates):
         own = seeded(recipe, dense, replicate)
-        ex = Experiment(recipe, layers, record, rewind, own, replicate, per_epoch)
+        ex = Experiment(recipe, layers, record, how, own, replicate, per_epoch)
         points += _replicate(ex) if compared is None else _comparison(ex, compared)
     if compared:
         points = _with_costs(points, recipe, source)
     order = _order(recipe)
+    points = _with_states(points)
     points.sort(key=lambda n: (n.round, order.index(n.arm)))  # stable: replicates stay in order
     return Plan(name, recipe, tuple(points))
 
 
 def _order(recipe: Recipe) -> list[str]:
     """All arms that a recipe can have, in their usual order; methods in the recipe's."""
-    compared = list(recipe.compare.arms) if recipe.compare else []
+    compared = init_controls.arms(recipe.compare) if recipe.compare else []
     return [*(arm for arm in ARMS if arm not in compared), *compared]
 
 
 def _comparison(ex: Experiment, compared: list[methods.Compared]) -> Iterator[Node]:
     """The dense network of one replicate, then every method at every density."""
-    states = frozenset({ex.rewind} if ex.rewind else ())
-    dense = ex.point("ticket", 0, ex.dense)
-    yield replace(dense, record=replace(dense.record, states=states))
+    yield ex.point("ticket", 0, ex.dense)
     yield from methods.nodes(ex, compared)
 
 
 def _with_costs(points: list[Node], recipe: Recipe, source: Source) -> list[Node]:
-    """The points with what each costs, the dense training that it needs included."""
+    """The points with what each costs, what it needs of the dense training and others included."""
     runs = {node.run.id: node.run for node in points}
     per_epoch = iterations_per_epoch(recipe, source)
     examples = examples_trained_on(recipe, source)
-    own = {
-        identity: (run.end - run.begin) / per_epoch
-        + scoring.epochs(run, examples)
-        + searching.epochs(run, examples)
-        for identity, run in runs.items()
-    }
 
-    def needed(identity: str) -> set[str]:
-        return {identity}.union(*(needed(parent) for parent in runs[identity].parents))
-
-    return [replace(n, cost=sum(own[i] for i in sorted(needed(n.run.id)))) for n in points]
-
-
-def _refuse_dead_schedule(recipe: Recipe) -> None:
-    if recipe.prune.rewind == "none" and recipe.train.schedule.name == "cosine":
-        raise UserError(
-            "prune.rewind is none, which continues at the schedule's last learning rate, and "
-            "train.schedule cosine ends at 0: use rewind: lr, or another schedule"
+    def cost(point: Node) -> float:
+        reached = _reached(runs, point.run)
+        return sum(
+            (reached[i] - runs[i].begin) / per_epoch
+            + scoring.epochs(runs[i], examples)
+            + searching.epochs(runs[i], examples)
+            for i in sorted(reached)
         )
+
+    return [replace(node, cost=cost(node)) for node in points]
+
+
+def _reached(runs: Mapping[str, Run], run: Run) -> dict[str, int]:
+    """The run and all that it is made from → the iteration up to which each has to be trained."""
+    reached: dict[str, int] = {}
+    asked: list[tuple[str, int | None]] = [(run.id, None)]
+    while asked:
+        identity, step = asked.pop()
+        one = runs[identity]
+        asked += one.needs if identity not in reached else ()
+        reached[identity] = max(reached.get(identity, 0), one.end if step is None else step)
+    return reached
+
+
+def _with_states(points: Sequence[Node]) -> list[Node]:
+    """The points with the states that others begin from, to be recorded on the way."""
+    wanted: defaultdict[str, set[int]] = defaultdict(set)
+    for node in points:
+        for identity, step in node.run.needs:
+            wanted[identity].update(() if step is None else (step,))
+    return [
+        replace(node, record=replace(node.record, states=frozenset(wanted[node.run.id])))
+        for node in points
+    ]
+
+
+def _restart(recipe: Recipe, source: Source, steps: int) -> Restart:
+    """What the recipe's ``prune`` says of training around it."""
+    prune = recipe.prune
+    written = {word: getattr(prune, word) for word in WORDS}
+    return restart(written, recipe, source, steps, prune.rounds if prune.algorithm == "imp" else 1)
 
 
 def _replicate(ex: Experiment) -> Iterator[Node]:
     """Every point of one replicate: the dense network, the walk of rounds, the controls."""
-    dense = ex.point("ticket", 0, ex.dense)
-    kept_states = frozenset({ex.rewind} if ex.rewind else ())
-    yield replace(dense, record=replace(dense.record, states=kept_states))
+    yield ex.point("ticket", 0, ex.dense)
     chain = {0: ex.dense}
     continued = ex.recipe.prune.rewind == "none"
     for step in _walk(ex):
@@ -188,11 +209,13 @@ def _one_shot(ex: Experiment) -> Iterator[Node]:
     if asked.one_shot == "none":
         return
     keeps = _keeps(ex, asked.one_shot)
-    rewind = "init" if ex.rewind_word == "none" else ex.rewind_word
-    for step in one_shot(ex.layers.sizes, keeps, rewind=rewind):
+    how = ex.restart
+    if how.rewind == "none":
+        how = replace(how, rewind="init", optimizer="fresh")
+    for step in one_shot(ex.layers.sizes, keeps, rewind=ex.rewind_word):
         if step.parent is None:
             continue
-        run = ex.ticket(step, ex.dense)
+        run = ex.ticket(step, ex.dense, how)
         yield ex.point("one-shot", step.index, run)
         for draw in range(1, asked.one_shot_reinit + 1):
             reinit = replace(ex.dense, pruning=run.pruning, draw=draw)

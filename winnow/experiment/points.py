@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from winnow import criteria
 from winnow.algorithms.rounds import Round
+from winnow.allocation import Keep
+from winnow.errors import UserError
 from winnow.experiment import scoring
-from winnow.experiment.graph import Pruning, Record, Run, Start
+from winnow.experiment.graph import Pruning, Record, Run
 from winnow.experiment.recipe import Recipe
 from winnow.experiment.resolve import Layers
+from winnow.experiment.restart import Restart
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Experiment:
     recipe: Recipe
     layers: Layers
     record: Record
-    rewind: int
+    restart: Restart
     dense: Run
     replicate: int
     per_epoch: int
@@ -47,7 +51,8 @@ class Experiment:
     @property
     def rewind_word(self) -> str:
         """What the walk of rounds takes: epochs are iterations by now."""
-        return f"{self.rewind}it" if self.rewind else self.recipe.prune.rewind
+        step = self.restart.step
+        return f"{step}it" if step else self.recipe.prune.rewind
 
     def point(self, arm: str, round_: int, run: Run, draw: int = 0) -> Node:
         """The node of a run: its densities follow from the counts its pruning keeps."""
@@ -77,10 +82,11 @@ class Experiment:
         """What masks and methods draw from."""
         return self.recipe.seeds.of(self.replicate)["mask"]
 
-    def pruning(self, parent: Run, step: Round) -> Pruning:
+    def pruning(self, parent: Run, step: Round, restart: Restart) -> Pruning:
         """How the mask of a round comes from its parent's trained weights."""
         prune = self.recipe.prune
         assert step.keep is not None
+        check_least(prune.least, step.keep, tuple(self.layers.sizes), "prune.least")
         return Pruning(
             of=parent.id,
             criterion=prune.criterion,
@@ -90,22 +96,28 @@ class Experiment:
             seed=self.mask_seed,
             scoring=scoring.resolved(prune.criterion, prune.options)[1],
             source=criteria.source_of(prune.criterion),
+            step=restart.pruned_at(parent),
+            least=prune.least,
         )
 
-    def ticket(self, step: Round, parent: Run) -> Run:
+    def ticket(self, step: Round, parent: Run, restart: Restart | None = None) -> Run:
         """The run of a round: its mask, and what its training restarts from."""
-        return self.rewound(step, parent, self.pruning(parent, step), self.recipe.prune.rewind)
+        how = restart or self.restart
+        return how.run(self.dense, parent, self.pruning(parent, step, how))
 
-    def rewound(self, step: Round, parent: Run, pruning: Pruning, rewind: str) -> Run:
-        """A run under a mask that comes from ``parent``, restarted as ``rewind`` says."""
-        dense = self.dense
-        if step.start == "rewind" and self.rewind:
-            start = Start("state", dense.id, self.rewind)
-            return replace(dense, pruning=pruning, start=start, begin=self.rewind)
-        if step.start != "parent":
-            return replace(dense, pruning=pruning)
-        start = Start("final", parent.id)
-        if rewind == "lr":
-            return replace(dense, pruning=pruning, start=start)
-        end = parent.end + dense.steps  # the schedule has ended: its last learning rate goes on
-        return replace(dense, pruning=pruning, start=start, begin=parent.end, end=end)
+
+def check_least(least: int, keep: Keep, names: Sequence[str], field: str) -> None:
+    """UserError where layers cannot keep ``least`` weights each, of those that stay."""
+    if isinstance(least, bool) or not isinstance(least, int) or least < 0:
+        raise UserError(f"{field} is {least!r}: give the number of weights that each layer keeps")
+    if isinstance(keep, int) and keep < least * len(names):
+        raise UserError(
+            f"{field} is {least}: in {len(names)} layers that takes {least * len(names)} weights, "
+            f"but {keep} stay at the smallest density. Protect fewer, or leave that density out"
+        )
+    for name, count in {} if isinstance(keep, int) else keep.items():
+        if count < least:
+            raise UserError(
+                f"{field} is {least}, but {name} is to keep {count} weights: protect fewer, or "
+                "take scope: global, where layers lend each other weights"
+            )

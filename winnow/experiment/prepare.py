@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -68,12 +69,19 @@ def starting_state(run: Run, parents: Parents) -> State:
     if start.kind == "init":
         return _begun(run, fresh_state(initial_network(run), mask, run.begin))
     assert start.run is not None
+    found = _state_of(parents(start.run), start.step)
+    state = State(run.begin, found.weights, found.buffers, mask)
     if start.kind == "operated":
         assert mask is not None
-        return _operated(run, parents(start.run).state("final"), mask)
-    which = "final" if start.kind == "final" else f"step-{start.step}"
-    found = parents(start.run).state(which)
-    return _begun(run, masked(State(run.begin, found.weights, found.buffers, mask)))
+        state = _operated(run, found, mask)
+    if start.optimizer == "rewound":
+        state = replace(state, slots=found.slots, updates=found.updates)
+    return _begun(run, masked(state))
+
+
+def _state_of(found: Found, step: int | None) -> State:
+    """A run's state after ``step`` iterations, or (None) at its end."""
+    return found.state("final" if step is None else f"step-{step}")
 
 
 def initial_network(run: Run, draw: int | None = None) -> nn.Module:
@@ -106,7 +114,7 @@ def _begun(run: Run, state: State) -> State:
 def derive_mask(run: Run, parents: Parents) -> Mask:
     """The mask: weights scored, exactly ``keep`` kept, maybe shuffled.
 
-    The weights are the final ones of a parent, or the run's own initial ones.
+    The weights are those of a parent, at its end or on the way, or the run's own initial ones.
     """
     pruning = run.pruning
     assert pruning is not None
@@ -129,10 +137,10 @@ def _check_source(pruning: Pruning) -> None:
 def _of_trained(run: Run, pruning: Pruning, parents: Parents) -> Mask:
     assert pruning.of is not None
     parent = parents(pruning.of)
-    final = parent.state("final")
+    state = _state_of(parent, pruning.step)
     model = make_network(parent.run)
-    load_weights(model, final)
-    before = final.mask or Mask.dense({name: final.weights[name] for name in pruning.prunable})
+    load_weights(model, state)
+    before = state.mask or Mask.dense({name: state.weights[name] for name in pruning.prunable})
     scores = score(
         scored_as(model, pruning.criterion),
         pruning.criterion,
@@ -142,7 +150,7 @@ def _of_trained(run: Run, pruning: Pruning, parents: Parents) -> Mask:
         **_data(run, pruning),
         **_options(run, pruning),
     )
-    return prune_to(scores, pruning.keep, before)
+    return prune_to(scores, pruning.keep, before, pruning.least)
 
 
 def _at_init(run: Run, pruning: Pruning) -> Mask:
@@ -164,17 +172,19 @@ def _at_init(run: Run, pruning: Pruning) -> Mask:
             rounds=pruning.rounds,
             params=list(pruning.prunable),
             seed=pruning.seed,
+            invert=pruning.invert,
+            least=pruning.least,
             **_data(run, pruning),
             **_options(run, pruning),
         )
 
 
-def _operated(run: Run, final: State, mask: Mask) -> State:
+def _operated(run: Run, trained: State, mask: Mask) -> State:
     """Trained weights after the surgeon's update for what the mask removes."""
     pruning = run.pruning
     assert pruning is not None
     model = make_network(run)
-    load_weights(model, final)
+    load_weights(model, trained)
     generator = rng.torch_generator(pruning.seed, "operate", run.start.run or "")
     operate(model.eval(), mask, generator=generator, **_data(run, pruning), **pruning.options)
     return fresh_state(model, mask, run.begin)

@@ -166,6 +166,9 @@ class Train(Value):
 class Prune(Value):
     """How tickets are found.
 
+    ``train``: how long networks train before they are pruned, where not to the end; ``fine_tune``:
+    and afterwards, with rewind ``none`` or ``lr``; ``optimizer``: see `restart.Restart`.
+    ``least``: weights that each layer keeps at least.
     ``rates``: layers that are pruned at a rate of their own (names, globs, or the words ``conv``,
     ``linear``, ``output``, ``first``). ``ignore``: layers that are never pruned.
     """
@@ -178,6 +181,10 @@ class Prune(Value):
     rates: dict[str, Fraction] = Field({}, examples=[{"output": 0.1}])
     rounds: int = Field(15, ge=0, examples=[15])
     rewind: Literal["init", "none", "lr"] | Steps = Field("init", examples=["init", "500it"])
+    train: Steps | None = Field(None, examples=["500it"])
+    fine_tune: Steps | None = Field(None, examples=["500it"])
+    optimizer: Literal["fresh", "rewound"] = "fresh"
+    least: int = Field(0, ge=0, examples=[1])
     ignore: Annotated[tuple[str, ...], Field(strict=False)] = Field((), examples=[["output"]])
     densities: Annotated[tuple[Density, ...], Field(strict=False)] | Literal["paper", "rounds"] = (
         Field("rounds", examples=["paper", "rounds", [0.5, 0.2]])

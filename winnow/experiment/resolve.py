@@ -144,20 +144,6 @@ def at_least_one(field: str, written: str, per_epoch: int) -> int:
     return value
 
 
-def rewind_step(recipe: Recipe, source: Source, steps: int) -> int:
-    """The iteration that tickets rewind to; 0 for the initialisation and for no rewinding."""
-    rewind = recipe.prune.rewind
-    if rewind in ("init", "none", "lr"):
-        return 0
-    step = iterations(rewind, iterations_per_epoch(recipe, source))
-    if step >= steps:
-        raise UserError(
-            f"prune.rewind is {rewind}, iteration {step}, but training ends at {steps}: rewind to "
-            "an earlier step"
-        )
-    return step
-
-
 def what_to_record(recipe: Recipe, source: Source, steps: int) -> Record:
     """What the recipe wants recorded of each run."""
     per_epoch = iterations_per_epoch(recipe, source)

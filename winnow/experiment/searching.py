@@ -18,9 +18,9 @@ from winnow.algorithms import search as searches
 from winnow.algorithms.search import driven
 from winnow.algorithms.search.method import Method
 from winnow.allocation import keep_for_density
+from winnow.criteria import CRITERIA, traits_of
 from winnow.engine.base import Job
 from winnow.errors import UserError, unknown
-from winnow.experiment import scoring
 from winnow.experiment.graph import Pruning, Run, Start
 from winnow.experiment.recipe import Init, Optimizer, Recipe, Schedule, Steps, named
 from winnow.experiment.resolve import at_least_one, plain, resolved_schedule
@@ -159,7 +159,7 @@ def fine_tuned(ex: Experiment, one: Compared, found: Run, density: float) -> Run
 def epochs(run: Run, examples: int) -> float:
     """What scoring for a warm start costs, in epochs of ``examples``."""
     start = run.search["options"].get("start") if run.search else None
-    passes = scoring.PASSES.get(start, 1) if start else 0
+    passes = traits_of(CRITERIA[start]).passes if start in CRITERIA else 0
     return passes * min(driven.SCORING_BATCH, examples) / examples
 
 
