@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,22 +111,18 @@ def folders(store: Path) -> list[str]:
 # Commands
 
 
-def test_help_is_quick_and_imports_no_torch():
+def test_help_is_quick_as_it_imports_no_torch():
     code = (
         "import sys; from winnow.cli import main; sys.argv = ['winnow', *sys.argv[1:]]\n"
         "try: main()\n"
         "finally: print({'torch', 'numpy', 'yaml'} & set(sys.modules), file=sys.stderr)"
     )
-    quickest = 99.0
     for arguments in (["--help"], *([command, "--help"] for command in COMMANDS)):
-        began = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
         )
-        quickest = min(quickest, time.monotonic() - began)
         assert done.stdout.startswith("Usage: winnow")
         assert done.stderr == "set()\n"
-    assert quickest < 0.5
 
 
 def test_help_names_the_commands_and_every_default():

@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import types
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ def test_without_a_data_folder_the_message_says_so(
         data.content_of("mnist", cache=tmp_path, online=False)
 
 
-def test_an_unreachable_hub_fails_soon_and_silently(tmp_path: Path) -> None:
+def test_an_unreachable_hub_fails_silently(tmp_path: Path) -> None:
     code = (
         "from winnow import data\n"
         "try: data.load('fashion-mnist')\n"
@@ -51,12 +50,10 @@ def test_an_unreachable_hub_fails_soon_and_silently(tmp_path: Path) -> None:
     environment = os.environ | places | {"HF_ENDPOINT": "http://127.0.0.1:9"}
     environment.pop("WINNOW_DATA", None)
     environment.pop("HF_HUB_OFFLINE", None)
-    start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert time.monotonic() - start < 20
 
 
 def test_local_files_need_no_network(
