@@ -33,10 +33,19 @@ if TYPE_CHECKING:
 
 _RANDOM: Mapping[str, Mapping[str, Any]] = {
     "edge-popup": {"rates": "uniform", "init": "signed-kaiming", "scale_fan": True},
-    "supermask": {"rates": "uniform", "init": "signed-glorot", "scale_fan": False},
+    "supermask": {
+        "rates": "uniform",
+        "probability": "density",
+        "init": "signed-glorot",
+        "scale_fan": False,
+    },
 }
 """Defaults in comparisons, where they are not the method's own. Rates: of each layer the same share
-as the originals, in total exactly as many weights as all methods have."""
+as the originals, in total exactly as many weights as all methods have. Probability: a supermask
+that is to have a density starts there, as it is no use trained at another."""
+
+
+_SURE = 0.99  # the largest probability that a density stands for: σ is never 1
 
 
 class FineTune(Value):
@@ -202,6 +211,8 @@ def _made(one: Compared, density: float, recipe: Recipe) -> _Search:
         training = _Training.model_validate(about)
     except ValidationError as error:
         raise UserError(f"{arm}: {_in_words(error)}") from None
+    if written.get("probability") == "density":
+        written["probability"] = min(one.share(density), _SURE)
     return _Search(searches.make(name, one.share(density), **written), training)
 
 
@@ -221,6 +232,8 @@ def _in_words(error: ValidationError) -> str:
     """The first fault: field, value, what is allowed."""
     told = error.errors()[0]
     place = ".".join(str(part) for part in told["loc"] if not str(part).startswith("function-"))
+    if told["type"] == "missing":
+        return f"{place} is missing"
     cause = told.get("ctx", {}).get("error")
     if isinstance(cause, ValueError):
         return f"{place} {cause}"

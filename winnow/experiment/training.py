@@ -159,7 +159,9 @@ def _result(
     if diverged is None:
         end = {split: session.evaluate(split)[0].accuracy for split in _splits(job)}
     grid = progress.curve["steps"]
-    mask = _found(job, session).mask
+    last = session.state()[0]
+    lost = job.search is not None and not _is_finite(last)  # scores that decide nothing
+    mask = None if lost else settled(job, last)[1].mask
     return Result(
         status="done" if diverged is None else "diverged",
         diverged_at=diverged,
