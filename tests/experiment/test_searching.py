@@ -13,7 +13,6 @@ from winnow.algorithms.search import METHODS as SEARCHES
 from winnow.data import load
 from winnow.engine.auto import Auto
 from winnow.engine.dense import DenseEngine
-from winnow.engine.search import SCORES
 from winnow.errors import UserError
 from winnow.experiment.choosing import choose, planned
 from winnow.experiment.describe import describe_plan, describe_run, describe_whole_run
@@ -24,6 +23,7 @@ from winnow.experiment.prepare import initial_network, make_job, starting_state
 from winnow.experiment.resolve import Source
 from winnow.experiment.store import Store
 from winnow.experiment.training import Checkpoints, train
+from winnow.reparametrisation import SCORES
 
 ALL = 64 * 20 + 20 * 12 + 12 * 10
 TUNED = {"name": "jackpot", "start": "snip", "fine_tune": {"steps": "12it", "schedule": "cosine"}}

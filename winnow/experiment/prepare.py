@@ -22,9 +22,9 @@ from winnow.data.facts import facts
 from winnow.data.split import split
 from winnow.engine.base import Job, Split, TrainingData
 from winnow.errors import UserError
-from winnow.experiment import searching
 from winnow.experiment.examples import examples, scored_as
 from winnow.experiment.graph import Pruning, Run
+from winnow.experiment.searched import begun
 from winnow.mask import Mask
 from winnow.models import build
 from winnow.models.initialise import initialise
@@ -96,7 +96,7 @@ def _begun(run: Run, state: State) -> State:
     """The state under the first mask of the run's dynamic method, or with the first scores of its
     search, if it has one."""
     if run.search is not None:
-        return searching.begun(run, make_job(run), state)
+        return begun(run, make_job(run), state)
     method = method_of(run)
     if run.dynamic is None or method is None:
         return state

@@ -1,4 +1,4 @@
-"""Mask searches in comparisons: their options, their runs, and the states that these train from.
+"""Mask searches in comparisons: their options and their runs.
 
 edge-popup and supermask search in the random network of the replicate, initialised as they need it;
 a jackpot searches in the dense network that the replicate has trained. Each search trains its
@@ -15,17 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, ValidationError
 
 from winnow.algorithms import search as searches
-from winnow.algorithms.search import driven
-from winnow.algorithms.search.method import Method
+from winnow.algorithms.search.method import SCORING_BATCH, Method
 from winnow.allocation import keep_for_density
-from winnow.engine.base import Job
 from winnow.errors import UserError, unknown
 from winnow.experiment import scoring
 from winnow.experiment.graph import Pruning, Run, Start
 from winnow.experiment.recipe import Init, Optimizer, Recipe, Schedule, Steps, named
 from winnow.experiment.resolve import at_least_one, plain, resolved_schedule
 from winnow.experiment.values import Value
-from winnow.state import State
 
 if TYPE_CHECKING:
     from winnow.experiment.methods import Compared
@@ -169,27 +166,7 @@ def epochs(run: Run, examples: int) -> float:
     """What scoring for a warm start costs, in epochs of ``examples``."""
     start = run.search["options"].get("start") if run.search else None
     passes = scoring.PASSES.get(start, 1) if start else 0
-    return passes * min(driven.SCORING_BATCH, examples) / examples
-
-
-def begun(run: Run, job: Job, state: State) -> State:
-    """The dense state, in search: with its first scores. A run without search: as it is."""
-    if run.search is None:
-        return state
-    method, about = _method_of(run.search), run.search
-    return driven.starting(method, job, state, seed=about["seed"], names=about["prunable"])[1]
-
-
-def sought(run: Run, job: Job, state: State) -> Job:
-    """The job that goes on from a state in search. A run without search: as it is."""
-    if run.search is None:
-        return job
-    method, about = _method_of(run.search), run.search
-    return driven.resuming(method, job, state, seed=about["seed"], names=about["prunable"])
-
-
-def _method_of(about: Mapping[str, Any]) -> Method:
-    return searches.make(about["name"], **about["options"])
+    return passes * min(SCORING_BATCH, examples) / examples
 
 
 def _made(one: Compared, density: float, recipe: Recipe) -> _Search:
