@@ -16,6 +16,7 @@ from winnow.engine.dense import DenseEngine
 from winnow.errors import UserError
 from winnow.experiment.choosing import choose, planned
 from winnow.experiment.describe import describe_plan, describe_run, describe_whole_run
+from winnow.experiment.given import recall, remember
 from winnow.experiment.graph import LEGACY, Record, Start, identity, load_run
 from winnow.experiment.load import check
 from winnow.experiment.plan import expand
@@ -275,6 +276,61 @@ def test_the_report_the_plan_and_the_listing(whole):
     (run, _) = runs(made, "jackpot")
     assert "  done  40 it" in describe_run(found[run.id])
     assert '"name": "jackpot"' in describe_whole_run(found[run.id])
+
+
+def test_weights_from_a_file_are_known_by_their_content(whole, tmp_path, monkeypatch):
+    """A file of the trained network gives the search in the trained network, bit by bit."""
+    monkeypatch.setattr("winnow.report.write", lambda *_, **__: None)  # figures take seconds
+    _, made, found = whole
+    dense = found[made.nodes[0].run.id]
+    state = dense.state("final")
+    torch.save({"state_dict": {**state.weights, **state.buffers}}, tmp_path / "dense.pt")
+    folder, file = str(dense.folder), str(tmp_path / "dense.pt")
+    (one,) = runs(plan([{"name": "jackpot", "weights": folder}], [0.1], engine="dense"), "jackpot")
+    options = {"start": "snip", "weights": file, "fine_tune": "5it"}
+    recipe = {**WRITTEN, "compare": {"methods": [{"name": "jackpot", **options}]}}
+    recipe["compare"]["densities"] = [0.1]
+    (tmp_path / "given.yaml").write_text(yaml.safe_dump({**recipe, "engine": "dense"}))
+    outcome = wn.run(str(tmp_path / "given.yaml"), store=tmp_path / "runs", jobs=1)
+    (row,) = [row for row in outcome.rows if row.arm == "jackpot"]
+    assert row.cost == pytest.approx(40 / 27 + 256 / 1337)  # nothing for what was there
+    mine = next(f for f in Store(tmp_path / "runs").all() if f.folder.name == row.run)
+    assert mine.run.start == one.start == Start("given")
+    assert mine.run.search["weights"] == one.search["weights"]
+    assert mine.run.parents == ()
+    assert str(tmp_path) not in str(asdict(mine.run))
+    theirs = found[runs(made, "jackpot")[1].id]
+    assert mine.result.curve == theirs.result.curve
+    assert mine.state("final").mask == theirs.state("final").mask
+
+
+def test_weights_that_are_lost_damaged_or_of_another_network(whole, tmp_path):
+    _, made, found = whole
+    folder = found[made.nodes[0].run.id].folder
+
+    def jackpot(weights, **changes):
+        return plan([{"name": "jackpot", "weights": weights}], [0.1], **changes)
+
+    with pytest.raises(UserError, match=r"weights of jackpot: .*nowhere\.pt"):
+        jackpot(str(tmp_path / "nowhere.pt"))
+    other = {"model": {**WRITTEN["model"], "hidden": [20, 13]}}
+    with pytest.raises(UserError, match=r"weights of jackpot: .* is for another network"):
+        jackpot(str(folder), **other)
+    with pytest.raises(UserError, match=r"jackpot: weights is 5"):
+        jackpot(5)
+    with pytest.raises(UserError, match="unknown option of edge-popup: 'weights'"):
+        plan([{"name": "edge-popup", "weights": str(folder)}])
+    store = Store(tmp_path / "runs").open()
+    content = runs(jackpot(str(folder)), "jackpot")[0].search["weights"]
+    with pytest.raises(UserError, match="run the command again, which copies it"):
+        recall(store, content)
+    remember(jackpot(str(folder)).recipe, store)
+    assert recall(store, content).step == 0
+    (store.path / "weights" / f"{content}.safetensors").rename(
+        store.path / "weights" / f"{'0' * 64}.safetensors"
+    )
+    with pytest.raises(UserError, match="is damaged: run the command again"):
+        recall(store, "0" * 64)
 
 
 class CutError(Exception):

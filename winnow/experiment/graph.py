@@ -31,8 +31,9 @@ class Start:
     """What a run trains from.
 
     ``kind``: ``init`` (the initialisation named by seed and draw), ``state`` (the weights of run
-    ``run`` after ``step`` iterations), ``final`` (those at its end) or ``operated`` (those, after
-    the surgeon's update for the weights that the run's pruning removes).
+    ``run`` after ``step`` iterations), ``final`` (those at its end), ``operated`` (those, after
+    the surgeon's update for the weights that the run's pruning removes) or ``given`` (those of a
+    file, whose hash the run's search has).
     """
 
     kind: str

@@ -27,7 +27,10 @@ from winnow.experiment.resolve import Source, iterations_per_epoch, resolved_nam
 
 @dataclass(frozen=True)
 class Compared:
-    """A method of one recipe, checked: what it prunes, its kind, and its options but ``ignore``."""
+    """A method of one recipe, checked: what it prunes, its kind, and its options but ``ignore``.
+
+    ``weights``: the hash of pre-trained weights, where the recipe names a file of them.
+    """
 
     method: Method
     entry: catalogue.Entry
@@ -35,6 +38,7 @@ class Compared:
     options: Mapping[str, Any]
     protected: int
     compare: Compare
+    weights: str | None = None
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -70,7 +74,10 @@ def compared(recipe: Recipe, shapes: Mapping[str, tuple[int, ...]]) -> list[Comp
         own = {name: shape for name, shape in shapes.items() if name not in ignored}
         protected = sum(math.prod(shapes[name]) for name in shapes if name in ignored)
         entry = catalogue.get(method.name)
-        found.append(Compared(method, entry, own, options, protected, recipe.compare))
+        one = Compared(method, entry, own, options, protected, recipe.compare)
+        if entry.kind == "mask search":
+            one = replace(one, weights=searching.weights_of(recipe, method))
+        found.append(one)
     return found
 
 

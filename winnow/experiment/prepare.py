@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from winnow.experiment.store import Found
 
 Parents = Callable[[str], "Found"]
+Given = Callable[[str], State]
 
 
 def make_job(run: Run) -> Job:
@@ -61,12 +63,18 @@ def make_network(run: Run) -> nn.Module:
     return build(model["name"], inputs=about.shape, classes=about.classes, **options)
 
 
-def starting_state(run: Run, parents: Parents) -> State:
-    """The masked state at which a run begins. ``parents`` gives the stored run of an identity."""
+def starting_state(run: Run, parents: Parents, given: Given | None = None) -> State:
+    """The masked state at which a run begins. ``parents`` gives the stored run of an identity,
+    ``given`` the weights of a hash.
+    """
     mask = derive_mask(run, parents) if run.pruning else None
     start = run.start
     if start.kind == "init":
         return _begun(run, fresh_state(initial_network(run), mask, run.begin))
+    if start.kind == "given":
+        assert given is not None
+        assert run.search is not None
+        return _begun(run, replace(given(run.search["weights"]), step=run.begin))
     assert start.run is not None
     if start.kind == "operated":
         assert mask is not None

@@ -1,9 +1,9 @@
 """Mask searches in comparisons: their options and their runs.
 
 edge-popup and supermask search in the random network of the replicate, initialised as they need it;
-a jackpot searches in the dense network that the replicate has trained. Each search trains its
-scores for ``train.steps``, with its own optimizer and schedule. ``fine_tune`` trains the weights of
-what was found: an arm of its own.
+a jackpot searches in the dense network that the replicate has trained, or in one from a file. Each
+search trains its scores for ``train.steps``, with its own optimizer and schedule. ``fine_tune``
+trains the weights of what was found: an arm of its own.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from winnow.algorithms import search as searches
 from winnow.algorithms.search.method import SCORING_BATCH, Method
 from winnow.allocation import keep_for_density
 from winnow.errors import UserError, unknown
-from winnow.experiment import scoring
+from winnow.experiment import given, scoring
+from winnow.experiment.comparison import Method as Written
 from winnow.experiment.graph import Pruning, Run, Start
 from winnow.experiment.recipe import Init, Optimizer, Recipe, Schedule, Steps, named
 from winnow.experiment.resolve import at_least_one, plain, resolved_schedule
@@ -62,6 +63,7 @@ class _Training(Value):
     """The options of a search that are no matter of its scores: what it is in, how it is trained.
 
     ``scale_fan``: the initialisation counts only the density of each fan in (its ``kept``).
+    ``weights``: the file of a pre-trained network, in place of the replicate's own.
     """
 
     init: Annotated[Init, BeforeValidator(named)] = Init()
@@ -69,6 +71,7 @@ class _Training(Value):
     optimizer: Annotated[Optimizer, BeforeValidator(named)]
     schedule: Annotated[Schedule, BeforeValidator(named)] | None = None
     fine_tune: Annotated[FineTune, BeforeValidator(_steps)] | None = None
+    weights: Annotated[str, Field(min_length=1)] = given.TRAINED
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,16 @@ def options(name: str) -> dict[str, object]:
     kind = searches.METHODS[name]
     own = {f.name: f.default for f in fields(kind) if f.name != "density"}  # type: ignore[arg-type]
     training = {"optimizer": dict(kind.optimizer), "schedule": kind.schedule["name"]}
-    return {**own, **_RANDOM.get(name, {}), **training, "fine_tune": None}
+    start = _RANDOM.get(name, {"weights": given.TRAINED})
+    return {**own, **start, **training, "fine_tune": None}
+
+
+def weights_of(recipe: Recipe, method: Written) -> str | None:
+    """The hash of the pre-trained weights that a recipe gives a search; None for none."""
+    file = method.options.get("weights")
+    if method.name in _RANDOM or not isinstance(file, str) or file == given.TRAINED:
+        return None
+    return given.content_of(recipe, file, method.arm)
 
 
 def check(recipe: Recipe, one: Compared, density: float, per_epoch: int) -> None:
@@ -132,6 +144,8 @@ def plan(ex: Experiment, one: Compared, density: float) -> Run:
         schedule=dict(schedule),
         search=about,
     )
+    if one.weights is not None:
+        return replace(run, start=Start("given"), search={**about, "weights": one.weights})
     if one.method.name not in _RANDOM:
         return replace(run, start=Start("final", ex.dense.id))
     init = _initialisation(one.method.arm, made)
