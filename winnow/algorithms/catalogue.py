@@ -62,7 +62,7 @@ def _search(name: str, citation: str, extra: str = "") -> Entry:
     start = _TRAINED if name == "jackpot" else _RANDOM
     text = f"{getdoc(search.METHODS[name])}\n\n{_SEARCHED}\n{start}"
     if name == "supermask":
-        text += "\n``probability: density``: the density that is asked for, as a start."
+        text += f"\n{_DENSITY}"
     return Entry(name, "mask search", citation, text, extra)
 
 
@@ -85,6 +85,9 @@ _SEARCHED = """In comparisons all layers compete but those of ``ignore``, and sc
 
 _RANDOM = """``init``: what the random network is, as in ``model`` (model.init: the same one).
 ``scale_fan``: kaiming's variance counts only the density of each fan in."""
+
+_DENSITY = """``probability: density``: starts where the density is that is asked for. The authors find
+one, from one half on, in a network of ``init: signed-glorot`` with ``scale_fan: false``."""
 
 _TRAINED = """``weights``: trained (the dense network of the replicate), or a file of other ones: a
 state_dict, safetensors, a ticket, the folder of a run."""

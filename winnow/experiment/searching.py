@@ -29,18 +29,15 @@ if TYPE_CHECKING:
     from winnow.experiment.methods import Compared
     from winnow.experiment.points import Experiment
 
+_SCALED: Mapping[str, Any] = {"rates": "uniform", "init": "signed-kaiming", "scale_fan": True}
 _RANDOM: Mapping[str, Mapping[str, Any]] = {
-    "edge-popup": {"rates": "uniform", "init": "signed-kaiming", "scale_fan": True},
-    "supermask": {
-        "rates": "uniform",
-        "probability": "density",
-        "init": "signed-glorot",
-        "scale_fan": False,
-    },
+    "edge-popup": _SCALED,
+    "supermask": {**_SCALED, "probability": "density"},
 }
 """Defaults in comparisons, where they are not the method's own. Rates: of each layer the same share
-as the originals, in total exactly as many weights as all methods have. Probability: a supermask
-that is to have a density starts there, as it is no use trained at another."""
+as the originals, in total exactly as many weights as all methods have. A supermask that is to have
+a density starts there, in a network made for it: Zhou et al. find a density, from one half on, and
+their constants are those of Glorot (init: signed-glorot, scale_fan: false)."""
 
 
 _SURE = 0.99  # the largest probability that a density stands for: σ is never 1
