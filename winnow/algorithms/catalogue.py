@@ -86,8 +86,8 @@ _SEARCHED = """In comparisons all layers compete but those of ``ignore``, and sc
 _RANDOM = """``init``: what the random network is, as in ``model`` (model.init: the same one).
 ``scale_fan``: kaiming's variance counts only the density of each fan in."""
 
-_DENSITY = """``probability: density``: starts at the density that is asked for. The authors find one,
-from one half on, in a network of ``init: signed-glorot`` with ``scale_fan: false``."""
+_DENSITY = """``probability: density``: starts at the density that is asked for. The authors find
+one, from one half on, in a network of ``init: signed-glorot`` with ``scale_fan: false``."""
 
 _TRAINED = """``weights``: trained (the dense network of the replicate), or a file of other ones: a
 state_dict, safetensors, a ticket, the folder of a run."""

@@ -39,7 +39,6 @@ as the originals, in total exactly as many weights as all methods have. A superm
 a density starts there, in a network made for it: Zhou et al. find a density, from one half on, and
 their constants are those of Glorot (init: signed-glorot, scale_fan: false)."""
 
-
 _SURE = 0.99  # the largest probability that a density stands for: σ is never 1
 
 
@@ -211,9 +210,9 @@ def _optimizer(written: Any, usual: Mapping[str, Any]) -> Any:
     """
     if written is None:
         return dict(usual)
-    given = named(written)
-    same = isinstance(given, Mapping) and given.get("name", usual["name"]) == usual["name"]
-    return {**usual, **given} if same else given
+    wanted = named(written)
+    same = isinstance(wanted, Mapping) and wanted.get("name", usual["name"]) == usual["name"]
+    return {**usual, **wanted} if same else wanted
 
 
 def _in_words(error: ValidationError) -> str:
