@@ -214,7 +214,7 @@ def _fine_tuned(
 ) -> Iterator[Node]:
     run = searching.fine_tuned(ex, one, found, density)
     if run is not None:
-        yield ex.point(one.method.arms[1], index, run)
+        yield ex.point(searching.arms(one.method)[1], index, run)
 
 
 def make(one: Compared, density: float) -> Dynamic:

@@ -65,7 +65,7 @@ class Plan:
     def _searches(self) -> list[str]:
         """The arms of mask searches whose finds are fine-tuned."""
         compared = self.recipe.compare.methods if self.recipe.compare else ()
-        return [method.arm for method in compared if len(method.arms) > 1]
+        return [method.arm for method in compared if len(searching.arms(method)) > 1]
 
     def only(self, arms: Sequence[str]) -> Plan:
         """The points of some arms and all runs that they need. Raises UserError: unknown arm."""
@@ -110,7 +110,8 @@ def expand(name: str, recipe: Recipe, source: Source) -> Plan:
 
 def _order(recipe: Recipe) -> list[str]:
     """All arms that a recipe can have, in their usual order; methods in the recipe's."""
-    compared = list(recipe.compare.arms) if recipe.compare else []
+    found = map(searching.arms, recipe.compare.methods if recipe.compare else ())
+    compared = [arm for arms in found for arm in arms]
     return [*(arm for arm in ARMS if arm not in compared), *compared]
 
 

@@ -87,6 +87,12 @@ def options(name: str) -> dict[str, object]:
     return {**own, **start, **training, "fine_tune": None}
 
 
+def arms(method: Written) -> tuple[str, ...]:
+    """The arms of any method: a search whose finds are fine-tuned has one more."""
+    tuned = method.name in searches.METHODS and method.options.get("fine_tune") is not None
+    return (method.arm, f"{method.arm}-fine-tuned") if tuned else (method.arm,)
+
+
 def weights_of(recipe: Recipe, method: Written) -> str | None:
     """The hash of the pre-trained weights that a recipe gives a search; None for none."""
     file = method.options.get("weights")
@@ -102,6 +108,10 @@ def check(recipe: Recipe, one: Compared, density: float, per_epoch: int) -> None
         raise UserError(
             f"{arm} trains scores over frozen weights, which the engine {recipe.engine} does not: "
             f"write engine: auto, or leave {arm} out of compare.methods"
+        )
+    if {other.arm for other in one.compare.methods}.intersection(arms(one.method)[1:]):
+        raise UserError(
+            f"{arm}-fine-tuned is a label, and what {arm} finds is fine-tuned: choose another label"
         )
     _keep(one, made.method)
     if one.method.name in _RANDOM:
