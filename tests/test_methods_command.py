@@ -194,8 +194,8 @@ def test_without_validation_images_and_with_convolutions_and_dropout(tmp_path):
         "train": {**SMALL["train"], "steps": "2it", "evaluate": "2it"},
         "compare": {**SMALL["compare"], "densities": [0.5]},
     }
-    methods = ["grasp", "synflow", "data-dependent", "mlprune", "rigl"]
+    methods = ["grasp", "synflow", "data-dependent", "mlprune", "rigl", "edge-popup", "jackpot"]
     changed["compare"]["methods"] = methods
     path.write_text(yaml.safe_dump(changed))
     outcome = wn.run(str(path), store=tmp_path / "runs", jobs=1)
-    assert [row.status for row in outcome.rows] == ["done"] * 6
+    assert [row.status for row in outcome.rows] == ["done"] * 8

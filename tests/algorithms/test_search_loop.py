@@ -19,7 +19,8 @@ from winnow.algorithms.search import METHODS, make
 from winnow.algorithms.search.driven import search, starting
 from winnow.engine.dense import DenseEngine
 from winnow.engine.feed import Feed
-from winnow.engine.search import SCORES, mask_of
+from winnow.engine.search import mask_of
+from winnow.reparametrisation import SCORES
 from winnow.state import load_weights
 
 

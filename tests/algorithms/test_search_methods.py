@@ -21,12 +21,13 @@ from winnow.data import load
 from winnow.engine.base import Job, Split, TrainingData
 from winnow.engine.dense import DenseEngine
 from winnow.engine.feed import Feed
-from winnow.engine.search import SCORES, mask_of
+from winnow.engine.search import mask_of
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.models import build
 from winnow.models.initialise import initialise
 from winnow.pruning import prune, prune_to
+from winnow.reparametrisation import SCORES
 from winnow.state import State, fresh_state, load_weights
 
 HIDDEN = ["hidden.0.weight", "hidden.1.weight"]

@@ -16,12 +16,13 @@ from winnow.engine import get
 from winnow.engine.base import Job
 from winnow.engine.dense import DenseEngine
 from winnow.engine.feed import Feed
-from winnow.engine.search import SCORES, Search, Searched, factor, found, kept, mask_of
+from winnow.engine.search import Searched, factor, found, kept, mask_of
 from winnow.errors import UserError
 from winnow.experiment import statefile
 from winnow.mask import Mask, from_bytes, to_bytes
 from winnow.models import build
 from winnow.models.initialise import initialise
+from winnow.reparametrisation import SCORES, Search
 from winnow.state import State, fresh_state
 from winnow.topk import keep_largest
 

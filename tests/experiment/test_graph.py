@@ -57,6 +57,7 @@ OTHERS = {
     "engine": "dense",
     "semantics": RUN.semantics + 1,
     "dynamic": {"name": "set", "options": {}, "prunable": ["w"], "keep": 3, "seed": 0},
+    "search": {"name": "jackpot", "options": {}, "prunable": ["w"], "keep": 3, "seed": 0},
 }
 
 

@@ -19,6 +19,7 @@ ALL = sum(SIZES.values())
 EPOCH = 24  # 1,200 examples are left in batches of 50
 AT_INIT = ("magnitude", "random", "snip", "grasp", "synflow", "data-dependent")
 DYNAMIC = ("gradual", "set", "deep-r", "dsr", "snfs", "rigl")
+SEARCHES = ("edge-popup", "supermask", "jackpot")
 
 
 def recipe(methods, densities=(0.5, 0.1), **changes):
@@ -66,6 +67,9 @@ def test_all_share_network_order_budget_and_evaluation(every):
         for node in nodes(every, arm, 1):
             begun = {"begin": 0, "end": dense.steps}
             assert node.run.end - node.run.begin == dense.steps
+            if arm in SEARCHES:  # scores train by the method's own optimizer
+                trained = {"optimizer": dense.optimizer, "schedule": dense.schedule}
+                begun |= {"search": None, "model": dense.model, **trained}
             assert replace(node.run, **bare, **begun) == dense
 
 
@@ -114,6 +118,9 @@ def test_costs_count_everything_that_a_point_needs(every):
         "imp": [8, 12],
         "one-shot": [8, 8],
         "rigl": [4, 4],
+        "edge-popup": [4, 4],
+        "supermask": [4, 4],
+        "jackpot": [8, 8],
     }
     for arm, costs in expected.items():
         assert [n.cost for n in nodes(every, arm)] == pytest.approx(costs), arm

@@ -63,7 +63,11 @@ def _dynamic(name: str, citation: str, extra: str = "") -> Entry:
 
 
 def _search(name: str, citation: str, extra: str = "") -> Entry:
-    return Entry(name, "mask search", citation, search.METHODS[name], extra)
+    start = _TRAINED if name == "jackpot" else _RANDOM
+    text = f"{getdoc(search.METHODS[name])}\n\n{_SEARCHED}\n{start}"
+    if name == "supermask":
+        text += f"\n{_DENSITY}"
+    return Entry(name, "mask search", citation, text, extra)
 
 
 _IMP = """Train, score the trained weights, prune the smallest, rewind the others, train again:
@@ -77,6 +81,20 @@ stands in prune.rewind. Optimizers start afresh."""
 
 _ONE_SHOT = """Train, prune the dense network at once to each density, rewind, train again:
 section 2. Options as for imp."""
+
+_SEARCHED = """In comparisons all layers compete but those of ``ignore``, and scores train for
+``train.steps``. ``optimizer`` ({lr: 0.01} changes only the rate) and ``schedule``: theirs.
+``fine_tune``: 100it, or {steps: 100it, optimizer: …, schedule: …} where these are not those of
+``train``, trains the weights of what was found: an arm of its own, with -fine-tuned behind."""
+
+_RANDOM = """``init``: what the random network is, as in ``model`` (model.init: the same one).
+``scale_fan``: kaiming's variance counts only the density of each fan in."""
+
+_DENSITY = """``probability: density``: starts at the density that is asked for. The authors find
+one, from one half on, in a network of ``init: signed-glorot`` with ``scale_fan: false``."""
+
+_TRAINED = """``weights``: trained (the dense network of the replicate), or a file of other ones: a
+state_dict, safetensors, a ticket, the folder of a run."""
 
 METHODS: Mapping[str, Entry] = {
     entry.name: entry

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from winnow.data.order import Last
-from winnow.engine.search import Search
 from winnow.mask import Mask
+from winnow.reparametrisation import Search
 from winnow.state import State, Tensors
 
 Perturbation = Callable[[str, Tensor], Tensor]
@@ -63,7 +63,7 @@ class Job:
     ``schedule`` are resolved values, all in iterations. ``seeds``: names order, augment, dropout.
     ``dense_slots``: train densely under a mask: gradients and optimizer slots of removed weights
     live on (and count in the norm that ``clip`` bounds), the weights themselves stay 0.
-    ``search``: scores train over frozen weights, which decide the mask (see `engine.search`).
+    ``search``: scores train over frozen weights, which decide the mask (see `Search`).
     """
 
     build: Callable[[], nn.Module]

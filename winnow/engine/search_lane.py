@@ -15,9 +15,10 @@ from winnow.engine.evaluation import evaluate
 from winnow.engine.feed import Feed
 from winnow.engine.learning_rate import learning_rate
 from winnow.engine.optimizer import clip, make_optimizer, read_slots, update, write_slots
-from winnow.engine.search import SCORES, Search, Searched
+from winnow.engine.search import Searched
 from winnow.errors import UserError
 from winnow.mask import Mask
+from winnow.reparametrisation import SCORES, Search
 from winnow.state import State, Tensors, load_weights
 
 

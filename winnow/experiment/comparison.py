@@ -48,12 +48,6 @@ class Method(Value):
         """The name of its line in tables and figures."""
         return self.label or self.name.rpartition(":")[2]
 
-    @property
-    def arms(self) -> tuple[str, ...]:
-        """All its arms: the networks that a mask search has found, fine-tuned, are one more."""
-        tuned = self.options.get("fine_tune") is not None
-        return (self.arm, f"{self.arm}-fine-tuned") if tuned else (self.arm,)
-
 
 def _method(value: Any) -> Any:
     """``grasp`` is short for ``{name: grasp}``; keys that are no field of it are options."""
@@ -82,14 +76,9 @@ class Compare(Value):
     scope: Literal["global", "layer", "uniform", "er", "erk"] = "global"
     controls: InitControls = InitControls()
 
-    @property
-    def arms(self) -> tuple[str, ...]:
-        """The names of all lines, in their order."""
-        return tuple(arm for method in self.methods for arm in method.arms)
-
     @model_validator(mode="after")
     def _each_once(self) -> Compare:
-        arms = self.arms
+        arms = [method.arm for method in self.methods]
         for arm in arms:
             if arms.count(arm) > 1:
                 raise ValueError(

@@ -37,10 +37,11 @@ class Start:
     """What a run trains from.
 
     ``kind``: ``init`` (the initialisation named by seed and draw), ``state`` (the weights of run
-    ``run`` after ``step`` iterations), ``final`` (those at its end) or ``operated`` (those at its
-    end, or after ``step`` iterations, after the surgeon's update for the weights that the run's
-    pruning removes). ``optimizer``: ``fresh``, or ``rewound`` to what it was at ``step`` (momentum,
-    Adam's moments and the number of updates), without what belongs to removed weights.
+    ``run`` after ``step`` iterations), ``final`` (those at its end), ``given`` (those of a file,
+    whose hash the run's search has) or ``operated`` (those at its end, or after ``step``
+    iterations, after the surgeon's update for the weights that the run's pruning removes).
+    ``optimizer``: ``fresh``, or ``rewound`` to what it was at ``step`` (momentum, Adam's moments
+    and the number of updates), without what belongs to removed weights.
     """
 
     kind: str

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from winnow.algorithms import catalogue
 from winnow.errors import UserError
+from winnow.experiment import searching
 from winnow.experiment.comparison import CONTROLS, Compare, InitControls, Method
 from winnow.experiment.graph import Run
 from winnow.experiment.points import Experiment, Node
@@ -35,16 +36,18 @@ def asked(compare: Compare, method: Method) -> InitControls:
 def arms(compare: Compare) -> list[str]:
     """All arms of a comparison: a method's, then its controls'. UserError: a name stands twice."""
     found: list[str] = []
+    controlled = False
     for method in compare.methods:
         own = asked(compare, method)
-        found += method.arms
+        found += searching.arms(method)
         found += [f"{method.arm}-{name}" for name in CONTROLS if getattr(own, name)]
+        controlled |= own != _NONE
     for arm in found:
         if found.count(arm) > 1:
             raise UserError(
                 f"{arm} is a method's label and another's control: choose another label"
             )
-    if compare.controls != _NONE and len(found) == len(compare.arms):
+    if compare.controls != _NONE and not controlled:
         raise UserError(
             "compare.controls are those of methods at initialisation, and none has any here: add "
             "one, e.g. snip, or leave controls out"

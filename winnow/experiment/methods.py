@@ -31,7 +31,10 @@ TRAINED = ("fine-tuned", "iterative", "one-shot")
 
 @dataclass(frozen=True)
 class Compared:
-    """A method of one recipe, checked: what it prunes, its kind, and its options but ``ignore``."""
+    """A method of one recipe, checked: what it prunes, its kind, and its options but ``ignore``.
+
+    ``weights``: the hash of pre-trained weights, where the recipe names a file of them.
+    """
 
     method: Method
     entry: catalogue.Entry
@@ -41,6 +44,7 @@ class Compared:
     compare: Compare
     restart: Restart | None = None
     least: int = 0
+    weights: str | None = None
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -85,6 +89,8 @@ def compared(
         protects = entry.kind not in ("dynamic", "mask search")
         least = options.pop("least", 0) if protects else 0
         one = Compared(method, entry, own, options, protected, recipe.compare, how, least)
+        if entry.kind == "mask search":
+            one = replace(one, weights=searching.weights_of(recipe, method))
         found.append(one)
     return found
 
@@ -220,7 +226,7 @@ def _fine_tuned(
 ) -> Iterator[Node]:
     run = searching.fine_tuned(ex, one, found, density)
     if run is not None:
-        yield ex.point(one.method.arms[1], index, run)
+        yield ex.point(searching.arms(one.method)[1], index, run)
 
 
 def make(one: Compared, density: float) -> Dynamic:

@@ -67,7 +67,7 @@ class Plan:
     def _searches(self) -> list[str]:
         """The arms of mask searches whose finds are fine-tuned."""
         compared = self.recipe.compare.methods if self.recipe.compare else ()
-        return [method.arm for method in compared if len(method.arms) > 1]
+        return [method.arm for method in compared if len(searching.arms(method)) > 1]
 
     def only(self, arms: Sequence[str]) -> Plan:
         """The points of some arms and all runs that they need. Raises UserError: unknown arm."""

@@ -23,9 +23,9 @@ from winnow.data.facts import facts
 from winnow.data.split import split
 from winnow.engine.base import Job, Split, TrainingData
 from winnow.errors import UserError
-from winnow.experiment import searching
 from winnow.experiment.examples import examples, scored_as
 from winnow.experiment.graph import Pruning, Run
+from winnow.experiment.searched import begun
 from winnow.mask import Mask
 from winnow.models import build
 from winnow.models.initialise import initialise
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from winnow.experiment.store import Found
 
 Parents = Callable[[str], "Found"]
+Given = Callable[[str], State]
 
 
 def make_job(run: Run) -> Job:
@@ -62,12 +63,18 @@ def make_network(run: Run) -> nn.Module:
     return build(model["name"], inputs=about.shape, classes=about.classes, **options)
 
 
-def starting_state(run: Run, parents: Parents) -> State:
-    """The masked state at which a run begins. ``parents`` gives the stored run of an identity."""
+def starting_state(run: Run, parents: Parents, given: Given | None = None) -> State:
+    """The masked state at which a run begins. ``parents`` gives the stored run of an identity,
+    ``given`` the weights of a hash.
+    """
     mask = derive_mask(run, parents) if run.pruning else None
     start = run.start
     if start.kind == "init":
         return _begun(run, fresh_state(initial_network(run), mask, run.begin))
+    if start.kind == "given":
+        assert given is not None
+        assert run.search is not None
+        return _begun(run, replace(given(run.search["weights"]), step=run.begin))
     assert start.run is not None
     found = _state_of(parents(start.run), start.step)
     state = State(run.begin, found.weights, found.buffers, mask)
@@ -104,7 +111,7 @@ def _begun(run: Run, state: State) -> State:
     """The state under the first mask of the run's dynamic method, or with the first scores of its
     search, if it has one."""
     if run.search is not None:
-        return searching.begun(run, make_job(run), state)
+        return begun(run, make_job(run), state)
     method = method_of(run)
     if run.dynamic is None or method is None:
         return state

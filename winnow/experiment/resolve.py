@@ -39,7 +39,7 @@ class Layers:
 
 def read_layers(recipe: Recipe) -> Layers:
     """Sizes and pruning rates of the recipe's network."""
-    spec, model = recipe.model, _network(recipe)
+    spec, model = recipe.model, network(recipe)
     ignored = set(resolve_names(model, recipe.prune.ignore))
     rates = expand_rates(model, recipe.prune.rates, recipe.prune.rate)
     shapes = {n: tuple(p.shape) for n, p in prunable(model).items() if n not in ignored}
@@ -55,12 +55,12 @@ def read_layers(recipe: Recipe) -> Layers:
 def resolved_names(recipe: Recipe, patterns: Any, where: str) -> set[str]:
     """The layers that names, globs and group words stand for. UserError naming ``where``."""
     try:
-        return set(resolve_names(_network(recipe), patterns))
+        return set(resolve_names(network(recipe), patterns))
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
 
 
-def _network(recipe: Recipe) -> torch.nn.Module:
+def network(recipe: Recipe) -> torch.nn.Module:
     """The recipe's network without values."""
     about, spec = facts(recipe.data.name), recipe.model
     with torch.device("meta"):

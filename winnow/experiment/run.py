@@ -13,6 +13,7 @@ import yaml
 
 from winnow import report
 from winnow.errors import UserError
+from winnow.experiment import given
 from winnow.experiment.executor import Event, Settings, execute
 from winnow.experiment.load import load_recipe
 from winnow.experiment.plan import Plan, expand
@@ -88,6 +89,7 @@ def run(
     plan = plan.only(only) if only else plan
     place = Store(store_path(store)).open()
     remember(source, loaded, place)
+    given.remember(loaded, place)
     tell = on_plan(plan, place) if on_plan else None
     settings = Settings(check_jobs(jobs), checkpoint, _provenance(plan))
     execute(plan, place, settings, tell)

@@ -1,9 +1,9 @@
-"""Mask searches in comparisons: their options, their runs, and the states that these train from.
+"""Mask searches in comparisons: their options and their runs.
 
 edge-popup and supermask search in the random network of the replicate, initialised as they need it;
-a jackpot searches in the dense network that the replicate has trained. Each search trains its
-scores for ``train.steps``, with its own optimizer and schedule. ``fine_tune`` trains the weights of
-what was found: an arm of its own.
+a jackpot searches in the dense network that the replicate has trained, or in one from a file. Each
+search trains its scores for ``train.steps``, with its own optimizer and schedule. ``fine_tune``
+trains the weights of what was found: an arm of its own.
 """
 
 from __future__ import annotations
@@ -12,31 +12,35 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from winnow.algorithms import search as searches
-from winnow.algorithms.search import driven
-from winnow.algorithms.search.method import Method
+from winnow.algorithms.search.method import SCORING_BATCH, Method
 from winnow.allocation import keep_for_density
 from winnow.criteria import CRITERIA, traits_of
-from winnow.engine.base import Job
 from winnow.errors import UserError, unknown
+from winnow.experiment import given
+from winnow.experiment.comparison import Method as Written
 from winnow.experiment.graph import Pruning, Run, Start
 from winnow.experiment.recipe import Init, Optimizer, Recipe, Schedule, Steps, named
 from winnow.experiment.resolve import at_least_one, plain, resolved_schedule
 from winnow.experiment.values import Value
-from winnow.state import State
 
 if TYPE_CHECKING:
     from winnow.experiment.methods import Compared
     from winnow.experiment.points import Experiment
 
+_SCALED: Mapping[str, Any] = {"rates": "uniform", "init": "signed-kaiming", "scale_fan": True}
 _RANDOM: Mapping[str, Mapping[str, Any]] = {
-    "edge-popup": {"rates": "uniform", "init": "signed-kaiming", "scale_fan": True},
-    "supermask": {"rates": "uniform", "init": "signed-glorot", "scale_fan": False},
+    "edge-popup": _SCALED,
+    "supermask": {**_SCALED, "probability": "density"},
 }
 """Defaults in comparisons, where they are not the method's own. Rates: of each layer the same share
-as the originals, in total exactly as many weights as all methods have."""
+as the originals, in total exactly as many weights as all methods have. A supermask that is to have
+a density starts there, in a network made for it: Zhou et al. find a density, from one half on, and
+their constants are those of Glorot (init: signed-glorot, scale_fan: false)."""
+
+_SURE = 0.99  # the largest probability that a density stands for: σ is never 1
 
 
 class FineTune(Value):
@@ -56,6 +60,7 @@ class _Training(Value):
     """The options of a search that are no matter of its scores: what it is in, how it is trained.
 
     ``scale_fan``: the initialisation counts only the density of each fan in (its ``kept``).
+    ``weights``: the file of a pre-trained network, in place of the replicate's own.
     """
 
     init: Annotated[Init, BeforeValidator(named)] = Init()
@@ -63,6 +68,7 @@ class _Training(Value):
     optimizer: Annotated[Optimizer, BeforeValidator(named)]
     schedule: Annotated[Schedule, BeforeValidator(named)] | None = None
     fine_tune: Annotated[FineTune, BeforeValidator(_steps)] | None = None
+    weights: Annotated[str, Field(min_length=1)] = given.TRAINED
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,22 @@ def options(name: str) -> dict[str, object]:
     kind = searches.METHODS[name]
     own = {f.name: f.default for f in fields(kind) if f.name != "density"}  # type: ignore[arg-type]
     training = {"optimizer": dict(kind.optimizer), "schedule": kind.schedule["name"]}
-    return {**own, **_RANDOM.get(name, {}), **training, "fine_tune": None}
+    start = _RANDOM.get(name, {"weights": given.TRAINED})
+    return {**own, **start, **training, "fine_tune": None}
+
+
+def arms(method: Written) -> tuple[str, ...]:
+    """The arms of any method: a search whose finds are fine-tuned has one more."""
+    tuned = method.name in searches.METHODS and method.options.get("fine_tune") is not None
+    return (method.arm, f"{method.arm}-fine-tuned") if tuned else (method.arm,)
+
+
+def weights_of(recipe: Recipe, method: Written) -> str | None:
+    """The hash of the pre-trained weights that a recipe gives a search; None for none."""
+    file = method.options.get("weights")
+    if method.name in _RANDOM or not isinstance(file, str) or file == given.TRAINED:
+        return None
+    return given.content_of(recipe, file, method.arm)
 
 
 def check(recipe: Recipe, one: Compared, density: float, per_epoch: int) -> None:
@@ -88,6 +109,10 @@ def check(recipe: Recipe, one: Compared, density: float, per_epoch: int) -> None
         raise UserError(
             f"{arm} trains scores over frozen weights, which the engine {recipe.engine} does not: "
             f"write engine: auto, or leave {arm} out of compare.methods"
+        )
+    if {other.arm for other in one.compare.methods}.intersection(arms(one.method)[1:]):
+        raise UserError(
+            f"{arm}-fine-tuned is a label, and what {arm} finds is fine-tuned: choose another label"
         )
     _keep(one, made.method)
     if one.method.name in _RANDOM:
@@ -126,6 +151,8 @@ def plan(ex: Experiment, one: Compared, density: float) -> Run:
         schedule=dict(schedule),
         search=about,
     )
+    if one.weights is not None:
+        return replace(run, start=Start("given"), search={**about, "weights": one.weights})
     if one.method.name not in _RANDOM:
         return replace(run, start=Start("final", ex.dense.id))
     init = _initialisation(one.method.arm, made)
@@ -160,27 +187,7 @@ def epochs(run: Run, examples: int) -> float:
     """What scoring for a warm start costs, in epochs of ``examples``."""
     start = run.search["options"].get("start") if run.search else None
     passes = traits_of(CRITERIA[start]).passes if start in CRITERIA else 0
-    return passes * min(driven.SCORING_BATCH, examples) / examples
-
-
-def begun(run: Run, job: Job, state: State) -> State:
-    """The dense state, in search: with its first scores. A run without search: as it is."""
-    if run.search is None:
-        return state
-    method, about = _method_of(run.search), run.search
-    return driven.starting(method, job, state, seed=about["seed"], names=about["prunable"])[1]
-
-
-def sought(run: Run, job: Job, state: State) -> Job:
-    """The job that goes on from a state in search. A run without search: as it is."""
-    if run.search is None:
-        return job
-    method, about = _method_of(run.search), run.search
-    return driven.resuming(method, job, state, seed=about["seed"], names=about["prunable"])
-
-
-def _method_of(about: Mapping[str, Any]) -> Method:
-    return searches.make(about["name"], **about["options"])
+    return passes * min(SCORING_BATCH, examples) / examples
 
 
 def _made(one: Compared, density: float, recipe: Recipe) -> _Search:
@@ -202,6 +209,8 @@ def _made(one: Compared, density: float, recipe: Recipe) -> _Search:
         training = _Training.model_validate(about)
     except ValidationError as error:
         raise UserError(f"{arm}: {_in_words(error)}") from None
+    if written.get("probability") == "density":
+        written["probability"] = min(one.share(density), _SURE)
     return _Search(searches.make(name, one.share(density), **written), training)
 
 
@@ -212,15 +221,17 @@ def _optimizer(written: Any, usual: Mapping[str, Any]) -> Any:
     """
     if written is None:
         return dict(usual)
-    given = named(written)
-    same = isinstance(given, Mapping) and given.get("name", usual["name"]) == usual["name"]
-    return {**usual, **given} if same else given
+    wanted = named(written)
+    same = isinstance(wanted, Mapping) and wanted.get("name", usual["name"]) == usual["name"]
+    return {**usual, **wanted} if same else wanted
 
 
 def _in_words(error: ValidationError) -> str:
     """The first fault: field, value, what is allowed."""
     told = error.errors()[0]
     place = ".".join(str(part) for part in told["loc"] if not str(part).startswith("function-"))
+    if told["type"] == "missing":
+        return f"{place} is missing"
     cause = told.get("ctx", {}).get("error")
     if isinstance(cause, ValueError):
         return f"{place} {cause}"

@@ -6,6 +6,7 @@ STORE/runs/NAME-HASH12/run.json       identity (verified against the hash), prov
                       /*.safetensors  states: final, at rewinding steps
 STORE/checkpoints/HASH.safetensors    unfinished runs
 STORE/calibration/KEY.json            what engines cost on a machine (winnow.engine.calibration)
+STORE/weights/HASH.safetensors        trained weights that recipes give (winnow.experiment.given)
 STORE/locks/HASH.lock                 flock: who trains it now
 STORE/damaged/                        what could not be read, set aside
 """

@@ -17,13 +17,13 @@ from torch import Tensor
 
 from winnow.algorithms.search.driven import settled
 from winnow.engine.base import Engine, Job, Session
-from winnow.engine.search import SCORES
 from winnow.experiment import statefile
 from winnow.experiment.graph import Record, Run
-from winnow.experiment.searching import sought
+from winnow.experiment.searched import sought
 from winnow.experiment.store import Result
 from winnow.files import write_whole
 from winnow.mask import from_bytes, to_bytes
+from winnow.reparametrisation import SCORES
 from winnow.state import State
 
 _LOOK_EVERY = 2.0  # seconds between looks at the clock
@@ -159,7 +159,9 @@ def _result(
     if diverged is None:
         end = {split: session.evaluate(split)[0].accuracy for split in _splits(job)}
     grid = progress.curve["steps"]
-    mask = _found(job, session).mask
+    last = session.state()[0]
+    lost = job.search is not None and not _is_finite(last)  # scores that decide nothing
+    mask = None if lost else settled(job, last)[1].mask
     return Result(
         status="done" if diverged is None else "diverged",
         diverged_at=diverged,

@@ -91,6 +91,7 @@ def _train_and_store(
     from winnow.engine import auto
     from winnow.engine.base import Engine
     from winnow.experiment.choosing import choose
+    from winnow.experiment.given import recall
     from winnow.experiment.prepare import make_job, method_of, starting_state
     from winnow.experiment.statefile import pack
     from winnow.experiment.training import Checkpoints, train
@@ -102,7 +103,11 @@ def _train_and_store(
     def start() -> Any:
         used: list[Found] = []
         try:
-            return starting_state(run, lambda i: _parent(store, parents[i], task, used))
+            return starting_state(
+                run,
+                lambda i: _parent(store, parents[i], task, used),
+                lambda content: recall(store, content),
+            )
         except ValueError as error:
             if isinstance(error, UserError) or not used:
                 raise

@@ -22,19 +22,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from winnow import rng
-from winnow.algorithms.search.method import Method, Start
+from winnow.algorithms.search.method import SCORING_BATCH, Method, Start
 from winnow.engine.base import Engine, Job
 from winnow.engine.feed import Feed
-from winnow.engine.search import SCORES, found
+from winnow.engine.search import found
 from winnow.engine.search_lane import check
 from winnow.errors import UserError
 from winnow.mask import Mask
+from winnow.reparametrisation import SCORES
 from winnow.scoring import score
 from winnow.selection import Params, prunable, resolve_names
 from winnow.state import State, load_weights
-
-SCORING_BATCH = 256
-"""Examples that SNIP and GraSP score for a warm start. Zhang et al. 2021, appendix A.2."""
 
 
 def starting(

@@ -19,10 +19,11 @@ from winnow.algorithms.search.method import Method, Start
 from winnow.criteria.base import Loss, Subject
 from winnow.engine.learning_rate import learning_rate
 from winnow.engine.optimizer import clip, make_optimizer, update
-from winnow.engine.search import Search, Searched, mask_of
+from winnow.engine.search import Searched, mask_of
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.pruning import collapsed
+from winnow.reparametrisation import Search
 from winnow.scoring import unchanged
 from winnow.selection import Params, uncompiled
 

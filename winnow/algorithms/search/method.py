@@ -17,16 +17,19 @@ from torch import Tensor
 from winnow.algorithms.search.first import constant, kaiming, uniform
 from winnow.algorithms.search.layers import check_rates, counts_of
 from winnow.allocation import check_density
-from winnow.engine.search import Search, Statistics
 from winnow.errors import UserError, unknown
 from winnow.mask import Mask
 from winnow.pruning import prune_to
+from winnow.reparametrisation import Search, Statistics
 
 Tensors = Mapping[str, Tensor]
 
 COSINE: Mapping[str, Any] = {"name": "cosine", "drops": [], "factor": None, "warmup": 0}
 CONSTANT: Mapping[str, Any] = {"name": "constant", "drops": [], "factor": None, "warmup": 0}
 STARTS = ("magnitude", "snip", "grasp", "random")
+
+SCORING_BATCH = 256
+"""Examples that SNIP and GraSP score for a warm start. Zhang et al. 2021, appendix A.2."""
 
 
 @dataclass(frozen=True)
