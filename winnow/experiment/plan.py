@@ -16,6 +16,7 @@ from winnow.experiment.recipe import Recipe
 from winnow.experiment.resolve import (
     Source,
     dense_run,
+    examples_trained_on,
     iterations_per_epoch,
     read_layers,
     rewind_step,
@@ -119,7 +120,7 @@ def _with_costs(points: list[Node], recipe: Recipe, source: Source) -> list[Node
     """The points with what each costs, the dense training that it needs included."""
     runs = {node.run.id: node.run for node in points}
     per_epoch = iterations_per_epoch(recipe, source)
-    examples = source.examples - recipe.data.validation
+    examples = examples_trained_on(recipe, source)
     own = {
         identity: (run.end - run.begin) / per_epoch + scoring.epochs(run, examples)
         for identity, run in runs.items()

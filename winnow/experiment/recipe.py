@@ -26,10 +26,15 @@ def _named(value: Any) -> Any:
 
 
 class Data(Value):
-    """Which images; how many are held out for validation; how batches are augmented."""
+    """Which images; how many are held out for validation; how batches are augmented.
+
+    ``train``: a random part of what is not held out, of so many images; left out, all of it. Both
+    are drawn by ``seeds.split``.
+    """
 
     name: str = Field(examples=["mnist"])
     validation: int = Field(0, ge=0, examples=[5000])
+    train: int | None = Field(None, ge=1, examples=[10_000])
     augment: Literal["none", "flip-crop"] = "none"
 
 

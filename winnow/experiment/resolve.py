@@ -76,14 +76,26 @@ def _network(recipe: Recipe) -> torch.nn.Module:
 
 def iterations_per_epoch(recipe: Recipe, source: Source) -> int:
     """The number of batches in an epoch."""
-    train, data = recipe.train, recipe.data
-    examples = source.examples - data.validation
-    if examples < 1:
+    train = recipe.train
+    return steps_per_epoch(examples_trained_on(recipe, source), train.batch, train.last_batch)
+
+
+def examples_trained_on(recipe: Recipe, source: Source) -> int:
+    """The number of training images. UserError if there are not so many."""
+    data = recipe.data
+    left = source.examples - data.validation
+    if left < 1:
         raise UserError(
             f"data.validation is {data.validation}: {data.name} has {source.examples} examples "
             f"for training; hold out fewer, e.g. {source.examples // 10}"
         )
-    return steps_per_epoch(examples, train.batch, train.last_batch)
+    if data.train is not None and data.train > left:
+        held_out = f", less the {data.validation} held out" if data.validation else ""
+        raise UserError(
+            f"data.train is {data.train}: {data.name} has {source.examples} examples for training"
+            f"{held_out}; take {left} or fewer, or leave data.train out for all"
+        )
+    return left if data.train is None else data.train
 
 
 def dense_run(recipe: Recipe, source: Source) -> Run:
@@ -93,7 +105,7 @@ def dense_run(recipe: Recipe, source: Source) -> Run:
     steps = _at_least_one("train.steps", train.steps, per_epoch)
     about = {"name": data.name, "content": source.content}
     return Run(
-        data=about | {"validation": data.validation, "augment": data.augment},
+        data=about | data.model_dump(include={"validation", "train", "augment"}),
         model=recipe.model.model_dump(mode="json"),
         begin=0,
         end=steps,
@@ -159,7 +171,8 @@ def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
 def seeded(recipe: Recipe, base: Run, replicate: int) -> Run:
     """The base run with the seeds of one replicate; those that nothing draws from are left out."""
     unused = {"mask"}
-    unused |= {"split"} if recipe.data.validation == 0 else set()
+    drawn = recipe.data.validation > 0 or recipe.data.train is not None
+    unused |= set() if drawn else {"split"}
     unused |= {"augment"} if recipe.data.augment == "none" else set()
     unused |= {"dropout"} if recipe.model.dropout == 0 else set()
     seeds = {k: v for k, v in recipe.seeds.of(replicate).items() if k not in unused}
