@@ -170,8 +170,14 @@ def _random_states(
 
 
 def check_options(function: Criterion, name: str, options: Mapping[str, Any]) -> None:
-    """Raises UserError for an option that the criterion does not take."""
-    accepted = list(inspect.signature(function).parameters.values())[1:]
+    """Raises UserError for an option that the criterion does not take, or misses."""
+    accepted = _options(function, name)
+    for parameter in accepted:
+        if parameter.default is parameter.empty and not _takes_any(parameter, options):
+            raise UserError(
+                f"criterion {name!r} misses {parameter.name!r}: criteria are called with what they "
+                "score, and with options by name: f(subject, *, option=default)"
+            )
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted):
         return
     valid = [parameter.name for parameter in accepted]
@@ -179,6 +185,22 @@ def check_options(function: Criterion, name: str, options: Mapping[str, Any]) ->
         if option not in valid:
             listed = f"Its options are {', '.join(valid)}" if valid else "It has no options"
             raise unknown(f"option of criterion {name!r}:", option, valid, listed)
+
+
+def _options(function: Criterion, name: str) -> list[inspect.Parameter]:
+    """The parameters of a criterion but its first, the subject."""
+    try:
+        first, *others = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # none, or a builtin that has no signature
+        raise UserError(f"criterion {name!r} must be a function f(subject, …)") from None
+    if first.kind in (first.KEYWORD_ONLY, first.VAR_KEYWORD):
+        raise UserError(f"criterion {name!r} must be a function f(subject, …): it is called so")
+    return others
+
+
+def _takes_any(parameter: inspect.Parameter, options: Mapping[str, Any]) -> bool:
+    star = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    return star or parameter.name in options
 
 
 def _name_of(criterion: Criterion) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from winnow import rng
+from winnow import criteria, rng
 from winnow.allocation import check_density
 from winnow.criteria.base import Criterion, Loss
 from winnow.errors import UserError
@@ -16,8 +16,6 @@ from winnow.mask import Mask
 from winnow.pruning import collapsed, prune
 from winnow.scoring import score
 from winnow.selection import Params, prunable, spread
-
-ROUNDS = {"synflow": 100}  # criteria that their papers iterate; all others: once
 
 Density = float | Mapping[str, float]
 
@@ -49,7 +47,8 @@ def prune_at_init(
     Round k = 1 … n scores the model with the mask of round k − 1 applied and keeps the density
     ρ^(k/n) of all weights, exactly; what is removed never returns. Tanaka et al. 2020 (SynFlow),
     algorithm 1 and section 6; one round is Lee et al. 2019 (SNIP) and Wang et al. 2020 (GraSP).
-    ``rounds`` defaults to 100 for synflow and to 1 for the others.
+    ``rounds`` defaults to 100 for synflow, to 1 for the others, and to their own ``traits`` for
+    criteria of one's own.
 
     ``density`` (a number, or names and patterns -> numbers), ``scope``, ``ignore`` and ``least``
     (weights that each layer keeps at least): as in ``wn.prune``. The other arguments and
@@ -102,10 +101,16 @@ def _exact(model: nn.Module, params: Params | None, density: Density) -> Density
 
 def _rounds(criterion: str | Criterion, rounds: int | None) -> int:
     if rounds is None:
-        return ROUNDS.get(criterion, 1) if isinstance(criterion, str) else 1
+        return usual_rounds(criterion)
     if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
         raise UserError(f"rounds is {rounds!r}: give a whole number from 1 on, e.g. 100")
     return rounds
+
+
+def usual_rounds(criterion: str | Criterion) -> int:
+    """In how many rounds a criterion prunes unless told otherwise."""
+    function = criteria.get(criterion) if isinstance(criterion, str) else criterion
+    return criteria.traits_of(function).rounds
 
 
 def _collapse(names: list[str], k: int, rounds: int) -> str:

@@ -1,17 +1,21 @@
 """The methods that experiments compare, by name: what kind each is, who proposed it, its cost.
 
-A method of a known kind takes a line here; `winnow.experiment.methods` plans each kind.
+A method of a known kind takes a line here; `winnow.experiment.methods` plans each kind. Criteria
+that have no line here prune at initialisation.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import getdoc
 from typing import Any, Literal
 
+from winnow import criteria
 from winnow.algorithms import dynamic
-from winnow.criteria import CRITERIA
+from winnow.criteria import CRITERIA, traits_of
+from winnow.criteria.own import is_own
 from winnow.errors import unknown
 
 Kind = Literal["at initialisation", "fine-tuned", "iterative", "one-shot", "dynamic"]
@@ -93,8 +97,35 @@ METHODS: Mapping[str, Entry] = {
 }
 
 
+_CITED = re.compile(
+    r"[A-Z][\w'-]+(?:, [A-Z][\w'-]+)*(?: et al\.| (?:&|and) [A-Z][\w'-]+)?,? \(?(?:19|20)\d\d\b"
+)
+
+
+def _criterion(name: str, function: Callable[..., Any]) -> Entry:
+    """A criterion that prunes at initialisation; the first citation of its docstring is its own."""
+    about = " ".join((getdoc(function) or "").split())
+    found = _CITED.search(about)
+    citation = found.group().replace("(", "") if found else "no citation in its docstring"
+    known = traits_of(function)
+    if known.examples == "none" or known.passes == 0:
+        return Entry(name, "at initialisation", citation, function)
+    seen = "10 examples a class" if known.examples == "balanced" else "all examples"
+    passes = f"{known.passes:g} {'pass' if known.passes == 1 else 'passes'} over {seen}"
+    return Entry(name, "at initialisation", citation, function, passes)
+
+
+_LEFT = {name: _criterion(name, CRITERIA[name]) for name in CRITERIA if name not in METHODS}
+METHODS = {**METHODS, **_LEFT}
+
+
 def get(name: str) -> Entry:
-    """The method of this name; UserError with the nearest name if there is none."""
+    """The method of this name, or of ``module:function``, which prunes at initialisation.
+
+    UserError with the nearest name if there is none.
+    """
+    if is_own(name):
+        return _criterion(name, criteria.get(name))
     if name not in METHODS:
         raise unknown("method", name, METHODS, "`winnow methods` lists them")
     return METHODS[name]

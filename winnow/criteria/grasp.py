@@ -14,9 +14,11 @@ from winnow.criteria.base import Subject
 from winnow.criteria.gradient import add_to, differentiate_only, gradients
 from winnow.criteria.replay import Replay
 from winnow.criteria.second import differentiated_twice
+from winnow.criteria.traits import traits
 from winnow.errors import UserError
 
 
+@traits(examples="balanced", passes=3, training=True)
 def grasp(
     subject: Subject,
     *,

@@ -7,9 +7,11 @@ from torch import Tensor
 
 from winnow import rng
 from winnow.criteria.base import Subject
+from winnow.criteria.traits import traits
 from winnow.errors import UserError
 
 
+@traits(examples="none", passes=0)
 def random(subject: Subject, *, seed: int | None = None) -> dict[str, Tensor]:
     """U(0, 1), independent of the weights: the baseline of Frankle & Carbin 2019, appendix E.
 

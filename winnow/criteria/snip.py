@@ -7,10 +7,12 @@ from torch import Tensor
 from winnow.criteria.balanced import rebalanced
 from winnow.criteria.base import Subject
 from winnow.criteria.gradient import add_to, differentiate_only, gradients
+from winnow.criteria.traits import traits
 from winnow.errors import UserError
 from winnow.models.initialise import initialise
 
 
+@traits(examples="balanced", training=True)
 def snip(
     subject: Subject,
     *,

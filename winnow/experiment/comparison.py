@@ -15,7 +15,8 @@ TAKEN = ("dense", "ticket", "continued")  # arms of other kinds
 class Method(Value):
     """A method by name, with options where they are not the default: ``{name: set, drop: 0.2}``.
 
-    ``label``: the name of its arm, for a method that stands twice with other options.
+    ``name``: of the catalogue, or ``module:function`` for a criterion outside Winnow. ``label``:
+    the name of its arm, for a method that stands twice with other options.
     """
 
     name: str = Field(examples=["grasp"])
@@ -25,7 +26,7 @@ class Method(Value):
     @property
     def arm(self) -> str:
         """The name of its line in tables and figures."""
-        return self.label or self.name
+        return self.label or self.name.rpartition(":")[2]
 
 
 def _method(value: Any) -> Any:

@@ -14,6 +14,7 @@ from winnow.engine.auto import Auto
 from winnow.experiment.choosing import in_one_line, known
 from winnow.experiment.estimate import iterations_of, seconds_left, seconds_per_iteration
 from winnow.experiment.executor import status_of
+from winnow.experiment.load import load_recipe
 from winnow.experiment.methods import options_of
 from winnow.experiment.plan import Plan
 from winnow.experiment.progress import in_words
@@ -147,6 +148,9 @@ def describe_method(method: Entry) -> list[str]:
 
 def _command(method: Entry) -> str:
     """What runs a method on digits, beside random pruning."""
+    compared = load_recipe("compare/digits").compare
+    if compared is None or method.name not in [m.name for m in compared.methods]:
+        return f"winnow run compare/digits -o 'compare.methods=[random, {method.name}]'"
     beside = "" if method.name == "random" else " --only random"
     return f"winnow run compare/digits --only {method.name}{beside}"
 

@@ -8,13 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from winnow import rng
+from winnow import criteria, rng
 from winnow.criteria.balanced import draw
 from winnow.engine.base import Job
 from winnow.engine.feed import Feed
 
 _BATCH = 500  # of examples that are all seen; more would only take memory
-_IN_TRAINING_MODE = ("snip", "grasp")  # as their authors' code
 
 
 def examples(job: Job, spec: Mapping[str, Any], seed: int) -> Iterable[tuple[Tensor, Tensor]]:
@@ -51,7 +50,7 @@ class _Whole:
 
 def scored_as(model: nn.Module, criterion: str) -> nn.Module:
     """The model in the mode in which a criterion's authors score it: never with dropout."""
-    model.train(criterion in _IN_TRAINING_MODE)
+    model.train(criteria.traits_of(criteria.get(criterion)).training)
     for module in model.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.eval()

@@ -13,9 +13,11 @@ SEMANTICS = 1
 """Raised when the same fields give other numbers: a change of an algorithm, a fixed mistake."""
 
 LEGACY: Mapping[str, Any] = {
+    "data.train": None,
     "dynamic": None,
     "pruning.rounds": 1,
     "pruning.scoring": None,
+    "pruning.source": None,
 }
 """Dotted field → its frozen value before it existed.
 
@@ -48,7 +50,8 @@ class Pruning:
 
     Without ``of`` the run's own initial weights of draw 0 are scored, in ``rounds`` exponential
     rounds. ``scoring``: the training examples that the criterion sees (see `scoring.resolved`),
-    None for a criterion that needs none.
+    None for a criterion that needs none. ``source``: the hash of the file of a criterion outside
+    Winnow (see `criteria.own`), None for those that it knows by name.
     """
 
     of: str | None
@@ -60,6 +63,7 @@ class Pruning:
     shuffle: int | None = None
     rounds: int = 1
     scoring: Mapping[str, Any] | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True)

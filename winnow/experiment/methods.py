@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from winnow import criteria
 from winnow.algorithms import at_init, catalogue, dynamic
 from winnow.algorithms.dynamic.method import Method as Dynamic
 from winnow.algorithms.dynamic.start import first_counts
@@ -86,7 +87,7 @@ def options_of(entry: catalogue.Entry) -> dict[str, object]:
     own, examples = scoring.resolved(name, {})
     if entry.kind == "fine-tuned":
         return {**own, **(examples or {}), "rewind": "none", **more}
-    return {**own, **(examples or {}), "rounds": at_init.ROUNDS.get(name, 1), **more}
+    return {**own, **(examples or {}), "rounds": at_init.usual_rounds(name), **more}
 
 
 def check(recipe: Recipe, source: Source, steps: int, methods: list[Compared]) -> None:
@@ -135,7 +136,7 @@ def nodes(ex: Experiment, methods: list[Compared]) -> Iterator[Node]:
 
 def _at_init(ex: Experiment, one: Compared, density: float, _: list[Run]) -> Run:
     options = dict(one.options)
-    rounds = options.pop("rounds", at_init.ROUNDS.get(one.method.name, 1))
+    rounds = options.pop("rounds", at_init.usual_rounds(one.method.name))
     if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
         raise UserError(f"rounds of {one.method.arm} is {rounds!r}: give a number from 1 on")
     pruning = _pruning(ex, one, density, None, one.method.name, options)
@@ -173,6 +174,7 @@ def _pruning(
         keep=one.keep(density),
         seed=ex.mask_seed,
         scoring=examples,
+        source=criteria.source_of(criterion),
     )
 
 

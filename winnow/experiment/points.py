@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from winnow import criteria
 from winnow.algorithms.rounds import Round
 from winnow.experiment import scoring
 from winnow.experiment.graph import Pruning, Record, Run, Start
@@ -87,6 +88,7 @@ class Experiment:
             keep=step.keep if isinstance(step.keep, int) else dict(step.keep),
             seed=self.mask_seed,
             scoring=scoring.resolved(prune.criterion, prune.options)[1],
+            source=criteria.source_of(prune.criterion),
         )
 
     def ticket(self, step: Round, parent: Run) -> Run:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from winnow import rng
+from winnow import criteria, rng
 from winnow.algorithms.at_init import Density, LayerCollapse, prune_at_init
 from winnow.algorithms.dynamic import make
 from winnow.algorithms.dynamic.driven import starting
@@ -105,10 +105,20 @@ def derive_mask(run: Run, parents: Parents) -> Mask:
     """
     pruning = run.pruning
     assert pruning is not None
+    _check_source(pruning)
     mask = _of_trained(run, pruning, parents) if pruning.of else _at_init(run, pruning)
     if pruning.shuffle is None:
         return mask
     return mask.shuffled(rng.torch_generator(pruning.seed, "shuffle", pruning.shuffle))
+
+
+def _check_source(pruning: Pruning) -> None:
+    """UserError if a criterion outside Winnow is not the one that was planned."""
+    if pruning.source != criteria.source_of(pruning.criterion):
+        raise UserError(
+            f"the file of the criterion {pruning.criterion} has changed since this experiment was "
+            "planned: run the command again"
+        )
 
 
 def _of_trained(run: Run, pruning: Pruning, parents: Parents) -> Mask:
@@ -185,8 +195,9 @@ def _training_data(run: Run) -> TrainingData:
     """The run's splits: indices into the images, which all runs of a worker share in memory."""
     data = run.data
     images = _images(data["name"], data["content"])
-    seed = run.seeds.get("split", 0)  # absent where nothing is held out, and so nothing drawn
-    train, held_out = split(len(images.train_y), data["validation"], seed)
+    seed = run.seeds.get("split", 0)  # absent where nothing is drawn
+    count = len(images.train_y)
+    train, held_out = split(count, data["validation"], seed, data.get("train"))
     every_test = torch.arange(len(images.test_y))
     splits = {
         "train": Split(images.train_x, images.train_y, train),
