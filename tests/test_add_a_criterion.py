@@ -17,11 +17,14 @@ import yaml
 
 import winnow as wn
 from winnow import cli
+from winnow.errors import UserError
 from winnow.experiment.examples import examples
+from winnow.experiment.executor import Settings, execute
 from winnow.experiment.load import load_recipe
 from winnow.experiment.plan import expand
-from winnow.experiment.prepare import initial_network, make_job
+from winnow.experiment.prepare import initial_network, make_job, starting_state
 from winnow.experiment.resolve import Source
+from winnow.experiment.source import find_source
 from winnow.experiment.store import Store
 
 ROOT = Path(__file__).parents[1]
@@ -115,12 +118,28 @@ def test_the_line_in_a_recipe(folder, capsys):
         assert torch.equal(keep[clear], (scores[name] >= threshold)[clear])
 
 
+def iterated():
+    """The plan of the document's second command, with one round and nothing beside it."""
+    _, name, *overrides = [word for word in ITERATED if word != "-o"]
+    overrides += ["prune.rounds=1", "controls={}", "train.steps=40it", "engine=dense"]
+    recipe = load_recipe(name, overrides, replicates=1)
+    return expand(name, recipe, find_source(recipe))
+
+
 def test_the_line_in_iterative_pruning(folder):
-    winnow(*ITERATED, "-o", "prune.rounds=1", "--only", "ticket", *SHORT)
-    (pruned,) = [one for one in Store(folder / "runs").all() if one.run.pruning]
+    store = Store(folder / "runs").open()
+    execute(iterated(), store, Settings(jobs=1))
+    (pruned,) = [one for one in store.all() if one.run.pruning]
     assert pruned.run.pruning.criterion == "wanda:wanda"
     assert pruned.run.pruning.source is not None
     assert pruned.result.status == "done"
+
+
+def test_a_file_that_changes_meanwhile_is_noticed(folder):
+    run = iterated().nodes[-1].run
+    (folder / "wanda.py").write_text(FUNCTION + "\n# another word\n")
+    with pytest.raises(UserError, match="criterion wanda:wanda has changed since this experiment"):
+        starting_state(run, {}.__getitem__)
 
 
 def test_the_methods_of_a_recipe_file():
@@ -172,14 +191,20 @@ def test_the_line_in_the_table(folder, tmp_path):
     assert entry == f'    "wanda": wanda,\n{closed}\n'
     table.write_text(f"{before}{line}\n{opened}{entries}{entry}{rest}")
 
-    def run(*arguments):
-        command = [sys.executable, "-m", "winnow", *arguments]
-        env = os.environ | {"PYTHONPATH": str(tmp_path / "copy"), "OMP_NUM_THREADS": "1"}
-        return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
-
-    own = [one for one in run("methods").splitlines() if one.startswith("wanda ")]
-    assert len(own) == 1
-    assert "Sun et al. 2024" in own[0]
-    assert "1 pass over all examples" in own[0]
-    method = ["-o", "compare.methods=[random, wanda]", "-o", "compare.densities=[0.2]"]
-    assert re.search(r"^ *20\.00.* wanda ", run("run", "compare/digits", *method, *SHORT), re.M)
+    code = (
+        "import sys, torch, winnow as wn; from winnow import cli;"
+        "model = torch.nn.Linear(9, 5); batch = (torch.rand(4, 9), None);"
+        "print(wn.prune_at_init(model, 'wanda', density=0.2, batch=batch).kept);"
+        "sys.argv[1:] = ['methods']; cli.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "copy"), "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    kept, *methods = done.stdout.splitlines()
+    assert kept == "9"
+    (own,) = [one for one in methods if one.startswith("wanda ")]
+    assert "Sun et al. 2024" in own
+    assert "one training, 1 pass over all examples" in own
+    assert own.endswith("winnow run compare/digits -o 'compare.methods=[random, wanda]'")
