@@ -41,7 +41,9 @@ def load(path: str) -> Criterion:
     module = _imported(place, path)
     found: Any = getattr(module, name, None)
     if found is None:
-        functions = [n for n, value in vars(module).items() if inspect.isfunction(value)]
+        functions = [
+            n for n, f in inspect.getmembers(module, inspect.isfunction) if f.__module__ == place
+        ]
         listed = f"{place} has {', '.join(functions) or 'no functions'}"
         raise unknown(f"function of {place}:", name, functions, listed)
     if not inspect.isfunction(found):
