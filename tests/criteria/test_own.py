@@ -88,6 +88,21 @@ def test_traits_are_what_experiments_go_by(write):
     assert traits_of(one) == Traits()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"examples": "balanecd"}, "Did you mean 'balanced'?"),
+        ({"passes": -1}, "passes=-1"),
+        ({"passes": float("nan")}, "passes=nan"),
+        ({"rounds": 0}, "rounds=0: give"),
+        ({"rounds": 1.5}, "rounds=1.5"),
+    ],
+)
+def test_wrong_traits_are_refused(wrong, said):
+    with pytest.raises(UserError, match=said):
+        traits(**wrong)
+
+
 @pytest.mark.parametrize(("name", "training"), [("snip", True), ("grasp", True), ("obd", False)])
 def test_models_are_scored_in_the_mode_of_the_traits(name, training):
     network = nn.Sequential(nn.Linear(3, 3), nn.Dropout())
