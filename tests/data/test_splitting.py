@@ -41,3 +41,30 @@ def test_no_validation_is_allowed() -> None:
 def test_validation_out_of_range(validation: int) -> None:
     with pytest.raises(UserError, match=f"validation={validation}.*10"):
         split(10, validation, 0)
+
+
+def test_a_part_of_what_is_not_held_out() -> None:
+    whole, held_out = split(1000, 100, 3)
+    part, same = split(1000, 100, 3, train=200)
+    assert torch.equal(same, held_out)
+    assert len(part) == 200
+    assert torch.equal(part, part.unique())
+    assert set(part.tolist()) <= set(whole.tolist())
+    smaller = split(1000, 100, 3, train=50)[0]
+    assert set(smaller.tolist()) < set(part.tolist())
+    assert torch.equal(split(1000, 100, 3, train=900)[0], whole)
+    assert not torch.equal(split(1000, 100, 4, train=200)[0], part)
+
+
+def test_every_image_is_equally_likely_to_be_in_the_part() -> None:
+    counts = np.zeros(50)
+    for seed in range(2000):
+        counts[split(50, 5, seed, train=10)[0].numpy()] += 1
+    # binomial(2000, 0.2), as held-out images are drawn first: mean 400, deviation 17.9
+    assert abs(counts - 400).max() < 4.5 * 17.9
+
+
+@pytest.mark.parametrize("train", [0, -1, 91])
+def test_a_part_out_of_range(train: int) -> None:
+    with pytest.raises(UserError, match=f"train={train} must .* not held out, 90"):
+        split(100, 10, 0, train=train)

@@ -81,6 +81,7 @@ def test_every_field_of_a_pruning_does(field):
         "step": 50,
         "invert": True,
         "least": 1,
+        "source": "c" * 64,
     }
     one = replace(RUN, pruning=PRUNING)
     assert replace(RUN, pruning=replace(PRUNING, **{field: others[field]})).id != one.id
@@ -178,6 +179,13 @@ def test_runs_of_recipes_that_exist_keep_their_identity(name):
     recipe = load_recipe(name)
     plan = expand(name, recipe, Source(facts(recipe.data.name).train_size, recipe.data.name))
     assert hashlib.sha256("".join(plan.runs).encode()).hexdigest()[:16] == PINNED[name]
+
+
+def test_runs_of_methods_keep_their_identity():
+    """Computed before criteria had traits and sources, and data a part to train on."""
+    methods = "compare.methods=[random, snip, grasp, synflow, obd, mlprune, imp, rigl]"
+    plan = expand("x", load_recipe("compare/digits", [methods]), Source(1437, "digits"))
+    assert hashlib.sha256("".join(plan.runs).encode()).hexdigest()[:16] == "6c346bcef2192b65"
 
 
 def test_what_json_cannot_hold_is_an_error():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -213,3 +214,27 @@ def test_a_density_that_leaves_dsr_an_empty_layer_is_refused():
         plan(["dsr"], [0.003])
     with pytest.raises(UserError, match="keeps 0 of 1580 weights"):
         plan(["snip"], [0.0001])
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "trained", "weights"),
+    [
+        ("compare/mnist", Source(60_000, "mnist"), 10_000, 266_200),
+        ("compare/cifar10", Source(50_000, "cifar"), 5_000, 67_992),
+    ],
+)
+def test_comparisons_on_parts_of_larger_data(name, source, trained, weights):
+    """Every method at every density, on as many examples, weights and iterations as the others."""
+    loaded = load_recipe(name)
+    made = expand(name, loaded, source)
+    densities = sorted(loaded.compare.densities, reverse=True)
+    epoch = math.ceil(trained / loaded.train.batch)
+    steps = epoch * int(loaded.train.steps.removesuffix("ep"))
+    for replicate in range(loaded.replicates):
+        (dense,) = nodes(made, "ticket", replicate)
+        assert (dense.weights_kept, dense.run.steps) == (weights, steps)
+        for arm in (*AT_INIT, "obd", "mlprune", "imp", "one-shot", *DYNAMIC):
+            found = nodes(made, arm, replicate)
+            assert [n.weights_kept for n in found] == [round(d * weights) for d in densities]
+            assert all(n.run.data == dense.run.data | {"train": trained} for n in found)
+            assert all(n.run.end - n.run.begin == steps for n in found)

@@ -250,6 +250,18 @@ def test_seeds_that_nothing_draws_from_are_no_part_of_a_run():
     assert used.nodes[0].run.seeds == dict.fromkeys(everything, 0)
 
 
+def test_a_part_of_the_data_makes_shorter_epochs_and_other_runs():
+    whole, part = small(), small(data={"train": 410}, train={"steps": "2ep"})
+    run = part.nodes[0].run
+    assert run.steps == 2 * 9  # 410 = 8 · 50 + 10
+    assert run.data == whole.nodes[0].run.data | {"train": 410}
+    same = replace(whole.nodes[0].run, data=run.data)
+    assert same.id != whole.nodes[0].run.id
+    alone = small(data={"validation": 0, "train": 410}).nodes[0].run
+    assert alone.seeds == {"init": 0, "order": 0, "split": 0}
+    assert small(data={"train": 1200}).nodes[0].run.steps == 100
+
+
 def test_epochs_become_iterations():
     train = {"steps": "3ep", "evaluate": "0.5ep", "accuracy_at": ["1ep", "50it"]}
     node = nodes(small(train=train), "ticket")[0]
@@ -265,6 +277,10 @@ def test_epochs_become_iterations():
     ("changes", "told"),
     [
         ({"data": {"validation": 1437}}, "data.validation is 1437: digits has 1437 examples"),
+        (
+            {"data": {"train": 1201}},
+            "data.train is 1201: digits has 1437 examples for",
+        ),
         ({"prune": {"rewind": "100it"}}, "prune.rewind is 100it, iteration 100, but training ends"),
         ({"prune": {"rewind": "5ep"}}, "prune.rewind is 5ep, iteration 120"),
         ({"train": {"accuracy_at": ["101it"]}}, "names iteration 101: training has iterations 1"),

@@ -12,6 +12,7 @@ from test_graph import RUN
 
 from winnow.data import load
 from winnow.engine.dense import DenseEngine
+from winnow.experiment.examples import examples
 from winnow.experiment.graph import Record
 from winnow.experiment.prepare import make_job, starting_state
 from winnow.experiment.training import Checkpoints, train
@@ -172,3 +173,27 @@ def test_divergence_keeps_what_was_seen(run):
     assert result.final == {}
     assert states == {}
     assert result.stop_iteration == 0
+
+
+def test_a_part_of_the_data_is_all_that_is_trained_on_and_evaluated(run):
+    part = replace(run, data=run.data | {"train": 300}, end=10, steps=10)
+    splits = make_job(part).data.splits
+    whole = make_job(run).data.splits
+    assert len(splits["train"].index) == 300
+    assert set(splits["train"].index.tolist()) < set(whole["train"].index.tolist())
+    assert torch.equal(splits["validation"].index, whole["validation"].index)
+    assert len(splits["test"].index) == len(whole["test"].index)
+    result, _ = trained(part)
+    hits = result.final["train"] * 300
+    assert hits == pytest.approx(round(hits), abs=1e-6)
+
+
+@pytest.mark.parametrize("scoring", [{"examples": "all"}, {"per_class": 5, "batches": 2}])
+def test_criteria_see_only_the_part_that_is_trained_on(run, scoring):
+    job = make_job(replace(run, data=run.data | {"train": 300}))
+    seen = torch.cat([x for x, _ in examples(job, scoring, seed=0)]).flatten(1)
+    own = job.data.splits["train"]
+    every = torch.cat([x for x, _ in examples(job, {"examples": "all"}, seed=0)]).flatten(1)
+    assert len(every) == len(own.index) == 300
+    assert len(seen) == (300 if "examples" in scoring else 100)
+    assert all(bool((every == one).all(1).any()) for one in seen)

@@ -93,6 +93,12 @@ def exponential(density: Density, rounds: int) -> list[Density]:
     return [check_density(density) ** (k / rounds) for k in range(1, rounds + 1)]
 
 
+def usual_rounds(criterion: str | Criterion) -> int:
+    """In how many rounds a criterion prunes unless told otherwise."""
+    function = criteria.get(criterion) if isinstance(criterion, str) else criterion
+    return criteria.traits_of(function).rounds
+
+
 def _exact(model: nn.Module, params: Params | None, density: Density) -> Density:
     if isinstance(density, Mapping):
         return spread(prunable(model, params), density)
@@ -105,12 +111,6 @@ def _rounds(criterion: str | Criterion, rounds: int | None) -> int:
     if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
         raise UserError(f"rounds is {rounds!r}: give a whole number from 1 on, e.g. 100")
     return rounds
-
-
-def usual_rounds(criterion: str | Criterion) -> int:
-    """In how many rounds a criterion prunes unless told otherwise."""
-    function = criteria.get(criterion) if isinstance(criterion, str) else criterion
-    return criteria.traits_of(function).rounds
 
 
 def _collapse(names: list[str], k: int, rounds: int) -> str:

@@ -34,16 +34,21 @@ def load(path: str) -> Criterion:
             f"the criterion {path!r} is no module:function: write e.g. my_module:my_function, or "
             "my_package.my_module:my_function"
         )
+    if place.endswith(".py"):
+        raise UserError(f"the criterion {path!r}: write {place[:-3]}:{name}, without .py")
     if place == "__main__":
         raise UserError(f"the criterion {path!r}: other processes need it too; put it into a file")
     module = _imported(place, path)
     found: Any = getattr(module, name, None)
     if found is None:
-        functions = [n for n, value in vars(module).items() if inspect.isfunction(value)]
+        functions = [
+            n for n, f in inspect.getmembers(module, inspect.isfunction) if f.__module__ == place
+        ]
         listed = f"{place} has {', '.join(functions) or 'no functions'}"
         raise unknown(f"function of {place}:", name, functions, listed)
     if not inspect.isfunction(found):
-        raise UserError(f"the criterion {path!r} is a {type(found).__name__}: name a function")
+        kind = type(found).__name__
+        raise UserError(f"the criterion {path!r} is of type {kind}: name a function")
     return found
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
+
+from winnow.errors import UserError, unknown
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 Seen = Literal["all", "balanced", "none"]
@@ -36,7 +38,18 @@ def traits(
     rounds: int = _USUAL.rounds,
     training: bool = _USUAL.training,
 ) -> Callable[[_Function], _Function]:
-    """A decorator that gives a criterion its `Traits`; one without it has the defaults."""
+    """A decorator that gives a criterion its `Traits`; one without it has the defaults.
+
+    UserError for a word that ``examples`` does not know, and for counts that are none.
+    """
+    if examples not in get_args(Seen):
+        words = get_args(Seen)
+        raise unknown("examples of traits:", examples, words, f"They are {', '.join(words)}")
+    if not passes >= 0 or isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
+        raise UserError(
+            f"traits with passes={passes} and rounds={rounds}: give passes from 0 and a whole "
+            "number of rounds from 1 on"
+        )
     found = Traits(examples, passes, rounds, training)
 
     def marked(function: _Function) -> _Function:

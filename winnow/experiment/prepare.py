@@ -126,7 +126,10 @@ def derive_mask(run: Run, parents: Parents) -> Mask:
     pruning = run.pruning
     assert pruning is not None
     _check_source(pruning)
-    mask = _of_trained(run, pruning, parents) if pruning.of else _at_init(run, pruning)
+    try:
+        mask = _of_trained(run, pruning, parents) if pruning.of else _at_init(run, pruning)
+    except UserError as error:
+        raise UserError(f"pruning by {pruning.criterion}: {error}") from error
     if pruning.shuffle is None:
         return mask
     return mask.shuffled(rng.torch_generator(pruning.seed, "shuffle", pruning.shuffle))

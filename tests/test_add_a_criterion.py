@@ -1,0 +1,210 @@
+"""``docs/add-a-criterion.md``, done: exactly its code, files and commands, and what they give."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import winnow as wn
+from winnow import cli
+from winnow.errors import UserError
+from winnow.experiment.examples import examples
+from winnow.experiment.executor import Settings, execute
+from winnow.experiment.load import load_recipe
+from winnow.experiment.plan import expand
+from winnow.experiment.prepare import initial_network, make_job, starting_state
+from winnow.experiment.resolve import Source
+from winnow.experiment.source import find_source
+from winnow.experiment.store import Store
+
+ROOT = Path(__file__).parents[1]
+BLOCKS = re.findall(
+    r"^```(\w+)\n(.*?)^```$", (ROOT / "docs/add-a-criterion.md").read_text(), re.M | re.S
+)
+FUNCTION, USE, MARK, TABLE = [text for kind, text in BLOCKS if kind == "python"]
+(COMMANDS,) = [text for kind, text in BLOCKS if kind == "console"]
+(METHODS,) = [text for kind, text in BLOCKS if kind == "yaml"]
+RUN, ITERATED, SHOWN = [shlex.split(line)[2:] for line in COMMANDS.splitlines()]
+SHORT = ["-o", "train.steps=40it", "-o", "engine=dense", "--replicates", "1", "--jobs", "1", "-q"]
+DIGITS = Source(1437, "digits")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """The author's folder, where the document's file is."""
+    (tmp_path / "wanda.py").write_text(FUNCTION)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WINNOW_STORE", str(tmp_path / "runs"))
+    monkeypatch.setenv("WINNOW_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    yield tmp_path
+    sys.modules.pop("wanda", None)
+
+
+def winnow(*arguments):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["winnow", *arguments])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+    assert not end.value.code
+
+
+def by_hand(model, x):
+    """|w|·√E[a²] of a LeNet, layer after layer and input by input, in float64."""
+    scores, a = {}, x.flatten(1).double()
+    for name, parameter in model.named_parameters():
+        if name.endswith("weight"):
+            w, b = parameter.double(), model.get_parameter(name.replace("weight", "bias")).double()
+            scores[name] = torch.stack([w[:, j].abs() * a[:, j].pow(2).mean() ** 0.5
+                                        for j in range(w.shape[1])], dim=1)  # fmt: skip
+            a = (a @ w.T + b).relu()
+    return scores
+
+
+def test_the_function_in_python(folder, monkeypatch):
+    monkeypatch.syspath_prepend(folder)
+    found = {}
+    exec(compile(USE, "add-a-criterion.md", "exec"), found)
+    model, x = found["model"], found["x"]
+    for layer, a in ((model[0], x), (model[2], model[1](model[0](x)))):
+        expected = layer.weight.abs() * a.square().mean(0).sqrt()
+        name = "0.weight" if layer is model[0] else "2.weight"
+        torch.testing.assert_close(found["scores"][name], expected.detach())
+    assert found["mask"].kept == round(0.1 * 7400)
+    assert found["ticket"].mask.kept == round(0.8 * round(0.8 * round(0.8 * 7400)))
+    assert found["ticket"].provenance["criterion"] == "wanda"
+    named = wn.score(model, "wanda:wanda", batch=(x, found["y"]))
+    assert all(torch.equal(named[n], s) for n, s in found["scores"].items())
+
+
+def test_the_function_on_convolutions(folder, monkeypatch):
+    monkeypatch.syspath_prepend(folder)
+    from wanda import wanda
+
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3), torch.nn.BatchNorm2d(5))
+    x = torch.randn(7, 3, 8, 8)
+    batches = [(x[:2], None), (x[2:], None)]
+    scores = wn.score(model, wanda, loader=batches)
+    expected = model[0].weight.abs() * x.square().mean((0, 2, 3)).sqrt().view(1, 3, 1, 1)
+    torch.testing.assert_close(scores["0.weight"], expected.detach())
+    assert not model[0]._forward_pre_hooks
+
+
+def test_the_line_in_a_recipe(folder, capsys):
+    winnow(*RUN, "-o", "compare.densities=[0.2]", *SHORT)
+    out = capsys.readouterr().out
+    assert re.search(r"^ *20\.00.* wanda ", out, re.M), out
+    found = {one.run.pruning.criterion: one for one in Store(folder / "runs").all()
+             if one.run.pruning}  # fmt: skip
+    assert found.keys() == {"random", "snip", "wanda:wanda"}
+    run, mask = found["wanda:wanda"].run, found["wanda:wanda"].state("final").mask
+    assert run.pruning.scoring == {"examples": "all"}
+    images = torch.cat([x for x, _ in examples(make_job(run), run.pruning.scoring, 0)])
+    scores = by_hand(initial_network(run), images)
+    threshold = torch.cat([s.flatten() for s in scores.values()]).topk(mask.kept).values[-1]
+    for name, keep in mask.items():
+        clear = (scores[name] / threshold - 1).abs() > 1e-5
+        assert torch.equal(keep[clear], (scores[name] >= threshold)[clear])
+
+
+def iterated():
+    """The plan of the document's second command, with one round and nothing beside it."""
+    _, name, *overrides = [word for word in ITERATED if word != "-o"]
+    overrides += ["prune.rounds=1", "controls={}", "train.steps=40it", "engine=dense"]
+    recipe = load_recipe(name, overrides, replicates=1)
+    return expand(name, recipe, find_source(recipe))
+
+
+def test_the_line_in_iterative_pruning(folder):
+    store = Store(folder / "runs").open()
+    execute(iterated(), store, Settings(jobs=1))
+    (pruned,) = [one for one in store.all() if one.run.pruning]
+    assert pruned.run.pruning.criterion == "wanda:wanda"
+    assert pruned.run.pruning.source is not None
+    assert pruned.result.status == "done"
+
+
+def test_a_file_that_changes_meanwhile_is_noticed(folder):
+    run = iterated().nodes[-1].run
+    (folder / "wanda.py").write_text(FUNCTION + "\n# another word\n")
+    with pytest.raises(UserError, match="criterion wanda:wanda has changed since this experiment"):
+        starting_state(run, {}.__getitem__)
+
+
+def test_the_methods_of_a_recipe_file():
+    methods = yaml.safe_dump(yaml.safe_load(METHODS)["methods"], default_flow_style=True)
+    recipe = load_recipe("compare/digits", [f"compare.methods={methods}"], replicates=1)
+    plan = expand("own", recipe, DIGITS)
+    assert plan.arms == ["ticket", "random", "wanda", "wanda-iterated", "imp-wanda"]
+    last = {node.arm: node for node in plan.nodes}
+    assert (last["wanda"].run.pruning.rounds, last["wanda-iterated"].run.pruning.rounds) == (1, 10)
+    assert last["wanda-iterated"].run.pruning.scoring == {"examples": 200}
+    epoch = 21  # 1,237 examples in batches of 60
+    assert last["wanda"].cost == pytest.approx(300 / epoch + 1)
+    assert last["wanda-iterated"].cost == pytest.approx(300 / epoch + 10 * 200 / 1237)
+
+
+def test_another_file_makes_other_runs_and_leaves_the_rest(folder):
+    recipe = load_recipe("compare/digits", ["compare.methods=[random, wanda:wanda]"], replicates=1)
+    runs = {node.arm: node.run for node in expand("own", recipe, DIGITS).nodes}
+    (folder / "wanda.py").write_text(FUNCTION + "\n# another word\n")
+    again = {node.arm: node.run for node in expand("own", recipe, DIGITS).nodes}
+    assert again["random"].id == runs["random"].id
+    assert again["wanda"].id != runs["wanda"].id
+    pruning = replace(again["wanda"].pruning, source=runs["wanda"].pruning.source)
+    assert replace(again["wanda"], pruning=pruning).id == runs["wanda"].id
+
+
+def test_it_is_listed_with_its_source_and_cost(capsys):
+    winnow(*SHOWN)
+    out = capsys.readouterr().out
+    assert "source: Sun et al. 2024" in out
+    assert "cost: one training, 1 pass over all examples" in out
+    assert "run: winnow run compare/digits -o 'compare.methods=[random, wanda:wanda]'" in out
+    assert "|w|·√E[a²], a the inputs that w multiplies" in out
+    options = dict(line.split() for line in out.partition("defaults:\n")[2].splitlines())
+    assert options.items() >= {"examples": "all", "rounds": "1", "ignore": "[]"}.items()
+
+
+def test_the_line_in_the_table(folder, tmp_path):
+    """In a copy of the package: the file, its import, its entry, and nothing else."""
+    shutil.copytree(ROOT / "winnow", tmp_path / "copy/winnow", ignore=shutil.ignore_patterns("__*"))
+    for init in (ROOT / "winnow").rglob("__*__.py"):
+        shutil.copy(init, tmp_path / "copy/winnow" / init.relative_to(ROOT / "winnow"))
+    (folder / "wanda.py").rename(tmp_path / "copy/winnow/criteria/wanda.py")
+    table = tmp_path / "copy/winnow/criteria/__init__.py"
+    line, opening, entry = TABLE.split("\n\n")[0], *TABLE.split("\n\n")[1].split("\n    ...\n")
+    before, opened, rest = table.read_text().partition(opening)
+    assert opened
+    entries, closed, rest = rest.partition("}")
+    assert entry == f'    "wanda": wanda,\n{closed}\n'
+    table.write_text(f"{before}{line}\n{opened}{entries}{entry}{rest}")
+
+    code = (
+        "import sys, torch, winnow as wn; from winnow import cli;"
+        "model = torch.nn.Linear(9, 5); batch = (torch.rand(4, 9), None);"
+        "print(wn.prune_at_init(model, 'wanda', density=0.2, batch=batch).kept);"
+        "sys.argv[1:] = ['methods']; cli.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "copy"), "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    kept, *methods = done.stdout.splitlines()
+    assert kept == "9"
+    (own,) = [one for one in methods if one.startswith("wanda ")]
+    assert "Sun et al. 2024" in own
+    assert "one training, 1 pass over all examples" in own
+    assert own.endswith("winnow run compare/digits -o 'compare.methods=[random, wanda]'")
