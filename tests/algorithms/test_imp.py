@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import winnow as wn
 from winnow.algorithms.attach import Attach
 from winnow.errors import UserError
+from winnow.pruning import LayerCollapse
 
 X = torch.randn(64, 6, generator=torch.Generator().manual_seed(0))
 Y = (X[:, 0] > 0).long() + 2 * (X[:, 1] > 0).long()
@@ -182,8 +183,25 @@ def test_other_criteria_get_data_generator_and_options() -> None:
 
 
 def test_the_walk_ends_when_nothing_is_left() -> None:
-    tickets, _ = run(rounds=99, rate=0.9, ignore="3.weight")
+    with pytest.warns(LayerCollapse, match=r"in round 3 of 99: no weight is left in 0\.weight\."):
+        tickets, _ = run(rounds=99, rate=0.9, ignore="3.weight")
     assert [t.mask.kept for t in tickets] == [72, 7, 1, 0]
+
+
+def test_least_protects_layers_and_is_checked_before_training() -> None:
+    def worthless(subject: Any) -> dict[str, Tensor]:  # the second layer's weights
+        return {n: torch.full_like(w, -k) for k, (n, w) in enumerate(subject.weights.items())}
+
+    with pytest.warns(LayerCollapse, match=r"in round 1 of 2: no weight is left in 3\.weight\."):
+        tickets, _ = run(rounds=2, rate=0.5, criterion=worthless)
+    assert [t.mask.kept for t in tickets] == [120, 60, 30]
+    tickets, _ = run(rounds=2, rate=0.5, criterion=worthless, least=2)
+    assert [t.mask.kept_per_layer["3.weight"] for t in tickets] == [48, 2, 2]
+    assert [t.mask.kept for t in tickets] == [120, 60, 30]
+    loop = Loop()
+    with pytest.raises(UserError, match="least is 20, which takes 40 weights in 2 layers, but 30"):
+        run(loop, rounds=2, rate=0.5, least=20)
+    assert loop.seen == []
 
 
 def test_several_optimizers_and_two_calls() -> None:

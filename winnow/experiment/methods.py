@@ -14,12 +14,12 @@ from typing import Any
 from winnow.algorithms import at_init, catalogue, dynamic
 from winnow.algorithms.dynamic.method import Method as Dynamic
 from winnow.algorithms.dynamic.start import first_counts
-from winnow.allocation import Keep, keep_for_density
+from winnow.allocation import Keep, check_least, keep_for_density
 from winnow.errors import UserError
 from winnow.experiment import init_controls, scoring
 from winnow.experiment.comparison import Compare, Method
 from winnow.experiment.graph import Pruning, Run
-from winnow.experiment.points import Experiment, Node, check_least
+from winnow.experiment.points import Experiment, Node
 from winnow.experiment.recipe import Recipe
 from winnow.experiment.resolve import Source, iterations_per_epoch, resolved_names
 from winnow.experiment.restart import WORDS, Restart, restart
@@ -127,7 +127,7 @@ def check(recipe: Recipe, source: Source, steps: int, methods: list[Compared]) -
                 _check_dynamic(recipe, one, density, steps, per_epoch)
             else:
                 keep = one.keep(density)
-                check_least(one.least, keep, tuple(one.shapes), f"least of {one.method.arm}")
+                check_least(keep, one.sizes, one.least, f"least of {one.method.arm}")
 
 
 def nodes(ex: Experiment, methods: list[Compared]) -> Iterator[Node]:
