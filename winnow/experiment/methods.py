@@ -81,7 +81,8 @@ def compared(
         entry, how = catalogue.get(method.name), None
         if entry.kind in TRAINED:
             how = _restart(recipe, method, options, source, steps)
-        least = 0 if entry.kind == "dynamic" else options.pop("least", 0)
+        scored = entry.kind in (*TRAINED, "at initialisation")
+        least = options.pop("least", 0) if scored else 0
         one = Compared(method, entry, own, options, protected, recipe.compare, how, least)
         found.append(one)
     return found
@@ -103,18 +104,18 @@ def options_of(entry: catalogue.Entry) -> dict[str, object]:
     """Every option of a method → its default in a comparison."""
     name = entry.name
     more: dict[str, object] = {"ignore": []}
-    if entry.kind in TRAINED:
-        more = {"train": "train.steps", "fine_tune": "train.steps", "optimizer": "fresh", **more}
     if entry.kind == "dynamic":
         own = {f.name: f.default for f in fields(dynamic.METHODS[name]) if f.name != "density"}  # type: ignore[arg-type]
         return {**own, **more}
     more = {"least": 0, **more}
+    if entry.kind in TRAINED:
+        more = {"train": "train.steps", "fine_tune": "train.steps", "optimizer": "fresh", **more}
     if entry.kind in ("iterative", "one-shot"):
         return {"criterion": "magnitude", "rewind": "prune.rewind", **more}
     own, examples = scoring.resolved(name, {})
     if entry.kind == "fine-tuned":
         return {**own, **(examples or {}), "rewind": "none", **more}
-    more |= {"controls": "none" if name == "random" else "compare.controls"}
+    more |= {"controls": {} if name == "random" else "compare.controls"}
     return {**own, **(examples or {}), "rounds": at_init.ROUNDS.get(name, 1), **more}
 
 
