@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from typing import Any
 
@@ -265,3 +266,31 @@ def foreign(model: nn.Module, attach: Attach) -> None:  # noqa: ARG001
 def test_bad_input(train: Any, given: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         wn.imp(make, train, **given)
+
+
+def test_a_loop_may_rewind_its_optimizer_and_train_partly_before_pruning() -> None:
+    """As the docstring says: momentum of step 3 comes back, rounds before the last are short."""
+    saved: list[dict[str, Any]] = []
+    seen: list[tuple[int, int]] = []
+
+    def train(model: nn.Module, attach: Attach) -> None:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=0.1)
+        if attach.round:
+            optimizer.load_state_dict(saved[0])
+        attach(optimizer)
+        for step in range(attach.start_step, 10 if attach.round == 2 else 5):
+            optimizer.zero_grad()
+            F.cross_entropy(model(X), Y).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            if (attach.round, step) == (0, 2):
+                saved.append(copy.deepcopy(optimizer.state_dict()))
+        seen.append((attach.start_step, attach.steps))
+
+    tickets: list[wn.Ticket] = []
+    wn.imp(make, train, rounds=2, rate=0.5, rewind="3it", on_round=tickets.append)
+    assert seen == [(0, 5), (3, 2), (3, 7)]
+    for ticket in tickets[1:]:
+        assert ticket.final is not None
+        for name, keep in ticket.mask.items():
+            assert (ticket.final[name][~keep] == 0).all()
+            assert (ticket.final[name][keep] != 0).all()
