@@ -26,6 +26,8 @@ def test_rewinding_by_method_is_that_of_the_recipe():
         assert [n.run for n in points] == [n.run for n in nodes(both, name)]
         assert [n.cost for n in points] == [n.cost for n in nodes(both, name)]
         assert made.records[dense.run.id].states == {EPOCH}
+    left_out = {"rewind": None, "train": None, "fine_tune": None, "optimizer": None}
+    assert [n.run for n in one("obd", **left_out)[1]] == [n.run for n in one("obd")[1]]
     mixed = plan(["imp", {"name": "one-shot", "rewind": "20it"}], prune={"rewind": "1ep"})
     assert mixed.records[nodes(mixed, "ticket")[0].run.id].states == {20, EPOCH}
     assert mixed.only(["imp"]).records == {

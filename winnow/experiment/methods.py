@@ -95,7 +95,8 @@ def _restart(
     assert recipe.compare is not None
     kind = catalogue.get(method.name).kind
     usual = "none" if kind == "fine-tuned" else recipe.prune.rewind
-    written = {word: options.pop(word) for word in WORDS if word in options}
+    written = {word: options.pop(word, None) for word in WORDS}
+    written = {word: value for word, value in written.items() if value is not None}
     rounds = len(recipe.compare.densities) if kind == "iterative" else 1
     return restart({"rewind": usual, **written}, recipe, source, steps, rounds, method.arm)
 
