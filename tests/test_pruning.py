@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor
 import winnow as wn
 from winnow.errors import UserError
 from winnow.mask import Mask
-from winnow.pruning import prune_to
+from winnow.pruning import LayerCollapse, prune_to
 
 SHAPES = {"conv.weight": (4, 3, 3, 3), "fc.weight": (10, 7), "out.weight": (3, 10)}
 SIZE = 108 + 70 + 30
@@ -33,10 +35,11 @@ def scores(seed: int = 0) -> dict[str, Tensor]:
 def test_counts_are_exact_and_nothing_returns(a: float, b: float, scope: str, levels: int) -> None:
     high, low = max(a, b), min(a, b)
     found = {n: t if levels == 0 else (t * levels).round() for n, t in scores().items()}
-    first = wn.prune(found, density=high, scope=scope)
-    second = wn.prune(
-        {n: t.flip(0) for n, t in found.items()}, density=low, scope=scope, mask=first
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LayerCollapse)
+        first = wn.prune(found, density=high, scope=scope)
+        flipped = {n: t.flip(0) for n, t in found.items()}
+        second = wn.prune(flipped, density=low, scope=scope, mask=first)
     assert second.is_subset(first)
     for mask, density in ((first, high), (second, low)):
         if scope == "layer":
@@ -157,3 +160,31 @@ def test_prune_to() -> None:
         prune_to(scores(), {"x": 1})
     with pytest.raises(UserError, match="has no mask"):
         prune_to(scores(), 5, Mask({}))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.floats(0, 1), st.integers(0, 3), st.sampled_from(["global", "layer", "erk"]))
+def test_layers_that_lose_their_last_weights_are_named_once(
+    density: float, levels: int, scope: str
+) -> None:
+    found = {n: t * 10.0**-k for k, (n, t) in enumerate(scores(levels).items())}
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        mask = wn.prune(found, density=density, scope=scope)
+        again = wn.prune(found, rates=0.0, mask=mask)
+    lost = [n for n, kept in mask.kept_per_layer.items() if kept == 0]
+    assert again == mask
+    assert len(told) == bool(lost)
+    for one in told:
+        assert one.category is LayerCollapse
+        assert one.filename == __file__
+        assert f"no weight is left in {', '.join(lost)}. least=1 protects them." in str(one.message)
+
+
+def test_least_keeps_what_collapse_would_take() -> None:
+    found = {n: t * 1e-9 if n == "out.weight" else t for n, t in scores().items()}
+    with pytest.warns(LayerCollapse, match=r"left in out\.weight\. least=1"):
+        assert wn.prune(found, density=0.1)["out.weight"].sum() == 0
+    protected = wn.prune(found, density=0.1, least=1)  # warnings are errors here
+    assert protected.kept == round(0.1 * SIZE)
+    assert protected["out.weight"].sum() == 1

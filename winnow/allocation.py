@@ -199,3 +199,24 @@ def apportion(quotas: Mapping[str, float], total: int, caps: Mapping[str, int]) 
 def _rounds(names: Sequence[str], missing: int) -> Iterable[str]:
     # Each lap places one weight at least, as the caps have room for all of them.
     return (name for _ in range(missing) for name in names)
+
+
+def check_least(keep: Keep, sizes: Mapping[str, int], least: int, name: str = "least") -> None:
+    """UserError unless counts leave every tensor ``least`` weights (all, if it has fewer)."""
+    if isinstance(least, bool) or not isinstance(least, int) or least < 0:
+        raise UserError(f"{name} is {least!r}: give the number of weights that every layer keeps")
+    reserved = {tensor: min(least, size) for tensor, size in sizes.items()}
+    needed = sum(reserved.values())
+    if isinstance(keep, int):
+        if keep < needed:
+            raise UserError(
+                f"{name} is {least}, which takes {needed} weights in {len(sizes)} layers, but "
+                f"{keep} are to stay: protect fewer, or keep more"
+            )
+        return
+    for tensor, count in keep.items():
+        if count < reserved[tensor]:
+            raise UserError(
+                f"{name} is {least}, but {tensor} is to keep {count} weights: protect fewer, or "
+                "take scope global, where layers lend each other weights"
+            )

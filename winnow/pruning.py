@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,10 @@ from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.selection import match, spread
 from winnow.topk import keep_largest
+
+
+class LayerCollapse(UserWarning):
+    """A layer has lost all of its weights: what is behind it sees nothing of what is before it."""
 
 
 def prune(
@@ -45,22 +50,42 @@ def prune(
     ``least``: every tensor keeps so many of its weights at least (all that it has left, if those
     are fewer), so that no layer collapses; the total count is exact all the same.
 
-    Raises UserError (a ValueError) for NaN or infinite scores of surviving weights, for targets
-    out of range or above what ``mask`` has left, and for names or shapes that do not match.
+    Warns of LayerCollapse where a tensor loses its last weights. Raises UserError (a ValueError)
+    for NaN or infinite scores of surviving weights, for targets out of range or above what
+    ``mask`` has left, and for names or shapes that do not match.
     """
+    found = pruned(
+        scores, density=density, scope=scope, mask=mask, rates=rates, ignore=ignore, least=least
+    )
+    if lost := newly_collapsed(mask, found):
+        warnings.warn(collapse_told(lost), LayerCollapse, stacklevel=2)
+    return found
+
+
+def pruned(
+    scores: Mapping[str, Any],
+    *,
+    density: float | Mapping[str, float] | None = None,
+    scope: str = "global",
+    mask: Mapping[str, Tensor] | None = None,
+    rates: float | Mapping[str, float] | None = None,
+    ignore: str | Iterable[str] | None = None,
+    least: int = 0,
+) -> Mask:
+    """As ``prune``, for callers that tell of collapse themselves."""
     tensors = {name: _as_tensor(name, scores[name]) for name in scores}
     before = None if mask is None else _as_mask(mask)
     ignored = set(_ignored(tensors, before, ignore))
-    pruned = {name: tensor for name, tensor in tensors.items() if name not in ignored}
-    if not pruned:
+    chosen = {name: tensor for name, tensor in tensors.items() if name not in ignored}
+    if not chosen:
         raise UserError("nothing to prune: there are no scores, or all are ignored")
-    alive = _alive(pruned, before, ignored)
-    counts = alive.kept_per_layer if alive else {n: t.numel() for n, t in pruned.items()}
-    keep = _keep(pruned, counts, density, rates, scope)
-    chosen = prune_to(pruned, keep, alive, least)
+    alive = _alive(chosen, before, ignored)
+    counts = alive.kept_per_layer if alive else {n: t.numel() for n, t in chosen.items()}
+    keep = _keep(chosen, counts, density, rates, scope)
+    made = prune_to(chosen, keep, alive, least)
     carried = {name: before[name] for name in ignored if before and name in before}
     order = [*tensors, *(name for name in before or () if name not in tensors)]
-    everything = {**chosen, **carried}
+    everything = {**made, **carried}
     return Mask({name: everything[name] for name in order if name in everything})
 
 
@@ -105,6 +130,19 @@ def prune_to(
 def collapsed(mask: Mask) -> list[str]:
     """The tensors that have lost all of their weights: layer collapse."""
     return [name for name, kept in mask.kept_per_layer.items() if kept == 0 and mask[name].numel()]
+
+
+def newly_collapsed(before: Mapping[str, Tensor] | None, after: Mask) -> list[str]:
+    """The tensors that have no weight left, and had some before (None: all of them)."""
+    had = before or {}
+    return [name for name in collapsed(after) if name not in had or bool(had[name].any())]
+
+
+def collapse_told(names: Sequence[str], where: str = "", more: str = "") -> str:
+    """The words of a warning of LayerCollapse, with what prevents it."""
+    rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    listed = ", ".join(names[:5]) + rest
+    return f"layer collapse{where}: no weight is left in {listed}. least=1 protects them{more}."
 
 
 def _protected(scores: Mapping[str, Tensor], keep: int, mask: Mask | None, least: int) -> Mask:

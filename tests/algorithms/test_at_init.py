@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import winnow as wn
-from winnow.algorithms.at_init import LayerCollapse, exponential
+from winnow.algorithms.at_init import exponential
 from winnow.criteria import CRITERIA, Subject
 from winnow.errors import UserError
 from winnow.mask import Mask
+from winnow.pruning import LayerCollapse
 
 X, Y = torch.randn(12, 6, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 3
 

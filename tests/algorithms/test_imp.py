@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 import winnow as wn
 from winnow.algorithms.attach import Attach
 from winnow.errors import UserError
+from winnow.pruning import LayerCollapse
 
 X = torch.randn(64, 6, generator=torch.Generator().manual_seed(0))
 Y = (X[:, 0] > 0).long() + 2 * (X[:, 1] > 0).long()
@@ -182,8 +184,25 @@ def test_other_criteria_get_data_generator_and_options() -> None:
 
 
 def test_the_walk_ends_when_nothing_is_left() -> None:
-    tickets, _ = run(rounds=99, rate=0.9, ignore="3.weight")
+    with pytest.warns(LayerCollapse, match=r"in round 3 of 99: no weight is left in 0\.weight\."):
+        tickets, _ = run(rounds=99, rate=0.9, ignore="3.weight")
     assert [t.mask.kept for t in tickets] == [72, 7, 1, 0]
+
+
+def test_least_protects_layers_and_is_checked_before_training() -> None:
+    def worthless(subject: Any) -> dict[str, Tensor]:  # the second layer's weights
+        return {n: torch.full_like(w, -k) for k, (n, w) in enumerate(subject.weights.items())}
+
+    with pytest.warns(LayerCollapse, match=r"in round 1 of 2: no weight is left in 3\.weight\."):
+        tickets, _ = run(rounds=2, rate=0.5, criterion=worthless)
+    assert [t.mask.kept for t in tickets] == [120, 60, 30]
+    tickets, _ = run(rounds=2, rate=0.5, criterion=worthless, least=2)
+    assert [t.mask.kept_per_layer["3.weight"] for t in tickets] == [48, 2, 2]
+    assert [t.mask.kept for t in tickets] == [120, 60, 30]
+    loop = Loop()
+    with pytest.raises(UserError, match="least is 20, which takes 40 weights in 2 layers, but 30"):
+        run(loop, rounds=2, rate=0.5, least=20)
+    assert loop.seen == []
 
 
 def test_several_optimizers_and_two_calls() -> None:
@@ -247,3 +266,31 @@ def foreign(model: nn.Module, attach: Attach) -> None:  # noqa: ARG001
 def test_bad_input(train: Any, given: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         wn.imp(make, train, **given)
+
+
+def test_a_loop_may_rewind_its_optimizer_and_train_partly_before_pruning() -> None:
+    """As the docstring says: momentum of step 3 comes back, rounds before the last are short."""
+    saved: list[dict[str, Any]] = []
+    seen: list[tuple[int, int]] = []
+
+    def train(model: nn.Module, attach: Attach) -> None:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=0.1)
+        if attach.round:
+            optimizer.load_state_dict(saved[0])
+        attach(optimizer)
+        for step in range(attach.start_step, 10 if attach.round == 2 else 5):
+            optimizer.zero_grad()
+            F.cross_entropy(model(X), Y).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            if (attach.round, step) == (0, 2):
+                saved.append(copy.deepcopy(optimizer.state_dict()))
+        seen.append((attach.start_step, attach.steps))
+
+    tickets: list[wn.Ticket] = []
+    wn.imp(make, train, rounds=2, rate=0.5, rewind="3it", on_round=tickets.append)
+    assert seen == [(0, 5), (3, 2), (3, 7)]
+    for ticket in tickets[1:]:
+        assert ticket.final is not None
+        for name, keep in ticket.mask.items():
+            assert (ticket.final[name][~keep] == 0).all()
+            assert (ticket.final[name][keep] != 0).all()

@@ -14,12 +14,12 @@ from dynamic_jobs import job as little_job
 from torch import nn
 
 import winnow as wn
-from winnow.algorithms.at_init import LayerCollapse
 from winnow.algorithms.search import METHODS, make
 from winnow.algorithms.search.driven import search, starting
 from winnow.engine.dense import DenseEngine
 from winnow.engine.feed import Feed
 from winnow.engine.search import mask_of
+from winnow.pruning import LayerCollapse
 from winnow.reparametrisation import SCORES
 from winnow.state import load_weights
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winnow.data.facts import facts
-from winnow.experiment.graph import Pruning, Record, Run, Start, identity, load_run
+from winnow.experiment.graph import LEGACY, Pruning, Record, Run, Start, identity, load_run
 from winnow.experiment.load import load_recipe
 from winnow.experiment.plan import expand
 from winnow.experiment.resolve import Source
@@ -112,6 +112,16 @@ def test_a_run_survives_json():
     assert again.id == run.id
     assert again.parents == ("a" * 64, "b" * 64)
     assert again.folder == run.folder
+
+
+def test_a_run_stored_before_fields_were_added_is_the_same_run():
+    run = replace(RUN, pruning=PRUNING, start=Start("state", "b" * 64, 100))
+    plain = asdict(run)
+    for field in LEGACY:
+        *inside, last = field.split(".")
+        (plain[inside[0]] if inside else plain).pop(last)
+    assert load_run(plain) == run
+    assert identity(plain, {}) == run.id
 
 
 def test_the_hash_is_the_same_in_every_process():

@@ -6,6 +6,7 @@ from synthetic_report import RECIPE, results, row
 
 from winnow.report import csvfile, figures
 from winnow.report.caveats import caveats
+from winnow.report.comparison import controls_of, methods_of
 from winnow.report.table import as_html, as_text, query
 from winnow.report.verdict import verdict
 
@@ -76,3 +77,46 @@ def test_one_replicate_gives_no_verdict():
     random, _ = verdict(results(one, recipe=COMPARING))
     assert len(random.sentences) == 1
     assert random.sentences[0].startswith("One replicate: no intervals")
+
+
+def test_controls_are_compared_with_their_methods_alone():
+    methods = [{"name": "snip"}, {"name": "grasp", "label": "imp"}, {"name": "random"}]
+    recipe = {**RECIPE, "compare": {"methods": methods}}
+    rows = [row(replicate=k, stop_test_accuracy=0.93 + k / 1000, cost=4.0) for k in range(3)]
+    values = {**ACCURACY, "snip-shuffled": ACCURACY["random"], "snip-inverted": ACCURACY["snip"]}
+    for arm, rounds in values.items():
+        for index, accuracies in enumerate(rounds, 1):
+            rows += [
+                row(arm=arm, replicate=k, round=index, density=(0.5, 0.1)[index - 1],
+                    stop_test_accuracy=value, cost=4.0)
+                for k, value in enumerate(accuracies)
+            ]  # fmt: skip
+    made = results(rows, recipe=recipe)
+    assert methods_of(made) == ["random", "imp", "snip"]
+    assert controls_of(made) == {"snip-inverted": "snip", "snip-shuffled": "snip"}
+    *others, controls = verdict(made)
+    assert [one.heading.split(":")[0] for one in others] == [
+        "Methods against random",
+        "Methods against imp",
+    ]
+    assert not any("snip-" in sentence for one in others for sentence in one.sentences)
+    assert controls.heading == "Controls against their methods: paired 95 % intervals"
+    assert controls.sentences[1:] == (
+        "snip-inverted: not distinguishable at any density.",
+        "snip-shuffled: better at 50.0 %; worse at 10.0 %.",
+    )
+    one, two = (line for line in controls.numbers[1:] if line[0] == "snip-shuffled")
+    assert (one[1], one[4], two[4]) == ("50.00", "81.07", "71.33")
+    overview, panels = figures.draw(made)
+    assert (overview.name, panels.name) == ("accuracy-at-stop", "controls")
+    assert "shuffled within each layer" in panels.caption
+    only = results([r for r in rows if r.arm != "snip"], recipe=recipe)
+    assert verdict(only)[-1].sentences == ("Nothing to compare controls with is finished yet.",)
+    assert [drawing.name for drawing in figures.draw(only)] == ["accuracy-at-stop", "controls"]
+
+
+def test_lost_layers_are_told_of_tickets_too():
+    lost = row(round=1, density=0.02, collapsed=("output.weight",))
+    assert any("layer collapse" in said for said in caveats(results([lost])))
+    assert csvfile.as_csv([results([lost])]).splitlines()[0].endswith(",collapsed")
+    assert "cost" not in csvfile.as_csv([results([lost])])

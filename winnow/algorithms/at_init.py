@@ -13,15 +13,11 @@ from winnow.allocation import check_density
 from winnow.criteria.base import Criterion, Loss
 from winnow.errors import UserError
 from winnow.mask import Mask
-from winnow.pruning import collapsed, prune
+from winnow.pruning import LayerCollapse, collapse_told, newly_collapsed, pruned
 from winnow.scoring import score
 from winnow.selection import Params, prunable, spread
 
 Density = float | Mapping[str, float]
-
-
-class LayerCollapse(UserWarning):
-    """A layer has lost all of its weights."""
 
 
 def prune_at_init(
@@ -68,17 +64,18 @@ def prune_at_init(
             f"{number} rounds of scoring read the loader {number} times, but it can be read only "
             "once: pass list(loader), or a DataLoader"
         )
-    mask, lost = None, set[str]()
+    mask = None
     for k, target in enumerate(exponential(_exact(model, params, density), number), 1):
         scores = score(
             model, criterion, batch=batch, loader=loader, loss_fn=loss_fn, params=params,
             mask=mask, generator=rng.torch_generator(seed, "score", k), **options,
         )  # fmt: skip
         ranked = {name: -s for name, s in scores.items()} if invert else scores
-        mask = prune(ranked, density=target, scope=scope, mask=mask, ignore=ignore, least=least)
-        if new := [name for name in collapsed(mask) if name not in lost]:
-            lost.update(new)
-            warnings.warn(_collapse(new, k, number), LayerCollapse, stacklevel=2)
+        before = mask
+        mask = pruned(ranked, density=target, scope=scope, mask=mask, ignore=ignore, least=least)
+        if lost := newly_collapsed(before, mask):
+            told = collapse_told(lost, f" in round {k} of {number}", "; more rounds may too")
+            warnings.warn(told, LayerCollapse, stacklevel=2)
         if on_round is not None:
             on_round(k, mask)
     assert mask is not None, "there is a first round"
@@ -111,11 +108,3 @@ def _rounds(criterion: str | Criterion, rounds: int | None) -> int:
     if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
         raise UserError(f"rounds is {rounds!r}: give a whole number from 1 on, e.g. 100")
     return rounds
-
-
-def _collapse(names: list[str], k: int, rounds: int) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return (
-        f"layer collapse in round {k} of {rounds}: no weight is left in "
-        f"{', '.join(names[:5])}{more}. least=1 protects them; more rounds may too."
-    )

@@ -51,7 +51,8 @@ class Entry:
     @property
     def text(self) -> str:
         """Formula, source and departures, as its code says."""
-        return self.about if isinstance(self.about, str) else getdoc(self.about) or ""
+        own = self.about if isinstance(self.about, str) else getdoc(self.about) or ""
+        return "\n\n".join(text for text in (own, _FURTHER.get(self.kind, "")) if text)
 
 
 def _at_init(name: str, citation: str, extra: str = "") -> Entry:
@@ -74,10 +75,8 @@ _IMP = """Train, score the trained weights, prune the smallest, rewind the other
 section 2, algorithm as in appendix B. Each density of the list, from the largest on, is a round
 that prunes the ticket of the round before.
 
-``criterion``: what scores the trained weights, |w| by default; its own options may stand beside.
-``rewind``: what each round trains from: init (the initial weights), lr (the trained weights, the
-schedule from its start), none (the trained weights, at the schedule's last learning rate); a step
-stands in prune.rewind. Optimizers start afresh."""
+``criterion``: what scores the trained weights, |w| by default (Train-w of the data-dependent
+pruning paper; its Train-wg is data-dependent); its own options may stand beside."""
 
 _ONE_SHOT = """Train, prune the dense network at once to each density, rewind, train again:
 section 2. Options as for imp."""
@@ -95,6 +94,27 @@ one, from one half on, in a network of ``init: signed-glorot`` with ``scale_fan:
 
 _TRAINED = """``weights``: trained (the dense network of the replicate), or a file of other ones: a
 state_dict, safetensors, a ticket, the folder of a run."""
+
+_AROUND = """In a comparison, training before and after the pruning. ``rewind``: what networks train
+from: init (the initial weights); a step (500it: weights, batch norm statistics, place in the
+schedule and order of data of the dense training there; after its first steps, late resetting); none
+(the trained weights; the schedule goes on, beyond its end at the last learning rate); lr (the
+trained weights, the schedule's last fine_tune steps again; Renda et al. 2020). ``train``: steps
+before a network is pruned, where it is not trained to the end: the interpolation to pruning at
+initialisation that Lévai & Zombori (2020) propose. ``fine_tune``: steps of training
+after none and lr. ``optimizer``: fresh, or rewound with the weights (not with init). ``least``:
+weights that each layer keeps at least."""
+
+_SANITY = """In a comparison: ``rounds`` of scoring, exponentially to the density; ``least``: the
+weights that each layer keeps at least; ``controls``: further arms, those of compare.controls by
+default, or own ones: {shuffled: 1, reinit: 1, inverted: true} (Frankle et al. 2021)."""
+
+_FURTHER: Mapping[Kind, str] = {
+    "at initialisation": _SANITY,
+    "fine-tuned": _AROUND,
+    "iterative": _AROUND,
+    "one-shot": _AROUND,
+}
 
 METHODS: Mapping[str, Entry] = {
     entry.name: entry

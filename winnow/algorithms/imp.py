@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -14,10 +15,11 @@ from torch import Tensor, nn
 from winnow import rng
 from winnow.algorithms.attach import Attach
 from winnow.algorithms.rounds import iterative, rewind_step, start_of
+from winnow.allocation import check_least
 from winnow.criteria.base import Criterion, Loss
 from winnow.errors import UserError
 from winnow.mask import Mask, density_total
-from winnow.pruning import prune_to
+from winnow.pruning import LayerCollapse, collapse_told, newly_collapsed, prune_to
 from winnow.scoring import score
 from winnow.selection import Params, expand_rates, parameters, prunable, resolve_names
 from winnow.ticket import Ticket
@@ -38,6 +40,7 @@ def imp(
     rates: Mapping[str, float] | None = None,
     params: Params | None = None,
     ignore: str | Iterable[str] | None = None,
+    least: int = 0,
     seed: int = 0,
     batch: tuple[Any, Any] | None = None,
     loader: Iterable[Any] | None = None,
@@ -54,29 +57,38 @@ def imp(
 
     ``rewind``: what rounds after the first train from: "init", "500it" (weights and buffers
     after 500 optimizer steps of round 0), "none" (continue from the trained weights) or "lr"
-    (the same, where a fresh schedule starts again). Optimizers are the loop's own, made afresh.
+    (the same, where a fresh schedule starts again). A few steps in ("20it"), rewinding is late
+    resetting. Schedules and optimizers are the loop's own: ``attach.start_step`` is where the
+    schedule starts, an optimizer made afresh has forgotten, and one that the loop saved at step k
+    can be loaded before it is attached. A loop that trains for fewer steps in rounds before the
+    last, by ``attach.round``, prunes after partial training, or fine-tunes.
+
     ``rate``, ``scope``, ``rounds``: as in ``algorithms.rounds.iterative``; ``rates``: names,
     patterns or group words -> other rates, with scope "layer"; ``params``, ``ignore``: what is
-    pruned; ``batch``, ``loader``, ``loss_fn``, ``options``: for the criterion.
+    pruned; ``least``: weights that every tensor keeps, as in ``wn.prune``; ``batch``, ``loader``,
+    ``loss_fn``, ``options``: for the criterion.
 
     ``seed`` names the streams of the initialisation, the training and the scores: torch's global
     generator is set from it before ``make_model`` and before each training, so that all rounds
     see the same order of data that is drawn from it, and is put back afterwards. ``on_round``:
     called with each round's ticket, the dense one included.
 
-    Raises UserError for bad arguments, a loop that never attached or trained for fewer steps than
-    ``rewind`` names, and weights that are not finite after a round (parameter and round named).
+    Warns of LayerCollapse, with the layers and the round. Raises UserError for bad arguments, a
+    loop that never attached or trained for fewer steps than ``rewind`` names, and weights that are
+    not finite after a round (parameter and round named).
     """
     with _seeded(seed, "init"):
         model = make_model()
     names = _pruned(model, params, ignore)
     each = None if rates is None else expand_rates(model, rates, rate, names)
     sizes = {name: parameters(model)[name].numel() for name in names}
-    walk = iterative(sizes, rounds=rounds, rate=rate, rates=each, scope=scope, rewind=rewind)
+    walk = [*iterative(sizes, rounds=rounds, rate=rate, rates=each, scope=scope, rewind=rewind)]
+    for step in walk:
+        check_least(sizes if step.keep is None else step.keep, sizes, least)
     inputs = {"batch": batch, "loader": loader, "loss_fn": loss_fn, **options}
     told = _told(
         criterion=_name(criterion), options=options, rate=rate, rates=each, rounds=rounds,
-        rewind=rewind, scope=scope, seed=seed,
+        rewind=rewind, scope=scope, least=least, seed=seed,
     )  # fmt: skip
 
     trainer = _Trainer(model, train, rewind, seed)
@@ -88,7 +100,10 @@ def imp(
             scores = score(
                 trainer.model, criterion, params=names, mask=mask, generator=draws, **inputs
             )
-            mask = prune_to(scores, step.keep, mask)
+            before, mask = mask, prune_to(scores, step.keep, mask, least)
+            if lost := newly_collapsed(before, mask):
+                words = collapse_told(lost, f" in round {step.index} of {rounds}")
+                warnings.warn(words, LayerCollapse, stacklevel=2)
         ticket = trainer.round(step.index, step.start, mask, told)
         if on_round is not None:
             on_round(ticket)

@@ -15,12 +15,12 @@ from winnow import criteria
 from winnow.algorithms import at_init, catalogue, dynamic
 from winnow.algorithms.dynamic.method import Method as Dynamic
 from winnow.algorithms.dynamic.start import first_counts
-from winnow.allocation import Keep, keep_for_density
+from winnow.allocation import Keep, check_least, keep_for_density
 from winnow.errors import UserError
 from winnow.experiment import init_controls, scoring, searching
 from winnow.experiment.comparison import Compare, Method
 from winnow.experiment.graph import Pruning, Run
-from winnow.experiment.points import Experiment, Node, check_least
+from winnow.experiment.points import Experiment, Node
 from winnow.experiment.recipe import Recipe
 from winnow.experiment.resolve import Source, iterations_per_epoch, resolved_names
 from winnow.experiment.restart import WORDS, Restart, restart
@@ -86,8 +86,8 @@ def compared(
         entry, how = catalogue.get(method.name), None
         if entry.kind in TRAINED:
             how = _restart(recipe, method, options, source, steps)
-        protects = entry.kind not in ("dynamic", "mask search")
-        least = options.pop("least", 0) if protects else 0
+        scored = entry.kind in (*TRAINED, "at initialisation")
+        least = options.pop("least", 0) if scored else 0
         one = Compared(method, entry, own, options, protected, recipe.compare, how, least)
         if entry.kind == "mask search":
             one = replace(one, weights=searching.weights_of(recipe, method))
@@ -102,7 +102,8 @@ def _restart(
     assert recipe.compare is not None
     kind = catalogue.get(method.name).kind
     usual = "none" if kind == "fine-tuned" else recipe.prune.rewind
-    written = {word: options.pop(word) for word in WORDS if word in options}
+    written = {word: options.pop(word, None) for word in WORDS}
+    written = {word: value for word, value in written.items() if value is not None}
     rounds = len(recipe.compare.densities) if kind == "iterative" else 1
     return restart({"rewind": usual, **written}, recipe, source, steps, rounds, method.arm)
 
@@ -111,20 +112,20 @@ def options_of(entry: catalogue.Entry) -> dict[str, object]:
     """Every option of a method → its default in a comparison."""
     name = entry.name
     more: dict[str, object] = {"ignore": []}
-    if entry.kind in TRAINED:
-        more = {"train": "train.steps", "fine_tune": "train.steps", "optimizer": "fresh", **more}
     if entry.kind == "dynamic":
         own = {f.name: f.default for f in fields(dynamic.METHODS[name]) if f.name != "density"}  # type: ignore[arg-type]
         return {**own, **more}
     if entry.kind == "mask search":
         return {**searching.options(name), **more}
     more = {"least": 0, **more}
+    if entry.kind in TRAINED:
+        more = {"train": "train.steps", "fine_tune": "train.steps", "optimizer": "fresh", **more}
     if entry.kind in ("iterative", "one-shot"):
         return {"criterion": "magnitude", "rewind": "prune.rewind", **more}
     own, examples = scoring.resolved(name, {})
     if entry.kind == "fine-tuned":
         return {**own, **(examples or {}), "rewind": "none", **more}
-    more |= {"controls": "none" if name == "random" else "compare.controls"}
+    more |= {"controls": {} if name == "random" else "compare.controls"}
     return {**own, **(examples or {}), "rounds": at_init.usual_rounds(name), **more}
 
 
@@ -139,7 +140,7 @@ def check(recipe: Recipe, source: Source, steps: int, methods: list[Compared]) -
                 searching.check(recipe, one, density, per_epoch)
             else:
                 keep = one.keep(density)
-                check_least(one.least, keep, tuple(one.shapes), f"least of {one.method.arm}")
+                check_least(keep, one.sizes, one.least, f"least of {one.method.arm}")
 
 
 def nodes(ex: Experiment, methods: list[Compared]) -> Iterator[Node]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from winnow import criteria
 from winnow.algorithms.rounds import Round
-from winnow.allocation import Keep
-from winnow.errors import UserError
+from winnow.allocation import check_least
 from winnow.experiment import scoring
 from winnow.experiment.graph import Pruning, Record, Run
 from winnow.experiment.recipe import Recipe
@@ -86,7 +84,7 @@ class Experiment:
         """How the mask of a round comes from its parent's trained weights."""
         prune = self.recipe.prune
         assert step.keep is not None
-        check_least(prune.least, step.keep, tuple(self.layers.sizes), "prune.least")
+        check_least(step.keep, self.layers.sizes, prune.least, "prune.least")
         return Pruning(
             of=parent.id,
             criterion=prune.criterion,
@@ -104,20 +102,3 @@ class Experiment:
         """The run of a round: its mask, and what its training restarts from."""
         how = restart or self.restart
         return how.run(self.dense, parent, self.pruning(parent, step, how))
-
-
-def check_least(least: int, keep: Keep, names: Sequence[str], field: str) -> None:
-    """UserError where layers cannot keep ``least`` weights each, of those that stay."""
-    if isinstance(least, bool) or not isinstance(least, int) or least < 0:
-        raise UserError(f"{field} is {least!r}: give the number of weights that each layer keeps")
-    if isinstance(keep, int) and keep < least * len(names):
-        raise UserError(
-            f"{field} is {least}: in {len(names)} layers that takes {least * len(names)} weights, "
-            f"but {keep} stay at the smallest density. Protect fewer, or leave that density out"
-        )
-    for name, count in {} if isinstance(keep, int) else keep.items():
-        if count < least:
-            raise UserError(
-                f"{field} is {least}, but {name} is to keep {count} weights: protect fewer, or "
-                "take scope: global, where layers lend each other weights"
-            )

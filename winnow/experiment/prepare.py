@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from winnow import criteria, rng
-from winnow.algorithms.at_init import Density, LayerCollapse, prune_at_init
+from winnow.algorithms.at_init import Density, prune_at_init
 from winnow.algorithms.dynamic import make
 from winnow.algorithms.dynamic.driven import starting
 from winnow.algorithms.dynamic.method import Method
@@ -29,7 +29,7 @@ from winnow.experiment.searched import begun
 from winnow.mask import Mask
 from winnow.models import build
 from winnow.models.initialise import initialise
-from winnow.pruning import prune_to
+from winnow.pruning import LayerCollapse, prune_to
 from winnow.scoring import score
 from winnow.state import State, fresh_state, load_weights, masked
 

@@ -81,9 +81,9 @@ def restart(
 ) -> Restart:
     """What ``written`` (some of `WORDS`, and rewind) says, in iterations.
 
-    ``steps``: how long the dense network trains. ``rounds``: how often a network is pruned that has
-    been pruned already, and once more. ``of``: the method that it stands beside, empty for the
-    recipe's ``prune``. UserError for what does not go together.
+    ``steps``: how long the dense network trains. ``rounds``: how many prunings follow one another.
+    ``of``: the method that it stands beside, empty for the recipe's ``prune``. UserError for what
+    does not go together.
     """
 
     def name(field: str) -> str:

@@ -45,7 +45,13 @@ class Outcome:
 
         Where methods are compared, all of it.
         """
-        chosen = ("ticket against dense", "ticket against reinit", "Methods against", "What to")
+        chosen = (
+            "ticket against dense",
+            "ticket against reinit",
+            "Methods against",
+            "Controls",
+            "What to",
+        )
         statements = report.verdict(self.results)
         brief = [s for s in statements if s.heading.startswith(chosen)]
         return report.verdict_text(brief)

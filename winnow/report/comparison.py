@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from winnow.experiment.comparison import CONTROLS
 from winnow.report import wording
 from winnow.report.contrasts import DENSE, Contrast, contrast, outcome
 from winnow.report.results import TICKET, Results, arms, compares
@@ -15,25 +16,57 @@ _WORDS = {"better": "better", "worse": "worse"}
 
 
 def methods_of(results: Results) -> list[str]:
-    """The compared methods that have rows, in the order of tables."""
-    return [arm for arm in arms(results.rows) if arm != TICKET] if compares(results) else []
+    """The compared methods that have rows, in the order of tables; without their controls."""
+    if not compares(results):
+        return []
+    controls = controls_of(results)
+    return [arm for arm in arms(results.rows) if arm != TICKET and arm not in controls]
+
+
+def controls_of(results: Results) -> dict[str, str]:
+    """The arms that control a method at initialisation → the method's own."""
+    compare = results.recipe.get("compare")
+    if not isinstance(compare, Mapping):
+        return {}
+    own = [one.get("label") or one["name"] for one in compare["methods"]]
+    found = {f"{arm}-{name}": arm for arm in own for name in CONTROLS}
+    return {arm: found[arm] for arm in arms(results.rows) if arm in found and arm not in own}
 
 
 def comparison(results: Results) -> list[Statement]:
-    """Every method against random pruning and against IMP; without both, against the first."""
+    """Every method against random pruning and against IMP; without both, against the first.
+
+    Then the controls of methods at initialisation, each against its method.
+    """
     methods = methods_of(results)
     references = [name for name in _REFERENCES if name in methods] or methods[:1]
     if len(methods) == 1:
         references = [DENSE]
-    return [_against(results, methods, reference) for reference in references]
+    made = [_against(results, methods, reference) for reference in references]
+    controls = controls_of(results)
+    return [*made, _controls(results, controls)] if controls else made
 
 
 def _against(results: Results, methods: Sequence[str], reference: str) -> Statement:
     found = [contrast(results, arm, reference) for arm in methods if arm != reference]
-    found = [one for one in found if one.accuracy]
-    heading = f"Methods against {reference}: paired 95 % intervals"
+    return _statement(f"Methods against {reference}", found, f"with {reference}")
+
+
+def _controls(results: Results, controls: Mapping[str, str]) -> Statement:
+    """What a control keeps of its method: where they cannot be told apart, the rest is not needed.
+
+    Shuffled, only the counts of layers; reinitialised, the mask without its weights; inverted,
+    nothing is expected to be left.
+    """
+    found = [contrast(results, arm, method) for arm, method in controls.items()]
+    return _statement("Controls against their methods", found, "controls with")
+
+
+def _statement(heading: str, contrasts: Sequence[Contrast], with_what: str) -> Statement:
+    heading = f"{heading}: paired 95 % intervals"
+    found = [one for one in contrasts if one.accuracy]
     if not found:
-        return Statement(heading, (f"Nothing to compare with {reference} is finished yet.",))
+        return Statement(heading, (f"Nothing to compare {with_what} is finished yet.",))
     counts = sorted({one.n for each in found for one in each.accuracy})
     if counts[-1] < 2:
         said = "One replicate: no intervals, so nothing can be called better or worse."

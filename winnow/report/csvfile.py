@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from winnow.report.results import Results, Row
 from winnow.report.statistics import ACCURACY_AT
 
-_COMPARED = ("cost", "collapsed")  # where methods are compared
-_OTHER = ("accuracy_at", *_COMPARED)
+_OTHER = ("accuracy_at", "cost", "collapsed")
 _FIELDS = tuple(field.name for field in dataclasses.fields(Row) if field.name not in _OTHER)
 
 
@@ -26,7 +25,9 @@ def as_csv(results: Sequence[Results]) -> str:
     steps = sorted({step for row in rows for step in row.accuracy_at})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    fields = [*_FIELDS, *(_COMPARED if any(row.cost is not None for row in rows) else ())]
+    compared = any(row.cost is not None for row in rows)
+    fields = [*_FIELDS, *(["cost"] if compared else [])]
+    fields += ["collapsed"] if compared or any(row.collapsed for row in rows) else []
     writer.writerow([*fields, *(f"{ACCURACY_AT}{step}" for step in steps)])
     for row in rows:
         plain = [getattr(row, name) for name in fields]

@@ -6,18 +6,19 @@ means over replicates, bars from the lowest to the highest single run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
 from winnow.report import curves, style, wording
-from winnow.report.comparison import methods_of
+from winnow.report.comparison import controls_of, methods_of
 from winnow.report.drawing import Drawing
 from winnow.report.results import Results, arms, bars, compares, has_early_stopping
 from winnow.report.statistics import ACCURACY_AT, Point, dense, points, t_interval
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -76,7 +77,8 @@ def draw(results: Results) -> list[Drawing]:
     if compares(results):
         with style.paper():
             plot = _STOPPING[1] if has_early_stopping(results) else _FINAL
-            return [made for made in (_density_figure(results, plot),) if made]
+            both = (_density_figure(results, plot), _controls_figure(results, plot))
+            return [made for made in both if made]
     plots = (*_STOPPING, _FINAL) if has_early_stopping(results) else (_FINAL, _FINAL_TRAIN)
     with style.paper():
         made = [_density_figure(results, plot) for plot in plots]
@@ -94,6 +96,32 @@ def _density_figure(results: Results, plot: _Plot) -> Drawing | None:
     axes.set_ylabel(plot.axis)
     _legend(figure, axes)
     return _drawing(figure, results, plot.name, plot.caption, clipped)
+
+
+def _controls_figure(results: Results, plot: _Plot) -> Drawing | None:
+    """Methods at initialisation and their controls, one panel for each method."""
+    shown: dict[str, dict[str, str]] = {}
+    for arm, method in controls_of(results).items():
+        if points(results.rows, arm, plot.metric):
+            lines = shown.setdefault(method, {"method": method})
+            lines[arm.removeprefix(f"{method}-")] = arm
+    if not shown:
+        return None
+    figure, panels = _panels(len(shown))
+    clipped = False
+    for axes, (method, lines) in zip(panels, shown.items(), strict=True):
+        clipped |= _lines(axes, results, plot.metric, lines)
+        axes.set_title(method)
+    limits = [axes.get_ylim() for axes in panels]
+    for axes in panels:
+        axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+    panels[0].set_ylabel(plot.axis)
+    _legend(figure, *panels)
+    caption = (
+        f"{plot.caption} Methods at initialisation and their controls: the mask shuffled within "
+        "each layer, the mask on other initial weights, the smallest scores kept."
+    )
+    return _drawing(figure, results, "controls", caption, clipped)
 
 
 def _steps_figure(results: Results) -> Drawing | None:
@@ -121,11 +149,18 @@ def _panels(count: int) -> tuple[Figure, Sequence[Axes]]:
     return figure, [figure.add_subplot(1, count, place + 1) for place in range(count)]
 
 
-def _lines(axes: Axes, results: Results, metric: str) -> bool:
-    """One line for each arm and a thin one at the dense mean; whether some end below the axis."""
+def _lines(
+    axes: Axes, results: Results, metric: str, shown: Mapping[str, str] | None = None
+) -> bool:
+    """One line for each arm and a thin one at the dense mean; whether some end below the axis.
+
+    ``shown``: label → arm, where not all arms are shown under their own names.
+    """
     scale = 1 if metric == "stop_iteration" else 100
-    present = tuple(methods_of(results)) or arms(results.rows)
-    series = {arm: points(results.rows, arm, metric) for arm in present}
+    if shown is None:
+        shown = {arm: arm for arm in methods_of(results) or arms(results.rows)}
+    present = tuple(shown)
+    series = {label: points(results.rows, arm, metric) for label, arm in shown.items()}
     reference = dense(results.rows, metric)
     if reference is not None:
         level = scale * reference.mean
@@ -202,10 +237,18 @@ def _has(results: Results, metric: str) -> bool:
     return any(points(results.rows, arm, metric) for arm in arms(results.rows))
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
+def _legend(figure: Figure, *panels: Axes) -> None:
+    """One legend, above all panels, of every line once."""
+    found: dict[str, Artist] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(str(label), handle)
     figure.legend(
-        handles, labels, loc="outside upper center", ncols=min(len(labels), 5), columnspacing=1.2
+        list(found.values()),
+        list(found),
+        loc="outside upper center",
+        ncols=min(len(found), 5),
+        columnspacing=1.2,
     )
 
 

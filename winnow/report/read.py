@@ -71,7 +71,7 @@ def _row(recipe: str, node: Node, found: Found | None) -> Row:
         accuracy_at={int(k): v for k, v in result.accuracy_at.items()} if result else {},
         seconds=result.seconds if result else 0.0,
         cost=node.cost,
-        collapsed=() if node.cost is None else _collapsed(result),
+        collapsed=_collapsed(result),
     )
 
 

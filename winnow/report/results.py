@@ -21,8 +21,8 @@ class Row:
     ``stop_*`` is read where the validation loss is lowest; ``stop_censored`` says that this is
     the last evaluation. ``accuracy_at`` maps an iteration to the test accuracy there.
 
-    Where methods are compared: ``cost``, the epochs of training and scoring that the run needs
-    with all it derives from, and ``collapsed``, the layers without a weight left.
+    ``collapsed``: the layers without a weight left. ``cost``, where methods are compared: the
+    epochs of training and scoring that the run needs with all it derives from.
     """
 
     recipe: str

@@ -35,6 +35,9 @@ ARMS = {
     "one-shot": Look("#CC79A7", "D", "-."),
     "one-shot-reinit": Look("#56B4E9", "v", "--"),
     "one-shot-random": Look("#B8860B", "P", ":"),
+    "method": Look("#0072B2", "D", "-"),  # beside its controls
+    "shuffled": Look("#009E73", "s", ":"),
+    "inverted": Look("#CC79A7", "X", "-."),
 }
 _FURTHER = (
     Look("#B8860B", "X", "-"),

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from winnow.allocation import keep_for_density
 from winnow.errors import UserError, unknown
-from winnow.pruning import prune
+from winnow.pruning import pruned
 
 RATES = ("magnitude", "layer", "uniform", "er", "erk")
 
@@ -29,7 +29,7 @@ def counts_of(weights: Mapping[str, Tensor], density: float, rates: str) -> dict
     """
     if rates == "magnitude":
         sizes = {name: weight.detach().abs() for name, weight in weights.items()}
-        counts = prune(sizes, density=density).kept_per_layer
+        counts = pruned(sizes, density=density).kept_per_layer
     else:
         shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
         alive = {name: weight.numel() for name, weight in weights.items()}

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from winnow.algorithms.at_init import LayerCollapse
 from winnow.algorithms.dynamic.method import amount
 from winnow.algorithms.search import make
 from winnow.algorithms.search.driven import competing, warm_scores
@@ -22,7 +21,7 @@ from winnow.engine.optimizer import clip, make_optimizer, update
 from winnow.engine.search import Searched, mask_of
 from winnow.errors import UserError
 from winnow.mask import Mask
-from winnow.pruning import collapsed
+from winnow.pruning import LayerCollapse, collapsed
 from winnow.reparametrisation import Search
 from winnow.scoring import unchanged
 from winnow.selection import Params, uncompiled
