@@ -30,7 +30,7 @@ class Start:
 
     ``kind``: ``init`` (the initialisation named by seed and draw), ``state`` (the weights of run
     ``run`` after ``step`` iterations), ``final`` (those at its end) or ``operated`` (those, after
-    the surgeon's update for the weights that the run's pruning removes).
+    the surgeon's updates for the weights that the run's pruning removes).
     """
 
     kind: str
@@ -46,9 +46,10 @@ class Pruning:
     ``keep`` weights stay (a number: all compete; a mapping: in each layer). ``shuffle``: the number
     of the draw that then permutes the mask within each layer, None for the mask itself.
 
-    Without ``of`` the run's own initial weights of draw 0 are scored, in ``rounds`` exponential
-    rounds. ``scoring``: the training examples that the criterion sees (see `scoring.resolved`),
-    None for a criterion that needs none.
+    Without ``of`` the run's own initial weights of draw 0 are scored. Both in ``rounds``
+    exponential rounds; those of mlprune in trained weights end with the surgeon's update.
+    ``scoring``: the training examples that the criterion sees (see `scoring.resolved`), None for a
+    criterion that needs none.
     """
 
     of: str | None

@@ -85,7 +85,7 @@ def options_of(entry: catalogue.Entry) -> dict[str, object]:
         return {"criterion": "magnitude", "rewind": "prune.rewind", **more}
     own, examples = scoring.resolved(name, {})
     if entry.kind == "fine-tuned":
-        return {**own, **(examples or {}), "rewind": "none", **more}
+        return {**own, **(examples or {}), "rewind": "none", "rounds": 1, **more}
     return {**own, **(examples or {}), "rounds": at_init.ROUNDS.get(name, 1), **more}
 
 
@@ -135,20 +135,28 @@ def nodes(ex: Experiment, methods: list[Compared]) -> Iterator[Node]:
 
 def _at_init(ex: Experiment, one: Compared, density: float, _: list[Run]) -> Run:
     options = dict(one.options)
+    rounds = _rounds(one, options)
+    pruning = _pruning(ex, one, density, None, one.method.name, options)
+    return replace(ex.dense, pruning=replace(pruning, rounds=rounds))
+
+
+def _rounds(one: Compared, options: dict[str, Any]) -> int:
+    """How many rounds of scoring the options ask for; they are left without them."""
     rounds = options.pop("rounds", at_init.ROUNDS.get(one.method.name, 1))
     if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
         raise UserError(f"rounds of {one.method.arm} is {rounds!r}: give a number from 1 on")
-    pruning = _pruning(ex, one, density, None, one.method.name, options)
-    return replace(ex.dense, pruning=replace(pruning, rounds=rounds))
+    return rounds
 
 
 def _trained(ex: Experiment, one: Compared, density: float, chain: list[Run]) -> Run:
     """Pruned by a criterion after training: once, or from density to density."""
     named, rewind = one.entry.kind == "fine-tuned", _rewind(ex.recipe, one)
     options = {name: value for name, value in one.options.items() if name != "rewind"}
+    rounds = _rounds(one, options) if named else 1
     criterion = one.method.name if named else options.pop("criterion", "magnitude")
     parent = chain[-1] if one.entry.kind == "iterative" else ex.dense
     pruning = _pruning(ex, one, density, parent.id, criterion, options)
+    pruning = replace(pruning, rounds=rounds)
     step = Round(len(chain), None, start_of(rewind), one.keep(density))
     run = ex.rewound(step, parent, pruning, rewind)
     if one.method.name == "mlprune" and run.start.kind == "final":

@@ -16,7 +16,7 @@ from winnow.algorithms.at_init import Density, LayerCollapse, prune_at_init
 from winnow.algorithms.dynamic import make
 from winnow.algorithms.dynamic.driven import starting
 from winnow.algorithms.dynamic.method import Method
-from winnow.algorithms.surgeon import operate
+from winnow.algorithms.trained import prune_trained
 from winnow.data import Images, load
 from winnow.data.facts import facts
 from winnow.data.split import split
@@ -62,14 +62,14 @@ def make_network(run: Run) -> nn.Module:
 
 def starting_state(run: Run, parents: Parents) -> State:
     """The masked state at which a run begins. ``parents`` gives the stored run of an identity."""
-    mask = derive_mask(run, parents) if run.pruning else None
     start = run.start
+    if start.kind == "operated":
+        assert run.pruning is not None
+        return fresh_state(*_of_trained(run, run.pruning, parents), run.begin)
+    mask = derive_mask(run, parents) if run.pruning else None
     if start.kind == "init":
         return _dynamic(run, fresh_state(initial_network(run), mask, run.begin))
     assert start.run is not None
-    if start.kind == "operated":
-        assert mask is not None
-        return _operated(run, parents(start.run).state("final"), mask)
     which = "final" if start.kind == "final" else f"step-{start.step}"
     found = parents(start.run).state(which)
     return masked(State(run.begin, found.weights, found.buffers, mask))
@@ -105,29 +105,44 @@ def derive_mask(run: Run, parents: Parents) -> Mask:
     """
     pruning = run.pruning
     assert pruning is not None
-    mask = _of_trained(run, pruning, parents) if pruning.of else _at_init(run, pruning)
+    mask = _of_trained(run, pruning, parents)[1] if pruning.of else _at_init(run, pruning)
     if pruning.shuffle is None:
         return mask
     return mask.shuffled(rng.torch_generator(pruning.seed, "shuffle", pruning.shuffle))
 
 
-def _of_trained(run: Run, pruning: Pruning, parents: Parents) -> Mask:
+def _of_trained(run: Run, pruning: Pruning, parents: Parents) -> tuple[nn.Module, Mask]:
+    """The parent's network, as it was or as its rounds of pruning have left it, and the mask."""
     assert pruning.of is not None
     parent = parents(pruning.of)
     final = parent.state("final")
     model = make_network(parent.run)
     load_weights(model, final)
-    before = final.mask or Mask.dense({name: final.weights[name] for name in pruning.prunable})
+    scored_as(model, pruning.criterion)
+    mask = final.mask or Mask.dense({name: final.weights[name] for name in pruning.prunable})
+    data, options = _data(run, pruning), _options(run, pruning)
+    if run.start.kind == "operated" or pruning.rounds > 1:
+        keep = pruning.keep if isinstance(pruning.keep, int) else dict(pruning.keep)
+        return model, prune_trained(
+            model,
+            pruning.criterion,
+            keep,
+            mask,
+            rounds=pruning.rounds,
+            seed=pruning.seed,
+            **data,
+            **options,
+        )
     scores = score(
-        scored_as(model, pruning.criterion),
+        model,
         pruning.criterion,
         params=list(pruning.prunable),
-        mask=before,
+        mask=mask,
         generator=rng.torch_generator(pruning.seed, "score", pruning.of),
-        **_data(run, pruning),
-        **_options(run, pruning),
+        **data,
+        **options,
     )
-    return prune_to(scores, pruning.keep, before)
+    return model, prune_to(scores, pruning.keep, mask)
 
 
 def _at_init(run: Run, pruning: Pruning) -> Mask:
@@ -152,17 +167,6 @@ def _at_init(run: Run, pruning: Pruning) -> Mask:
             **_data(run, pruning),
             **_options(run, pruning),
         )
-
-
-def _operated(run: Run, final: State, mask: Mask) -> State:
-    """Trained weights after the surgeon's update for what the mask removes."""
-    pruning = run.pruning
-    assert pruning is not None
-    model = make_network(run)
-    load_weights(model, final)
-    generator = rng.torch_generator(pruning.seed, "operate", run.start.run or "")
-    operate(model.eval(), mask, generator=generator, **_data(run, pruning), **pruning.options)
-    return fresh_state(model, mask, run.begin)
 
 
 def _options(run: Run, pruning: Pruning) -> dict[str, Any]:

@@ -89,5 +89,5 @@ def epochs(run: Run, examples: int) -> float:
     if pruning is None:
         return 0.0
     passes = PASSES.get(pruning.criterion, 1) * pruning.rounds
-    passes += 1 if run.start.kind == "operated" else 0
+    passes += pruning.rounds if run.start.kind == "operated" else 0
     return passes * seen(run, examples) / examples
