@@ -9,18 +9,23 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from torch.nn.functional import cross_entropy
 
 import winnow as wn
 from winnow.algorithms.catalogue import METHODS
 from winnow.algorithms.dynamic.driven import Driven
+from winnow.algorithms.trained import prune_trained
 from winnow.engine.dense import DenseEngine
+from winnow.experiment.examples import examples
 from winnow.experiment.graph import Record
 from winnow.experiment.load import load_recipe
 from winnow.experiment.plan import expand
-from winnow.experiment.prepare import make_job, method_of, starting_state
+from winnow.experiment.prepare import make_job, make_network, method_of, starting_state
 from winnow.experiment.source import find_source
 from winnow.experiment.store import Store
 from winnow.experiment.training import Checkpoints, train
+from winnow.mask import Mask
+from winnow.state import load_weights
 
 SMALL = {
     "title": "small",
@@ -182,6 +187,38 @@ def test_rounds_of_pruning_take_any_criterion(criterion, tmp_path):
     }
     outcome = wn.run("lth/digits", overrides=overrides, store=tmp_path, replicates=1, jobs=1)
     assert [row.status for row in outcome.rows] == ["done"] * 3
+
+
+def test_rounds_after_training(tmp_path):
+    """A run starts from the dense network's final state, pruned and repaired in rounds."""
+    path = tmp_path / "rounds.yaml"
+    methods = [
+        {"name": "mlprune", "rounds": 3},
+        {"name": "mlprune", "rounds": 3, "rewind": "init", "label": "rewound"},
+        {"name": "obd", "rounds": 2},
+    ]
+    path.write_text(yaml.safe_dump(SMALL | {"compare": {"methods": methods, "densities": [0.1]}}))
+    outcome = wn.run(str(path), store=tmp_path / "runs", jobs=1)
+    found = {row.arm: one for row in outcome.rows for one in [_stored(tmp_path / "runs", row.run)]}
+    for arm in ("mlprune", "rewound", "obd"):
+        run, mask = found[arm].run, found[arm].state("final").mask
+        model = make_network(run)
+        load_weights(model, found["ticket"].state("final"))
+        dense = Mask.dense({name: model.get_parameter(name) for name in run.pruning.prunable})
+        seen = {"loader": examples(make_job(run), {"examples": "all"}, 0), "loss_fn": cross_entropy}
+        options = {"rounds": run.pruning.rounds, "seed": run.pruning.seed, **run.pruning.options}
+        slow = prune_trained(
+            model.eval(), run.pruning.criterion, round(0.1 * ALL), dense, **seen, **options
+        )
+        assert mask == slow
+        begun = starting_state(run, lambda _: found["ticket"]).weights
+        rewound = arm == "rewound"
+        for name, value in model.state_dict().items():
+            assert torch.equal(begun[name], value) is not rewound
+
+
+def _stored(store, name):
+    return next(one for one in Store(store).all() if one.folder.name == name)
 
 
 def test_without_validation_images_and_with_convolutions_and_dropout(tmp_path):

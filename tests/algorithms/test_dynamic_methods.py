@@ -195,6 +195,27 @@ def test_dsr_threshold_finds_its_target():
     assert next_threshold(1.0, 89, 100) == 2.0
 
 
+def test_dsr_updates_as_often_as_the_original():
+    """Its code: batch 100, so 500 iterations an epoch; periods change at epochs 25, 80, 140."""
+    due = 0
+    for epoch in range(190):
+        period = 100 if epoch < 25 else 200 if epoch < 80 else 400 if epoch < 140 else 800
+        due += sum(i % period == 0 for i in range(500 * epoch, 500 * epoch + 500) if i)
+    timing = make("dsr", 0.1).timing(100_000, 500)
+    assert sum(timing.due(step) for step in range(1, 100_001)) == due == 367
+
+
+def test_deep_r_starts_with_layers_like_the_original():
+    """Its script keeps 1, 3 and 30 % of LeNet-300-100's layers."""
+    shapes = {"a": (300, 784), "b": (100, 300), "c": (10, 100)}
+    script = {"a": 2352, "b": 900, "c": 300}
+    weights = {name: torch.ones(shape) for name, shape in shapes.items()}
+    found = make("deep-r", 3552 / 266_200).start(weights, 0).kept_per_layer
+    assert sum(found.values()) == 3552
+    for name, count in script.items():
+        assert found[name] == pytest.approx(count, rel=0.2)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000), st.floats(0.05, 1), st.sampled_from(["layer", "global"]))
 def test_deep_r_rewires_where_a_sign_flipped_and_nowhere_else(seed, density, scope):

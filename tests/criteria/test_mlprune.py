@@ -37,14 +37,19 @@ def factors_of(model: nn.Module, *batches: Any, **options: Any) -> dict[str, Fac
         return kronecker_factors(subject(model, *batches), **options)
 
 
-def dense_inverse(found: Factors, damping: float) -> Tensor:
-    """(G ⊗ A)⁻¹ of a layer without groups, damped; rows and columns in the order of W.flatten()."""
-    assert found.a is not None
-    assert found.g is not None
-    damped = [
-        f[0] + damping * f[0].trace() / len(f[0]) * torch.eye(len(f[0])).to(f)
-        for f in (found.g, found.a)
-    ]
+def dense_inverse(
+    factors: dict[str, Factors], name: str, damping: float, shared: bool = True
+) -> Tensor:
+    """((G + √λ/π I) ⊗ (A + π√λ I))⁻¹ of a layer, in the order of W.flatten(): Martens & Grosse
+    2015, section 6.3, with λ a part of the mean of the dense matrices' diagonals; no groups."""
+    matrices = {
+        n: (f.g[0], f.a[0]) for n, f in factors.items() if f.g is not None and f.a is not None
+    }
+    diagonals = {n: torch.kron(*pair).diagonal() for n, pair in matrices.items()}
+    whole = torch.cat(list(diagonals.values())) if shared else diagonals[name]
+    g, a = matrices[name]
+    root, pi = (damping * whole.mean()).sqrt(), (a.trace() / len(a) / g.trace() * len(g)).sqrt()
+    damped = g + root / pi * torch.eye(len(g)).to(g), a + pi * root * torch.eye(len(a)).to(a)
     return torch.linalg.inv(torch.kron(*damped))
 
 
@@ -97,14 +102,15 @@ def test_one_example_gives_the_exact_fisher_of_a_linear_layer() -> None:
     assert torch.allclose(torch.kron(found.g[0], found.a[0]), torch.outer(gradient, gradient))
 
 
-@pytest.mark.parametrize("damping", [1e-3, 0.3])
-def test_scores_and_updates_are_those_of_the_dense_surgeon(damping: float) -> None:
+@pytest.mark.parametrize(("damping", "shared"), [(1e-3, True), (0.3, True), (0.1, False)])
+def test_scores_and_updates_are_those_of_the_dense_surgeon(damping: float, shared: bool) -> None:
     """Hassibi & Stork 1993, equation 5, with the dense inverse; one weight at a time."""
     model, batch = perceptron(), data(20, 4)
     found = factors_of(model, batch)
-    scores = wn.score(model, "mlprune", batch=batch, loss_fn=CE, damping=damping)
+    options: dict[str, Any] = {"damping": damping, "shared": shared}
+    scores = wn.score(model, "mlprune", batch=batch, loss_fn=CE, **options)
     for name, layer in (("0.weight", model[0]), ("2.weight", model[2])):  # type: ignore[index]
-        inverse = dense_inverse(found[name], damping)
+        inverse = dense_inverse(found, name, **options)
         full = torch.cat([layer.weight, layer.bias[:, None]], 1).detach()  # type: ignore[list-item, index]
         dense = (full.flatten() ** 2 / inverse.diagonal()).view(full.shape)
         assert torch.allclose(scores[name], dense[:, :-1], rtol=1e-9)
@@ -113,21 +119,42 @@ def test_scores_and_updates_are_those_of_the_dense_surgeon(damping: float) -> No
         q = 1 * full.shape[1] + 2
         expected = (-full[1, 2] / inverse[q, q] * inverse[:, q]).view(full.shape)
         for joint in (True, False):
-            changes = changes_of(model, batch, Mask({name: keep}), damping=damping, joint=joint)
+            changes = changes_of(model, batch, Mask({name: keep}), **options, joint=joint)
             change = torch.cat([changes[name], changes[name[:2] + "bias"][:, None]], 1)
             assert torch.allclose(change, expected, rtol=1e-6, atol=1e-9)
             assert change[1, 2].item() == pytest.approx(-full[1, 2].item())
 
 
+def test_one_damping_makes_layers_comparable() -> None:
+    """Where the damping is all there is, the Fisher matrix is λI and the scores are λw²."""
+    model, batch = perceptron(), data(20, 4)
+    scores = wn.score(model, "mlprune", batch=batch, loss_fn=CE, damping=1e12)
+    size = {n: s / model.get_parameter(n).detach() ** 2 for n, s in scores.items()}
+    expected = size["0.weight"][0, 0]
+    assert all(torch.allclose(s, expected, rtol=1e-4) for s in size.values())
+
+
+def test_a_damping_too_small_for_float32_is_said() -> None:
+    """128 equal units: all but one eigenvalue of A is 0 but for rounding."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 128), nn.Linear(128, 3))
+    with torch.no_grad():
+        model[0].weight[:] = model[0].weight[0]  # type: ignore[index, operator]
+    x, y = torch.randn(300, 4), torch.randint(3, (300,))
+    with pytest.raises(UserError, match="the damping is too small for factors in the precision"):
+        wn.score(model, "mlprune", batch=(x, y), loss_fn=CE, damping=1e-30)
+    assert wn.score(model, "mlprune", batch=(x, y), loss_fn=CE)["1.weight"].isfinite().all()
+
+
 def test_many_weights_go_together_or_one_by_one() -> None:
     """Dense: Δ on the kept K is F⁻¹ on K times F between K and the removed R; or a sum over R."""
     model, batch = perceptron(), data(20, 4)
-    found = factors_of(model, batch)["0.weight"]
+    found = factors_of(model, batch)
     layer: Any = model[0]  # type: ignore[index]
     full = torch.cat([layer.weight, layer.bias[:, None]], 1).detach()
     keep = torch.rand(5, 4, generator=torch.Generator().manual_seed(0)) < 0.5
     kept = torch.cat([keep, torch.ones(5, 1, dtype=torch.bool)], 1).flatten()
-    inverse = dense_inverse(found, 0.01)
+    inverse = dense_inverse(found, "0.weight", 0.01)
     fisher, w = torch.linalg.inv(inverse), full.flatten()
     together = -w * ~kept
     together[kept] = torch.linalg.solve(fisher[kept][:, kept], fisher[kept][:, ~kept] @ w[~kept])
@@ -153,9 +180,9 @@ def test_the_surgeon_solves_least_squares() -> None:
 
     keep = torch.ones(3, 4, dtype=torch.bool)
     keep[0, 1] = keep[1, 3] = keep[2, 0] = False
-    scores = wn.score(layer, "mlprune", batch=(x, y), loss_fn=loss, damping=1e-12)["weight"]
+    scores = wn.score(layer, "mlprune", batch=(x, y), loss_fn=loss, damping=1e-20)["weight"]
     before, factor = float(loss(layer(x), y).detach()), 1 / 40  # G = eᵀe/40 = I/40
-    operate(layer, Mask({"weight": keep}), batch=(x, y), loss_fn=loss, damping=1e-12)
+    operate(layer, Mask({"weight": keep}), batch=(x, y), loss_fn=loss, damping=1e-20)
     for row, own in enumerate(keep):
         best = torch.linalg.lstsq(x[:, own], y[:, row]).solution
         assert torch.allclose(layer.weight[row, own], best, rtol=1e-6, atol=1e-9)

@@ -128,18 +128,30 @@ def test_costs_count_everything_that_a_point_needs(every):
     assert all(n.cost is None for n in expand("lth", load_recipe("lth/digits"), DIGITS).nodes)
 
 
+def test_rounds_after_training_cost_their_passes():
+    """Each of OBD's 3 rounds is a pass over all, each of mlprune's 2: the score, the surgeon."""
+    made = plan([{"name": "obd", "rounds": 3}, {"name": "mlprune", "rounds": 3}], [0.1])
+    for arm, cost in (("obd", 4 + 4 + 3), ("mlprune", 4 + 4 + 6)):
+        (node,) = nodes(made, arm)
+        assert node.run.pruning.rounds == 3
+        assert "rounds" not in node.run.pruning.options
+        assert node.cost == pytest.approx(cost)
+
+
 def test_one_line_changes_the_method_and_the_rest_stays():
     one, other = plan(["rigl"]), plan(["snip"])
     assert nodes(one, "ticket")[0].run == nodes(other, "ticket")[0].run
 
 
 def test_every_option_is_in_the_identity():
-    base = plan(["rigl", "snip", "synflow", "imp"], [0.2])
+    base = plan(["rigl", "snip", "synflow", "mlprune", "imp"], [0.2])
     for name, option, value in (
         ("rigl", "drop", 0.5),
         ("snip", "per_class", 5),
         ("snip", "rounds", 3),
         ("synflow", "rounds", 3),
+        ("mlprune", "rounds", 3),
+        ("mlprune", "shared", False),
         ("imp", "criterion", "obd"),
         ("imp", "rewind", "lr"),
     ):

@@ -126,7 +126,9 @@ METHODS: Mapping[str, Entry] = {
         _at_init("synflow", "Tanaka et al. 2020", "100 passes of one input of ones"),
         _at_init("data-dependent", "Lévai & Zombori 2020", "1 pass over all examples"),
         Entry("obd", "fine-tuned", "LeCun et al. 1990", CRITERIA["obd"], "1 pass over all"),
-        Entry("mlprune", "fine-tuned", "Zeng & Urtasun 2019", CRITERIA["mlprune"], "2 passes"),
+        Entry(
+            "mlprune", "fine-tuned", "Zeng & Urtasun 2019", CRITERIA["mlprune"], "2 passes a round"
+        ),
         Entry("imp", "iterative", "Frankle & Carbin 2019", _IMP),
         Entry("one-shot", "one-shot", "Frankle & Carbin 2019", _ONE_SHOT),
         _dynamic("gradual", "Zhu & Gupta 2017", "dense at first"),

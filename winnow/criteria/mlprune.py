@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,7 @@ TOLERANCE = 1e-10  # of their residual, relative
 
 
 def mlprune(
-    subject: Subject, *, damping: float = 1e-3, fisher: str = "empirical"
+    subject: Subject, *, damping: float = 0.1, shared: bool = True, fisher: str = "empirical"
 ) -> dict[str, Tensor]:
     """w²/([G⁻¹]ᵢᵢ[A⁻¹]ⱼⱼ) for the weight from input j to output i of a layer: twice the increase of
     the loss when w is removed from a trained network and the rest of its layer makes up for it.
@@ -29,24 +30,33 @@ def mlprune(
     the optimal brain surgeon (Hassibi & Stork 1993) with the Fisher matrix of each layer as the
     product of two factors, see ``kronecker`` for their definition, convolutions included. No code
     of the authors is public. Choices made here: all positions of an image and all examples of the
-    data are used; ``damping`` is added to the diagonals, relative to each factor's mean
-    eigenvalue; ``fisher`` is "empirical", or "model" for targets drawn from the network; factors
-    are inverted in float64. Per-example gradients need batch norm in eval mode: score a model
-    that is in it. A layer whose outputs get no gradient has scores 0.
+    data are used; ``fisher`` is "empirical", which takes any loss, or "model" for targets drawn
+    from the network, as K-FAC and the code of EigenDamage do; factors are inverted in float64.
+    Per-example gradients need batch norm in eval mode: score a model that is in it. A layer whose
+    outputs get no gradient has scores 0.
 
-    ``surgeon`` gives the update of the weights that stay. UserError for a weight of another layer
-    than Linear, Conv1d and Conv2d, and a damping that is not positive.
+    ``damping``: λI is added to the Fisher matrix, split over the factors as K-FAC does (Martens &
+    Grosse 2015, section 6.3); λ is this fraction of the mean of the matrix's diagonal, over all
+    weights. One λ for the whole network makes layers comparable: the factors are nearly singular,
+    so that much of a score is damping. With ``shared=False`` each layer has a λ from its own
+    diagonal, and layers of redundant units lose nearly everything at low densities.
+
+    A score holds for one weight that goes alone. To remove many, score, prune and update in rounds
+    (``rounds`` in a recipe; ``algorithms.trained.prune_trained``). ``surgeon`` gives the update of
+    the weights that stay. UserError for a weight of another layer than Linear, Conv1d and Conv2d,
+    and a damping that is not positive, or too small for factors in the precision of the model.
     """
     _check(damping)
-    factors = kronecker_factors(subject, fisher)
-    return {n: _scores(w, _damped(factors[n], damping)) for n, w in subject.weights.items()}
+    damped = _damped(kronecker_factors(subject, fisher), damping, shared)
+    return {name: _scores(w, damped.get(name)) for name, w in subject.weights.items()}
 
 
 def surgeon(
     subject: Subject,
     mask: Mask,
     *,
-    damping: float = 1e-3,
+    damping: float = 0.1,
+    shared: bool = True,
     fisher: str = "empirical",
     joint: bool = True,
 ) -> dict[str, Tensor]:
@@ -66,8 +76,9 @@ def surgeon(
         raise UserError(f"the mask names {missing[:3]}, which are not among the subject's weights")
     names = {id(parameter): name for name, parameter in subject.model.named_parameters()}
     changes: dict[str, Tensor] = {}
-    for name, found in kronecker_factors(subject, fisher).items():
-        if name not in mask or (damped := _damped(found, damping)) is None:
+    factors = kronecker_factors(subject, fisher)
+    for name, damped in _damped(factors, damping, shared).items():
+        if name not in mask:
             continue
         weight, keep = subject.weights[name], mask[name].to(subject.weights[name].device)
         removed = _as_matrix(weight.detach().masked_fill(keep, 0), damped).double()
@@ -77,8 +88,9 @@ def surgeon(
             F.pad(_as_matrix(keep, damped), (0, columns), value=True),
         )
         change = _together(removed, kept, damped) if joint else _one_by_one(removed, damped)
-        if found.bias is not None:
-            changes[names[id(found.bias)]] = change[:, :, -1].flatten().to(found.bias.dtype)
+        bias = factors[name].bias
+        if bias is not None:
+            changes[names[id(bias)]] = change[:, :, -1].flatten().to(bias.dtype)
             change = change[:, :, :-1]
         changes[name] = change.reshape(weight.shape).to(weight.dtype)
     return changes
@@ -132,25 +144,49 @@ def _as_matrix(weight: Tensor, damped: Pair) -> Tensor:
     return weight.reshape(groups, outputs, -1)
 
 
-def _damped(factors: Factors, damping: float) -> Pair | None:
-    """G and A with positive diagonals; None for a layer without gradient or input."""
-    if factors.a is None or factors.g is None:
-        return None
-    damped = []
-    for factor in (factors.g.double(), factors.a.double()):
-        mean = factor.diagonal(dim1=1, dim2=2).mean()
-        if not bool(torch.isfinite(mean)):
-            raise UserError("criterion 'mlprune': a factor is NaN or infinite; check data and loss")
-        if mean == 0:
-            return None
-        damped.append(factor + damping * mean * torch.eye(factor.shape[1]).to(factor))
-    return damped[0], damped[1]
+def _damped(factors: Mapping[str, Factors], damping: float, shared: bool) -> dict[str, Pair]:
+    """G and A with positive diagonals, of the layers that have gradient and input.
+
+    With the means g and a of their diagonals, G + √λ√(g/a) I and A + √λ√(a/g) I: both factors get
+    the same part √(λ/ga) of their mean.
+    """
+    pairs = {
+        name: (found.g.double(), found.a.double())
+        for name, found in factors.items()
+        if found.g is not None and found.a is not None
+    }
+    means = {name: (_mean(g), _mean(a)) for name, (g, a) in pairs.items()}
+    own = {name: g * a for name, (g, a) in means.items() if g * a > 0}
+    sizes = {name: pairs[name][0].shape[1] * pairs[name][1][..., 0].numel() for name in own}
+    common = sum(sizes[name] * own[name] for name in own) / max(sum(sizes.values()), 1)
+    damped = {}
+    for name in own:
+        part = math.sqrt(damping * (common / own[name] if shared else 1))
+        g, a = (
+            factor + part * mean * torch.eye(factor.shape[1]).to(factor)
+            for factor, mean in zip(pairs[name], means[name], strict=True)
+        )
+        damped[name] = (g, a)
+    return damped
+
+
+def _mean(factor: Tensor) -> float:
+    mean = float(factor.diagonal(dim1=1, dim2=2).mean())
+    if not math.isfinite(mean):
+        raise UserError("criterion 'mlprune': a factor is NaN or infinite; check data and loss")
+    return mean
 
 
 def _inverse(factor: Tensor) -> Tensor:
-    return torch.cholesky_inverse(torch.linalg.cholesky(factor))
+    root, failed = torch.linalg.cholesky_ex(factor)
+    if bool(failed.any()):
+        raise UserError(
+            "criterion 'mlprune': the damping is too small for factors in the precision of this "
+            "model: give a larger one, e.g. 0.1, or a model in float64"
+        )
+    return torch.cholesky_inverse(root)
 
 
 def _check(damping: float) -> None:
     if not (isinstance(damping, float | int) and math.isfinite(damping) and damping > 0):
-        raise UserError(f"damping is {damping!r}: give a positive number, e.g. 1e-3")
+        raise UserError(f"damping is {damping!r}: give a positive number, e.g. 0.1")

@@ -39,7 +39,7 @@ class Start:
     ``kind``: ``init`` (the initialisation named by seed and draw), ``state`` (the weights of run
     ``run`` after ``step`` iterations), ``final`` (those at its end), ``given`` (those of a file,
     whose hash the run's search has) or ``operated`` (those at its end, or after ``step``
-    iterations, after the surgeon's update for the weights that the run's pruning removes).
+    iterations, after the surgeon's updates for the weights that the run's pruning removes).
     ``optimizer``: ``fresh``, or ``rewound`` to what it was at ``step`` (momentum, Adam's moments
     and the number of updates), without what belongs to removed weights.
     """
@@ -59,11 +59,11 @@ class Pruning:
     each layer), at least ``least`` in each layer. ``shuffle``: the number of the draw that then
     permutes the mask within each layer, None for the mask itself.
 
-    Without ``of`` the run's own initial weights of draw 0 are scored, in ``rounds`` exponential
-    rounds; ``invert`` keeps the smallest scores. ``scoring``: the training examples that the
-    criterion sees (see `scoring.resolved`), None for a criterion that needs none. ``source``: the
-    hash of the file of a criterion outside Winnow (see `criteria.own`), None for those that it
-    knows by name.
+    Without ``of`` the run's own initial weights of draw 0 are scored. Both in ``rounds``
+    exponential rounds; those of mlprune in trained weights end with the surgeon's update.
+    ``invert`` keeps the smallest scores. ``scoring``: the training examples that the criterion sees
+    (see `scoring.resolved`), None for a criterion that needs none. ``source``: the hash of the file
+    of a criterion outside Winnow (see `criteria.own`), None for those that it knows by name.
     """
 
     of: str | None

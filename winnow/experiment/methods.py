@@ -124,7 +124,7 @@ def options_of(entry: catalogue.Entry) -> dict[str, object]:
         return {"criterion": "magnitude", "rewind": "prune.rewind", **more}
     own, examples = scoring.resolved(name, {})
     if entry.kind == "fine-tuned":
-        return {**own, **(examples or {}), "rewind": "none", **more}
+        return {**own, **(examples or {}), "rewind": "none", "rounds": 1, **more}
     more |= {"controls": {} if name == "random" else "compare.controls"}
     return {**own, **(examples or {}), "rounds": at_init.usual_rounds(name), **more}
 
@@ -159,11 +159,17 @@ def nodes(ex: Experiment, methods: list[Compared]) -> Iterator[Node]:
 
 def _at_init(ex: Experiment, one: Compared, density: float, _: list[Run]) -> Run:
     options = dict(one.options)
-    rounds = options.pop("rounds", at_init.usual_rounds(one.method.name))
-    if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
-        raise UserError(f"rounds of {one.method.arm} is {rounds!r}: give a number from 1 on")
+    rounds = _rounds(one, options, at_init.usual_rounds(one.method.name))
     pruning = _pruning(ex, one, density, one.method.name, options)
     return replace(ex.dense, pruning=replace(pruning, rounds=rounds))
+
+
+def _rounds(one: Compared, options: dict[str, Any], usual: int) -> int:
+    """How many rounds of scoring the options ask for; they are left without them."""
+    rounds = options.pop("rounds", usual)
+    if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
+        raise UserError(f"rounds of {one.method.arm} is {rounds!r}: give a number from 1 on")
+    return rounds
 
 
 def _trained(ex: Experiment, one: Compared, density: float, chain: list[Run]) -> Run:
@@ -171,10 +177,11 @@ def _trained(ex: Experiment, one: Compared, density: float, chain: list[Run]) ->
     how, options = one.restart, dict(one.options)
     assert how is not None
     named = one.entry.kind == "fine-tuned"
+    rounds = _rounds(one, options, 1) if named else 1
     criterion = one.method.name if named else options.pop("criterion", "magnitude")
     parent = chain[-1] if one.entry.kind == "iterative" else ex.dense
     pruning = _pruning(ex, one, density, criterion, options)
-    pruning = replace(pruning, of=parent.id, step=how.pruned_at(parent))
+    pruning = replace(pruning, of=parent.id, step=how.pruned_at(parent), rounds=rounds)
     run = how.run(ex.dense, parent, pruning)
     if one.method.name == "mlprune" and how.goes_on:
         return replace(run, start=replace(run.start, kind="operated"))

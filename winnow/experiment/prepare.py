@@ -17,7 +17,7 @@ from winnow.algorithms.at_init import Density, prune_at_init
 from winnow.algorithms.dynamic import make
 from winnow.algorithms.dynamic.driven import starting
 from winnow.algorithms.dynamic.method import Method
-from winnow.algorithms.surgeon import operate
+from winnow.algorithms.trained import prune_trained
 from winnow.data import Images, load
 from winnow.data.facts import facts
 from winnow.data.split import split
@@ -67,8 +67,8 @@ def starting_state(run: Run, parents: Parents, given: Given | None = None) -> St
     """The masked state at which a run begins. ``parents`` gives the stored run of an identity,
     ``given`` the weights of a hash.
     """
-    mask = derive_mask(run, parents) if run.pruning else None
     start = run.start
+    network, mask = _pruned(run, parents) if run.pruning else (None, None)
     if start.kind == "init":
         return _begun(run, fresh_state(initial_network(run), mask, run.begin))
     if start.kind == "given":
@@ -79,8 +79,8 @@ def starting_state(run: Run, parents: Parents, given: Given | None = None) -> St
     found = _state_of(parents(start.run), start.step)
     state = State(run.begin, found.weights, found.buffers, mask)
     if start.kind == "operated":
-        assert mask is not None
-        state = _operated(run, found, mask)
+        assert network is not None
+        state = fresh_state(network, mask, run.begin)
     if start.optimizer == "rewound":
         state = replace(state, slots=found.slots, updates=found.updates)
     return _begun(run, masked(state))
@@ -123,16 +123,23 @@ def derive_mask(run: Run, parents: Parents) -> Mask:
 
     The weights are those of a parent, at its end or on the way, or the run's own initial ones.
     """
+    return _pruned(run, parents)[1]
+
+
+def _pruned(run: Run, parents: Parents) -> tuple[nn.Module | None, Mask]:
+    """The mask, and the parent's network as its rounds of pruning have left it (without: None)."""
     pruning = run.pruning
     assert pruning is not None
     _check_source(pruning)
     try:
-        mask = _of_trained(run, pruning, parents) if pruning.of else _at_init(run, pruning)
+        network, mask = (
+            _of_trained(run, pruning, parents) if pruning.of else (None, _at_init(run, pruning))
+        )
     except UserError as error:
         raise UserError(f"pruning by {pruning.criterion}: {error}") from error
-    if pruning.shuffle is None:
-        return mask
-    return mask.shuffled(rng.torch_generator(pruning.seed, "shuffle", pruning.shuffle))
+    if pruning.shuffle is not None:
+        mask = mask.shuffled(rng.torch_generator(pruning.seed, "shuffle", pruning.shuffle))
+    return network, mask
 
 
 def _check_source(pruning: Pruning) -> None:
@@ -144,23 +151,39 @@ def _check_source(pruning: Pruning) -> None:
         )
 
 
-def _of_trained(run: Run, pruning: Pruning, parents: Parents) -> Mask:
+def _of_trained(run: Run, pruning: Pruning, parents: Parents) -> tuple[nn.Module, Mask]:
+    """The parent's network, as it was or as its rounds of pruning have left it, and the mask."""
     assert pruning.of is not None
     parent = parents(pruning.of)
     state = _state_of(parent, pruning.step)
     model = make_network(parent.run)
     load_weights(model, state)
-    before = state.mask or Mask.dense({name: state.weights[name] for name in pruning.prunable})
+    scored_as(model, pruning.criterion)
+    mask = state.mask or Mask.dense({name: state.weights[name] for name in pruning.prunable})
+    data, options = _data(run, pruning), _options(run, pruning)
+    if run.start.kind == "operated" or pruning.rounds > 1:
+        keep = pruning.keep if isinstance(pruning.keep, int) else dict(pruning.keep)
+        return model, prune_trained(
+            model,
+            pruning.criterion,
+            keep,
+            mask,
+            rounds=pruning.rounds,
+            least=pruning.least,
+            seed=pruning.seed,
+            **data,
+            **options,
+        )
     scores = score(
-        scored_as(model, pruning.criterion),
+        model,
         pruning.criterion,
         params=list(pruning.prunable),
-        mask=before,
+        mask=mask,
         generator=rng.torch_generator(pruning.seed, "score", pruning.of),
-        **_data(run, pruning),
-        **_options(run, pruning),
+        **data,
+        **options,
     )
-    return prune_to(scores, pruning.keep, before, pruning.least)
+    return model, prune_to(scores, pruning.keep, mask, pruning.least)
 
 
 def _at_init(run: Run, pruning: Pruning) -> Mask:
@@ -187,17 +210,6 @@ def _at_init(run: Run, pruning: Pruning) -> Mask:
             **_data(run, pruning),
             **_options(run, pruning),
         )
-
-
-def _operated(run: Run, trained: State, mask: Mask) -> State:
-    """Trained weights after the surgeon's update for what the mask removes."""
-    pruning = run.pruning
-    assert pruning is not None
-    model = make_network(run)
-    load_weights(model, trained)
-    generator = rng.torch_generator(pruning.seed, "operate", run.start.run or "")
-    operate(model.eval(), mask, generator=generator, **_data(run, pruning), **pruning.options)
-    return fresh_state(model, mask, run.begin)
 
 
 def _options(run: Run, pruning: Pruning) -> dict[str, Any]:

@@ -99,5 +99,5 @@ def epochs(run: Run, examples: int) -> float:
     if pruning is None:
         return 0.0
     passes = criteria.traits_of(criteria.get(pruning.criterion)).passes * pruning.rounds
-    passes += 1 if run.start.kind == "operated" else 0
+    passes += pruning.rounds if run.start.kind == "operated" else 0
     return passes * seen(run, examples) / examples
