@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from winnow import rng
-from winnow.algorithms.dynamic.exchange import counted, grow_random, room
+from winnow.algorithms.dynamic.exchange import counted, grow_random, narrowed, room
 from winnow.algorithms.dynamic.method import (
     Change,
     Memory,
@@ -89,8 +89,11 @@ class DeepR:
     def update(self, at: Moment) -> Change | None:
         positive = at.memory.tensors["positive"]
         at.perturb(lambda name, active: self._moved(at, name, active, positive[name]))
-        weights = at.weights()
-        kept = {n: keep & _has_sign(weights[n], positive[n]) for n, keep in at.mask.items()}
+        values = at.kept()
+        kept = {
+            name: narrowed(keep, _has_sign(values[name], positive[name][keep]))
+            for name, keep in at.mask.items()
+        }
         before, after = counted(at.mask), counted(kept)
         flipped = {name: before[name] - after[name] for name in before}
         if not any(flipped.values()):
@@ -100,8 +103,8 @@ class DeepR:
             counts = _anywhere(sum(flipped.values()), kept, at.seed, at.step)
         mask = grow_random(kept, counts, at.seed, "deep-r", at.step)
         grown = {name: mask[name] & ~kept[name] for name in mask if counts[name]}
-        values = {name: _signed(positive[name], self.epsilon, weights[name]) for name in grown}
-        return Change(mask, values, grown)
+        first = {n: _signed(positive[n][g], self.epsilon, values[n]) for n, g in grown.items()}
+        return Change(mask, first, grown)
 
     def _moved(self, at: Moment, name: str, active: Tensor, positive: Tensor) -> Tensor:
         """Active values after −η α on θ and the noise."""

@@ -1,6 +1,7 @@
 """Dropping and growing weights in exact numbers: what the methods share. Ties: the lower index.
 
-Masks and scores are name → tensor; counts are name → how many weights of that tensor.
+Masks and scores are name → tensor; what is kept of a tensor is 1-d, row-major; counts are name →
+how many weights of that tensor.
 """
 
 from __future__ import annotations
@@ -34,12 +35,20 @@ def part(fraction: float, count: int) -> int:
     return math.floor(fraction * count + 1e-6)
 
 
-def drop_smallest(weights: Tensors, mask: Tensors, counts: Counts) -> dict[str, Tensor]:
-    """The mask without the ``counts`` smallest |w| of what it keeps in each tensor."""
+def narrowed(keep: Tensor, stays: Tensor) -> Tensor:
+    """The mask of what ``stays`` (1-d, row-major) says of each weight that a mask keeps."""
+    kept = keep.clone()
+    kept[keep] = stays.to(keep.device)
+    return kept
+
+
+def drop_smallest(values: Tensors, mask: Tensors, counts: Counts) -> dict[str, Tensor]:
+    """The mask without the ``counts`` smallest |w| of the ``values`` kept of each tensor."""
     kept: dict[str, Tensor] = {}
     for name, keep in mask.items():
-        left = max(int(keep.count_nonzero()) - counts[name], 0)
-        kept |= keep_largest({name: weights[name].abs()}, left, {name: keep})
+        left = max(len(values[name]) - counts[name], 0)
+        stays = keep_largest({name: values[name].abs()}, left)
+        kept[name] = narrowed(keep, stays[name])
     return kept
 
 
