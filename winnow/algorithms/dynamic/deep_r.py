@@ -88,12 +88,11 @@ class DeepR:
 
     def update(self, at: Moment) -> Change | None:
         positive = at.memory.tensors["positive"]
-        at.perturb(lambda name, active: self._moved(at, name, active, positive[name]))
+        signs = {name: positive[name][keep] for name, keep in at.mask.items()}
+        at.perturb(lambda name, active: self._moved(at, name, active, signs[name]))
         values = at.kept()
-        kept = {
-            name: narrowed(keep, _has_sign(values[name], positive[name][keep]))
-            for name, keep in at.mask.items()
-        }
+        stays = {name: _has_sign(values[name], signs[name]) for name in signs}
+        kept = {name: narrowed(keep, stays[name]) for name, keep in at.mask.items()}
         before, after = counted(at.mask), counted(kept)
         flipped = {name: before[name] - after[name] for name in before}
         if not any(flipped.values()):
@@ -114,7 +113,7 @@ class DeepR:
         normal = rng.stream(at.seed, "deep-r noise", at.step, name).standard_normal(
             len(active), np.float32
         )
-        sign = _signed(torch.masked_select(positive, at.mask[name]), 1.0, active)
+        sign = _signed(positive, 1.0, active)
         return active - at.rate * self.l1 * sign + scale * torch.from_numpy(normal).to(active)
 
 

@@ -37,9 +37,7 @@ def part(fraction: float, count: int) -> int:
 
 def narrowed(keep: Tensor, stays: Tensor) -> Tensor:
     """The mask of what ``stays`` (1-d, row-major) says of each weight that a mask keeps."""
-    kept = keep.clone()
-    kept[keep] = stays.to(keep.device)
-    return kept
+    return keep.masked_scatter(keep, stays.to(keep.device))
 
 
 def drop_smallest(values: Tensors, mask: Tensors, counts: Counts) -> dict[str, Tensor]:
@@ -74,14 +72,24 @@ def grow_random(
         if not counts[name]:
             grown[name] = keep
             continue
-        free = ~keep if barred is None else ~(keep | barred[name])
-        places = free.reshape(-1).nonzero().squeeze(1)
-        count = min(counts[name], len(places))
-        chosen = rng.stream(seed, *path, name).choice(len(places), count, replace=False)
+        taken = keep if barred is None else keep | barred[name]
+        free = taken.numel() - int(taken.count_nonzero())
+        count = min(counts[name], free)
+        chosen = rng.stream(seed, *path, name).choice(free, count, replace=False)
         both = keep.clone().reshape(-1)
-        both[places[torch.from_numpy(chosen).to(places.device)]] = True
+        both[_vacant(taken, torch.from_numpy(chosen).to(keep.device))] = True
         grown[name] = both.reshape(keep.shape)
     return grown
+
+
+def _vacant(taken: Tensor, ranks: Tensor) -> Tensor:
+    """The flat indices of those of what is not taken that have these ranks, from 0.
+
+    Without a list of all of them: that would be larger than the weights.
+    """
+    held = taken.reshape(-1).nonzero().squeeze(1)
+    vacant_before = held - torch.arange(len(held), device=held.device)
+    return ranks + torch.searchsorted(vacant_before, ranks, right=True)
 
 
 def share_out(total: int, shares: Mapping[str, float], caps: Counts) -> dict[str, int]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from winnow.engine.sparse_cpu.cover import GROUPS, Numbers, regions
 from winnow.engine.sparse_cpu.layout import Map, groups
-from winnow.engine.sparse_cpu.places import Places, places
+from winnow.engine.sparse_cpu.places import Places, ordered
 from winnow.errors import UserError
 from winnow.kernels.arrays import Integers
 from winnow.kernels.simd import W
@@ -106,7 +106,8 @@ def convolution(
     """
     window = Window((keep.shape[2], keep.shape[3]), stride, padding)
     _check(keep.shape, window, source, target)
-    output, channel, y, x = np.nonzero(keep)
+    index = np.flatnonzero(keep)
+    output, channel, y, x = np.unravel_index(index, keep.shape)
     offset = channel * source.plane + source.origin
     offset += (y - padding[0]) * source.row + (x - padding[1]) * source.pixel
     steps = (stride[0] * source.row, stride[1] * source.pixel)
@@ -138,7 +139,7 @@ def convolution(
                 [*pixels, target.group, target.row, target.pixel, source.group, *steps],
             )  # fmt: skip
             backward.append(product)
-    return Nonzeros(places(keep, order), forward, tuple(backward))
+    return Nonzeros(ordered(index, keep.size, order), forward, tuple(backward))
 
 
 def linear(keep: NDArray[np.bool_], source: Map, target: Map, batch: int) -> Nonzeros:
@@ -151,7 +152,8 @@ def linear(keep: NDArray[np.bool_], source: Map, target: Map, batch: int) -> Non
         raise UserError(f"a linear layer with weight {keep.shape} does not fit {source}, {target}")
     c, y, x = np.unravel_index(np.arange(features), (source.channels, source.height, source.width))
     planes = c * source.plane + y * source.row + x * source.pixel + source.origin
-    output, feature = np.nonzero(keep)
+    index = np.flatnonzero(keep)
+    output, feature = np.divmod(index, features)
     steps = [source.group, source.row, source.pixel]
     back = [target.group, target.row, target.pixel]
     order, forward = _product(
@@ -164,7 +166,7 @@ def linear(keep: NDArray[np.bool_], source: Map, target: Map, batch: int) -> Non
         target.channels, (1, 1, 1, 1),
         [groups(batch), 1, 1, *back, *steps],
     )  # fmt: skip
-    return Nonzeros(places(keep, order), forward, (backward,))
+    return Nonzeros(ordered(index, keep.size, order), forward, (backward,))
 
 
 def _planes(layout: Map) -> NDArray[np.int64]:

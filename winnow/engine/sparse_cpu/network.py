@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.engine.sparse_cpu.places import Places, places
+from winnow.engine.sparse_cpu.places import Places, ordered
 from winnow.kernels.arrays import Floats, Integers, aligned, padded
 from winnow.kernels.simd import TILE, W
 
@@ -96,7 +96,8 @@ def slab_columns(inputs: int, outputs: int, nonzeros: int) -> int:
 def layer_lists(layer: Linear, *, back: bool) -> Lists:
     """The lists of a layer; ``back``: whether its input has a gradient."""
     outputs, inputs = layer.keep.shape[0], layer.keep.shape[1] - 1
-    row, column = np.divmod(np.flatnonzero(layer.keep), inputs + 1)
+    index = np.flatnonzero(layer.keep)
+    row, column = np.divmod(index, inputs + 1)
     width = slab_columns(inputs, outputs, len(row))
     slabs = max(1, -(-inputs // width))
     line = np.minimum(column // width, slabs - 1) * outputs + row  # a row of a slab
@@ -104,7 +105,7 @@ def layer_lists(layer: Linear, *, back: bool) -> Lists:
     row, column = row[order], column[order]
     padding = np.zeros(padded(len(row)) - len(row), np.int64)
     return Lists(
-        inputs, outputs, slabs, layer.relu, places(layer.keep, order),
+        inputs, outputs, slabs, layer.relu, ordered(index, layer.keep.size, order),
         _begins(line, slabs * outputs), _short(np.concatenate([column * TILE, padding])),
         *(_back(row, column, inputs, outputs) if back else [_NOTHING] * 3),
     )  # fmt: skip
@@ -181,15 +182,15 @@ def _table(lists: Sequence[Lists], buffers: Numbers) -> Numbers:
 
 def _joined(lists: Sequence[Lists]) -> tuple[dict[str, Any], list[Lists]]:
     """The lists of all layers as the arrays of a network, and again as parts of these."""
-    arrays, parts = {}, {}
+    arrays: dict[str, Any] = {}
+    parts: list[dict[str, Any]] = [{} for _ in lists]
     for name in ("start", "column", "column_start", "row", "place"):
         mine = [getattr(one, name) for one in lists]
-        arrays[name] = np.concatenate(mine)
-        parts[name] = np.split(arrays[name], np.cumsum([len(part) for part in mine])[:-1])
-    within: list[dict[str, Any]] = [
-        {name: part[i] for name, part in parts.items()} for i in range(len(lists))
-    ]
-    return arrays, [replace(one, **mine) for one, mine in zip(lists, within, strict=True)]
+        arrays[name], end = np.concatenate(mine), 0
+        for part, array in zip(parts, mine, strict=True):
+            begin, end = end, end + len(array)
+            part[name] = arrays[name][begin:end]
+    return arrays, [replace(one, **part) for one, part in zip(lists, parts, strict=True)]
 
 
 def _trained(n: int, slots: int) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from winnow.mask import Mask
 from winnow.state import Tensors, newly_kept
 
 Bits = NDArray[np.bool_]
-Index = NDArray[np.int32] | NDArray[np.int64] | slice
+Numbers = NDArray[np.int64]
+Index = NDArray[np.int32] | Numbers | slice
 _ALL = slice(None)
 
 
@@ -39,14 +40,14 @@ class Places:
         return isinstance(self.index, slice) and isinstance(self.order, slice)
 
     @property
-    def ascending_index(self) -> NDArray[np.int64]:
+    def ascending_index(self) -> Numbers:
         """Where they stand in the flat parameter."""
         if isinstance(self.index, slice):
             return np.arange(self.count)
         return self.index.astype(np.int64)
 
     @property
-    def flat(self) -> NDArray[np.int64]:
+    def flat(self) -> Numbers:
         """Where they stand in the flat parameter, in the order of the kernels."""
         return self.ascending_index[self.order]
 
@@ -61,16 +62,23 @@ class Places:
         return found
 
 
-def places(keep: Bits, order: NDArray[np.int64] | None = None) -> Places:
-    """Those of a mask, any shape; ``order``: of the kernels, if it is not that of the index."""
+def places(keep: Bits) -> Places:
+    """Those of a mask, any shape, in the order of the index."""
     count = int(np.count_nonzero(keep))
-    index = _ALL if count == keep.size else _short(np.flatnonzero(keep))
-    if order is None or np.array_equal(order, np.arange(count)):
-        return Places(count, index, _ALL)
-    return Places(count, index, _short(order))
+    return Places(count, _ALL if count == keep.size else _short(np.flatnonzero(keep)), _ALL)
 
 
-def _short(values: NDArray[np.int64]) -> Index:
+def ordered(index: Numbers, size: int, order: Numbers) -> Places:
+    """Those at ``index``, ascending, of a parameter of so many entries, in another order."""
+    same = np.array_equal(order, np.arange(len(index)))
+    return Places(
+        len(index),
+        _ALL if len(index) == size else _short(index),
+        _ALL if same else _short(order),
+    )
+
+
+def _short(values: Numbers) -> Index:
     return values.astype(np.int32) if values.max(initial=0) < 2**31 else values
 
 
