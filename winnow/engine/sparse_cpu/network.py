@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.engine.sparse_cpu.places import Places, ordered
+from winnow.engine.sparse_cpu.places import Bits, Places, ordered
 from winnow.kernels.arrays import Floats, Integers, aligned, padded
 from winnow.kernels.simd import TILE, W
 
@@ -60,7 +60,7 @@ class Linear:
 class Lists:
     """The nonzeros of one layer as kernels take them; see `Network` for the arrays.
 
-    ``places``: where they stand in (O, I + 1).
+    ``places``: where they stand in (O, I + 1). ``biases``: which of these, ascending, are biases.
     """
 
     inputs: int
@@ -68,6 +68,7 @@ class Lists:
     slabs: int
     relu: bool
     places: Places
+    biases: Bits
     start: Integers
     column: Integers
     column_start: Integers
@@ -102,10 +103,11 @@ def layer_lists(layer: Linear, *, back: bool) -> Lists:
     slabs = max(1, -(-inputs // width))
     line = np.minimum(column // width, slabs - 1) * outputs + row  # a row of a slab
     order = np.argsort(line * (inputs + 1) + column)
+    biases = column == inputs
     row, column = row[order], column[order]
     padding = np.zeros(padded(len(row)) - len(row), np.int64)
     return Lists(
-        inputs, outputs, slabs, layer.relu, ordered(index, layer.keep.size, order),
+        inputs, outputs, slabs, layer.relu, ordered(index, layer.keep.size, order), biases,
         _begins(line, slabs * outputs), _short(np.concatenate([column * TILE, padding])),
         *(_back(row, column, inputs, outputs) if back else [_NOTHING] * 3),
     )  # fmt: skip

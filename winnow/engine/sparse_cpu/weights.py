@@ -15,11 +15,12 @@ from winnow.engine.sparse_cpu.network import (
     NONZERO,
     NONZEROS,
     Linear,
+    Lists,
     layer_lists,
     make_network,
     relisted,
 )
-from winnow.engine.sparse_cpu.places import Bits, Move, Places, Remasking, bits_of, move
+from winnow.engine.sparse_cpu.places import Bits, Move, Remasking, bits_of, move
 from winnow.engine.sparse_cpu.update import RULES
 from winnow.kernels.arrays import Floats
 from winnow.mask import Mask
@@ -76,22 +77,22 @@ class Weights:
         """Where each layer's nonzeros lie."""
         return [slice(row[NONZERO], row[NONZERO] + row[NONZEROS]) for row in self.network.table]
 
-    def _layers(self) -> Iterator[tuple[Layer, slice, Places]]:
-        """Each layer, where its nonzeros lie, and their places in (outputs, inputs + 1)."""
-        for layer, where, lists in zip(self.layers, self._wheres(), self.lists, strict=True):
-            yield layer, where, lists.places
+    def _layers(self) -> Iterator[tuple[Layer, slice, Lists]]:
+        """Each layer, where its nonzeros lie, and their lists."""
+        return zip(self.layers, self._wheres(), self.lists, strict=True)
 
     def _fill(self, array: Floats, tensors: Mapping[str, Tensor]) -> None:
-        for layer, where, places in self._layers():
+        for layer, where, lists in self._layers():
             both = np.zeros((layer.outputs, layer.inputs + 1), np.float32)
             both[:, :-1] = tensors[layer.weight].numpy()
             if layer.bias is not None:
                 both[:, -1] = tensors[layer.bias].numpy()
-            array[where] = places.of(both.reshape(-1))
+            array[where] = lists.places.of(both.reshape(-1))
 
     def _spread(self, array: Floats) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
-        for layer, where, places in self._layers():
+        for layer, where, lists in self._layers():
+            places = lists.places
             both = np.zeros((layer.outputs, layer.inputs + 1), np.float32)
             both.reshape(-1)[places.index] = places.ascending(array[where])
             found[layer.weight] = torch.from_numpy(both[:, :-1].copy())
@@ -104,22 +105,22 @@ class Weights:
     def kept(self, names: Iterable[str]) -> dict[str, Tensor]:
         """Copies of what is kept of these weights, 1-d, in the order of the dense tensor."""
         found: dict[str, Tensor] = {}
-        for layer, where, places in self._layers():
-            values, ends = places.ascending(self.network.weight[where]), _biases(layer, places)
-            found[layer.weight] = torch.from_numpy(values[~ends])
+        for layer, where, lists in self._layers():
+            values = lists.places.ascending(self.network.weight[where])
+            found[layer.weight] = torch.from_numpy(values[~lists.biases])
             if layer.bias is not None:
-                found[layer.bias] = torch.from_numpy(values[ends])
+                found[layer.bias] = torch.from_numpy(values[lists.biases])
         return {name: found[name] for name in names if name in found}
 
     def set_kept(self, kept: Mapping[str, Tensor]) -> None:
         """Give kept weights other values, as `kept` has them."""
-        for layer, where, places in self._layers():
-            values, ends = places.ascending(self.network.weight[where]), _biases(layer, places)
+        for layer, where, lists in self._layers():
+            values = lists.places.ascending(self.network.weight[where])
             if layer.weight in kept:
-                values[~ends] = kept[layer.weight].numpy()
+                values[~lists.biases] = kept[layer.weight].numpy()
             if layer.bias is not None and layer.bias in kept:
-                values[ends] = kept[layer.bias].numpy()
-            self.network.weight[where] = values[places.order]
+                values[lists.biases] = kept[layer.bias].numpy()
+            self.network.weight[where] = values[lists.places.order]
 
     def remask(self, change: Remasking) -> None:
         """Train on under another mask; what it leaves alone is at most moved as it is."""
@@ -131,9 +132,9 @@ class Weights:
             was, keep = _kept(layer, change.before), _kept(layer, change.after)
             if not change.relisted.isdisjoint(_names(layer)):
                 lists[i] = layer_lists(Linear(keep, layer.relu), back=i > 0)
-            both = self.lists[i].places, lists[i].places
-            moved = move(*both, was, keep, _anew(layer, change))
-            moves[i] = moved, _first(layer, moved, change)
+            ends = self.lists[i].places, lists[i].places
+            moved = move(*ends, was, keep, _anew(layer, change))
+            moves[i] = moved, _first(layer, lists[i].biases[moved.new], change)
         froms, olds = self._wheres(), self._trained()
         self.network, self.lists = relisted(self.network, lists, len(self.slots))
         for slot, (old, new) in enumerate(zip(olds, self._trained(), strict=True)):
@@ -174,20 +175,13 @@ def _anew(layer: Layer, change: Remasking) -> Bits | None:
     return both
 
 
-def _first(layer: Layer, moved: Move, change: Remasking) -> Floats:
-    """The values of what starts anew in a layer, in the order of the places."""
-    ends = _biases(layer, moved.after)[moved.new]
-    values = np.zeros(len(ends), np.float32)
-    values[~ends] = change.first(layer.weight)
+def _first(layer: Layer, biases: Bits, change: Remasking) -> Floats:
+    """The values of what starts anew in a layer; ``biases``: which of them are biases."""
+    values = np.zeros(len(biases), np.float32)
+    values[~biases] = change.first(layer.weight)
     if layer.bias is not None:
-        values[ends] = change.first(layer.bias)
+        values[biases] = change.first(layer.bias)
     return values
-
-
-def _biases(layer: Layer, places: Places) -> Bits:
-    """Which of the places, ascending, are biases."""
-    found: Bits = places.ascending_index % (layer.inputs + 1) == layer.inputs
-    return found
 
 
 def options_of(optimizer: Mapping[str, Any]) -> NDArray[np.float64]:
