@@ -61,14 +61,15 @@ def remasked(
     """The state under another mask: what dynamic sparse training makes of it.
 
     ``grown``: kept weights that start anew, by name (default: those that were removed before);
-    they become ``values`` (default 0), with slots 0 unless ``dense_slots``. Dropped weights, and
-    their slots in the same way, are exactly 0.
+    they become ``values`` (1-d, one for each, row-major; default 0), with slots 0 unless
+    ``dense_slots``. Dropped weights, and their slots in the same way, are exactly 0.
     """
     started = newly_kept(state.mask, mask) if grown is None else grown
     weights, slots = dict(state.weights), {slot: dict(t) for slot, t in state.slots.items()}
     for name, new in started.items():
-        value = (values or {}).get(name, torch.zeros(()))
-        weights[name] = torch.where(new, value.to(weights[name]), weights[name])
+        weights[name] = weights[name].masked_fill(new, 0)
+        if values is not None and name in values:
+            weights[name][new] = values[name].to(weights[name])
         for tensors in [] if state.dense_slots else slots.values():
             if name in tensors:
                 tensors[name] = tensors[name].masked_fill(new, 0)

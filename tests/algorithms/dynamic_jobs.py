@@ -98,7 +98,7 @@ def moment(weights: dict[str, torch.Tensor], mask: dict[str, torch.Tensor], **mo
         "memory": Memory(),
         "seed": 3,
         "rate": 0.1,
-        "weights": lambda: weights,
+        "kept": lambda: {name: weights[name][keep] for name, keep in mask.items()},
         "gradient": nothing,
         "momentum": nothing,
         "perturb": perturb,

@@ -32,7 +32,8 @@ def test_dropped_are_the_smallest_and_grown_the_largest(seed, density, data):
     mask = masks(seed, SHAPES, density)
     before = exchange.counted(mask)
     drops = {name: data.draw(st.integers(0, n)) for name, n in before.items()}
-    kept = exchange.drop_smallest(weights, mask, drops)
+    values = {name: weights[name][keep] for name, keep in mask.items()}
+    kept = exchange.drop_smallest(values, mask, drops)
     free = exchange.room(kept)
     wanted = {name: data.draw(st.integers(0, n + 3)) for name, n in free.items()}
     grown = exchange.grow_largest(scores, kept, wanted)

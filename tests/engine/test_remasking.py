@@ -91,8 +91,10 @@ def test_remasking_is_opening_the_changed_state(engine, optimizer):
     state = session.state()[0]
     mask = random_mask(job.build(), 0.5, seed=1)
     grown = {n: mask[n] & (torch.rand(mask[n].shape) < 0.5) for n in list(mask)[:2]}
-    values = {name: torch.randn(mask[name].shape) for name in grown}
-    for extra in ((), (values,), (values, grown)):
+    new = {name: mask[name] & ~state.mask[name] for name in grown}
+    values = {name: torch.randn(int(new[name].sum())) for name in grown}
+    others = {name: torch.randn(int(grown[name].sum())) for name in grown}
+    for extra in ((), (values,), (others, grown)):
         session = engine.open([job], [state])
         session.remask(0, mask, *extra)
         same(session.state()[0], remasked(state, mask, *extra))
@@ -109,14 +111,17 @@ def test_a_remasked_state_by_hand(optimizer):
     session.advance(5)
     state = session.state()[0]
     mask = random_mask(job.build(), 0.5, seed=1)
-    values = {name: torch.full(keep.shape, 3.0) for name, keep in mask.items()}
+    new = {name: keep & ~state.mask[name] for name, keep in mask.items()}
+    values = {name: torch.arange(int(bits.sum())) + 3.0 for name, bits in new.items()}
     anew = {"hidden.0.weight": mask["hidden.0.weight"] & state.mask["hidden.0.weight"]}
     plain, valued = remasked(state, mask), remasked(state, mask, values)
-    again = remasked(state, mask, values, anew)
+    name = "hidden.0.weight"
+    threes = {name: torch.full((int(anew[name].sum()),), 3.0)}
+    again = remasked(state, mask, threes, anew)
     for name, keep in mask.items():
         stayed, new = keep & state.mask[name], keep & ~state.mask[name]
         assert int(new.sum()) > 5
-        for changed, value in ((plain, 0.0), (valued, 3.0)):
+        for changed, value in ((plain, 0.0), (valued, torch.arange(int(new.sum())) + 3.0)):
             weight = changed.weights[name]
             assert torch.equal(weight[stayed], state.weights[name][stayed])
             assert bool((weight[new] == value).all())
@@ -127,7 +132,7 @@ def test_a_remasked_state_by_hand(optimizer):
     name = "hidden.0.weight"
     assert bool((again.weights[name][anew[name]] == 3).all())
     assert all(bool((tensors[name][anew[name]] == 0).all()) for tensors in again.slots.values())
-    dense = remasked(dataclasses.replace(state, dense_slots=True), mask, values, anew)
+    dense = remasked(dataclasses.replace(state, dense_slots=True), mask, threes, anew)
     assert all(torch.equal(dense.slots[s][name], state.slots[s][name]) for s in state.slots)
 
 

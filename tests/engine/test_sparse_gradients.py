@@ -78,7 +78,8 @@ def logits_of(dense, layers, images: Images, batch) -> torch.Tensor:
 def test_loss_and_gradients(sizes, density, batch_size, seed):
     draw = np.random.default_rng(seed)
     layers = draw_layers(draw, sizes, density)
-    network, flat = make_network(layers, 0, batch_size)
+    network, lists = make_network(layers, 0, batch_size)
+    flat = [one.places.flat for one in lists]
     images = draw_images(draw, sizes[0], sizes[-1])
     dense = fill(draw, network, flat, layers)
     batch = draw.permutation(IMAGES)[:batch_size]
@@ -101,7 +102,8 @@ def test_loss_and_gradients(sizes, density, batch_size, seed):
 def test_evaluation(count, seed):
     draw = np.random.default_rng(seed)
     layers = draw_layers(draw, [19, 7, 5], 0.5)
-    network, flat = make_network(layers, 0, 8)
+    network, lists = make_network(layers, 0, 8)
+    flat = [one.places.flat for one in lists]
     images = draw_images(draw, 19, 5)
     dense = fill(draw, network, flat, layers)
     some = draw.permutation(IMAGES)[:count]

@@ -47,7 +47,7 @@ def test_a_few_groups_at_a_time_give_the_same_steps(monkeypatch, make):
     monkeypatch.setattr(segments, "_CACHE", 1)
     engine = SparseEngine()
     session = engine.open([job], [state])
-    graph = session.session.lanes[0].graph
+    graph = session.lanes[0].graph
     assert max(len(s.steps) for s in graph.back if s.groups == 1) >= 2
     session.advance(3)
     one_by_one = session.state()[0]
@@ -63,7 +63,7 @@ def test_layers_that_torch_runs_dense_train_alike(dense):
     sparse = trained(SparseEngine(), job, state, 4)
     engine = SparseEngine(dense)
     session = engine.open([job], [state])
-    parts = session.session.lanes[0].graph.parts
+    parts = session.lanes[0].graph.parts
     assert {n for p in parts for n in p.names if n in dense} == set(dense)
     assert not engine.notes  # it was asked for
     session.advance(4)
@@ -93,7 +93,7 @@ def test_what_torch_runs_is_noted():
 
 def test_memory_is_proportional_to_nonzeros():
     state = a_state(resnet, 0.1)
-    (lane,) = SparseEngine().open([a_job(resnet)], [state]).session.lanes
+    (lane,) = SparseEngine().open([a_job(resnet)], [state]).lanes
     parameters = lane.graph.parameters
     small = [p for p in state.weights.values() if p.ndim == 1]
     nonzeros = state.mask.kept + sum(p.numel() for p in small)

@@ -125,7 +125,7 @@ def test_memory_is_proportional_to_nonzeros():
     build = lenet((1, 30, 30))
     job = make_job(build, training_data((1, 30, 30)), optimizer=ADAM, batch=1)
     state = start(job, 0.1)
-    (lane,) = SparseEngine().open([job], [state]).session.lanes
+    (lane,) = SparseEngine().open([job], [state]).lanes
     network = lane.weights.network
     nonzeros = state.mask.kept + sum(p.numel() for p in named(job).values() if p.ndim == 1)
     for array in (network.weight, network.first, network.second, network.gradient):

@@ -1,9 +1,9 @@
 """The engine seam: jobs in, sessions out, the same states whatever the backend.
 
-Algorithms drive a session from outside (`advance`, `evaluate`, `state`; `look`, `gradient`,
-`remask`, `perturb`, `skip` where the mask changes); no backend knows a pruning schedule, a store or
-a recipe. Backends are swappable: the same jobs give the same trajectories within a stated
-tolerance.
+Algorithms drive a session from outside (`advance`, `evaluate`, `state`; `look`, `kept`,
+`gradient`, `remask`, `perturb`, `skip` where the mask changes); no backend knows a pruning
+schedule, a store or a recipe. Backends are swappable: the same jobs give the same trajectories
+within a stated tolerance.
 """
 
 from __future__ import annotations
@@ -122,6 +122,10 @@ class Session(Protocol):
         """
         ...
 
+    def kept(self, lane: int) -> Tensors:
+        """What is kept of each masked tensor, 1-d, row-major: copies, and no dense tensor."""
+        ...
+
     def gradient(self, lane: int) -> Tensors:
         """The mean gradient of every parameter, removed weights too, on the batch of the NEXT step.
 
@@ -140,8 +144,8 @@ class Session(Protocol):
         """Train on under another mask over the same names.
 
         ``grown``: kept weights that start anew (name -> bool; default those that were removed);
-        they become ``values`` (default 0) and their slots 0. Dropped weights and their slots are
-        exactly 0. With ``dense_slots`` no slot is touched.
+        they become ``values`` (1-d, one for each, row-major; default 0) and their slots 0. Dropped
+        weights and their slots are exactly 0. With ``dense_slots`` no slot is touched.
         """
         ...
 

@@ -145,6 +145,14 @@ class _Lane:
             self.job.dense_slots,
         )
 
+    @torch.no_grad()
+    def kept(self) -> Tensors:
+        mask: Mapping[str, Tensor] = self.mask or {}
+        return {
+            name: self.parameters[name][_places(keep, self.device)].cpu()
+            for name, keep in mask.items()
+        }
+
     def gradient(self) -> Tensors:
         buffers = {name: b.detach().clone() for name, b in self.model.named_buffers()}
         self.model.train()
@@ -170,16 +178,14 @@ class _Lane:
             for tensor in [parameter] if self.job.dense_slots else [parameter, *slots]:
                 tensor[zero] = 0
             if anew is not None and name in first:
-                places = _places(anew, self.device)
-                parameter[places] = first[name].to(parameter)[places]
+                parameter[_places(anew, self.device)] = first[name].to(parameter)
         self.mask = mask
         self.keep = self._float_masks()
 
     @torch.no_grad()
     def perturb(self, change: Perturbation) -> None:
-        mask: Mapping[str, Tensor] = self.mask or {}
-        for name in mask:
-            parameter, places = self.parameters[name], _places(mask[name], self.device)
+        for name, keep in (self.mask or {}).items():
+            parameter, places = self.parameters[name], _places(keep, self.device)
             parameter[places] = change(name, parameter[places].cpu()).to(parameter)
 
     def skip(self) -> None:

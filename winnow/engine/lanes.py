@@ -33,6 +33,10 @@ class PliableLane(Lane, Protocol):
         """Where it stands, sharing memory."""
         ...
 
+    def kept(self) -> Tensors:
+        """What is kept of each masked tensor, 1-d."""
+        ...
+
     def gradient(self) -> Tensors:
         """The dense gradient on the batch of the next step."""
         ...
@@ -81,6 +85,10 @@ class PliableLanes(Lanes):
     def look(self, lane: int) -> State:
         """Where a lane stands, sharing memory."""
         return self.pliable[lane].look()
+
+    def kept(self, lane: int) -> Tensors:
+        """What is kept of each masked tensor of a lane, 1-d."""
+        return self.pliable[lane].kept()
 
     def gradient(self, lane: int) -> Tensors:
         """The dense gradient on the batch of a lane's next step."""

@@ -31,6 +31,12 @@ def not_here(job: Job) -> str | None:
     return DENSE_SLOTS if job.dense_slots else None
 
 
+def dense_gradient(job: Job, state: State, device: str | torch.device = "cpu") -> Tensors:
+    """The gradient of every parameter, removed weights too, on the batch of the next step."""
+    bare = State(state.step, state.weights, state.buffers)  # neither mask nor slots shape it
+    return DenseEngine(device).open([job], [bare]).gradient(0)
+
+
 class FixedSession(Protocol):
     """The part of a session that knows nothing of changing masks."""
 
@@ -77,10 +83,14 @@ class Reopened:
         """A copy of where a lane stands."""
         return self.session.state()[lane]
 
+    def kept(self, lane: int) -> Tensors:
+        """What is kept of each masked tensor of a lane, 1-d."""
+        state = self.look(lane)
+        return {name: state.weights[name][keep] for name, keep in (state.mask or {}).items()}
+
     def gradient(self, lane: int) -> Tensors:
         """The dense gradient on the batch of a lane's next step."""
-        dense = DenseEngine(self.device).open([self.jobs[lane]], [self.look(lane)])
-        return dense.gradient(0)
+        return dense_gradient(self.jobs[lane], self.look(lane), self.device)
 
     def remask(
         self,

@@ -97,6 +97,9 @@ class SearchLane:
             extras={**self.begun.extras, SCORES: scores},
         )
 
+    def kept(self) -> Tensors:
+        _refuse("reads kept weights")
+
     def gradient(self) -> Tensors:
         _refuse("reads gradients of weights")
 

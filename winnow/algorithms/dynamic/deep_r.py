@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from winnow import rng
-from winnow.algorithms.dynamic.exchange import counted, grow_random, room
+from winnow.algorithms.dynamic.exchange import counted, grow_random, narrowed, room
 from winnow.algorithms.dynamic.method import (
     Change,
     Memory,
@@ -90,9 +90,11 @@ class DeepR:
 
     def update(self, at: Moment) -> Change | None:
         positive = at.memory.tensors["positive"]
-        at.perturb(lambda name, active: self._moved(at, name, active, positive[name]))
-        weights = at.weights()
-        kept = {n: keep & _has_sign(weights[n], positive[n]) for n, keep in at.mask.items()}
+        signs = {name: positive[name][keep] for name, keep in at.mask.items()}
+        at.perturb(lambda name, active: self._moved(at, name, active, signs[name]))
+        values = at.kept()
+        stays = {name: _has_sign(values[name], signs[name]) for name in signs}
+        kept = {name: narrowed(keep, stays[name]) for name, keep in at.mask.items()}
         before, after = counted(at.mask), counted(kept)
         flipped = {name: before[name] - after[name] for name in before}
         if not any(flipped.values()):
@@ -102,8 +104,8 @@ class DeepR:
             counts = _anywhere(sum(flipped.values()), kept, at.seed, at.step)
         mask = grow_random(kept, counts, at.seed, "deep-r", at.step)
         grown = {name: mask[name] & ~kept[name] for name in mask if counts[name]}
-        values = {name: _signed(positive[name], self.epsilon, weights[name]) for name in grown}
-        return Change(mask, values, grown)
+        first = {n: _signed(positive[n][g], self.epsilon, values[n]) for n, g in grown.items()}
+        return Change(mask, first, grown)
 
     def _moved(self, at: Moment, name: str, active: Tensor, positive: Tensor) -> Tensor:
         """Active values after −η α on θ and the noise."""
@@ -113,7 +115,7 @@ class DeepR:
         normal = rng.stream(at.seed, "deep-r noise", at.step, name).standard_normal(
             len(active), np.float32
         )
-        sign = _signed(torch.masked_select(positive, at.mask[name]), 1.0, active)
+        sign = _signed(positive, 1.0, active)
         return active - at.rate * self.l1 * sign + scale * torch.from_numpy(normal).to(active)
 
 

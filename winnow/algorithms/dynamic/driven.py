@@ -152,8 +152,7 @@ class _Lane:
         return StepStats(self.step, stats.loss)
 
     def _update(self, gradient: Tensors) -> None:
-        look = self.session.look(0)
-        if not _finite({name: look.weights[name] for name in self.mask}):
+        if not _finite(self.session.kept(0)):
             return  # the next step will tell that the run has diverged
         job, step = self.job, self.step
         change = self.method.update(
@@ -164,14 +163,18 @@ class _Lane:
                 memory=self.memory,
                 seed=self.seed,
                 rate=learning_rate(max(step - 1, 0), job.steps, job.optimizer["lr"], job.schedule),
-                weights=lambda: self.session.look(0).weights,
+                kept=lambda: self.session.kept(0),
                 gradient=lambda: gradient,
-                momentum=lambda: momentum(look.slots, look.weights),
+                momentum=self._momentum,
                 perturb=lambda f: self.session.perturb(0, f),
             )
         )
         if change is not None:
             self._carry_out(change)
+
+    def _momentum(self) -> Tensors:
+        look = self.session.look(0)
+        return momentum(look.slots, look.weights)
 
     def _carry_out(self, change: Change) -> None:
         self.mask = Mask(change.mask)
@@ -187,6 +190,9 @@ class _Lane:
 
     def look(self) -> State:
         return self._remembering(self.session.look(0))
+
+    def kept(self) -> Tensors:
+        return self.session.kept(0)
 
     def gradient(self) -> Tensors:
         return self.session.gradient(0)

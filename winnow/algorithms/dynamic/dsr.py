@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from winnow.algorithms.dynamic.exchange import counted, grow_random, room, share_out
+from winnow.algorithms.dynamic.exchange import counted, grow_random, narrowed, room, share_out
 from winnow.algorithms.dynamic.method import (
     Change,
     Memory,
@@ -84,7 +84,7 @@ class DSR:
 
     def update(self, at: Moment) -> Change:
         threshold = at.memory.scalars["threshold"]
-        kept = drop_below(at.weights(), at.mask, threshold)
+        kept = drop_below(at.kept(), at.mask, threshold)
         left = counted(kept)
         active = sum(counted(at.mask).values())
         pruned = active - sum(left.values())
@@ -94,22 +94,22 @@ class DSR:
         return Change(grown, memory=Memory({"threshold": moved}))
 
 
-def drop_below(weights: Tensors, mask: Tensors, threshold: float) -> dict[str, Tensor]:
+def drop_below(values: Tensors, mask: Tensors, threshold: float) -> dict[str, Tensor]:
     """The mask without |w| < threshold, but for the largest of each layer, and no more dropped
-    than could be grown elsewhere.
+    than could be grown elsewhere. ``values``: what is kept of each tensor, 1-d.
     """
-    sizes = {name: weights[name].abs() for name in mask}
-    kept: dict[str, Tensor] = {}
-    for name, keep in mask.items():
-        kept[name] = keep & (sizes[name] >= threshold)
-        if not bool(kept[name].any()):
-            kept |= keep_largest({name: sizes[name]}, min(1, int(keep.sum())), {name: keep})
-    gone = {name: keep & ~kept[name] for name, keep in mask.items()}
+    sizes = {name: values[name].abs() for name in mask}
+    stays: dict[str, Tensor] = {}
+    for name, size in sizes.items():
+        stays[name] = size >= threshold
+        if not bool(stays[name].any()):
+            stays |= keep_largest({name: size}, min(1, len(size)))
+    gone = {name: ~stay for name, stay in stays.items()}
     spared = sum(counted(gone).values()) - sum(room(mask).values())
     if spared > 0:
-        stay = keep_largest(sizes, spared, gone)
-        kept = {name: keep | stay[name] for name, keep in kept.items()}
-    return kept
+        back = keep_largest(sizes, spared, gone)
+        stays = {name: stay | back[name] for name, stay in stays.items()}
+    return {name: narrowed(keep, stays[name]) for name, keep in mask.items()}
 
 
 def next_threshold(threshold: float, pruned: int, target: float) -> float:

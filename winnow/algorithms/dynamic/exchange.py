@@ -1,6 +1,7 @@
 """Dropping and growing weights in exact numbers: what the methods share. Ties: the lower index.
 
-Masks and scores are name → tensor; counts are name → how many weights of that tensor.
+Masks and scores are name → tensor; what is kept of a tensor is 1-d, row-major; counts are name →
+how many weights of that tensor.
 """
 
 from __future__ import annotations
@@ -34,12 +35,18 @@ def part(fraction: float, count: int) -> int:
     return math.floor(fraction * count + 1e-6)
 
 
-def drop_smallest(weights: Tensors, mask: Tensors, counts: Counts) -> dict[str, Tensor]:
-    """The mask without the ``counts`` smallest |w| of what it keeps in each tensor."""
+def narrowed(keep: Tensor, stays: Tensor) -> Tensor:
+    """The mask of what ``stays`` (1-d, row-major) says of each weight that a mask keeps."""
+    return keep.masked_scatter(keep, stays.to(keep.device))
+
+
+def drop_smallest(values: Tensors, mask: Tensors, counts: Counts) -> dict[str, Tensor]:
+    """The mask without the ``counts`` smallest |w| of the ``values`` kept of each tensor."""
     kept: dict[str, Tensor] = {}
     for name, keep in mask.items():
-        left = max(int(keep.count_nonzero()) - counts[name], 0)
-        kept |= keep_largest({name: weights[name].abs()}, left, {name: keep})
+        left = max(len(values[name]) - counts[name], 0)
+        stays = keep_largest({name: values[name].abs()}, left)
+        kept[name] = narrowed(keep, stays[name])
     return kept
 
 
@@ -65,14 +72,24 @@ def grow_random(
         if not counts[name]:
             grown[name] = keep
             continue
-        free = ~keep if barred is None else ~(keep | barred[name])
-        places = free.reshape(-1).nonzero().squeeze(1)
-        count = min(counts[name], len(places))
-        chosen = rng.stream(seed, *path, name).choice(len(places), count, replace=False)
+        taken = keep if barred is None else keep | barred[name]
+        free = taken.numel() - int(taken.count_nonzero())
+        count = min(counts[name], free)
+        chosen = rng.stream(seed, *path, name).choice(free, count, replace=False)
         both = keep.clone().reshape(-1)
-        both[places[torch.from_numpy(chosen).to(places.device)]] = True
+        both[_vacant(taken, torch.from_numpy(chosen).to(keep.device))] = True
         grown[name] = both.reshape(keep.shape)
     return grown
+
+
+def _vacant(taken: Tensor, ranks: Tensor) -> Tensor:
+    """The flat indices of those of what is not taken that have these ranks, from 0.
+
+    Without a list of all of them: that would be larger than the weights.
+    """
+    held = taken.reshape(-1).nonzero().squeeze(1)
+    vacant_before = held - torch.arange(len(held), device=held.device)
+    return ranks + torch.searchsorted(vacant_before, ranks, right=True)
 
 
 def share_out(total: int, shares: Mapping[str, float], caps: Counts) -> dict[str, int]:

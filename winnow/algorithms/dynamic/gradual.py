@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from winnow.algorithms.dynamic.exchange import narrowed
 from winnow.algorithms.dynamic.method import (
     Change,
     Memory,
@@ -82,7 +83,8 @@ class Gradual:
         dense = Mask.dense(weights)
         if self.begin not in ("0it", "0ep") or self.initial == 1:
             return dense
-        return pruned(weights, dense, self.initial, self.scope)
+        every = {name: weight.reshape(-1) for name, weight in weights.items()}
+        return pruned(every, dense, self.initial, self.scope)
 
     def memory(self, weights: Tensors, mask: Mask, seed: int) -> Memory:  # noqa: ARG002
         return Memory()
@@ -95,12 +97,15 @@ class Gradual:
             initial=self.initial,
             final=self.density,
         )
-        return Change(pruned(at.weights(), Mask(at.mask), density, self.scope))
+        return Change(pruned(at.kept(), Mask(at.mask), density, self.scope))
 
 
-def pruned(weights: Tensors, mask: Mask, density: float, scope: str) -> Mask:
-    """What a density leaves of a mask: its largest |w|, none that it removed."""
-    sizes = {name: weights[name].abs() for name in mask}
-    shapes = {name: tuple(size.shape) for name, size in sizes.items()}
+def pruned(values: Tensors, mask: Mask, density: float, scope: str) -> Mask:
+    """What a density leaves of a mask: its largest |w|, none that it removed.
+
+    ``values``: what is kept of each tensor, 1-d.
+    """
+    shapes = {name: tuple(keep.shape) for name, keep in mask.items()}
     keep = keep_for_density(shapes, mask.kept_per_layer, density, scope)
-    return prune_to(sizes, keep, mask)
+    stays = prune_to({name: values[name].abs() for name in mask}, keep)
+    return Mask({name: narrowed(bits, stays[name]) for name, bits in mask.items()})

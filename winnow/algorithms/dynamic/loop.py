@@ -177,7 +177,7 @@ class Dynamic:
                 memory=self.memory,
                 seed=self.seed,
                 rate=self._rate(),
-                weights=lambda: {name: w.detach() for name, w in self._weights.items()},
+                kept=self._kept,
                 gradient=self._gradient,
                 momentum=self._momentum,
                 perturb=self._perturb,
@@ -195,7 +195,7 @@ class Dynamic:
         self._held.remask(Mask(change.mask), grown)
         for name, values in (change.values or {}).items():
             weight, new = self._weights[name], grown[name].to(self._weights[name].device)
-            weight[new] = values.to(weight)[new]
+            weight[new] = values.to(weight)
         if change.memory is not None:
             self.memory = change.memory
 
@@ -203,6 +203,10 @@ class Dynamic:
         held = {id(weight) for weight in self._weights.values()}
         groups = self.optimizer.param_groups
         return float(next(g["lr"] for g in groups if any(id(p) in held for p in g["params"])))
+
+    def _kept(self) -> Tensors:
+        mask = self.mask
+        return {name: w.detach()[mask[name].to(w.device)] for name, w in self._weights.items()}
 
     def _gradient(self) -> Tensors:
         missing = [name for name, weight in self._weights.items() if weight.grad is None]

@@ -65,10 +65,11 @@ class Moment:
     """What a method sees when an update is due.
 
     ``step``: iterations made, the one just made included ("after"), or the number of the one that
-    the update replaces ("instead"). ``mask``, ``weights()``, ``gradient()`` (dense, of the batch at
-    hand; "instead" only) and ``momentum()`` (dense, if the method has ``dense_slots``): name →
-    tensor, not to be written to. ``perturb(change)`` moves the kept weights (see the engine's
-    session). ``rate``: the learning rate.
+    the update replaces ("instead"). ``mask``, ``kept()`` (the values that it keeps, 1-d,
+    row-major), ``gradient()`` (dense, of the batch at hand; "instead" only) and ``momentum()``
+    (dense, if the method has ``dense_slots``): name → tensor, not to be written to.
+    ``perturb(change)`` moves the kept weights (see the engine's session). ``rate``: the learning
+    rate.
     """
 
     step: int
@@ -77,7 +78,7 @@ class Moment:
     memory: Memory
     seed: int
     rate: float
-    weights: Callable[[], Tensors]
+    kept: Callable[[], Tensors]
     gradient: Callable[[], Tensors]
     momentum: Callable[[], Tensors]
     perturb: Callable[[Callable[[str, Tensor], Tensor]], None]
@@ -85,8 +86,9 @@ class Moment:
 
 @dataclass(frozen=True)
 class Change:
-    """A new mask. ``grown``: kept weights that start anew, at ``values`` (default 0) with optimizer
-    slots 0; default those that the mask before did not keep. ``memory``: what to remember now.
+    """A new mask. ``grown``: kept weights that start anew, at ``values`` (1-d, one for each,
+    row-major; default 0) with optimizer slots 0; default those that the mask before did not keep.
+    ``memory``: what to remember now.
     """
 
     mask: Tensors

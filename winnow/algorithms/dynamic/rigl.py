@@ -87,7 +87,7 @@ class RigL:
             self.decay, at.step - time.begin, end=time.end - time.begin, fraction=self.drop
         )
         counts = {name: part(fraction, n) for name, n in counted(at.mask).items()}
-        kept = drop_smallest(at.weights(), at.mask, counts)
+        kept = drop_smallest(at.kept(), at.mask, counts)
         return Change(grow_largest(_sizes(at.gradient(), at.mask), kept, counts))
 
 

@@ -73,5 +73,5 @@ class SET:
             self.decay, at.step - time.begin, end=time.end - time.begin, fraction=self.drop
         )
         counts = {name: part(fraction, n) for name, n in counted(at.mask).items()}
-        kept = drop_smallest(at.weights(), at.mask, counts)
+        kept = drop_smallest(at.kept(), at.mask, counts)
         return Change(grow_random(kept, counts, at.seed, "set", at.step))

@@ -95,7 +95,7 @@ class SNFS:
             floor=min(_FLOOR, self.drop),
         )
         drops = drop_counts(at.mask, shares, rate)
-        kept = drop_smallest(at.weights(), at.mask, drops)
+        kept = drop_smallest(at.kept(), at.mask, drops)
         growth = share_out(sum(drops.values()), shares, room(kept))
         return Change(grow_largest(momentum, kept, growth))
 

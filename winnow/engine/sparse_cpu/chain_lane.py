@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from winnow.data.order import epoch_order, steps_per_epoch
-from winnow.engine.base import Job, Metrics, Split, StepStats
+from winnow.engine.base import Job, Metrics, Perturbation, Split, StepStats
 from winnow.engine.learning_rate import learning_rate
+from winnow.engine.reopened import dense_gradient
 from winnow.engine.sparse_cpu.chain import Layer, chain_of
 from winnow.engine.sparse_cpu.pixels import Images
+from winnow.engine.sparse_cpu.places import remasking
 from winnow.engine.sparse_cpu.splits import index_of, labels_of, pixels_of
 from winnow.engine.sparse_cpu.steps import evaluate, train
 from winnow.engine.sparse_cpu.weights import Weights
-from winnow.state import State
+from winnow.mask import Mask
+from winnow.state import State, Tensors
 
 
 class ChainLane:
@@ -85,8 +89,34 @@ class ChainLane:
         return Metrics(loss / len(index), correct / len(index))
 
     def state(self) -> State:
-        weights, slots = self.weights.dense()
-        return State(self.step, weights, {}, self.mask, slots if self.updates else {}, self.updates)
+        slots = self.weights.slot_tensors() if self.updates else {}
+        return replace(self._resting(), mask=self.mask, slots=slots, updates=self.updates)
+
+    def _resting(self) -> State:
+        """The state without what only an update needs."""
+        return State(self.step, self.weights.tensors(), {})
+
+    def look(self) -> State:
+        return self.state()
+
+    def gradient(self) -> Tensors:
+        return dense_gradient(self.job, self._resting())
+
+    def kept(self) -> Tensors:
+        return self.weights.kept(self.mask or ())
+
+    def remask(
+        self, mask: Mask, values: Tensors | None = None, grown: Tensors | None = None
+    ) -> None:
+        self.weights.remask(remasking(self.mask, mask, values, grown))
+        self.mask = mask
+
+    def perturb(self, change: Perturbation) -> None:
+        moved = {name: change(name, values) for name, values in self.kept().items()}
+        self.weights.set_kept(moved)
+
+    def skip(self) -> None:
+        self.step += 1
 
 
 def _images(job: Job, split: Split, layers: Sequence[Layer]) -> Images:

@@ -17,8 +17,8 @@ from typing import Literal
 from torch import nn
 
 from winnow.engine.base import Job, Session
-from winnow.engine.lanes import Lane, Lanes
-from winnow.engine.reopened import Reopened, not_here
+from winnow.engine.lanes import PliableLane, PliableLanes
+from winnow.engine.reopened import not_here
 from winnow.engine.sparse_cpu import kernel_groups
 from winnow.engine.sparse_cpu.chain import UnsupportedError, chain_of
 from winnow.engine.sparse_cpu.chain_lane import ChainLane
@@ -68,13 +68,10 @@ class SparseEngine:
                     "takes another engine where it must"
                 )
 
-        def opened(jobs: Sequence[Job], states: Sequence[State]) -> Lanes:
-            both = zip(jobs, states, ways, strict=True)
-            return Lanes([self._lane(job, masked(state), way) for job, state, way in both])
+        both = zip(jobs, states, ways, strict=True)
+        return PliableLanes([self._lane(job, masked(state), way) for job, state, way in both])
 
-        return Reopened(opened, jobs, states)
-
-    def _lane(self, job: Job, state: State, way: _Way) -> Lane:
+    def _lane(self, job: Job, state: State, way: _Way) -> PliableLane:
         _compile(way)
         if way.kind == "chain":
             return ChainLane(job, state)

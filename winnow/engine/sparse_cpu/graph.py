@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from winnow.engine.base import EVALUATION_BATCH
 from winnow.engine.sparse_cpu.loss import batch_correct, batch_cross_entropy
 from winnow.engine.sparse_cpu.parameters import Parameters
+from winnow.engine.sparse_cpu.places import Remasking
 from winnow.engine.sparse_cpu.plan import make_plan, notes
+from winnow.engine.sparse_cpu.product import Product
 from winnow.engine.sparse_cpu.segments import run, segments
 from winnow.engine.sparse_cpu.trace import Node, trace
 from winnow.engine.sparse_cpu.values import Pass, Pool, delta_of, new_buffer
@@ -55,19 +57,33 @@ class Graph:
         self.classes = self.logits.map.group // W
         for value in set(plan.values.values()):
             value.buffer = new_buffer(value.map, self.capacity)
-        self._bind()
+        self._free()
         self._plan_back()
         self.now = Pass()
-        self.forth = segments([s for op in self.operations for s in op.steps()])
-        self.back = segments([s for op in self.way_back for s in op.steps_back()])
+        self._arrange()
 
-    def _bind(self) -> None:
+    def _free(self) -> None:
         own = {id(p) for part in self.parts for p in part.parameters}
         for parameter in self.model.parameters():
             if id(parameter) not in own:  # its numbers lie in the arrays of `Parameters`
                 parameter.data = torch.empty(0)
+
+    def _arrange(self) -> None:
+        """Find the trained numbers, and the steps for so many."""
         for operation in self.operations:
             operation.bind(self.parameters)
+        self.forth = segments([s for op in self.operations for s in op.steps()])
+        self.back = segments([s for op in self.way_back for s in op.steps_back()])
+
+    def remask(self, change: Remasking) -> None:
+        """Train on under another mask."""
+        listed = {}
+        for operation in self.operations:
+            if isinstance(operation, Product) and operation.names[0] in change.relisted:
+                name = operation.names[0]
+                listed[name] = operation.relist(change.keep(name, self.parameters.shape(name)))
+        self.parameters.remask(change, listed)
+        self._arrange()
 
     def _plan_back(self) -> None:
         pool = Pool(self.capacity)

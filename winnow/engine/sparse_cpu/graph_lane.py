@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,13 +13,16 @@ from numpy.typing import NDArray
 from winnow import rng
 from winnow.data.augment import draw_flip_crop
 from winnow.data.order import Batches
-from winnow.engine.base import Job, Metrics, StepStats
+from winnow.engine.base import Job, Metrics, Perturbation, StepStats
 from winnow.engine.learning_rate import learning_rate
+from winnow.engine.reopened import dense_gradient
 from winnow.engine.sparse_cpu.gather import gather_images
 from winnow.engine.sparse_cpu.graph import Graph
+from winnow.engine.sparse_cpu.places import remasking
 from winnow.engine.sparse_cpu.splits import index_of, labels_of, pixels_of
 from winnow.engine.sparse_cpu.squares import squares
-from winnow.state import State
+from winnow.mask import Mask
+from winnow.state import State, Tensors
 
 _PAD = 4  # pixels of flip-crop, as in `winnow.data.augment`
 _AS_IT_IS = (np.empty(0, np.bool_), np.empty(0, np.int64), np.empty(0, np.int64))
@@ -113,8 +117,31 @@ class GraphLane:
         return Metrics(loss / len(index), correct / len(index))
 
     def state(self) -> State:
-        weights, slots = self.graph.parameters.tensors()
-        buffers = self.graph.buffers()
-        return State(
-            self.step, weights, buffers, self.mask, slots if self.updates else {}, self.updates
-        )
+        slots = self.graph.parameters.slot_tensors() if self.updates else {}
+        return replace(self._resting(), mask=self.mask, slots=slots, updates=self.updates)
+
+    def _resting(self) -> State:
+        """The state without what only an update needs."""
+        return State(self.step, self.graph.parameters.tensors(), self.graph.buffers())
+
+    def look(self) -> State:
+        return self.state()
+
+    def gradient(self) -> Tensors:
+        return dense_gradient(self.job, self._resting())
+
+    def kept(self) -> Tensors:
+        return self.graph.parameters.kept(self.mask or ())
+
+    def remask(
+        self, mask: Mask, values: Tensors | None = None, grown: Tensors | None = None
+    ) -> None:
+        self.graph.remask(remasking(self.mask, mask, values, grown))
+        self.mask = mask
+
+    def perturb(self, change: Perturbation) -> None:
+        moved = {name: change(name, values) for name, values in self.kept().items()}
+        self.graph.parameters.set_kept(moved)
+
+    def skip(self) -> None:
+        self.step += 1

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from winnow.engine.sparse_cpu.cover import GROUPS, Numbers, regions
 from winnow.engine.sparse_cpu.layout import Map, groups
+from winnow.engine.sparse_cpu.places import Places, ordered
 from winnow.errors import UserError
 from winnow.kernels.arrays import Integers
 from winnow.kernels.simd import W
@@ -50,9 +51,14 @@ class Product:
 class Nonzeros:
     """A layer's nonzeros: where they stand in the dense weight, and its products."""
 
-    index: NDArray[np.int64]  # (nonzeros,) into the flat dense weight, in forward order
+    places: Places  # in the dense weight, in forward order
     forward: Product
     backward: tuple[Product, ...]
+
+    @property
+    def index(self) -> NDArray[np.int64]:
+        """(nonzeros,) where they stand in the flat dense weight, in forward order."""
+        return self.places.flat
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,8 @@ def convolution(
     """
     window = Window((keep.shape[2], keep.shape[3]), stride, padding)
     _check(keep.shape, window, source, target)
-    output, channel, y, x = np.nonzero(keep)
+    index = np.flatnonzero(keep)
+    output, channel, y, x = np.unravel_index(index, keep.shape)
     offset = channel * source.plane + source.origin
     offset += (y - padding[0]) * source.row + (x - padding[1]) * source.pixel
     steps = (stride[0] * source.row, stride[1] * source.pixel)
@@ -110,7 +117,6 @@ def convolution(
         [groups(batch), target.height, target.width, source.group, *steps,
          target.group, target.row, target.pixel],
     )  # fmt: skip
-    index = np.flatnonzero(keep)[order]
     output, channel, y, x = (a[order] for a in (output, channel, y, x))
     backward = []
     span = ((window.kernel[0] - 1) // stride[0] + 1, (window.kernel[1] - 1) // stride[1] + 1)
@@ -133,7 +139,7 @@ def convolution(
                 [*pixels, target.group, target.row, target.pixel, source.group, *steps],
             )  # fmt: skip
             backward.append(product)
-    return Nonzeros(index, forward, tuple(backward))
+    return Nonzeros(ordered(index, keep.size, order), forward, tuple(backward))
 
 
 def linear(keep: NDArray[np.bool_], source: Map, target: Map, batch: int) -> Nonzeros:
@@ -146,21 +152,21 @@ def linear(keep: NDArray[np.bool_], source: Map, target: Map, batch: int) -> Non
         raise UserError(f"a linear layer with weight {keep.shape} does not fit {source}, {target}")
     c, y, x = np.unravel_index(np.arange(features), (source.channels, source.height, source.width))
     planes = c * source.plane + y * source.row + x * source.pixel + source.origin
-    output, feature = np.nonzero(keep)
+    index = np.flatnonzero(keep)
+    output, feature = np.divmod(index, features)
     steps = [source.group, source.row, source.pixel]
     back = [target.group, target.row, target.pixel]
     order, forward = _product(
         None, output, feature, planes[feature], _planes(target), features, (1, 1, 1, 1),
         [groups(batch), 1, 1, *steps, *back],
     )  # fmt: skip
-    index = np.flatnonzero(keep)[order]
     output, feature = output[order], feature[order]
     _, backward = _product(
         np.arange(len(output)), feature, output, _planes(target)[output], planes,
         target.channels, (1, 1, 1, 1),
         [groups(batch), 1, 1, *back, *steps],
     )  # fmt: skip
-    return Nonzeros(index, forward, (backward,))
+    return Nonzeros(ordered(index, keep.size, order), forward, (backward,))
 
 
 def _planes(layout: Map) -> NDArray[np.int64]:
@@ -189,9 +195,10 @@ def _product(
     wide = field[1] + (shape.columns - 1) * field[3]
     block = shape.groups * high * wide * 4 * W
     slab = plane // slab_planes(planes, len(at), len(row), block)
-    order = np.lexsort((offset, row, slab))
     slabs = int(slab.max(initial=0)) + 1
-    counts = np.bincount(slab * len(at) + row, minlength=slabs * len(at))
+    line = slab * len(at) + row
+    order = np.argsort(line * (int(offset.max(initial=0)) + 1) + offset)  # no two are equal
+    counts = np.bincount(line, minlength=slabs * len(at))
     start = np.concatenate([[0], np.cumsum(counts)])
     product = Product(
         np.array(grid, np.int64), _short(start), _short(offset[order]), _short(at),

@@ -13,14 +13,17 @@ the same nonzeros by column.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from winnow.engine.sparse_cpu.places import Bits, Places, ordered
 from winnow.kernels.arrays import Floats, Integers, aligned, padded
 from winnow.kernels.simd import TILE, W
+
+Numbers = NDArray[np.int64]
 
 # Columns of `Network.table`: a row describes a layer. The last three say where its part of the
 # concatenated arrays begins; nonzeros start at multiples of W.
@@ -30,7 +33,7 @@ INPUTS, OUTPUTS, SLABS, RELU, START, NONZERO, NONZEROS, COLUMN_START, BACK, INPU
 class Network(NamedTuple):
     """All layers, concatenated. n: nonzeros, every layer's padded to a multiple of W."""
 
-    table: NDArray[np.int64]  # (layers, 11)
+    table: Numbers  # (layers, 11)
     start: Integers  # where rows begin, within the layer
     column: Integers  # (n,) column · TILE
     column_start: Integers  # where columns begin, within the layer; none for the first layer
@@ -54,13 +57,28 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class _Nonzeros:
-    """The nonzeros of one layer in kernel order."""
+class Lists:
+    """The nonzeros of one layer as kernels take them; see `Network` for the arrays.
 
+    ``places``: where they stand in (O, I + 1). ``biases``: which of these, ascending, are biases.
+    """
+
+    inputs: int
+    outputs: int
     slabs: int
-    row: NDArray[np.int64]
-    column: NDArray[np.int64]
-    start: NDArray[np.int64]
+    relu: bool
+    places: Places
+    biases: Bits
+    start: Integers
+    column: Integers
+    column_start: Integers
+    row: Integers
+    place: Integers
+
+    @property
+    def about(self) -> list[int]:
+        """The columns of the table up to RELU."""
+        return [self.inputs, self.outputs, self.slabs, int(self.relu)]
 
 
 _SLAB_BYTES = 25_088  # of a 32 KiB first-level cache; the rest holds weights, columns and outputs
@@ -76,88 +94,111 @@ def slab_columns(inputs: int, outputs: int, nonzeros: int) -> int:
     return inputs if wanted > 4 * fitting else max(fitting, min(inputs, wanted))
 
 
-def _nonzeros(keep: NDArray[np.bool_]) -> _Nonzeros:
-    outputs, inputs = keep.shape[0], keep.shape[1] - 1
-    row, column = np.nonzero(keep)
+def layer_lists(layer: Linear, *, back: bool) -> Lists:
+    """The lists of a layer; ``back``: whether its input has a gradient."""
+    outputs, inputs = layer.keep.shape[0], layer.keep.shape[1] - 1
+    index = np.flatnonzero(layer.keep)
+    row, column = np.divmod(index, inputs + 1)
     width = slab_columns(inputs, outputs, len(row))
     slabs = max(1, -(-inputs // width))
-    slab = np.minimum(column // width, slabs - 1)
-    order = np.lexsort((column, row, slab))
-    counts = np.bincount(slab * outputs + row, minlength=slabs * outputs)
-    start = np.concatenate([[0], np.cumsum(counts)])
-    return _Nonzeros(slabs, row[order], column[order], start)
+    line = np.minimum(column // width, slabs - 1) * outputs + row  # a row of a slab
+    order = np.argsort(line * (inputs + 1) + column)
+    biases = column == inputs
+    row, column = row[order], column[order]
+    padding = np.zeros(padded(len(row)) - len(row), np.int64)
+    return Lists(
+        inputs, outputs, slabs, layer.relu, ordered(index, layer.keep.size, order), biases,
+        _begins(line, slabs * outputs), _short(np.concatenate([column * TILE, padding])),
+        *(_back(row, column, inputs, outputs) if back else [_NOTHING] * 3),
+    )  # fmt: skip
 
 
-def make_network(
-    layers: Sequence[Linear], slots: int, batch: int
-) -> tuple[Network, list[NDArray[np.int64]]]:
+def _back(row: Numbers, column: Numbers, inputs: int, outputs: int) -> list[Integers]:
+    """column_start, row and place of a layer."""
+    place = np.flatnonzero(column < inputs)  # nothing flows back to the constant 1
+    place = place[np.argsort(column[place] * outputs + row[place])]
+    return [_begins(column[place], inputs), _short(row[place] * TILE), _short(place)]
+
+
+def _begins(line: Numbers, lines: int) -> Integers:
+    """Where each of so many lines begins, and the last ends, whose entries are on these lines."""
+    return _short(np.concatenate([[0], np.cumsum(np.bincount(line, minlength=lines))]))
+
+
+def _short(values: Numbers) -> Integers:
+    assert values.max(initial=0) < 2**31, "too large for int32"
+    return values.astype(np.int32)
+
+
+_NOTHING = np.empty(0, np.int32)
+
+
+def make_network(layers: Sequence[Linear], slots: int, batch: int) -> tuple[Network, list[Lists]]:
     """The arrays of a chain of layers, weights at 0, for batches of up to ``batch`` examples.
 
-    ``slots``: optimizer slots for each weight, 0 to 2. Also gives the flat index into (O, I + 1)
-    of every layer's nonzeros, in the order of their weights.
+    ``slots``: optimizer slots for each weight, 0 to 2. Also gives every layer's lists.
     """
     tiles = -(-batch // TILE)
-    table, parts, flat = [], _Parts(), []
-    for depth, layer in enumerate(layers):
-        outputs, inputs = layer.keep.shape[0], layer.keep.shape[1] - 1
-        nonzeros = _nonzeros(layer.keep)
-        about = [inputs, outputs, nonzeros.slabs, int(layer.relu)]
-        table.append(about + parts.add(nonzeros, inputs, outputs, tiles, back=depth > 0))
-        flat.append(nonzeros.row * (inputs + 1) + nonzeros.column)
-    parts.input_size += tiles * (layers[-1].keep.shape[0] + 1) * TILE
-    return parts.network(np.array(table, np.int64), slots), flat
+    lists = [layer_lists(layer, back=depth > 0) for depth, layer in enumerate(layers)]
+    inputs = [0, *np.cumsum([tiles * (one.inputs + 1) * TILE for one in lists])]
+    deltas = [0, *np.cumsum([tiles * (one.outputs + 1) * TILE for one in lists])]
+    logits = tiles * (lists[-1].outputs + 1) * TILE
+    table = _table(lists, np.array([inputs[:-1], deltas[:-1]], np.int64).T)
+    arrays, lists = _joined(lists)
+    network = Network(
+        table=table,
+        **arrays,
+        **_trained(len(arrays["column"]), slots),
+        input=aligned(inputs[-1] + logits, 1.0),  # kernels never write the constant 1
+        delta=aligned(deltas[-1], 0.0),
+        scratch=aligned(W * W, 0.0),
+    )
+    return network, lists
 
 
-class _Parts:
-    """The concatenated arrays, layer after layer."""
+def relisted(network: Network, lists: Sequence[Lists], slots: int) -> tuple[Network, list[Lists]]:
+    """The network with other lists of its layers and the buffers that it has, and these lists.
 
-    def __init__(self) -> None:
-        self.arrays: dict[str, list[NDArray[np.int64]]] = {
-            name: [np.empty(0, np.int64)]
-            for name in ("start", "column", "column_start", "row", "place")
-        }
-        self.input_size = self.delta_size = 0
+    Where every layer has as many nonzeros as before, the numbers in training stay in their arrays;
+    else these are new, all 0.
+    """
+    table = _table(lists, network.table[:, INPUT:])
+    arrays, parts = _joined(lists)
+    changed = network._replace(table=table, **arrays)
+    if not np.array_equal(table[:, NONZEROS], network.table[:, NONZEROS]):
+        changed = changed._replace(**_trained(len(changed.column), slots))
+    return changed, parts
 
-    def _append(self, name: str, values: NDArray[np.int64]) -> int:
-        before = sum(len(part) for part in self.arrays[name])
-        self.arrays[name].append(values)
-        return before
 
-    def add(
-        self, nonzeros: _Nonzeros, inputs: int, outputs: int, tiles: int, *, back: bool
-    ) -> list[int]:
-        """Append a layer; gives the columns of the table from START on."""
-        count = len(nonzeros.row)
-        column = np.zeros(padded(count), np.int64)
-        column[:count] = nonzeros.column * TILE
-        begins = [self._append("start", nonzeros.start), self._append("column", column), count]
-        begins += self._add_back(nonzeros, inputs) if back else [0, 0]
-        begins += [self.input_size, self.delta_size]
-        self.input_size += tiles * (inputs + 1) * TILE
-        self.delta_size += tiles * (outputs + 1) * TILE
-        return begins
+def _table(lists: Sequence[Lists], buffers: Numbers) -> Numbers:
+    """``Network.table``; ``buffers``: its columns INPUT and DELTA."""
+    starts, nonzeros, columns, back = (
+        np.cumsum([0] + [len(getattr(one, name)) for one in lists])[:-1]
+        for name in ("start", "column", "column_start", "row")
+    )
+    return np.array([
+        [*one.about, starts[i], nonzeros[i], one.places.count, columns[i], back[i], *buffers[i]]
+        for i, one in enumerate(lists)
+    ], np.int64)  # fmt: skip
 
-    def _add_back(self, nonzeros: _Nonzeros, inputs: int) -> list[int]:
-        place = np.lexsort((nonzeros.row, nonzeros.column))
-        place = place[nonzeros.column[place] < inputs]  # nothing flows back to the constant 1
-        counts = np.bincount(nonzeros.column[place], minlength=inputs)
-        begin = self._append("column_start", np.concatenate([[0], np.cumsum(counts)]))
-        back = self._append("row", nonzeros.row[place] * TILE)
-        self._append("place", place)
-        return [begin, back]
 
-    def network(self, table: NDArray[np.int64], slots: int) -> Network:
-        whole = {name: np.concatenate(parts) for name, parts in self.arrays.items()}
-        assert all(a.max(initial=0) < 2**31 for a in whole.values()), "too large for int32"
-        n = len(whole["column"])
-        return Network(
-            table=table,
-            **{name: array.astype(np.int32) for name, array in whole.items()},
-            weight=aligned(n, 0.0),
-            first=aligned(n if slots > 0 else 0, 0.0),
-            second=aligned(n if slots > 1 else 0, 0.0),
-            gradient=aligned(n, 0.0),
-            input=aligned(self.input_size, 1.0),  # kernels never write the constant 1
-            delta=aligned(self.delta_size, 0.0),
-            scratch=aligned(W * W, 0.0),
-        )
+def _joined(lists: Sequence[Lists]) -> tuple[dict[str, Any], list[Lists]]:
+    """The lists of all layers as the arrays of a network, and again as parts of these."""
+    arrays: dict[str, Any] = {}
+    parts: list[dict[str, Any]] = [{} for _ in lists]
+    for name in ("start", "column", "column_start", "row", "place"):
+        mine = [getattr(one, name) for one in lists]
+        arrays[name], end = np.concatenate(mine), 0
+        for part, array in zip(parts, mine, strict=True):
+            begin, end = end, end + len(array)
+            part[name] = arrays[name][begin:end]
+    return arrays, [replace(one, **part) for one, part in zip(lists, parts, strict=True)]
+
+
+def _trained(n: int, slots: int) -> dict[str, Any]:
+    return {
+        "weight": aligned(n, 0.0),
+        "first": aligned(n if slots > 0 else 0, 0.0),
+        "second": aligned(n if slots > 1 else 0, 0.0),
+        "gradient": aligned(n, 0.0),
+    }

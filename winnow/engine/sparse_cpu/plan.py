@@ -8,19 +8,19 @@ inputs before it begins.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from winnow.engine.sparse_cpu.blend import Blend, Branch, Norm
 from winnow.engine.sparse_cpu.layout import Map
-from winnow.engine.sparse_cpu.lists import Window, convolution, linear
+from winnow.engine.sparse_cpu.lists import Nonzeros, Window, convolution, linear
 from winnow.engine.sparse_cpu.operations import Dropout, Pooling
 from winnow.engine.sparse_cpu.parameters import Parameters
+from winnow.engine.sparse_cpu.places import Bits, Places, bits_of
 from winnow.engine.sparse_cpu.product import Product
 from winnow.engine.sparse_cpu.torch_part import Loose, TorchPart
 from winnow.engine.sparse_cpu.trace import Node
@@ -61,12 +61,12 @@ class Operation(Protocol):
 class Plan:
     """The operations in order, the values that they work on, and which weights are kept where.
 
-    ``kept``: for each parameter of a product, the flat indices of its trained entries.
+    ``kept``: for each weight of a product, the places of its trained entries.
     """
 
     operations: list[Operation] = field(default_factory=list)
     values: dict[Node, Value] = field(default_factory=dict)
-    kept: dict[str, NDArray[np.int64] | None] = field(default_factory=dict)
+    kept: dict[str, Places] = field(default_factory=dict)
     parts: list[TorchPart] = field(default_factory=list)
 
 
@@ -142,18 +142,16 @@ class _Planner:
         out = self._value(last)
         out.rectified = last is not node
         name = f"{node.name}.weight"
-        keep = np.ones(module.weight.shape, np.bool_)
-        if self.mask is not None and name in self.mask:
-            keep = self.mask[name].numpy()
+        keep = bits_of(self.mask, name, tuple(module.weight.shape))
+        maps: dict[str, Any] = {"source": x.map, "target": out.map, "batch": self.batch}
+        listed: Callable[[Bits], Nonzeros] = partial(linear, **maps)
         if node.kind == "conv":
             stride, padding = node.options
-            lists = convolution(keep, stride, padding, x.map, out.map, self.batch)
-        else:
-            lists = linear(keep, x.map, out.map, self.batch)
+            listed = partial(convolution, stride=stride, padding=padding, **maps)
         bias = None if module.bias is None else f"{node.name}.bias"
-        whole = np.array_equal(lists.index, np.arange(keep.size))
-        self.plan.kept[name] = None if whole else lists.index
-        self.plan.operations.append(Product(lists, name, bias, x, out))
+        product = Product(listed, name, bias, x, out)
+        self.plan.kept[name] = product.relist(keep)
+        self.plan.operations.append(product)
 
     def _norm(self, node: Node) -> None:
         if self._only_user(node, "add") is None:

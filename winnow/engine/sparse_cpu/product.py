@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numba import types
 
@@ -12,6 +14,7 @@ from winnow.engine.sparse_cpu.cover import GROUPS
 from winnow.engine.sparse_cpu.elementwise import relu_back
 from winnow.engine.sparse_cpu.lists import Nonzeros
 from winnow.engine.sparse_cpu.parameters import Parameters
+from winnow.engine.sparse_cpu.places import Bits, Places
 from winnow.engine.sparse_cpu.values import NONE, Pass, Pool, Step, Value, delta_of, group_of
 from winnow.kernels.arrays import Floats, Integers
 from winnow.kernels.cache import Entry, kernel
@@ -27,16 +30,28 @@ class Product:
     trained = True
 
     def __init__(
-        self, lists: Nonzeros, weight: str, bias: str | None, x: Value, out: Value
+        self,
+        listed: Callable[[Bits], Nonzeros],
+        weight: str,
+        bias: str | None,
+        x: Value,
+        out: Value,
     ) -> None:
-        self.forward_list = lists.forward
-        self.back_lists = lists.backward if x.trained else ()
+        """``listed``: the lists of the layer for a mask; `relist` comes before anything else."""
+        self.listed = listed
         self.names, self.x, self.out = (weight, bias), x, out
         self.norm: Norm | None = None
         self.weight, self.gradient = NONE, NONE
         self.bias, self.bias_gradient = NONE, NONE
-        self.back_weights = [np.zeros(len(p.place), np.float32) for p in self.back_lists]
         self.accumulate, self.last = False, False
+
+    def relist(self, keep: Bits) -> Places:
+        """Take the nonzeros of this mask; the places of the weights that `bind` then needs."""
+        lists = self.listed(keep)
+        self.forward_list = lists.forward
+        self.back_lists = lists.backward if self.x.trained else ()
+        self.back_weights = [np.zeros(len(p.place), np.float32) for p in self.back_lists]
+        return lists.places
 
     def serve(self, norm: Norm | None) -> bool:
         """Make the sums of a batch for this norm; False if there is another one already."""

@@ -1,0 +1,178 @@
+"""Which entries of a parameter are trained, and how their values move when its mask changes.
+
+Nothing here is dense but masks, as booleans: values and slots go from nonzeros to nonzeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from winnow.kernels.arrays import Floats
+from winnow.mask import Mask
+from winnow.state import Tensors, newly_kept
+
+Bits = NDArray[np.bool_]
+Numbers = NDArray[np.int64]
+Index = NDArray[np.int32] | Numbers | slice
+_ALL = slice(None)
+
+
+@dataclass(frozen=True)
+class Places:
+    """The trained entries of a parameter: ``count`` of them.
+
+    ``index``: where they stand in the flat parameter, ascending. ``order``: for each of them in the
+    order of the kernels, which of the index it is. Either is slice(None) where it changes nothing.
+    """
+
+    count: int
+    index: Index
+    order: Index
+
+    @property
+    def whole(self) -> bool:
+        """Whether they are the flat parameter as it is."""
+        return isinstance(self.index, slice) and isinstance(self.order, slice)
+
+    @property
+    def ascending_index(self) -> Numbers:
+        """Where they stand in the flat parameter."""
+        if isinstance(self.index, slice):
+            return np.arange(self.count)
+        return self.index.astype(np.int64)
+
+    @property
+    def flat(self) -> Numbers:
+        """Where they stand in the flat parameter, in the order of the kernels."""
+        return self.ascending_index[self.order]
+
+    def of(self, flat: Floats) -> Floats:
+        """Their values in a flat parameter, in the order of the kernels."""
+        return flat[self.index][self.order]
+
+    def ascending(self, values: Floats) -> Floats:
+        """Values in the order of the kernels, in that of the index instead; a copy."""
+        found = np.empty(self.count, values.dtype)
+        found[self.order] = values
+        return found
+
+
+def places(keep: Bits) -> Places:
+    """Those of a mask, any shape, in the order of the index."""
+    count = int(np.count_nonzero(keep))
+    return Places(count, _ALL if count == keep.size else _short(np.flatnonzero(keep)), _ALL)
+
+
+def ordered(index: Numbers, size: int, order: Numbers) -> Places:
+    """Those at ``index``, ascending, of a parameter of so many entries, in another order."""
+    same = np.array_equal(order, np.arange(len(index)))
+    return Places(
+        len(index),
+        _ALL if len(index) == size else _short(index),
+        _ALL if same else _short(order),
+    )
+
+
+def _short(values: Numbers) -> Index:
+    return values.astype(np.int32) if values.max(initial=0) < 2**31 else values
+
+
+@dataclass(frozen=True)
+class Move:
+    """From the places before to those after, which may differ in their order alone.
+
+    ``stays``: which of those before, ascending, keep their values; ``stayed``: the same entries
+    among those after. ``new``: which of those after start anew. All others after are 0.
+    """
+
+    before: Places
+    after: Places
+    stays: Bits
+    stayed: Bits
+    new: Bits
+
+    def values(self, values: Floats, first: Floats | float = 0.0) -> Floats:
+        """The values after, of those before, both in the order of the kernels; a copy.
+
+        ``first``: what starts anew, in the order of the index.
+        """
+        found = np.zeros(self.after.count, np.float32)
+        found[self.stayed] = self.before.ascending(values)[self.stays]
+        found[self.new] = first
+        return found[self.after.order]
+
+
+def move(before: Places, after: Places, was: Bits, keep: Bits, anew: Bits | None) -> Move:
+    """From the mask ``was`` to ``keep``, with ``anew`` what of it starts anew; all of one shape."""
+    stays, stayed = _at(keep, before), _at(was, after)
+    if anew is None:
+        return Move(before, after, stays, stayed, np.zeros(after.count, np.bool_))
+    new = _at(anew, after)
+    return Move(before, after, stays & ~_at(anew, before), stayed & ~new, new)
+
+
+def _at(bits: Bits, where: Places) -> Bits:
+    found: Bits = bits.reshape(-1)[where.index]
+    return found
+
+
+@dataclass(frozen=True)
+class Remasking:
+    """A change of masks: what `Session.remask` is told, with defaults filled in.
+
+    ``relisted``: the names of which other entries are kept than before; ``moved``: these, and those
+    of which some start anew.
+    """
+
+    before: Mask | None
+    after: Mask
+    values: Tensors
+    grown: Tensors
+    relisted: AbstractSet[str]
+    moved: AbstractSet[str]
+
+    def was(self, name: str, shape: tuple[int, ...]) -> Bits:
+        """What was kept of a parameter."""
+        return bits_of(self.before, name, shape)
+
+    def keep(self, name: str, shape: tuple[int, ...]) -> Bits:
+        """What is kept of a parameter."""
+        return bits_of(self.after, name, shape)
+
+    def anew(self, name: str) -> Bits | None:
+        """What of a parameter starts anew; None for nothing."""
+        return self.grown[name].numpy() if name in self.grown else None
+
+    def first(self, name: str) -> Floats | float:
+        """The values of what starts anew."""
+        return self.values[name].to(torch.float32).numpy() if name in self.values else 0.0
+
+
+def remasking(
+    before: Mask | None, after: Mask, values: Tensors | None, grown: Tensors | None
+) -> Remasking:
+    """The change from one mask to another."""
+    started = newly_kept(before, after) if grown is None else grown
+    names = {*after, *(before or ())}
+    relisted = frozenset(name for name in names if not _same(before, after, name))
+    return Remasking(before, after, values or {}, started, relisted, relisted | set(started))
+
+
+def _same(before: Mask | None, after: Mask, name: str) -> bool:
+    one, other = before.get(name) if before is not None else None, after.get(name)
+    if one is None or other is None:
+        return bool(all(bits.all() for bits in (one, other) if bits is not None))
+    return torch.equal(one, other)
+
+
+def bits_of(mask: Mask | None, name: str, shape: tuple[int, ...]) -> Bits:
+    """What a mask keeps of a parameter; all where it does not know it."""
+    if mask is None or name not in mask:
+        return np.ones(shape, np.bool_)
+    bits: Bits = mask[name].numpy()
+    return bits
