@@ -147,5 +147,5 @@ def _reinitialise_linear(subject: Subject) -> None:
     weights = (m.weight for m in subject.model.modules() if isinstance(m, nn.Linear))
     for weight in dict.fromkeys(weights):
         drawn = torch.empty(weight.shape, device=generator.device)
-        weight.copy_(nn.init.xavier_normal_(drawn, generator=generator))
+        weight.data = nn.init.xavier_normal_(drawn, generator=generator).to(weight)
     subject.remove()

@@ -75,7 +75,8 @@ def _convolution(
     dims = _CONVOLUTIONS[func]
     batched = x.dim() == dims + 2
     if not batched or isinstance(padding, str) or (bias is not None and bias.requires_grad):
-        return func(x, weight, bias, stride, padding, dilation, groups)
+        with kept_as(source, x):
+            return func(x, weight, bias, stride, padding, dilation, groups)
     shape = (_each(stride, dims), _each(padding, dims), _each(dilation, dims), groups)
     with kept_as(source, x):
         convolved: Tensor = _Convolution.apply(x, weight, bias, shape, source)  # type: ignore[no-untyped-call]
