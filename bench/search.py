@@ -4,9 +4,11 @@
 
 ResNet-32 of double width on random images of CIFAR-10's shape, batch 256, and LeNet-300-100 on
 MNIST's, batch 60; one thread; SGD with momentum on both sides, so that they differ in the search
-alone. Dense training and the searches take turns in one run; the numbers are medians over the turns
-of the ratio to the dense side's turn. The jackpot searches at density 0.1, edge-popup at 0.5, with
-data and checks for divergence included. Writes bench/results/search.json.
+alone. Dense training and the searches take turns in one run, in CPU seconds, as machines are
+shared; the numbers are medians over the turns of the ratio to the dense side's turn. The jackpot
+searches at density 0.1, edge-popup at 0.5, with data and checks for divergence included. Peak
+memory (resident, with torch) is of two iterations of one side in a process of its own. Writes
+bench/results/search.json.
 """
 
 from __future__ import annotations
@@ -14,7 +16,12 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import resource
 import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,11 +34,16 @@ from winnow.data.facts import facts
 from winnow.engine.base import Job
 from winnow.engine.dense import DenseEngine
 from winnow.engine.measure import random_state
-from winnow.engine.turns import in_turns, machine, one_thread, steps_of
+from winnow.engine.turns import Repeat, in_turns, machine, one_thread, steps_of
 from winnow.files import write_whole
 
 RESULTS = Path(__file__).parent / "results" / "search.json"
-SEARCHES = {"jackpot": {"density": 0.1}, "edge-popup": {"density": 0.5}, "supermask": {}}
+SEARCHES: dict[str, dict[str, Any]] = {
+    "jackpot": {"density": 0.1},
+    "edge-popup": {"density": 0.5},
+    "supermask": {},
+}
+SIDES = ("dense", *SEARCHES)
 GOAL = 1.15
 BATCHES = {"resnet-32": 256, "lenet-300-100": 60}
 
@@ -48,15 +60,43 @@ def job_of(network: str, batch: int) -> Job:
     return replace(job, build=build)
 
 
-def measured(network: str, batch: int, seconds: float) -> dict[str, Any]:
-    """Milliseconds an iteration, and the ratio to dense training, by side."""
+def sides_of(network: str, batch: int, names: Iterable[str]) -> dict[str, Repeat]:
+    """What is timed: a side's name -> what advances it by so many iterations."""
     job, engine = job_of(network, batch), DenseEngine("cpu")
     searching = replace(job, optimizer={**job.optimizer, "lr": 0.1})  # no weight can diverge
     dense = random_state(job, {}, 1.0)
-    sides = {"dense": steps_of(engine, job, dense)}
-    for name, options in SEARCHES.items():
-        sides[name] = steps_of(engine, *starting(make(name, **options), searching, dense, seed=0))
-    times = in_turns(sides, seconds)
+
+    def side(name: str) -> Repeat:
+        if name == "dense":
+            return steps_of(engine, job, dense)
+        return steps_of(engine, *starting(make(name, **SEARCHES[name]), searching, dense, seed=0))
+
+    return {name: side(name) for name in names}
+
+
+def alone(network: str, batch: int, name: str) -> int:
+    """Peak memory in MB after two iterations; to be run in a process of its own."""
+    sides_of(network, batch, [name])[name](2)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // 10**6
+
+
+def peaks(network: str, batch: int) -> dict[str, int]:
+    """Each side's peak memory. A child inherits the peak of its parent, so these run before the
+    parent has worked itself."""
+    rows = {}
+    for name in SIDES:
+        asked = ["--batch", str(batch), "--alone", network, name]
+        done = subprocess.run(
+            [sys.executable, __file__, *asked], capture_output=True, text=True, check=True
+        )
+        rows[name] = int(done.stdout)
+    return rows
+
+
+def measured(network: str, batch: int, seconds: float) -> dict[str, dict[str, float]]:
+    """CPU milliseconds an iteration, and the ratio to dense training, by side."""
+    sides = sides_of(network, batch, SIDES)
+    times = in_turns(sides, seconds, least=3, clock=time.process_time)
     first = times["dense"]
     return {
         name: {
@@ -64,9 +104,10 @@ def measured(network: str, batch: int, seconds: float) -> dict[str, Any]:
             "dense steps": round(
                 statistics.median(a / b for a, b in zip(own, first, strict=True)), 3
             ),
+            "turns": len(own),
         }
         for name, own in times.items()
-    } | {"batch": batch, "turns": len(first)}
+    }
 
 
 def main() -> None:
@@ -76,13 +117,26 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--batch", type=int, help="default 256 for ResNet-32, 60 for LeNet")
     parser.add_argument("--networks", nargs="+", default=list(BATCHES), choices=list(BATCHES))
+    parser.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     with one_thread():
-        rows = {
-            name: measured(name, asked.batch or BATCHES[name], asked.seconds)
-            for name in asked.networks
-        }
-    answer = {"goal, dense steps": GOAL, "machine": machine(), **rows}
+        if asked.alone:
+            network, name = asked.alone
+            print(alone(network, asked.batch, name))
+            return
+        batches = {name: asked.batch or BATCHES[name] for name in asked.networks}
+        memory = {name: peaks(name, batch) for name, batch in batches.items()}
+        rows = {name: measured(name, batch, asked.seconds) for name, batch in batches.items()}
+    answer = {
+        "unit": "CPU milliseconds of one thread an iteration",
+        "goal, dense steps": GOAL,
+        "machine": machine(),
+        **{
+            name: {"batch": batches[name]}
+            | {side: row | {"peak, MB": memory[name][side]} for side, row in own.items()}
+            for name, own in rows.items()
+        },
+    }
     print(json.dumps(answer, indent=1))
     write_whole(RESULTS, json.dumps(answer, indent=1) + "\n")
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import winnow as wn
-from winnow.criteria import Subject
+from winnow.criteria import CRITERIA, Subject
 from winnow.errors import UserError
 from winnow.scoring import Scores
 
@@ -83,6 +83,59 @@ def test_everything_is_as_before(criterion: Any, masked: bool) -> None:
     assert torch.equal(torch.get_rng_state(), states[0])
     assert random.getstate() == states[1]
     assert np.random.get_state()[1].tolist() == states[2]
+
+
+IMAGES = torch.randn(12, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    ("criterion", "options"),
+    [
+        *((name, {}) for name in CRITERIA),
+        ("snip", {"init": "glorot-normal", "init_seed": 1}),
+        ("grasp", {"reinit_head": True}),
+        ("grasp", {"keep_graph": False}),
+    ],
+)
+@pytest.mark.parametrize("masked", [False, True])
+def test_named_criteria_overwrite_no_parameter(
+    criterion: str, options: dict[str, Any], masked: bool
+) -> None:
+    """They run without a copy of the parameters: neither values nor memory may change."""
+    model = nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)
+    )
+    model.eval()
+    before = {n: (t.data_ptr(), t.clone()) for n, t in model.state_dict().items()}
+    mask = wn.prune({"4.weight": model[4].weight.detach()}, density=0.5) if masked else None
+    wn.score(
+        model, criterion, batch=(IMAGES, Y), loss_fn=F.cross_entropy, mask=mask,
+        generator=torch.Generator().manual_seed(0), **options,
+    )  # fmt: skip
+    for name, tensor in model.state_dict().items():
+        place, values = before[name]
+        assert tensor.data_ptr() == place, name
+        assert torch.equal(tensor, values), name
+
+
+class Clamping(nn.Linear):
+    """Writes to its weight in the forward pass."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            self.weight.clamp_(-0.1, 0.1)
+        return super().forward(x)
+
+
+def test_a_forward_pass_that_writes_to_parameters() -> None:
+    model = Clamping(4, 3)
+    before = model.weight.detach().clone()
+    wn.score(model, gradient, batch=(X, Y), loss_fn=F.cross_entropy)
+    assert torch.equal(model.weight, before)
+    with pytest.raises(UserError, match="writes to its parameters"):
+        wn.score(model, "snip", batch=(X, Y), loss_fn=F.cross_entropy)
+    assert model.weight.requires_grad
+    assert model.weight.grad is None
 
 
 def test_the_model_is_put_back_after_an_error_too() -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from winnow import criteria, rng
+from winnow.criteria import CRITERIA
 from winnow.criteria.base import Criterion, Loss, Subject
 from winnow.errors import UserError, unknown
 from winnow.mask import Mask
@@ -81,7 +82,8 @@ def score(
     the call makes no difference.
 
     Raises UserError for a missing input, an unknown criterion or option, a pattern without match,
-    a mask for another network, and scores of a wrong name, shape or type.
+    a mask for another network, scores of a wrong name, shape or type, and a model whose forward
+    pass writes to its parameters.
     """
     function = criteria.get(criterion) if isinstance(criterion, str) else criterion
     name = criterion if isinstance(criterion, str) else _name_of(criterion)
@@ -92,7 +94,8 @@ def score(
     data = [batch] if batch is not None else loader
     subject = Subject(name, uncompiled(model), weights, data, loss_fn, mask, generator)
     lent = _storages(model)
-    with _gradients(), unchanged(model), _random_states(weights, generator):
+    copies = function not in CRITERIA.values()  # our own ones overwrite no parameter
+    with _gradients(), unchanged(model, copies), _random_states(weights, generator):
         subject.remove()
         found = _checked(function(subject, **options), weights, name)
         lent |= _storages(model)
@@ -108,19 +111,20 @@ def _gradients() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def unchanged(model: nn.Module) -> Iterator[None]:
+def unchanged(model: nn.Module, copies: bool = True) -> Iterator[None]:
     """Put the model back on exit: parameters, buffers, gradients, flags and modes.
 
     Gradients are None inside. Tensors that did not change are not written to, so that graphs
-    which hold them stay valid.
+    which hold them stay valid. Without ``copies`` of the parameters, what runs inside may replace
+    them (``parameter.data = …``) but not write to them: UserError on exit if it did.
     """
     model = uncompiled(model)
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(module, dict(module._buffers)) for module in model.modules()]
-    tensors = [*dict.fromkeys([*model.parameters(), *model.buffers()])]
-    states = [(t, t.data, t.detach().clone(), t.grad, t.requires_grad) for t in tensors]
-    for tensor in tensors:
-        tensor.grad = None
+    states = [_Before(p, copies) for p in dict.fromkeys(model.parameters())]
+    states += [_Before(b, True) for b in dict.fromkeys(model.buffers())]
+    for state in states:
+        state.tensor.grad = None
     try:
         yield
     finally:
@@ -128,20 +132,39 @@ def unchanged(model: nn.Module) -> Iterator[None]:
             module.training = mode
         for module, own in buffers:
             module._buffers.update(own)
-        for state in states:
-            _put_back(*state)
+        kept = [state.put_back() for state in states]
+    if not all(kept):
+        raise UserError(
+            "the model writes to its parameters in its forward pass, so that they cannot be put "
+            "back: let it replace them, or compute with what it changes under another name"
+        )
 
 
-def _put_back(
-    tensor: Tensor, data: Tensor, value: Tensor, grad: Tensor | None, requires_grad: bool
-) -> None:
-    if tensor.data_ptr() != data.data_ptr() or tensor.shape != data.shape:
-        tensor.data = data
-    if not _same(tensor.detach(), value):
-        with torch.no_grad():
-            tensor.copy_(value)
-    tensor.requires_grad_(requires_grad)
-    tensor.grad = grad
+class _Before:
+    """A tensor of a model, and what it was."""
+
+    def __init__(self, tensor: Tensor, copy: bool) -> None:
+        self.tensor, self.data, self.version = tensor, tensor.data, tensor._version
+        self.value = tensor.detach().clone() if copy else None
+        self.grad, self.requires_grad = tensor.grad, tensor.requires_grad
+
+    def put_back(self) -> bool:
+        """False if its values were overwritten and no copy of them is there."""
+        tensor, replaced, known = self.tensor, self._is_replaced(), True
+        if replaced:
+            tensor.data = self.data
+        if self.value is None:
+            known = replaced or tensor._version == self.version
+        elif not _same(tensor.detach(), self.value):
+            with torch.no_grad():
+                tensor.copy_(self.value)
+        tensor.requires_grad_(self.requires_grad)
+        tensor.grad = self.grad
+        return known
+
+    def _is_replaced(self) -> bool:
+        here, before = self.tensor, self.data
+        return here.data_ptr() != before.data_ptr() or here.shape != before.shape
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

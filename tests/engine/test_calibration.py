@@ -155,22 +155,24 @@ def test_layers_are_found_with_how_often_each_weight_is_used():
 
 
 def test_turns_alternate_and_count_repetitions():
-    made = []
+    made, now = [], 0.0
 
     def side(name, each):
         def repeat(count):
+            nonlocal now
             made.append((name, count))
-            time.sleep(count * each)
+            now += count * each
 
         return repeat
 
-    times = in_turns({"a": side("a", 0.001), "b": side("b", 0.02)}, 0.0, turn=0.01, least=3)
+    sides = {"a": side("a", 0.001), "b": side("b", 0.02)}
+    times = in_turns(sides, 0.0, turn=0.01, least=3, clock=lambda: now)
     assert [len(t) for t in times.values()] == [3, 3]
     assert [name for name, _ in made[-6:]] == ["a", "b"] * 3
     assert made[-1] == ("b", 1)  # a turn has at least one
-    assert 2 <= made[-2][1] <= 10  # as many as fill it
-    assert min(times["a"]) >= 0.001
-    assert min(times["b"]) >= 0.02
+    assert made[-2][1] == 10  # as many as fill it
+    assert times["a"] == pytest.approx([0.001] * 3)
+    assert times["b"] == pytest.approx([0.02] * 3)
 
 
 def test_lenet_is_measured_at_every_rung_and_leaves_torch_as_it_was():

@@ -2,7 +2,9 @@
 
 A criterion is a function ``f(subject, *, option=default, …) -> mapping name -> scores``. Larger
 score = keep. It has no schedule, no store and no engine. Whatever it changes in the model
-(weights, buffers, gradients, modes) is put back by ``winnow.score``.
+(weights, buffers, gradients, modes) is put back by ``winnow.score``. Parameters are large, and a
+criterion of the table is run without a copy of them: it replaces what it changes
+(``parameter.data = …``, or ``Subject.separate`` first), it does not write to the caller's.
 """
 
 from __future__ import annotations
@@ -55,8 +57,16 @@ class Subject:
             raise self._missing("a generator", "pass generator=torch.Generator().manual_seed(0)")
         return self.generator
 
+    def separate(self) -> None:
+        """Give the parameters memory of their own, to write to: the caller's stays as it is."""
+        for parameter in self.model.parameters():
+            parameter.data = parameter.detach().clone()
+
     def remove(self) -> None:
-        """Set the weights that the mask does not keep to zero. UserError unless it fits."""
+        """Replace the weights of the mask by ones that are zero where it does not keep them.
+
+        UserError unless it fits.
+        """
         if self.mask is None:
             return
         named = parameters(self.model)
@@ -64,9 +74,9 @@ class Subject:
             self.mask.check_fits(named)
         except ValueError as error:
             raise UserError(str(error)) from None
-        with torch.no_grad():
-            for name in self.mask:
-                named[name].masked_fill_(~self.mask[name].to(named[name].device), 0)
+        for name in self.mask:
+            weight = named[name].detach()
+            named[name].data = weight.masked_fill(~self.mask[name].to(weight.device), 0)
 
     def _missing(self, what: str, fix: str) -> UserError:
         return UserError(f"criterion {self.criterion!r} needs {what}: {fix}")

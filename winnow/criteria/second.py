@@ -3,8 +3,9 @@
 Gradients of gradients (``grasp``) through torch's own convolution cost several convolutions that
 its CPU library is slow at, and through its batch normalisation some forty elementwise passes with
 a temporary each. Inside ``differentiated_twice()`` both give the same numbers from the usual
-first-order kernels, and keep one activation less for each layer. Layers of other kinds, and those
-whose biases, scales or shifts are themselves differentiated, take torch's way.
+first-order kernels, and keep two activations less for each layer: one is that between
+normalisation and rectification, the other see ``rectified``. Layers of other kinds, and those whose
+biases, scales or shifts are themselves differentiated, take torch's way.
 
 Notation: δ = ∂L/∂output, u = adjoint of a backward's result (∂z/∂(∂L/∂x)), z the scalar that is
 differentiated a second time.
@@ -22,6 +23,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.overrides import TorchFunctionMode
 
+from winnow.criteria.rectified import RELUS, Affine, Rectified, Source, kept_as, per_channel
+
 _CONVOLUTIONS = {F.conv1d: 1, F.conv2d: 2, F.conv3d: 3}
 
 
@@ -31,14 +34,28 @@ def differentiated_twice() -> AbstractContextManager[Any]:
 
 
 class _Mode(TorchFunctionMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self._rectified = Rectified()
+
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func in _CONVOLUTIONS:
-            return _convolution(func, *args, **(kwargs or {}))
+        kwargs = kwargs or {}
         if func is F.batch_norm:
-            return _batch_norm(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
+            y, affine = _batch_norm(*args, **kwargs)
+            if affine is not None:
+                self._rectified.normalised(y, affine)
+            return y
+        if func in RELUS and len(args) == 1 and not kwargs.get("inplace"):
+            z = self._rectified.relu(args[0])
+            return func(*args, **kwargs) if z is None else z
+        x = args[0] if args else None
+        source = self._rectified.source(x)
+        if func in _CONVOLUTIONS:
+            return _convolution(func, source, *args, **kwargs)
+        with kept_as(source, x):
+            return func(*args, **kwargs)
 
 
 # ---- convolution
@@ -46,6 +63,7 @@ class _Mode(TorchFunctionMode):
 
 def _convolution(
     func: Callable[..., Tensor],
+    source: Source | None,
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
@@ -57,9 +75,11 @@ def _convolution(
     dims = _CONVOLUTIONS[func]
     batched = x.dim() == dims + 2
     if not batched or isinstance(padding, str) or (bias is not None and bias.requires_grad):
-        return func(x, weight, bias, stride, padding, dilation, groups)
+        with kept_as(source, x):
+            return func(x, weight, bias, stride, padding, dilation, groups)
     shape = (_each(stride, dims), _each(padding, dims), _each(dilation, dims), groups)
-    convolved: Tensor = _Convolution.apply(x, weight, bias, shape)  # type: ignore[no-untyped-call]
+    with kept_as(source, x):
+        convolved: Tensor = _Convolution.apply(x, weight, bias, shape, source)  # type: ignore[no-untyped-call]
     return convolved
 
 
@@ -91,15 +111,19 @@ def _backward(
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, shape: Any) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, shape: Any, source: Source | None
+    ) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.shape = shape
+        ctx.shape, ctx.source = shape, source
         return _forward(x, weight, bias, shape)
 
     @staticmethod
     def backward(ctx: Any, delta: Tensor) -> Any:
-        asked = ctx.needs_input_grad[:2]
-        return *_ConvolutionBackward.apply(delta, *ctx.saved_tensors, ctx.shape, asked), None, None  # type: ignore[no-untyped-call]
+        (x, weight), asked = ctx.saved_tensors, ctx.needs_input_grad[:2]
+        with kept_as(ctx.source, x):
+            found = _ConvolutionBackward.apply(delta, x, weight, ctx.shape, asked)  # type: ignore[no-untyped-call]
+        return *found, None, None, None
 
 
 class _ConvolutionBackward(torch.autograd.Function):
@@ -143,25 +167,27 @@ def _batch_norm(
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
-) -> Tensor:
+) -> tuple[Tensor, Affine | None]:
+    """The normalised x, and how it came from x where that is a given scale and shift."""
     differentiated = any(p is not None and p.requires_grad for p in (weight, bias))
     if differentiated or x.dtype in (torch.float16, torch.bfloat16):
-        return F.batch_norm(x, mean, variance, weight, bias, training, momentum, eps)
+        return F.batch_norm(x, mean, variance, weight, bias, training, momentum, eps), None
     if training:
         # torch's own checks of the input, e.g. for a batch of one value a channel
-        normal: Tensor = _BatchNorm.apply(x, mean, variance, weight, bias, momentum, eps)  # type: ignore[no-untyped-call]
-        return normal
+        y, mu, r = _BatchNorm.apply(x, mean, variance, weight, bias, momentum, eps)  # type: ignore[no-untyped-call]
+        return y, _affine(x, mu, r, weight, bias)
     assert mean is not None, "BatchNorm in eval mode has running statistics"
     assert variance is not None
-    scale = (variance + eps).rsqrt()
-    scale = scale if weight is None else scale * weight
+    affine = _affine(x, mean, (variance + eps).rsqrt(), weight, bias)
+    return affine.y(x), affine
+
+
+def _affine(
+    x: Tensor, mean: Tensor, r: Tensor, weight: Tensor | None, bias: Tensor | None
+) -> Affine:
+    scale = r if weight is None else r * weight
     shift = -mean * scale if bias is None else bias - mean * scale
-    return torch.addcmul(_channels(shift, x), x, _channels(scale, x))
-
-
-def _channels(values: Tensor, x: Tensor) -> Tensor:
-    """(C,) as (1, C, 1, …)."""
-    return values.view(1, -1, *[1] * (x.dim() - 2))
+    return Affine(x.detach(), scale, shift)
 
 
 class _BatchNorm(torch.autograd.Function):
@@ -177,14 +203,15 @@ class _BatchNorm(torch.autograd.Function):
         bias: Tensor | None,
         momentum: float,
         eps: float,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         y, mu, r = torch.native_batch_norm(x, weight, bias, mean, variance, True, momentum, eps)
         ctx.save_for_backward(x, weight, mu, r)
         ctx.eps = eps
-        return y
+        ctx.mark_non_differentiable(mu, r)
+        return y, mu, r
 
     @staticmethod
-    def backward(ctx: Any, delta: Tensor) -> Any:
+    def backward(ctx: Any, delta: Tensor, *_: Any) -> Any:
         dx = _BatchNormBackward.apply(delta, *ctx.saved_tensors, ctx.eps)  # type: ignore[no-untyped-call]
         return dx, None, None, None, None, None, None
 
@@ -221,7 +248,7 @@ class _BatchNormBackward(torch.autograd.Function):
         over = [d for d in range(x.dim()) if d != 1]
         scale = -r / (x.numel() // x.shape[1])
         product = (u * dx).sum(over) * scale * r  # the factor of x − μ
-        to_x = to_delta * _channels(along_delta * scale, x)
-        to_x.addcmul_(dx, _channels(along_u * scale, x))
-        to_x.addcmul_(x, _channels(product, x)).sub_(_channels(mu * product, x))
+        to_x = to_delta * per_channel(along_delta * scale, x)
+        to_x.addcmul_(dx, per_channel(along_u * scale, x))
+        to_x.addcmul_(x, per_channel(product, x)).sub_(per_channel(mu * product, x))
         return to_delta, to_x, None, None, None, None

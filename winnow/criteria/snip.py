@@ -40,6 +40,7 @@ def snip(
             "init='glorot-normal', init_seed=1, to score another initialisation, or neither"
         )
     if init is not None and init_seed is not None:
+        subject.separate()
         initialise(subject.model, init, init_seed)
         subject.remove()
     weights = differentiate_only(subject.model, subject.weights.values())

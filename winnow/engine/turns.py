@@ -16,38 +16,46 @@ from winnow.state import State
 Repeat = Callable[[int], object]
 """Does a side's work so many times."""
 
+Clock = Callable[[], float]
+"""Seconds since some moment."""
+
 
 def in_turns(
-    sides: Mapping[str, Repeat], seconds: float, turn: float = 0.03, least: int = 2
+    sides: Mapping[str, Repeat],
+    seconds: float,
+    turn: float = 0.03,
+    least: int = 2,
+    clock: Clock = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Seconds for one repetition of each side, one value for each turn.
 
     A side's turn lasts about ``turn`` seconds and at least one repetition; turns go on for
-    ``seconds``, and there are at least ``least``. Each side is warmed up first.
+    ``seconds``, and there are at least ``least``. Each side is warmed up first. ``clock``:
+    ``time.process_time`` where the machine is shared and a side keeps to this process.
     """
-    counts = {name: _repetitions(repeat, turn) for name, repeat in sides.items()}
+    counts = {name: _repetitions(repeat, turn, clock) for name, repeat in sides.items()}
     times: dict[str, list[float]] = {name: [] for name in sides}
     end, made = time.perf_counter() + seconds, 0
     while made < least or time.perf_counter() < end:
         for name, repeat in sides.items():
-            times[name].append(_timed(repeat, counts[name]))
+            times[name].append(_timed(repeat, counts[name], clock))
         made += 1
     return times
 
 
-def _repetitions(repeat: Repeat, turn: float) -> int:
+def _repetitions(repeat: Repeat, turn: float, clock: Clock) -> int:
     """How many repetitions fill a turn."""
     repeat(1)  # allocations and first calls
     count = 1
-    while (each := _timed(repeat, count)) * count < turn / 4:
+    while (each := _timed(repeat, count, clock)) * count < turn / 4:
         count *= 4
     return max(1, round(turn / each))
 
 
-def _timed(repeat: Repeat, count: int) -> float:
-    began = time.perf_counter()
+def _timed(repeat: Repeat, count: int, clock: Clock) -> float:
+    began = clock()
     repeat(count)
-    return max(time.perf_counter() - began, 1e-9) / count
+    return max(clock() - began, 1e-9) / count
 
 
 def steps_of(engine: Engine, job: Job, state: State) -> Repeat:
