@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from winnow.experiment.run import run
     from winnow.importing import import_ticket
     from winnow.mask import Mask
-    from winnow.pruning import prune
+    from winnow.pruning import LayerCollapse, prune
     from winnow.scoring import Scores, score
     from winnow.sparsifying import sparsify
     from winnow.ticket import Ticket, load
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "LayerCollapse",
     "Mask",
     "Scores",
     "Ticket",
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "LayerCollapse": "winnow.pruning",
     "Mask": "winnow.mask",
     "Scores": "winnow.scoring",
     "Ticket": "winnow.ticket",
