@@ -17,9 +17,9 @@ _FIELDS = tuple(field.name for field in dataclasses.fields(Row) if field.name no
 def as_csv(results: Sequence[Results]) -> str:
     """One line for each recipe, replicate, arm, draw and round; columns named as Row's fields.
 
-    ``accuracy_at`` becomes a column ``accuracy_at_<step>`` for each step that any run has. What
-    is unknown is empty, several names have spaces between them, truth is ``true`` or ``false``,
-    floats read back exactly.
+    Arms are in the order of the tables. ``accuracy_at`` becomes a column ``accuracy_at_<step>``
+    for each step that any run has. What is unknown is empty, several names have spaces between
+    them, truth is ``true`` or ``false``, floats read back exactly.
     """
     rows = [row for one in results for row in _ordered(one)]
     steps = sorted({step for row in rows for step in row.accuracy_at})

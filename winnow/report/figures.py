@@ -87,13 +87,18 @@ def draw(results: Results) -> list[Drawing]:
 def _density_figure(results: Results, plot: _Plot) -> Drawing | None:
     if not _has(results, plot.metric):
         return None
-    if len(kinds.shown(results, plot.metric)) > kinds.MOST:
+    compared = kinds.shown(results, plot.metric)
+    if len(compared) > kinds.MOST:
         figure = kinds.draw(results, plot.metric, plot.axis)
-        return _drawing(figure, results, plot.name, f"{plot.caption} {kinds.CAPTION}", False)
+        return _drawing(
+            figure, results, plot.name, f"{plot.caption} {kinds.caption(results)}", False
+        )
     figure, (axes,) = _panels(1)
     if compares(results):
         figure.set_size_inches(*_COMPARED)
-    clipped = lines.limit(axes, results, plot.metric, lines.draw(axes, results, plot.metric))
+    looks = dict(zip(compared, style.PANEL, strict=False))
+    means = lines.draw(axes, results, plot.metric, looks=looks)
+    clipped = lines.limit(axes, results, plot.metric, means)
     axes.set_ylabel(plot.axis)
     _legend(figure, axes)
     return _drawing(figure, results, plot.name, plot.caption, clipped)

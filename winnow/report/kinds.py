@@ -19,12 +19,8 @@ if TYPE_CHECKING:
 MOST = 7
 """Methods in one panel; with more, a comparison has several."""
 
-CAPTION = (
-    "A panel for each kind of method, grey: random masks. Lines of one panel are set apart "
-    "sideways, so that their bars can be seen."
-)
 _PANEL = (4.3, 3.3)  # inches
-_WIDTH = 1.07
+_WIDTH = 1.07  # how many times too dense the first line stands, at most
 _TITLES = {
     "at initialisation": "Pruned at initialisation",
     "fine-tuned": "Pruned after training",
@@ -40,6 +36,16 @@ def random_of(results: Results) -> str | None:
     present = methods_of(results)
     found = [arm for arm, name in methods(results).items() if name == "random" and arm in present]
     return found[0] if found else None
+
+
+def caption(results: Results) -> str:
+    """What a reader of the panels must know."""
+    random = random_of(results)
+    grey = f", with {random} in grey in each" if random else ""
+    return (
+        f"A panel for each kind of method{grey}. Lines of one panel are set apart sideways, so "
+        "that their bars can be seen."
+    )
 
 
 def shown(results: Results, metric: str) -> list[str]:

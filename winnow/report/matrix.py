@@ -68,7 +68,7 @@ def caption(found: Matrix) -> str:
     """What the numbers are, and those of the dense network."""
     text = f"Test accuracy {found.at} in %: mean over {wording.plural(found.n, 'replicate')}"
     if found.n > 1:
-        text += " ± half the 95 % interval at one density"
+        text += " ± half the 95 % t-interval at one density"
     fewer = [e for line in found.lines.values() for e in line if e and e.n < found.n]
     text += f", fewer in brackets (of {found.n})." if fewer else "."
     if found.dense is None:
@@ -81,7 +81,8 @@ def as_text(found: Matrix) -> str:
     """The caption, then aligned columns."""
     lines = _lines(found)
     widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
-    return "\n".join([caption(found), *(_aligned(line, widths) for line in lines)])
+    said = caption(found).replace(f" {DENSE}: ", f"\n{DENSE}: ")
+    return "\n".join([said, *(_aligned(line, widths) for line in lines)])
 
 
 def as_html(found: Matrix) -> str:

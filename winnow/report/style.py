@@ -1,7 +1,7 @@
 """How every figure looks: colours, markers, the density axis, PNG and SVG.
 
 Colours are those of Okabe and Ito ("Color Universal Design", 2008), which colour-blind readers
-can tell apart; marker and dash differ as well, so that a grey print still reads.
+can tell apart; markers, mostly dashes too, differ as well, so that a grey print still reads.
 """
 
 from __future__ import annotations
@@ -45,21 +45,8 @@ _FURTHER = (
     Look("#B8860B", "X", "-"),
     Look("#555555", "*", "--"),
     Look("#882255", "h", "-."),
-    Look("#0072B2", "o", "-"),
-    Look("#D55E00", "s", "-"),
-    Look("#56B4E9", "v", "-"),
-    Look("#009E73", "p", "-"),
-    Look("#CC79A7", "<", "--"),
-    Look("#0072B2", ">", "--"),
-    Look("#D55E00", "d", "-."),
-    Look("#56B4E9", "P", ":"),
-    Look("#882255", "o", "-"),
-    Look("#555555", "v", ":"),
-    Look("#B8860B", "s", "-."),
-    Look("#009E73", "D", "--"),
-    Look("#333333", "^", "-"),
 )
-PANEL = (  # one panel of several, which has its own colours
+PANEL = (  # of compared methods, in their order; each panel has its own
     Look("#0072B2", "o", "-"),
     Look("#D55E00", "s", "-"),
     Look("#009E73", "^", "-"),
