@@ -120,9 +120,12 @@ def test_gradual_pruning_stops_early_only_where_it_has_its_density(outcome):
 
 
 def test_the_report_has_costs_intervals_and_one_figure(outcome):
-    assert "cost in epochs" in outcome.table.splitlines()[0]
-    line = next(x for x in outcome.table.splitlines() if " imp " in x and "10.00" in x)
-    assert f" {3 * 40 / 27:.1f} " in line  # dense and two rounds, 27 batches an epoch
+    _, dense, header, *lines = outcome.table.splitlines()
+    assert dense.endswith(f"{40 / 27:.1f} epochs.")
+    assert header.split()[-4:] == ["epochs", "at", "10.0", "%"]
+    assert [line.split()[0] for line in lines] == list(METHODS)
+    imp = next(line for line in lines if line.startswith("imp "))
+    assert imp.endswith(f" {3 * 40 / 27:.1f}")  # dense and two rounds, 27 batches an epoch
     assert len(outcome.paths.figures) == 2  # as PNG and as SVG
     assert "Methods against random" in outcome.brief_verdict
     assert "Methods against imp" in outcome.brief_verdict

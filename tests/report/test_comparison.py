@@ -51,6 +51,7 @@ def test_the_table_has_a_column_of_costs_and_stands_in_lines():
     lines = as_text(table).splitlines()
     assert "cost in epochs" in lines[0]
     assert len(lines) == 1 + 1 + 6
+    assert table.arms == ("ticket", "imp", "random", "snip")  # the recipe's order
     assert sum(" 4.2 " in line for line in lines if " snip " in line) == 2
     assert as_html(table).count("<tr>") == len(lines)
     plain = query(results([row(), row(round=1, density=0.5)]))
@@ -70,6 +71,20 @@ def test_lost_layers_are_told():
     assert text[0].endswith("cost,collapsed")
     assert text[1].endswith("9.0,hidden.1.weight")
     assert "cost" not in csvfile.as_csv([results([row()])])
+
+
+def test_the_recipes_order_holds_in_statements_tables_and_rows():
+    methods = [{"name": "snip"}, {"name": "random"}, {"name": "imp"}]
+    made = results(compared().rows, recipe={**RECIPE, "compare": {"methods": methods}})
+    random, imp = verdict(made)
+    assert list(dict.fromkeys(line[0] for line in random.numbers[1:])) == ["snip", "imp"]
+    assert list(dict.fromkeys(line[0] for line in imp.numbers[1:])) == ["snip", "random"]
+    assert [line.split()[4] for line in as_text(query(made)).splitlines()[2:5]] == [
+        "snip", "random", "imp"
+    ]  # fmt: skip
+    rows = csvfile.as_csv([made]).splitlines()[1:]
+    arms = [line.split(",")[1] for line in rows if line.split(",")[2] == "0"]
+    assert list(dict.fromkeys(arms)) == ["ticket", "snip", "random", "imp"]
 
 
 def test_one_replicate_gives_no_verdict():
@@ -92,7 +107,7 @@ def test_controls_are_compared_with_their_methods_alone():
                 for k, value in enumerate(accuracies)
             ]  # fmt: skip
     made = results(rows, recipe=recipe)
-    assert methods_of(made) == ["random", "imp", "snip"]
+    assert methods_of(made) == ["snip", "imp", "random"]
     assert controls_of(made) == {"snip-inverted": "snip", "snip-shuffled": "snip"}
     *others, controls = verdict(made)
     assert [one.heading.split(":")[0] for one in others] == [

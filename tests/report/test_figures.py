@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import synthetic_report as made
 
-from winnow.report import curves, figures, style
+from winnow.report import curves, figures, lines, style
 from winnow.report.results import Results
 from winnow.report.statistics import points
 
@@ -16,7 +16,8 @@ from winnow.report.statistics import points
 def drawn(results: Results, metric: str) -> tuple[object, bool]:
     """The axes of a figure against density, and whether lines run off it."""
     _, (axes,) = figures._panels(1)
-    return axes, figures._lines(axes, results, metric)
+    means = lines.draw(axes, results, metric)
+    return axes, lines.limit(axes, results, metric, means)
 
 
 def line(axes: object, label: str) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:

@@ -58,7 +58,11 @@ class Outcome:
 
     @property
     def table(self) -> str:
-        """The table of densities and arms as plain text."""
+        """The table of densities and arms as plain text; where methods are compared, the short one:
+        a line for each method, a column for each density.
+        """
+        if self.results.recipe.get("compare") is not None:
+            return report.matrix_text(report.by_method(self.results))
         return report.table_text(report.query(self.results))
 
     @property

@@ -1,4 +1,4 @@
-"""Reports: plain rows → verdict, table, figures, CSV and one page. Never trains."""
+"""Reports: plain rows → verdict, tables, figures, CSV and one page. Never trains."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from winnow.errors import UserError
 from winnow.files import write_whole
 from winnow.report import csvfile, figures, page
 from winnow.report.drawing import Drawing
+from winnow.report.matrix import as_text as matrix_text
+from winnow.report.matrix import by_method
 from winnow.report.results import Curve, Results, Row
 from winnow.report.statement import Statement
 from winnow.report.table import as_text as table_text
@@ -24,6 +26,8 @@ __all__ = [
     "Results",
     "Row",
     "Statement",
+    "by_method",
+    "matrix_text",
     "query",
     "table_text",
     "verdict",

@@ -12,7 +12,7 @@ from winnow.report.results import Results, Row, arms, has_early_stopping, is_den
 
 def caveats(results: Results) -> tuple[str, ...]:
     """One sentence for each thing that weakens the numbers; none when nothing does."""
-    said = [*_divergence(results.rows), *_collapse(results.rows), *_censoring(results)]
+    said = [*_divergence(results.rows), *_collapse(results), *_censoring(results)]
     unreachable = sum(row.status == "unreachable" for row in results.rows)
     if unreachable:
         runs = wording.plural(unreachable, "run")
@@ -36,9 +36,9 @@ def _divergence(rows: Sequence[Row]) -> list[str]:
     return [f"{count} diverged; no mean has them in it, which favours their arm: {listed}."]
 
 
-def _collapse(rows: Sequence[Row]) -> list[str]:
+def _collapse(results: Results) -> list[str]:
     found: dict[str, list[Row]] = {}
-    for row in rows:
+    for row in results.rows:
         if row.collapsed:
             found.setdefault(row.arm, []).append(row)
     if not found:
@@ -47,7 +47,7 @@ def _collapse(rows: Sequence[Row]) -> list[str]:
         f"{arm} in {wording.plural(len(lost), 'run')}, from "
         f"{wording.percent(max(row.density_total for row in lost))} % down "
         f"({', '.join(sorted({name for row in lost for name in row.collapsed}))})"
-        for arm, lost in sorted(found.items())
+        for arm, lost in ((arm, found[arm]) for arm in arms(results) if arm in found)
     )
     return [f"Layers that lost all their weights (layer collapse): {listed}."]
 
@@ -58,7 +58,7 @@ def _censoring(results: Results) -> list[str]:
     done = [row for row in results.rows if row.status == "done"]
     total = Counter(_arm(row) for row in done)
     censored = Counter(_arm(row) for row in done if row.stop_censored)
-    order = [DENSE, *arms(done)]
+    order = [DENSE, *arms(results)]
     listed = ", ".join(f"{arm} {censored[arm]} of {total[arm]}" for arm in order if censored[arm])
     if not listed:
         return []

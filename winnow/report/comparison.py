@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from winnow.experiment.comparison import CONTROLS
 from winnow.report import wording
 from winnow.report.contrasts import DENSE, Contrast, contrast, outcome
-from winnow.report.results import TICKET, Results, arms, compares
+from winnow.report.results import TICKET, Results, arms, compares, methods
 from winnow.report.statement import Statement
 from winnow.report.statistics import Difference
 
@@ -20,17 +20,14 @@ def methods_of(results: Results) -> list[str]:
     if not compares(results):
         return []
     controls = controls_of(results)
-    return [arm for arm in arms(results.rows) if arm != TICKET and arm not in controls]
+    return [arm for arm in arms(results) if arm != TICKET and arm not in controls]
 
 
 def controls_of(results: Results) -> dict[str, str]:
     """The arms that control a method at initialisation → the method's own."""
-    compare = results.recipe.get("compare")
-    if not isinstance(compare, Mapping):
-        return {}
-    own = [one.get("label") or one["name"] for one in compare["methods"]]
+    own = methods(results)
     found = {f"{arm}-{name}": arm for arm in own for name in CONTROLS}
-    return {arm: found[arm] for arm in arms(results.rows) if arm in found and arm not in own}
+    return {arm: found[arm] for arm in arms(results) if arm in found and arm not in own}
 
 
 def comparison(results: Results) -> list[Statement]:
@@ -38,17 +35,17 @@ def comparison(results: Results) -> list[Statement]:
 
     Then the controls of methods at initialisation, each against its method.
     """
-    methods = methods_of(results)
-    references = [name for name in _REFERENCES if name in methods] or methods[:1]
-    if len(methods) == 1:
+    shown = methods_of(results)
+    references = [name for name in _REFERENCES if name in shown] or shown[:1]
+    if len(shown) == 1:
         references = [DENSE]
-    made = [_against(results, methods, reference) for reference in references]
+    made = [_against(results, shown, reference) for reference in references]
     controls = controls_of(results)
     return [*made, _controls(results, controls)] if controls else made
 
 
-def _against(results: Results, methods: Sequence[str], reference: str) -> Statement:
-    found = [contrast(results, arm, reference) for arm in methods if arm != reference]
+def _against(results: Results, shown: Sequence[str], reference: str) -> Statement:
+    found = [contrast(results, arm, reference) for arm in shown if arm != reference]
     return _statement(f"Methods against {reference}", found, f"with {reference}")
 
 

@@ -34,7 +34,7 @@ class Contrast:
 
 def contrasts(results: Results) -> tuple[Contrast, ...]:
     """For each arm that finds tickets: against dense, then its controls, then other finders."""
-    present = arms(results.rows)
+    present = arms(results)
     finders = [arm for arm in present if control_of(arm) is None]
     found = []
     for arm in finders:

@@ -7,7 +7,7 @@ import dataclasses
 import io
 from collections.abc import Sequence
 
-from winnow.report.results import Results, Row
+from winnow.report.results import Results, Row, arms
 from winnow.report.statistics import ACCURACY_AT
 
 _OTHER = ("accuracy_at", "cost", "collapsed")
@@ -17,11 +17,11 @@ _FIELDS = tuple(field.name for field in dataclasses.fields(Row) if field.name no
 def as_csv(results: Sequence[Results]) -> str:
     """One line for each recipe, replicate, arm, draw and round; columns named as Row's fields.
 
-    ``accuracy_at`` becomes a column ``accuracy_at_<step>`` for each step that any run has. What
-    is unknown is empty, several names have spaces between them, truth is ``true`` or ``false``,
-    floats read back exactly.
+    Arms are in the order of the tables. ``accuracy_at`` becomes a column ``accuracy_at_<step>``
+    for each step that any run has. What is unknown is empty, several names have spaces between
+    them, truth is ``true`` or ``false``, floats read back exactly.
     """
-    rows = [row for one in results for row in sorted(one.rows, key=_order)]
+    rows = [row for one in results for row in _ordered(one)]
     steps = sorted({step for row in rows for step in row.accuracy_at})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -35,8 +35,9 @@ def as_csv(results: Sequence[Results]) -> str:
     return text.getvalue()
 
 
-def _order(row: Row) -> tuple[int, str, int, int]:
-    return (row.replicate, row.arm, row.draw, row.round)
+def _ordered(results: Results) -> list[Row]:
+    place = {arm: number for number, arm in enumerate(arms(results))}
+    return sorted(results.rows, key=lambda r: (r.replicate, place[r.arm], r.draw, r.round))
 
 
 def _cell(value: object) -> str:

@@ -6,16 +6,15 @@ means over replicates, bars from the lowest to the highest single run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING
 
-from winnow.report import curves, style, wording
+from winnow.report import curves, kinds, lines, style, wording
 from winnow.report.comparison import controls_of, methods_of
 from winnow.report.drawing import Drawing
 from winnow.report.results import Results, arms, bars, compares, has_early_stopping
-from winnow.report.statistics import ACCURACY_AT, Point, dense, points, t_interval
+from winnow.report.statistics import ACCURACY_AT, points
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 _SIZE = (4.8, 3.4)  # inches
 _COMPARED = (7.0, 5.4)  # inches, for the many lines of a comparison
 _PANEL = 3.4  # inches, the width of one of several panels
-_NARROWEST = 1.0  # points of accuracy on an axis; a closer look would magnify chance
 
 
 @dataclass(frozen=True)
@@ -89,10 +87,18 @@ def draw(results: Results) -> list[Drawing]:
 def _density_figure(results: Results, plot: _Plot) -> Drawing | None:
     if not _has(results, plot.metric):
         return None
+    compared = kinds.shown(results, plot.metric)
+    if len(compared) > kinds.MOST:
+        figure = kinds.draw(results, plot.metric, plot.axis)
+        return _drawing(
+            figure, results, plot.name, f"{plot.caption} {kinds.caption(results)}", False
+        )
     figure, (axes,) = _panels(1)
     if compares(results):
         figure.set_size_inches(*_COMPARED)
-    clipped = _lines(axes, results, plot.metric)
+    looks = dict(zip(compared, style.PANEL, strict=False))
+    means = lines.draw(axes, results, plot.metric, looks=looks)
+    clipped = lines.limit(axes, results, plot.metric, means)
     axes.set_ylabel(plot.axis)
     _legend(figure, axes)
     return _drawing(figure, results, plot.name, plot.caption, clipped)
@@ -103,25 +109,23 @@ def _controls_figure(results: Results, plot: _Plot) -> Drawing | None:
     shown: dict[str, dict[str, str]] = {}
     for arm, method in controls_of(results).items():
         if points(results.rows, arm, plot.metric):
-            lines = shown.setdefault(method, {"method": method})
-            lines[arm.removeprefix(f"{method}-")] = arm
+            inside = shown.setdefault(method, {"method": method})
+            inside[arm.removeprefix(f"{method}-")] = arm
     if not shown:
         return None
     figure, panels = _panels(len(shown))
-    clipped = False
-    for axes, (method, lines) in zip(panels, shown.items(), strict=True):
-        clipped |= _lines(axes, results, plot.metric, lines)
+    means: list[float] = []
+    for axes, (method, inside) in zip(panels, shown.items(), strict=True):
+        means += lines.draw(axes, results, plot.metric, inside)
         axes.set_title(method)
-    limits = [axes.get_ylim() for axes in panels]
-    for axes in panels:
-        axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+    style.accuracy_axis(panels, means)
     panels[0].set_ylabel(plot.axis)
     _legend(figure, *panels)
     caption = (
         f"{plot.caption} Methods at initialisation and their controls: the mask shuffled within "
         "each layer, the mask on other initial weights, the smallest scores kept."
     )
-    return _drawing(figure, results, "controls", caption, clipped)
+    return _drawing(figure, results, "controls", caption, False)
 
 
 def _steps_figure(results: Results) -> Drawing | None:
@@ -133,7 +137,8 @@ def _steps_figure(results: Results) -> Drawing | None:
     figure, panels = _panels(len(steps))
     clipped = False
     for axes, step in zip(panels, steps, strict=True):
-        clipped |= _lines(axes, results, f"{ACCURACY_AT}{step}")
+        metric = f"{ACCURACY_AT}{step}"
+        clipped |= lines.limit(axes, results, metric, lines.draw(axes, results, metric))
         axes.set_title(f"at iteration {step:,}")
     panels[0].set_ylabel("Test accuracy (%)")
     _legend(figure, panels[0])
@@ -149,92 +154,9 @@ def _panels(count: int) -> tuple[Figure, Sequence[Axes]]:
     return figure, [figure.add_subplot(1, count, place + 1) for place in range(count)]
 
 
-def _lines(
-    axes: Axes, results: Results, metric: str, shown: Mapping[str, str] | None = None
-) -> bool:
-    """One line for each arm and a thin one at the dense mean; whether some end below the axis.
-
-    ``shown``: label → arm, where not all arms are shown under their own names.
-    """
-    scale = 1 if metric == "stop_iteration" else 100
-    if shown is None:
-        shown = {arm: arm for arm in methods_of(results) or arms(results.rows)}
-    present = tuple(shown)
-    series = {label: points(results.rows, arm, metric) for label, arm in shown.items()}
-    reference = dense(results.rows, metric)
-    if reference is not None:
-        level = scale * reference.mean
-        axes.axhline(level, color=style.DENSE, lw=1, ls=(0, (1, 1.5)), zorder=1, label="dense")
-    extent = _extents(results)
-    for arm, found in series.items():
-        if found:
-            _line(axes, arm, found, scale, style.look(arm, present), extent)
-    every = [point for found in series.values() for point in found]
-    marked = next(found for found in series.values() if found)
-    totals = [point.density_total for point in every]
-    style.density_axis(axes, totals, [point.density_total for point in marked])
-    if scale == 1:
-        axes.set_ylim(bottom=0)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        return False
-    return _zoom(axes, every, reference.mean if reference else None)
-
-
-Extent = Callable[[Point], tuple[float, float]]
-
-
-def _line(
-    axes: Axes, arm: str, found: Sequence[Point], scale: int, how: style.Look, extent: Extent
-) -> None:
-    means = [point.summary.mean for point in found]
-    ends = [extent(point) for point in found]
-    axes.errorbar(
-        [100 * point.density_total for point in found],
-        [scale * mean for mean in means],
-        yerr=[
-            [scale * max(mean - low, 0) for mean, (low, _) in zip(means, ends, strict=True)],
-            [scale * max(high - mean, 0) for mean, (_, high) in zip(means, ends, strict=True)],
-        ],
-        color=how.color,
-        marker=how.marker,
-        linestyle=how.dash,
-        elinewidth=0.8,
-        capthick=0.8,
-        label=arm,
-        zorder=3 if arm == "ticket" else 2,
-    )
-
-
-def _extents(results: Results) -> Extent:
-    """Where a bar ends: single runs, or the 95 % t-interval of the mean at that density alone."""
-    if bars(results) == "min-max":
-        return lambda point: (point.summary.minimum, point.summary.maximum)
-
-    def ends(point: Point) -> tuple[float, float]:
-        interval = t_interval(list(point.summary.replicates.values()))
-        mean = point.summary.mean
-        return (interval.low, interval.high) if interval else (mean, mean)
-
-    return ends
-
-
-def _zoom(axes: Axes, every: Sequence[Point], reference: float | None) -> bool:
-    """Keep the region around dense readable: collapsed networks leave the axis at the bottom.
-
-    The axis goes down to six times the median distance from dense, and at least 6 points. The
-    paper's own figures are cut in this way by hand.
-    """
-    middle = max(point.summary.mean for point in every) if reference is None else reference
-    distances = [abs(point.summary.mean - middle) for point in every]
-    floor = 100 * (middle - max(6 * median(distances), 0.06))
-    bottom, top = axes.get_ylim()
-    spare = max(_NARROWEST - (top - bottom), 0) / 2
-    axes.set_ylim(max(bottom - spare, floor), min(top + spare, 100.5))
-    return any(100 * point.summary.mean < floor for point in every)
-
-
 def _has(results: Results, metric: str) -> bool:
-    return any(points(results.rows, arm, metric) for arm in arms(results.rows))
+    shown = methods_of(results) or arms(results)
+    return any(points(results.rows, arm, metric) for arm in shown)
 
 
 def _legend(figure: Figure, *panels: Axes) -> None:
@@ -263,6 +185,8 @@ def _drawing(figure: Figure, results: Results, name: str, caption: str, clipped:
         )
         said[-1] += f", bars go {shown}" if bars(results) == "min-max" else f", bars are {shown}"
     text = f"{said[0]} {said[1]}; the dotted line is the dense mean."
+    if compares(results):
+        text += " The axis is even in the log of the error, so that high accuracies stay apart."
     if clipped:
         text += " Lower values run off the axis; the table has them."
     png, svg = style.rendered(figure)

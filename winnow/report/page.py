@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from winnow.report import table, wording
+from winnow.report import matrix, table, wording
 from winnow.report.drawing import Drawing
 from winnow.report.results import Results, compares
 from winnow.report.statement import Statement
@@ -37,6 +37,8 @@ table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabu
 th, td { padding: .2rem .6rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
 th[colspan] { text-align: center; border-left: 1px solid var(--line); }
+.matrix th:first-child { text-align: left; }
+.matrix td { padding: .2rem .9rem; }
 pre, code { background: var(--shade); border-radius: 4px; }
 pre { padding: .8rem; overflow-x: auto; font-size: .85rem; }
 code { padding: .1rem .3rem; overflow-wrap: anywhere; }
@@ -83,19 +85,27 @@ def _section(section: Section) -> str:
         f'<section id="{escape(section.slug)}">',
         f"<h2>{escape(results.name)}</h2>",
         f'<p class="soft">{escape(_size(results))}</p>',
-        "<h3>Verdict</h3>",
-        *(_statement(one) for one in section.statements),
-        "<h3>Figures</h3>",
-        f'<div class="figures">\n{_figures(section)}\n</div>',
-        "<h3>Table</h3>",
-        f'<p class="soft">{escape(_legend(results))}</p>',
-        f'<div class="scroll">\n{table.as_html(table.query(results))}\n</div>',
+        *_body(section),
         *_notes(results.notes),
         "<details>\n<summary>Recipe</summary>",
         f"<pre>{escape(_yaml(results.recipe))}</pre>\n</details>",
         "</section>",
     ]
     return "\n".join(parts)
+
+
+def _body(section: Section) -> list[str]:
+    """Verdict, figures, table; of compared methods, the short table and the figures first."""
+    results = section.results
+    verdict = ["<h3>Verdict</h3>", *(_statement(one) for one in section.statements)]
+    figures = ["<h3>Figures</h3>", f'<div class="figures">\n{_figures(section)}\n</div>']
+    legend = f'<p class="soft">{escape(_legend(results))}</p>'
+    whole = f'<div class="scroll">\n{table.as_html(table.query(results))}\n</div>'
+    if not compares(results):
+        return [*verdict, *figures, "<h3>Table</h3>", legend, whole]
+    every = f"<details>\n<summary>Every number</summary>\n{legend}\n{whole}\n</details>"
+    short = ["<h3>Methods</h3>", matrix.as_html(matrix.by_method(results)), _cost(results)]
+    return [*short, every, *figures, *verdict]
 
 
 def _statement(statement: Statement) -> str:
@@ -142,15 +152,19 @@ def _legend(results: Results) -> str:
         "Mean over replicates [lowest–highest single run]; n counts replicates. density_total is "
         "of all weights, density of the prunable ones."
     )
-    if compares(results):
-        text += (
-            " Cost: epochs of training and passes over the training examples for scores, with all "
-            "that a network derives from (the dense training, earlier rounds); an epoch counts the "
-            "same at every density."
-        )
     if any(row.stop_censored for row in results.rows):
         text += " ≥: in at least one run the validation loss was lowest at the last evaluation."
     return text
+
+
+def _cost(results: Results) -> str:
+    if all(row.cost is None for row in results.rows):
+        return ""
+    return (
+        '<p class="soft">Cost: epochs of training and passes over the training examples for '
+        "scores, with all that a network derives from (the dense training, earlier rounds); an "
+        "epoch counts the same at every density.</p>"
+    )
 
 
 def _notes(notes: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -83,11 +83,38 @@ def is_dense(row: Row) -> bool:
     return row.arm == TICKET and row.round == 0
 
 
-def arms(rows: Sequence[Row]) -> tuple[str, ...]:
-    """The arms that have rows: the known ones in a fixed order, then the others by name."""
-    present = {row.arm for row in rows}
-    others = sorted(present.difference(_KNOWN))
-    return (*(arm for arm in _KNOWN if arm in present), *others)
+def arms(results: Results) -> tuple[str, ...]:
+    """The arms that have rows, in the order of tables, statements and rows.csv.
+
+    Where methods are compared: dense (``ticket``), then the recipe's order, each method followed
+    by the arms that belong to it. Else the known ones in a fixed order, then the others by name.
+    """
+    present = {row.arm for row in results.rows}
+    own = list(methods(results))
+    if not own:
+        others = sorted(present.difference(_KNOWN))
+        return (*(arm for arm in _KNOWN if arm in present), *others)
+
+    def place(arm: str) -> tuple[bool, int, bool, str]:
+        method = owner(arm, own)
+        return (arm != TICKET, own.index(method) if method else len(own), arm != method, arm)
+
+    return tuple(sorted(present, key=place))
+
+
+def methods(results: Results) -> dict[str, str]:
+    """The arms of the methods that the recipe compares, in its order → the methods' names."""
+    compare = results.recipe.get("compare")
+    if not isinstance(compare, Mapping):
+        return {}
+    names = [(one.get("label"), str(one["name"])) for one in compare["methods"]]
+    return {label or name.rpartition(":")[2]: name for label, name in names}
+
+
+def owner(arm: str, compared: Iterable[str]) -> str | None:
+    """The compared arm that an arm is, or belongs to by its name: snip-shuffled → snip."""
+    fitting = [one for one in compared if arm == one or arm.startswith(f"{one}-")]
+    return max(fitting, key=len, default=None)
 
 
 def has_early_stopping(results: Results) -> bool:

@@ -1,7 +1,7 @@
 """How every figure looks: colours, markers, the density axis, PNG and SVG.
 
 Colours are those of Okabe and Ito ("Color Universal Design", 2008), which colour-blind readers
-can tell apart; marker and dash differ as well, so that a grey print still reads.
+can tell apart; markers, mostly dashes too, differ as well, so that a grey print still reads.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from winnow.report.wording import percent
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -43,21 +45,18 @@ _FURTHER = (
     Look("#B8860B", "X", "-"),
     Look("#555555", "*", "--"),
     Look("#882255", "h", "-."),
+)
+PANEL = (  # of compared methods, in their order; each panel has its own
     Look("#0072B2", "o", "-"),
     Look("#D55E00", "s", "-"),
+    Look("#009E73", "^", "-"),
+    Look("#CC79A7", "D", "-"),
     Look("#56B4E9", "v", "-"),
-    Look("#009E73", "p", "-"),
-    Look("#CC79A7", "<", "--"),
-    Look("#0072B2", ">", "--"),
-    Look("#D55E00", "d", "-."),
-    Look("#56B4E9", "P", ":"),
-    Look("#882255", "o", "-"),
-    Look("#555555", "v", ":"),
-    Look("#B8860B", "s", "-."),
-    Look("#009E73", "D", "--"),
-    Look("#333333", "^", "-"),
+    Look("#B8860B", "P", "-"),
+    Look("#882255", "X", "-"),
 )
 DENSE = "#333333"
+REFERENCE = "#999999"
 SHADES = ("#333333", "#56B4E9", "#0072B2", "#CC79A7", "#D55E00", "#009E73")
 
 _SETTINGS: dict[str, Any] = {
@@ -121,6 +120,44 @@ def density_axis(axes: Axes, densities: Sequence[float], marked: Sequence[float]
     axes.xaxis.set_major_formatter(FixedFormatter([percent(tick / 100) for tick in ticks]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("Weights remaining (density_total, %)")
+
+
+def accuracy_axis(panels: Sequence[Axes], means: Sequence[float]) -> None:
+    """Accuracy in percent, even in the log of the error: from 98 to 99 is as far as 80 to 90.
+
+    The same limits in all panels, so that all ``means`` are inside; bars may run off. Networks
+    without any error stand at the upper edge.
+    """
+    import numpy as np
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    errors = [100 - mean for mean in means]
+    least = min((error for error in errors if error > 1e-6), default=1.0) / 2
+    most = min(max(*errors, least) * 1.35, 100)
+    edge = least / 1.02  # beyond the limit: the cap of a bar that runs off must not show
+
+    def forward(accuracy: NDArray[np.float64]) -> NDArray[np.float64]:
+        return -np.log10(np.maximum(100 - np.asarray(accuracy), edge))
+
+    def inverse(height: NDArray[np.float64]) -> NDArray[np.float64]:
+        return 100 - 10.0 ** -np.asarray(height)
+
+    for axes in panels:
+        axes.set_yscale("function", functions=(forward, inverse))
+        axes.set_ylim(100 - most, 100 - least)
+        axes.yaxis.set_major_locator(FixedLocator(_accuracies(least, most)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _accuracies(least: float, most: float) -> list[float]:
+    """Round accuracies in percent whose errors lie between two; more of them in a narrow range."""
+    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
+        errors = [step * 10.0**power for power in range(-4, 3) for step in steps]
+        inside = [round(100 - error, 6) for error in errors if least <= error <= min(most, 100)]
+        if len(inside) > 3:
+            break
+    return inside
 
 
 def rendered(figure: Figure) -> tuple[bytes, bytes]:

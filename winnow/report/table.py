@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from math import isfinite
 
@@ -55,7 +55,7 @@ def query(results: Results) -> Table:
     """
     rows = [row for row in results.rows if row.status != "unreachable"]
     rows = [row for row in rows if isfinite(row.density_total)]
-    order = arms(rows)
+    order = arms(replace(results, rows=tuple(rows)))
     groups: list[list[Row]] = []
     for row in sorted(rows, key=lambda row: (order.index(row.arm), row.round)):
         _group_of(row, groups).append(row)
@@ -142,7 +142,8 @@ def _fits(row: Row, group: Sequence[Row]) -> bool:
 
 def _line(rows: Sequence[Row]) -> Line:
     first = rows[0]
-    cells = {arm: _cell([row for row in rows if row.arm == arm]) for arm in arms(rows)}
+    present = dict.fromkeys(row.arm for row in rows)
+    cells = {arm: _cell([row for row in rows if row.arm == arm]) for arm in present}
     return Line(first.round, first.density, first.density_total, first.weights_kept, cells)
 
 
