@@ -11,6 +11,7 @@ from winnow.algorithms.rounds import Round, iterative, one_shot, one_shot_paper_
 from winnow.allocation import Keep, keep_for_density
 from winnow.errors import UserError, unknown
 from winnow.experiment import init_controls, methods, scoring, searching
+from winnow.experiment.compared import Compared
 from winnow.experiment.graph import Record, Run
 from winnow.experiment.points import Experiment, Node
 from winnow.experiment.recipe import Recipe
@@ -117,7 +118,7 @@ def _order(recipe: Recipe) -> list[str]:
     return [*(arm for arm in ARMS if arm not in compared), *compared]
 
 
-def _comparison(ex: Experiment, compared: list[methods.Compared]) -> Iterator[Node]:
+def _comparison(ex: Experiment, compared: list[Compared]) -> Iterator[Node]:
     """The dense network of one replicate, then every method at every density."""
     yield ex.point("ticket", 0, ex.dense)
     yield from methods.nodes(ex, compared)

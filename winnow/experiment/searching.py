@@ -27,7 +27,7 @@ from winnow.experiment.resolve import at_least_one, plain, resolved_schedule
 from winnow.experiment.values import Value
 
 if TYPE_CHECKING:
-    from winnow.experiment.methods import Compared
+    from winnow.experiment.compared import Compared
     from winnow.experiment.points import Experiment
 
 _SCALED: Mapping[str, Any] = {"rates": "uniform", "init": "signed-kaiming", "scale_fan": True}
