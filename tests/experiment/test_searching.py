@@ -266,7 +266,7 @@ def test_the_report_the_plan_and_the_listing(whole):
     for arm in (*SEARCHES, "jackpot-fine-tuned"):
         rows = [row for row in outcome.rows if row.arm == arm]
         assert [row.status for row in rows] == ["done", "done"]
-        assert f" {arm} " in outcome.table
+        assert f"\n{arm} " in outcome.table
     assert "Methods against random" in outcome.verdict
     place = found[made.nodes[0].run.id].folder.parent.parent
     lines = list(describe_plan(made, Store(place), 1, None))
