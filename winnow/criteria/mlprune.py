@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -48,7 +48,8 @@ def mlprune(
     """
     _check(damping)
     damped = _damped(kronecker_factors(subject, fisher), damping, shared)
-    return {name: _scores(w, damped.get(name)) for name, w in subject.weights.items()}
+    scores = {name: _scores(subject.weights[name], pair) for name, pair in damped}
+    return {name: scores.get(name, _none(weight)) for name, weight in subject.weights.items()}
 
 
 def surgeon(
@@ -77,7 +78,7 @@ def surgeon(
     names = {id(parameter): name for name, parameter in subject.model.named_parameters()}
     changes: dict[str, Tensor] = {}
     factors = kronecker_factors(subject, fisher)
-    for name, damped in _damped(factors, damping, shared).items():
+    for name, damped in _damped(factors, damping, shared):
         if name not in mask:
             continue
         weight, keep = subject.weights[name], mask[name].to(subject.weights[name].device)
@@ -96,14 +97,20 @@ def surgeon(
     return changes
 
 
-def _scores(weight: nn.Parameter, damped: Pair | None) -> Tensor:
-    wide = torch.promote_types(weight.dtype, torch.float32)
-    if damped is None:
-        return torch.zeros_like(weight, dtype=wide)
+def _wide(weight: nn.Parameter) -> torch.dtype:
+    return torch.promote_types(weight.dtype, torch.float32)
+
+
+def _none(weight: nn.Parameter) -> Tensor:
+    """The scores of a layer without gradient or input."""
+    return torch.zeros_like(weight, dtype=_wide(weight))
+
+
+def _scores(weight: nn.Parameter, damped: Pair) -> Tensor:
     of_g, of_a = (_inverse(factor).diagonal(dim1=1, dim2=2) for factor in damped)
     matrix = _as_matrix(weight.detach(), damped).double()
     bare = of_a[:, None, : matrix.shape[2]]  # without the bias's
-    return (matrix**2 / (of_g[:, :, None] * bare)).reshape(weight.shape).to(wide)
+    return (matrix**2 / (of_g[:, :, None] * bare)).reshape(weight.shape).to(_wide(weight))
 
 
 def _one_by_one(removed: Tensor, damped: Pair) -> Tensor:
@@ -144,14 +151,17 @@ def _as_matrix(weight: Tensor, damped: Pair) -> Tensor:
     return weight.reshape(groups, outputs, -1)
 
 
-def _damped(factors: Mapping[str, Factors], damping: float, shared: bool) -> dict[str, Pair]:
-    """G and A with positive diagonals, of the layers that have gradient and input.
+def _damped(
+    factors: Mapping[str, Factors], damping: float, shared: bool
+) -> Iterator[tuple[str, Pair]]:
+    """G and A in float64 with positive diagonals, of the layers that have gradient and input.
 
+    One layer at a time: in float64 those of all are several times larger than the network.
     With the means g and a of their diagonals, G + √λ√(g/a) I and A + √λ√(a/g) I: both factors get
     the same part √(λ/ga) of their mean.
     """
     pairs = {
-        name: (found.g.double(), found.a.double())
+        name: (found.g, found.a)
         for name, found in factors.items()
         if found.g is not None and found.a is not None
     }
@@ -159,19 +169,24 @@ def _damped(factors: Mapping[str, Factors], damping: float, shared: bool) -> dic
     own = {name: g * a for name, (g, a) in means.items() if g * a > 0}
     sizes = {name: pairs[name][0].shape[1] * pairs[name][1][..., 0].numel() for name in own}
     common = sum(sizes[name] * own[name] for name in own) / max(sum(sizes.values()), 1)
-    damped = {}
     for name in own:
         part = math.sqrt(damping * (common / own[name] if shared else 1))
         g, a = (
-            factor + part * mean * torch.eye(factor.shape[1]).to(factor)
+            _with_diagonal(factor, part * mean)
             for factor, mean in zip(pairs[name], means[name], strict=True)
         )
-        damped[name] = (g, a)
+        yield name, (g, a)
+
+
+def _with_diagonal(factor: Tensor, value: float) -> Tensor:
+    """The factor in float64 with ``value`` more on its diagonals."""
+    damped = factor.to(torch.float64, copy=True)
+    damped.diagonal(dim1=1, dim2=2).add_(value)
     return damped
 
 
 def _mean(factor: Tensor) -> float:
-    mean = float(factor.diagonal(dim1=1, dim2=2).mean())
+    mean = float(factor.diagonal(dim1=1, dim2=2).double().mean())
     if not math.isfinite(mean):
         raise UserError("criterion 'mlprune': a factor is NaN or infinite; check data and loss")
     return mean
