@@ -85,6 +85,9 @@ def test_doubled_filters_count_as_by_hand() -> None:
     assert conv_weights(meta("vgg-11", width=0.5)) == 9 * (
         3 * 32 + 32 * 64 + 64 * 128 + 128 * 128 + 128 * 256 + 3 * 256 * 256
     )
+    convolutions = 9 * (3 * 32 + 32 * 32)
+    linear = 32 * 16 * 16 * 128 + 128 * 128 + 128 * 10
+    assert weights(meta("conv-2", width=0.5)) == convolutions + linear
 
 
 @pytest.mark.parametrize("name", models.names())

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 # network -> the file of its family, and the options that the network takes
 _NETWORKS: dict[str, tuple[str, tuple[str, ...]]] = {
     "lenet-300-100": ("lenet", ("hidden",)),
-    "conv-2": ("conv", ("dropout",)),
-    "conv-4": ("conv", ("dropout",)),
-    "conv-6": ("conv", ("dropout",)),
+    "conv-2": ("conv", ("width", "dropout")),
+    "conv-4": ("conv", ("width", "dropout")),
+    "conv-6": ("conv", ("width", "dropout")),
     "vgg-11": ("vgg", ("width",)),
     "vgg-16": ("vgg", ("width",)),
     "vgg-19": ("vgg", ("width",)),
@@ -52,7 +52,8 @@ def build(
     """A network for images of shape ``inputs`` = (C, H, W); it returns logits (B, ``classes``).
 
     ``hidden``: sizes of the hidden layers (LeNet). ``width``: factor on the number of filters
-    (VGG, ResNet). ``dropout``: probability on the hidden fully connected layers (Conv-2/4/6).
+    (VGG, ResNet; Conv-2/4/6, on hidden units too). ``dropout``: probability on the hidden fully
+    connected layers (Conv-2/4/6).
     Works under ``torch.device("meta")``. The weights are torch's defaults; ``initialise`` sets
     them. Raises UserError for an unknown network, an option that it does not take, a value out
     of range, or an image too small for its pools.

@@ -21,7 +21,9 @@ class Conv(nn.Module):
 
     Frankle & Carbin 2019, figure 2. For CIFAR-10: 4.3 M, 2.4 M and 2,261,184 weights; the
     figure's 1.7 M for Conv-6 is a misprint. Dropout acts on both hidden Linear layers, after
-    their ReLU (section 4.3 gives the rate 0.5 but not the place).
+    their ReLU (section 4.3 gives the rate 0.5 but not the place). ``width``: a factor on filters
+    and hidden units, as mask searches in random networks vary it (Ramanujan et al. 2020, section
+    4.2); rounded.
     """
 
     def __init__(
@@ -30,19 +32,21 @@ class Conv(nn.Module):
         pairs: Sequence[int],
         classes: int,
         dropout: float,
+        width: float,
     ) -> None:
         super().__init__()
-        channels, height, width = inputs
-        sizes = [channels, *(filters for filters in pairs for _ in range(2))]
+        channels, rows, columns = inputs
+        filters, units = [_scaled(each, width) for each in pairs], _scaled(_HIDDEN, width)
+        sizes = [channels, *(each for each in filters for _ in range(2))]
         self.convs = nn.ModuleList(
             nn.Conv2d(before, after, kernel_size=3, padding=1)
             for before, after in itertools.pairwise(sizes)
         )
         factor = 2 ** len(pairs)
-        features = pairs[-1] * (height // factor) * (width // factor)
-        self.hidden = nn.ModuleList([nn.Linear(features, _HIDDEN), nn.Linear(_HIDDEN, _HIDDEN)])
+        features = filters[-1] * (rows // factor) * (columns // factor)
+        self.hidden = nn.ModuleList([nn.Linear(features, units), nn.Linear(units, units)])
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(_HIDDEN, classes)
+        self.output = nn.Linear(units, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Images (B, C, H, W) to logits (B, classes)."""
@@ -57,11 +61,21 @@ class Conv(nn.Module):
         return logits
 
 
-def build(name: str, inputs: tuple[int, int, int], classes: int, dropout: float = 0.0) -> Conv:
+def build(
+    name: str,
+    inputs: tuple[int, int, int],
+    classes: int,
+    dropout: float = 0.0,
+    width: float = 1.0,
+) -> Conv:
     """Conv-2, Conv-4 or Conv-6; UserError when the image is too small for the pools."""
     pairs = _PAIRS[name]
     check_pools(name, inputs, len(pairs))
-    return Conv(inputs, pairs, classes, dropout)
+    return Conv(inputs, pairs, classes, dropout, width)
+
+
+def _scaled(count: int, width: float) -> int:
+    return max(1, round(width * count))
 
 
 def check_pools(name: str, inputs: tuple[int, int, int], pools: int) -> None:
