@@ -171,7 +171,7 @@ def test_layers_left_dense_and_rates_of_layers():
         ({"name": "jackpot", "init": "normal"}, {}, "unknown option of jackpot: 'init'"),
         ({"name": "jackpot", "density": 0.1}, {}, "densities stand in compare.densities"),
         ({"name": "jackpot", "removed": 1.0}, {}, "jackpot: removed is 1.0"),
-        ({"name": "jackpot", "fine_tune": 5}, {}, "jackpot: fine_tune"),
+        ({"name": "jackpot", "fine_tune": 5}, {}, "jackpot: fine_tune is 5: write 100it"),
         ({"name": "jackpot", "fine_tune": "0it"}, {}, "fine_tune of jackpot is 0it"),
         ({"name": "jackpot", "fine_tune": {"steps": "5"}}, {}, "fine_tune.steps is '5': write"),
         ({"name": "jackpot", "optimizer": {"rate": 1.0}}, {}, "jackpot: optimizer.rate is 1.0"),
@@ -377,3 +377,11 @@ def test_a_search_that_diverges_is_a_result(whole):
     assert states == {}
     assert result.kept == {}  # its last scores decide nothing
     assert result.stop_iteration < 40
+
+
+def test_only_searches_name_files_of_weights(tmp_path):
+    methods = ["random", {"name": "my_module:mine", "weights": "no-such-file"}]
+    compared = {**WRITTEN["compare"], "methods": methods}
+    store = Store(tmp_path / "runs").open()
+    remember(check({**WRITTEN, "compare": compared}, "small"), store)
+    assert not (store.path / "weights").exists()

@@ -101,9 +101,9 @@ schedule and order of data of the dense training there; after its first steps, l
 (the trained weights; the schedule goes on, beyond its end at the last learning rate); lr (the
 trained weights, the schedule's last fine_tune steps again; Renda et al. 2020). ``train``: steps
 before a network is pruned, where it is not trained to the end: the interpolation to pruning at
-initialisation that Lévai & Zombori (2020) propose. ``fine_tune``: steps of training
-after none and lr. ``optimizer``: fresh, or rewound with the weights (not with init). ``least``:
-weights that each layer keeps at least."""
+initialisation that Lévai & Zombori (2020) propose. ``fine_tune``: steps of training after none and
+lr. ``optimizer``: fresh, or rewound with the weights (not with init). ``least``: weights that each
+layer keeps at least."""
 
 _SANITY = """In a comparison: ``rounds`` of scoring, exponentially to the density; ``least``: the
 weights that each layer keeps at least; ``controls``: further arms, those of compare.controls by

@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from winnow.algorithms.search import METHODS
 from winnow.errors import UserError
+from winnow.experiment.comparison import Method
 from winnow.experiment.recipe import Recipe
 from winnow.experiment.resolve import network
 from winnow.experiment.statefile import pack, unpack
@@ -22,6 +24,13 @@ TRAINED = "trained"
 """In place of a file: the network that the replicate has trained itself."""
 
 
+def file_of(method: Method) -> str | None:
+    """The file that a search is given; None for other methods, and for the replicate's network."""
+    file = method.options.get("weights", TRAINED)
+    given = method.name in METHODS and isinstance(file, str) and file != TRAINED
+    return file if given else None
+
+
 def content_of(recipe: Recipe, file: str, arm: str) -> str:
     """The hash of the weights in a file. UserError: not there, or of another network."""
     return _hash(_read(recipe, file, arm))
@@ -30,8 +39,7 @@ def content_of(recipe: Recipe, file: str, arm: str) -> str:
 def remember(recipe: Recipe, store: Store) -> None:
     """Copy the weights that a recipe names into its store, for those who train."""
     for method in recipe.compare.methods if recipe.compare else ():
-        file = method.options.get("weights", TRAINED)
-        if file != TRAINED:
+        if file := file_of(method):
             state = _read(recipe, file, method.arm)
             write_whole(_place(store, _hash(state)), to_bytes("state", *pack(state)))
 

@@ -53,6 +53,8 @@ class FineTune(Value):
 
 def _steps(value: Any) -> Any:
     """``100it`` is short for ``{steps: 100it}``."""
+    if value is not None and not isinstance(value, str | Mapping | FineTune):
+        raise ValueError(f"is {value!r}: write 100it, or {{steps: 100it, schedule: cosine}}")
     return {"steps": value} if isinstance(value, str) else value
 
 
@@ -96,10 +98,8 @@ def arms(method: Written) -> tuple[str, ...]:
 
 def weights_of(recipe: Recipe, method: Written) -> str | None:
     """The hash of the pre-trained weights that a recipe gives a search; None for none."""
-    file = method.options.get("weights")
-    if method.name in _RANDOM or not isinstance(file, str) or file == given.TRAINED:
-        return None
-    return given.content_of(recipe, file, method.arm)
+    file = None if method.name in _RANDOM else given.file_of(method)
+    return given.content_of(recipe, file, method.arm) if file else None
 
 
 def check(recipe: Recipe, one: Compared, density: float, per_epoch: int) -> None:
