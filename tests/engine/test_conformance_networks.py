@@ -168,3 +168,12 @@ def test_divergence_is_told_before_the_step(engine):
     (stats,) = session.advance(60)
     assert stats.diverged_at is not None
     assert session.state()[0].step == stats.diverged_at - 1
+
+
+def test_dropout_of_probability_zero_needs_no_seed(engine):
+    """Recipes leave the seed of what is not drawn out of a run's identity."""
+    job = a_job("conv-2", seeds={"order": 3})
+    session = open_or_skip(engine, [job], [a_start(job, 0.5)])
+    (stats,) = session.advance(2)
+    assert stats.step == 2
+    assert stats.diverged_at is None

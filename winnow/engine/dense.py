@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from winnow.engine.base import Job, Metrics, Perturbation, Session, StepStats
+from winnow.engine.dropout import has_dropout
 from winnow.engine.evaluation import evaluate
 from winnow.engine.feed import Feed
 from winnow.engine.lanes import PliableLane, PliableLanes
@@ -78,7 +79,7 @@ class _Lane:
         write_slots(self.optimizer, self.parameters, state.slots, state.updates)
         self.keep = self._float_masks()
         self.feed = Feed(job, device)
-        self.drops_units = any(isinstance(m, nn.Dropout) for m in self.model.modules())
+        self.drops_units = has_dropout(self.model)
 
     def advance(self, to: int) -> StepStats:
         self.model.train()

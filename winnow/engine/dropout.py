@@ -42,7 +42,7 @@ class Dropouts:
         self.original = copy.deepcopy(model).to("meta") if has_dropout(model) else None
         self.layers: list[GivenDropout] = []
         for name, module in list(model.named_modules(remove_duplicate=False)):
-            if isinstance(module, nn.Dropout):
+            if _draws(module):
                 self.layers.append(GivenDropout())
                 model.set_submodule(name, self.layers[-1])
 
@@ -66,8 +66,12 @@ class Dropouts:
 
 
 def has_dropout(model: nn.Module) -> bool:
-    """Whether a network draws random numbers as it trains."""
-    return any(isinstance(module, nn.Dropout) for module in model.modules())
+    """Whether a network draws random numbers as it trains; dropout of probability 0 does not."""
+    return any(map(_draws, model.modules()))
+
+
+def _draws(module: nn.Module) -> bool:
+    return isinstance(module, nn.Dropout) and module.p > 0
 
 
 def _calls(model: nn.Module, shape: tuple[int, ...]) -> list[Call]:
@@ -78,7 +82,7 @@ def _calls(model: nn.Module, shape: tuple[int, ...]) -> list[Call]:
         assert isinstance(module, nn.Dropout)
         calls.append((module.p, tuple(inputs[0].shape)))
 
-    layers = [m for m in model.modules() if isinstance(m, nn.Dropout)]
+    layers = [m for m in model.modules() if _draws(m)]
     handles = [layer.register_forward_pre_hook(note) for layer in layers]
     model.train()(torch.empty(shape, device="meta"))
     for handle in handles:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from winnow.engine.base import Job, Metrics, Perturbation, StepStats
+from winnow.engine.dropout import has_dropout
 from winnow.engine.evaluation import evaluate
 from winnow.engine.feed import Feed
 from winnow.engine.learning_rate import learning_rate
@@ -38,7 +39,7 @@ class SearchLane:
         self.optimizer = make_optimizer(self.scores, job.optimizer)
         write_slots(self.optimizer, self.scores, state.slots, state.updates)
         self.feed = Feed(job, device)
-        self.drops_units = any(isinstance(m, nn.Dropout) for m in self.model.modules())
+        self.drops_units = has_dropout(self.model)
 
     def advance(self, to: int) -> StepStats:
         self.searched.train()
