@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from winnow.engine.base import Job, Metrics, Perturbation, Session, StepStats
 from winnow.engine.dropout import has_dropout

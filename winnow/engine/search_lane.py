@@ -8,7 +8,6 @@ from typing import NoReturn
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from winnow.engine.base import Job, Metrics, Perturbation, StepStats
 from winnow.engine.dropout import has_dropout

@@ -1,0 +1,83 @@
+"""A store that Winnow 0.1 wrote (commit b3de43d) is read, resumed and reported as it was then.
+
+``store.tar.gz``: the finished runs of ``rounds.yaml`` and ``methods.yaml``, and the checkpoint of
+that of ``unfinished.yaml``, killed on its way. The CSV files are the
+reports of 0.1, the last one after it had resumed that run itself.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+
+import winnow as wn
+from winnow.mask import from_bytes
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    with tarfile.open(HERE / "store.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    monkeypatch.chdir(HERE)  # rows name a recipe as it was given
+    return tmp_path / "store"
+
+
+def run(name, store):
+    return wn.run(f"{name}.yaml", store=store, jobs=1)
+
+
+@pytest.mark.parametrize("name", ["rounds", "methods"])
+def test_the_report_is_the_same_to_the_byte_and_nothing_trains(name, store):
+    before = sorted(store.glob("runs/*/*"))
+    outcome = run(name, store)
+    assert outcome.paths.csv.read_bytes() == (HERE / f"{name}.csv").read_bytes()
+    assert sorted(store.glob("runs/*/*")) == before
+
+
+def test_a_lost_run_is_made_again_as_it_was(store):
+    """Numbers of torch may differ in last bits on another processor, and single images with them."""
+    expected = rows(HERE / "rounds.csv")
+    lost = store / "runs" / expected[-1]["run"]
+    shutil.rmtree(lost)
+    compare_rows(expected, rows(run("rounds", store).paths.csv))
+    assert (lost / "run.json").exists()
+
+
+def test_a_killed_run_goes_on_from_its_checkpoint(store):
+    (checkpoint,) = (store / "checkpoints").iterdir()
+    _, begun = from_bytes("checkpoint", checkpoint.read_bytes(), str(checkpoint))
+    outcome = run("unfinished", store)
+    compare_rows(rows(HERE / "unfinished.csv"), rows(outcome.paths.csv))
+    assert not checkpoint.exists()
+    result = json.loads((store / "runs" / outcome.rows[0].run / "result.json").read_text())
+    for name, values in begun["progress"]["curve"].items():
+        assert result["curve"][name][: len(values)] == values, "what was seen before the kill stays"
+    assert result["seconds"] > begun["progress"]["seconds"]
+
+
+def text(path):
+    return path.read_text("utf-8")
+
+
+def rows(path):
+    return list(csv.DictReader(text(path).splitlines()))
+
+
+def compare_rows(expected, found):
+    assert [row["run"] for row in expected] == [row["run"] for row in found]
+    for one, other in zip(expected, found, strict=True):
+        assert one.keys() == other.keys()
+        for column in one.keys() - {"seconds"}:
+            if "accuracy" in column and one[column]:
+                assert float(one[column]) == pytest.approx(float(other[column]), abs=0.03)
+            elif column.startswith("stop_"):
+                assert bool(one[column]) == bool(other[column])
+            else:
+                assert one[column] == other[column], column
