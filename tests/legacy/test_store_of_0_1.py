@@ -42,7 +42,7 @@ def test_the_report_is_the_same_to_the_byte_and_nothing_trains(name, store):
 
 
 def test_a_lost_run_is_made_again_as_it_was(store):
-    """Numbers of torch may differ in last bits on another processor, and single images with them."""
+    """On another processor torch may differ in last bits, and single images with them."""
     expected = rows(HERE / "rounds.csv")
     lost = store / "runs" / expected[-1]["run"]
     shutil.rmtree(lost)
