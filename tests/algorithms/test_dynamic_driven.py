@@ -20,13 +20,13 @@ from dynamic_jobs import (
     short,
 )
 
+from winnow import statefile
 from winnow.algorithms.dynamic.driven import Driven, starting, train
 from winnow.data.order import Batches
 from winnow.engine.dense import DenseEngine
 from winnow.engine.learning_rate import learning_rate
 from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.errors import UserError
-from winnow.experiment import statefile
 from winnow.mask import Mask, from_bytes, to_bytes
 from winnow.state import State
 

@@ -9,13 +9,12 @@ import torch
 import torch.nn.functional as F
 from conformance import CONSTANT, OPTIMIZERS, lenet, make_job, random_mask, start, training_data
 
-from winnow import rng
+from winnow import rng, statefile
 from winnow.data.augment import flip_crop
 from winnow.data.order import Batches
 from winnow.engine.base import Engine
 from winnow.engine.dense import DenseEngine
 from winnow.engine.sparse_cpu.engine import SparseEngine
-from winnow.experiment import statefile
 from winnow.models import build
 from winnow.state import State, remasked
 

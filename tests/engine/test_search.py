@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from conformance import lenet, make_job, training_data
 from torch import Tensor, nn
 
+from winnow import statefile
 from winnow.engine import get
 from winnow.engine.base import Job
 from winnow.engine.dense import DenseEngine
 from winnow.engine.feed import Feed
 from winnow.engine.search import Searched, factor, found, kept, mask_of
 from winnow.errors import UserError
-from winnow.experiment import statefile
 from winnow.mask import Mask, from_bytes, to_bytes
 from winnow.models import build
 from winnow.models.initialise import initialise

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from winnow.experiment.plan import Plan
-from winnow.experiment.points import Node
-from winnow.experiment.store import Found, Result, Store
+from winnow.experiment.plan.plan import Plan
+from winnow.experiment.plan.replicate import Node
+from winnow.experiment.store.store import Found, Result, Store
 from winnow.report.results import Curve, Results, Row, Status
 
 
