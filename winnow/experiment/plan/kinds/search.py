@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError
 
 from winnow.algorithms import search as searches
-from winnow.algorithms.search.method import SCORING_BATCH, Method
+from winnow.algorithms.search.method import SCORING_BATCH, SearchMethod
 from winnow.allocation import keep_for_density
 from winnow.criteria import CRITERIA, traits_of
 from winnow.errors import UserError, unknown
@@ -77,13 +77,13 @@ class _Training(Value):
 class _Search:
     """A search of one density, checked: the method, and its training."""
 
-    method: Method
+    method: SearchMethod
     training: _Training
 
 
 def options(name: str) -> dict[str, object]:
     """Every option of a search → its default in a comparison."""
-    kind = searches.METHODS[name]
+    kind = searches.SEARCH_METHODS[name]
     own = {f.name: f.default for f in fields(kind) if f.name != "density"}  # type: ignore[arg-type]
     training = {"optimizer": dict(kind.optimizer), "schedule": kind.schedule["name"]}
     start = _RANDOM.get(name, {"weights": given.TRAINED})
@@ -92,7 +92,7 @@ def options(name: str) -> dict[str, object]:
 
 def arms(method: Written) -> tuple[str, ...]:
     """The arms of any method: a search whose finds are fine-tuned has one more."""
-    tuned = method.name in searches.METHODS and method.options.get("fine_tune") is not None
+    tuned = method.name in searches.SEARCH_METHODS and method.options.get("fine_tune") is not None
     return (method.arm, f"{method.arm}-fine-tuned") if tuned else (method.arm,)
 
 
@@ -204,14 +204,14 @@ def _made(one: Compared, density: float, recipe: Recipe) -> _Search:
     about = {key: written.pop(key) for key in _Training.model_fields if key in written}
     if about.get("init") == "model.init":
         about["init"] = recipe.model.init
-    about["optimizer"] = _optimizer(about.get("optimizer"), searches.METHODS[name].optimizer)
+    about["optimizer"] = _optimizer(about.get("optimizer"), searches.SEARCH_METHODS[name].optimizer)
     try:
         training = _Training.model_validate(about)
     except ValidationError as error:
         raise UserError(f"{arm}: {_in_words(error)}") from None
     if written.get("probability") == "density":
         written["probability"] = min(one.share(density), _SURE)
-    return _Search(searches.make(name, one.share(density), **written), training)
+    return _Search(searches.make_search(name, one.share(density), **written), training)
 
 
 def _optimizer(written: Any, usual: Mapping[str, Any]) -> Any:
@@ -238,7 +238,7 @@ def _in_words(error: ValidationError) -> str:
     return f"{place} is {told['input']!r}: {told['msg'].lower()}"
 
 
-def _keep(one: Compared, method: Method) -> int:
+def _keep(one: Compared, method: SearchMethod) -> int:
     """How many weights a search keeps, by its rates; where they lie in detail, weights may say."""
     about = asdict(method)  # type: ignore[call-overload]
     scope = "global" if about["rates"] == "magnitude" else about["rates"]
