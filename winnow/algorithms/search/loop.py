@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from winnow.algorithms.search import make_search
-from winnow.algorithms.search.driven import competing, warm_scores
+from winnow.algorithms.search.driven import competing, needs_data, warm_scores
 from winnow.algorithms.search.method import SearchMethod, SearchStart
 from winnow.amounts import iterations_of
 from winnow.criteria.base import Loss, Subject
@@ -48,7 +48,7 @@ def search(
     """Find a sub-network without training weights: the mask over the weights as they stand.
 
     ``method``: edge-popup, supermask or jackpot; ``options`` are those of its class in
-    ``winnow.algorithms.search.method``. ``density``: the kept fraction of the weights that compete;
+    ``winnow.algorithms.search``. ``density``: the kept fraction of the weights that compete;
     the count is exact. ``loader`` of (inputs, targets) is read again and again for ``steps``,
     "3000it", or "30ep" with ``per_epoch`` iterations (default ``len(loader)``). Scores are trained
     by SGD with momentum 0.9; ``lr`` and ``weight_decay`` default to the original's, and so does
@@ -78,8 +78,8 @@ def search(
     spec = _optimizer(chosen, lr, weight_decay)
 
     def scored(criterion: str, of_criterion: Mapping[str, Any]) -> Mapping[str, Tensor]:
-        needs_data = batch is None and criterion != "magnitude"
-        data = next(subject.batches(), None) if needs_data else batch
+        unseen = batch is None and needs_data(criterion)
+        data = next(subject.batches(), None) if unseen else batch
         return warm_scores(model, criterion, of_criterion, list(weights), data, loss_fn, seed)
 
     frozen = {name: weight.detach() for name, weight in weights.items()}

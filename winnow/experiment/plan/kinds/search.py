@@ -9,7 +9,7 @@ trains the weights of what was found: an arm of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
@@ -86,7 +86,7 @@ class _Search:
 def options(name: str) -> dict[str, object]:
     """Every option of a search → its default in a comparison."""
     kind = searches.SEARCH_METHODS[name]
-    own = {f.name: f.default for f in fields(kind) if f.name != "density"}  # type: ignore[arg-type]
+    own = searches.search_defaults(name)
     training = {"optimizer": dict(kind.optimizer), "schedule": kind.schedule["name"]}
     start = _RANDOM.get(name, {"weights": given.TRAINED})
     return {**own, **start, **training, "fine_tune": None}
