@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from winnow.amounts import checked_steps, iterations, iterations_of
+from winnow.amounts import checked_steps, iterations, option_iterations
 from winnow.errors import UserError
 
 
@@ -15,7 +15,7 @@ def test_iterations_and_epochs(steps: str, count: int) -> None:
     """47 iterations to the epoch; halves go to the even neighbour: 23.5 to 24, 70.5 to 70."""
     assert checked_steps(steps) == steps
     assert iterations(steps, 47) == count
-    assert iterations_of("set", "every", steps, 47) == count
+    assert option_iterations("set", "every", steps, 47) == count
 
 
 @pytest.mark.parametrize("value", [500, "500", "it", "-1it", "1 it", "1epoch", None, "1.ep"])
@@ -31,7 +31,7 @@ def test_iterations_are_whole() -> None:
 
 def test_an_option_is_named_with_its_method() -> None:
     with pytest.raises(UserError, match="every is 100: write iterations"):
-        iterations_of("set", "every", 100, None)
+        option_iterations("set", "every", 100, None)
     with pytest.raises(UserError, match="every of set is '1ep': pass per_epoch="):
-        iterations_of("set", "every", "1ep", None)
-    assert iterations_of("set", "every", "3it", None) == 3
+        option_iterations("set", "every", "1ep", None)
+    assert option_iterations("set", "every", "3it", None) == 3

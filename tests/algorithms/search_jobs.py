@@ -11,7 +11,7 @@ from dynamic_jobs import job as little_job
 from winnow import score
 from winnow.algorithms.search import make_search
 from winnow.algorithms.search.driven import start_search
-from winnow.data import load
+from winnow.data import load_images
 from winnow.engine.base import Job, Split, TrainingData
 from winnow.engine.search import mask_of
 from winnow.mask import Mask
@@ -52,7 +52,7 @@ def best(criterion: str, counts: dict[str, int], batch: Any, **options: Any) -> 
 
 
 def digits(method: Any, hidden: list[int], steps: int) -> Job:
-    images = load("digits")
+    images = load_images("digits")
     splits = {
         "train": Split(images.train_x, images.train_y, torch.arange(len(images.train_y))),
         "test": Split(images.test_x, images.test_y, torch.arange(len(images.test_y))),

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from winnow import rng
 from winnow.algorithms.search.method import SCORING_BATCH, SearchMethod, SearchStart
-from winnow.criteria import get, traits_of
+from winnow.criteria import get_criterion, traits_of
 from winnow.engine.base import Engine, Job
 from winnow.engine.feed import Feed
 from winnow.engine.search import found
@@ -156,7 +156,7 @@ def warm_scores(
 
 def needs_data(criterion: str) -> bool:
     """Whether a criterion scores with examples, or draws."""
-    return traits_of(get(criterion)).examples != "none"
+    return traits_of(get_criterion(criterion)).examples != "none"
 
 
 def _unscored(criterion: str, options: Mapping[str, Any]) -> NoReturn:

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from winnow.algorithms.search import make_search
 from winnow.algorithms.search.driven import competing, needs_data, warm_scores
 from winnow.algorithms.search.method import SearchMethod, SearchStart
-from winnow.amounts import iterations_of
-from winnow.criteria.base import Loss, Subject
+from winnow.amounts import option_iterations
+from winnow.criteria.base import Subject
 from winnow.engine.learning_rate import learning_rate
 from winnow.engine.optimizer import clip, make_optimizer, update
 from winnow.engine.search import Searched, mask_of
 from winnow.errors import UserError
 from winnow.mask import Mask
+from winnow.moments.kinds import Loss
 from winnow.pruning import LayerCollapse, collapsed
 from winnow.reparametrisation import Search
 from winnow.scoring import unchanged
@@ -74,7 +75,7 @@ def search(
     weights = competing(model, chosen, params, ignore)
     subject = Subject(f"search {method}", model, weights, loader, loss_fn)
     length = len(loader) if isinstance(loader, Sized) else None
-    total = iterations_of(method, "steps", steps, per_epoch or length)
+    total = option_iterations(method, "steps", steps, per_epoch or length)
     spec = _optimizer(chosen, lr, weight_decay)
 
     def scored(criterion: str, of_criterion: Mapping[str, Any]) -> Mapping[str, Tensor]:

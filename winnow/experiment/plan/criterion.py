@@ -29,7 +29,7 @@ def resolved(
     defaults are their `criteria.Traits`. All rounds of scoring see the same examples. UserError for
     an option that there is not.
     """
-    function, written = criteria.get(criterion), own(options)
+    function, written = criteria.get_criterion(criterion), own(options)
     about = {k: v for k, v in options.items() if k in _ABOUT_DATA}
     check_options(function, criterion, written)
     if "seed" in written:
@@ -61,7 +61,7 @@ def _plain(criterion: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _examples(criterion: str, about: Mapping[str, Any]) -> dict[str, Any] | None:
-    usual = criteria.traits_of(criteria.get(criterion)).examples
+    usual = criteria.traits_of(criteria.get_criterion(criterion)).examples
     if usual == "none":
         if about:
             raise UserError(f"{criterion} sees no examples: leave out {', '.join(about)}")
@@ -98,6 +98,6 @@ def epochs(run: Run, examples: int) -> float:
     pruning = run.pruning
     if pruning is None:
         return 0.0
-    passes = criteria.traits_of(criteria.get(pruning.criterion)).passes * pruning.rounds
+    passes = criteria.traits_of(criteria.get_criterion(pruning.criterion)).passes * pruning.rounds
     passes += pruning.rounds if run.start.kind == "operated" else 0
     return passes * seen(run, examples) / examples
