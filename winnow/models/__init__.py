@@ -17,27 +17,27 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Network(NamedTuple):
+class Builder(NamedTuple):
     """Where a network is built, as ``module:function``, and the options that it takes.
 
     The function is called with the network's name, ``inputs``, ``classes`` and the options that
     are not at their defaults, by name.
     """
 
-    builder: str
+    function: str
     options: tuple[str, ...] = ()
 
 
-NETWORKS: dict[str, Network] = {
-    "lenet-300-100": Network("winnow.models.lenet:lenet", ("hidden",)),
-    "conv-2": Network("winnow.models.conv:conv", ("width", "dropout")),
-    "conv-4": Network("winnow.models.conv:conv", ("width", "dropout")),
-    "conv-6": Network("winnow.models.conv:conv", ("width", "dropout")),
-    "vgg-11": Network("winnow.models.vgg:vgg", ("width",)),
-    "vgg-16": Network("winnow.models.vgg:vgg", ("width",)),
-    "vgg-19": Network("winnow.models.vgg:vgg", ("width",)),
-    "resnet-20": Network("winnow.models.resnet:resnet", ("width",)),
-    "resnet-32": Network("winnow.models.resnet:resnet", ("width",)),
+NETWORKS: dict[str, Builder] = {
+    "lenet-300-100": Builder("winnow.models.lenet:lenet", ("hidden",)),
+    "conv-2": Builder("winnow.models.conv:conv", ("width", "dropout")),
+    "conv-4": Builder("winnow.models.conv:conv", ("width", "dropout")),
+    "conv-6": Builder("winnow.models.conv:conv", ("width", "dropout")),
+    "vgg-11": Builder("winnow.models.vgg:vgg", ("width",)),
+    "vgg-16": Builder("winnow.models.vgg:vgg", ("width",)),
+    "vgg-19": Builder("winnow.models.vgg:vgg", ("width",)),
+    "resnet-20": Builder("winnow.models.resnet:resnet", ("width",)),
+    "resnet-32": Builder("winnow.models.resnet:resnet", ("width",)),
 }
 """Every network by name. ``docs/add-a-network.md`` shows how to add one."""
 
@@ -70,7 +70,7 @@ def build(
     them. Raises UserError for an unknown network, an option that it does not take, a value out
     of range, or an image too small for its pools.
     """
-    network = _known(name)
+    known = _known(name)
     _check_size(name, inputs, classes)
     given: dict[str, object] = {}
     if hidden is not None:
@@ -80,11 +80,11 @@ def build(
     if dropout != 0.0:
         given["dropout"] = _checked_dropout(dropout)
     _check_options(name, given)
-    builder = pkgutil.resolve_name(network.builder)
+    builder = pkgutil.resolve_name(known.function)
     return cast("nn.Module", builder(name, inputs, classes, **given))
 
 
-def _known(name: str) -> Network:
+def _known(name: str) -> Builder:
     if name not in NETWORKS:
         raise unknown("network", name, NETWORKS, f"The networks are {', '.join(NETWORKS)}")
     return NETWORKS[name]
