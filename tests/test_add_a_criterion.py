@@ -145,7 +145,7 @@ def test_the_methods_of_a_recipe_file():
     methods = yaml.safe_dump(yaml.safe_load(METHODS)["methods"], default_flow_style=True)
     recipe = load_recipe("compare/digits", [f"compare.methods={methods}"], replicates=1)
     plan = expand("own", recipe, DIGITS)
-    assert plan.arms == ["ticket", "random", "wanda", "wanda-iterated", "imp-wanda"]
+    assert plan.arm_names == ["ticket", "random", "wanda", "wanda-iterated", "imp-wanda"]
     last = {node.arm: node for node in plan.nodes}
     assert (last["wanda"].run.pruning.rounds, last["wanda-iterated"].run.pruning.rounds) == (1, 10)
     assert last["wanda-iterated"].run.pruning.scoring == {"examples": 200}

@@ -13,6 +13,7 @@ import yaml
 
 from winnow import report
 from winnow.errors import UserError
+from winnow.experiment.expected import write_experiment
 from winnow.experiment.plan.plan import Plan, expand
 from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.store import weights as given
@@ -103,7 +104,9 @@ def run(
     tell = on_plan(plan, place) if on_plan else None
     settings = Settings(check_jobs(jobs), checkpoint, _provenance(plan))
     execute(plan, place, settings, tell)
-    results = read_results(plan, place)
+    experiment = plan.experiment()
+    write_experiment(experiment, place.path)
+    results = read_results(experiment, place)
     command = _command(recipe, as_texts(overrides), replicates, only)
     paths = report.write([results], place.path / "reports" / _slug(recipe), command=command)
     return Outcome(results, paths)

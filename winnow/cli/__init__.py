@@ -279,7 +279,7 @@ def report(
 
     place = _reading(store)
     plans = [plan_offline(name, place, o or (), replicates, only or ()) for name in recipes]
-    results = [read_results(one, place) for one, _ in plans]
+    results = [read_results(one.experiment(), place) for one, _ in plans]
     for one in results:
         if not one.rows:
             raise UserError(

@@ -73,10 +73,10 @@ def _runs(plan: Plan, status: Mapping[str, str]) -> Iterator[str]:
 def _arms(plan: Plan, status: Mapping[str, str]) -> Iterator[str]:
     """The cost of each arm: a run that several arms share counts for the first."""
     counted: set[str] = set()
-    width = max(map(len, plan.arms))
+    width = max(map(len, plan.arm_names))
     yield f"{'arm':<{width}}    runs  missing  iterations  share %"
     total = iterations_of(list(plan.runs.values()))
-    for arm in plan.arms:
+    for arm in plan.arm_names:
         own = {n.run.id for n in plan.nodes if n.arm == arm} - counted
         counted |= own
         cost = iterations_of([plan.runs[i] for i in own])

@@ -52,7 +52,7 @@ def lenet():
 
 
 def test_the_papers_experiment_has_the_papers_runs(lenet):
-    assert lenet.arms == ["ticket", "reinit", "random", "one-shot"]
+    assert lenet.arm_names == ["ticket", "reinit", "random", "one-shot"]
     for replicate in range(5):
         assert [n.round for n in nodes(lenet, "ticket", replicate)] == list(range(29))
         for arm, draws in (("reinit", {1, 2, 3}), ("random", {1, 2})):
@@ -131,7 +131,7 @@ def test_resetting_trains_each_mask_from_the_initialisation():
 
 def test_continued_training_has_one_chain_and_its_masks_from_the_initialisation():
     plan = small(prune={"rewind": "none"})
-    assert plan.arms == ["ticket", "continued"]
+    assert plan.arm_names == ["ticket", "continued"]
     chain = [nodes(plan, "ticket")[0], *nodes(plan, "continued")]
     for round_, (parent, node) in enumerate(itertools.pairwise(chain), 1):
         assert node.run.pruning.of == parent.run.id
@@ -207,7 +207,7 @@ def test_recipes_that_need_the_same_training_share_it(lenet):
 
 def test_only_some_arms_and_all_that_they_need(lenet):
     reinit = lenet.only(["reinit"])
-    assert reinit.arms == ["ticket", "reinit"]
+    assert reinit.arm_names == ["ticket", "reinit"]
     assert [n.round for n in nodes(reinit, "ticket")] == list(range(28))  # the last gives no mask
     assert len(reinit.runs) == 5 * (28 + 3 * 28)
     once = lenet.only(["one-shot"])
@@ -216,7 +216,7 @@ def test_only_some_arms_and_all_that_they_need(lenet):
     for part in (reinit, once):
         assert all(parent in part.runs for run in part.runs.values() for parent in run.parents)
     continued = small(prune={"rewind": "none"}).only(["ticket"])
-    assert continued.arms == ["ticket", "continued"]
+    assert continued.arm_names == ["ticket", "continued"]
     with pytest.raises(UserError, match=r"'tiket'. Did you mean 'ticket'\? This recipe has ticket"):
         lenet.only(["tiket"])
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from winnow.algorithms.rounds import Round, iterative, one_shot, one_shot_paper_grid
 from winnow.allocation import Keep, keep_for_density
 from winnow.errors import UserError, unknown
+from winnow.experiment.arms import OF_ROUNDS, TICKET, Arm
+from winnow.experiment.expected import ExpectedRun, Experiment
 from winnow.experiment.plan import criterion as scoring
 from winnow.experiment.plan.kinds import init_controls, methods
 from winnow.experiment.plan.kinds import search as searching
 from winnow.experiment.plan.kinds.compared import Compared
-from winnow.experiment.plan.replicate import Experiment, Node
+from winnow.experiment.plan.replicate import Node, Replicate
 from winnow.experiment.plan.resolve import (
     dense_run,
     examples_trained_on,
@@ -28,16 +30,6 @@ from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.runs import Record, Run
 from winnow.experiment.store.images import Source
 
-ARMS = (
-    "ticket",
-    "continued",
-    "reinit",
-    "random",
-    "random-reinit",
-    "one-shot",
-    "one-shot-reinit",
-)
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -46,6 +38,7 @@ class Plan:
     name: str
     recipe: Recipe
     nodes: tuple[Node, ...]
+    possible: tuple[Arm, ...]  # arms that the recipe can have, in the order of tables
 
     @cached_property
     def runs(self) -> dict[str, Run]:
@@ -61,32 +54,42 @@ class Plan:
         return records
 
     @property
-    def arms(self) -> list[str]:
-        """The arms that this experiment has, in their usual order."""
+    def arms(self) -> tuple[Arm, ...]:
+        """The arms that this experiment has, in the order of tables."""
         present = {node.arm for node in self.nodes}
-        return [arm for arm in _order(self.recipe) if arm in present]
+        return tuple(arm for arm in self.possible if arm.name in present)
 
     @property
-    def _searches(self) -> list[str]:
-        """The arms of mask searches whose finds are fine-tuned."""
-        compared = self.recipe.compare.methods if self.recipe.compare else ()
-        return [method.arm for method in compared if len(searching.arms(method)) > 1]
+    def arm_names(self) -> list[str]:
+        """The names of `arms`."""
+        return [arm.name for arm in self.arms]
+
+    def experiment(self) -> Experiment:
+        """All that a report needs to know of it, as data."""
+        runs = tuple(
+            ExpectedRun(i, run.folder, run.parents, run.begin, run.end, run.steps, self.records[i])
+            for i, run in self.runs.items()
+        )
+        points = tuple(node.expected() for node in self.nodes)
+        return Experiment(self.name, self.recipe.dump(), self.arms, points, runs)
 
     def only(self, arms: Sequence[str]) -> Plan:
         """The points of some arms and all runs that they need. Raises UserError: unknown arm."""
         if isinstance(arms, str):
             raise UserError(f"only is {arms!r}: give a list of arms, [{arms!r}]")
         for arm in arms:
-            if arm not in self.arms:
-                raise unknown("arm", arm, self.arms, f"This recipe has {', '.join(self.arms)}")
+            if arm not in self.arm_names:
+                hint = f"This recipe has {', '.join(self.arm_names)}"
+                raise unknown("arm", arm, self.arm_names, hint)
         wanted = [n.run.id for n in self.nodes if n.arm in arms or n.round == 0]
         needed: set[str] = set()
         while wanted:
             if (run := wanted.pop()) not in needed:
                 needed.add(run)
                 wanted += self.runs[run].parents
-        roots = ("ticket", "continued", *self._searches)  # what other arms derive from
-        kept = [n for n in self.nodes if n.run.id in needed and n.arm in (*arms, *roots)]
+        derived = {arm.of for arm in self.possible if arm.name in arms}
+        shown = {*arms, *derived, "ticket", "continued"}
+        kept = [n for n in self.nodes if n.run.id in needed and n.arm in shown]
         return replace(self, nodes=tuple(kept))
 
 
@@ -104,23 +107,28 @@ def expand(name: str, recipe: Recipe, source: Source) -> Plan:
         methods.check(recipe, source, dense.steps, compared)
     for replicate in range(recipe.replicates):
         own = seeded(recipe, dense, replicate)
-        ex = Experiment(recipe, layers, record, how, own, replicate, per_epoch)
+        ex = Replicate(recipe, layers, record, how, own, replicate, per_epoch)
         points += _replicate(ex) if compared is None else _comparison(ex, compared)
     if compared:
         points = _with_costs(points, recipe, source)
-    order = _order(recipe)
+    possible = (TICKET, *init_controls.arms(recipe.compare)) if recipe.compare else OF_ROUNDS
     points = _with_states(points)
-    points.sort(key=lambda n: (n.round, order.index(n.arm)))  # stable: replicates stay in order
-    return Plan(name, recipe, tuple(points))
+    points.sort(key=_turn(possible))  # stable: replicates stay in order
+    return Plan(name, recipe, tuple(points), possible)
 
 
-def _order(recipe: Recipe) -> list[str]:
-    """All arms that a recipe can have, in their usual order; methods in the recipe's."""
-    compared = init_controls.arms(recipe.compare) if recipe.compare else []
-    return [*(arm for arm in ARMS if arm not in compared), *compared]
+_EARLY = ("ticket", "continued", "reinit", "random", "random-reinit")  # of a round
 
 
-def _comparison(ex: Experiment, compared: list[Compared]) -> Iterator[Node]:
+def _turn(possible: Sequence[Arm]) -> Callable[[Node], tuple[int, int]]:
+    """By what runs are sorted: by round, of a round the arms that later rounds need first."""
+    names = [arm.name for arm in possible]
+    order = [name for name in _EARLY if possible is OF_ROUNDS]
+    order += [name for name in names if name not in order]
+    return lambda node: (node.round, order.index(node.arm))
+
+
+def _comparison(ex: Replicate, compared: list[Compared]) -> Iterator[Node]:
     """The dense network of one replicate, then every method at every density."""
     yield ex.point("ticket", 0, ex.dense)
     yield from methods.nodes(ex, compared)
@@ -175,7 +183,7 @@ def _restart(recipe: Recipe, source: Source, steps: int) -> Restart:
     return restart(written, recipe, source, steps, prune.rounds if prune.algorithm == "imp" else 1)
 
 
-def _replicate(ex: Experiment) -> Iterator[Node]:
+def _replicate(ex: Replicate) -> Iterator[Node]:
     """Every point of one replicate: the dense network, the walk of rounds, the controls."""
     yield ex.point("ticket", 0, ex.dense)
     chain = {0: ex.dense}
@@ -192,7 +200,7 @@ def _replicate(ex: Experiment) -> Iterator[Node]:
     yield from _one_shot(ex)
 
 
-def _controls(ex: Experiment, round_: int, ticket: Run) -> Iterator[Node]:
+def _controls(ex: Replicate, round_: int, ticket: Run) -> Iterator[Node]:
     """The controls of one ticket; they share its data order."""
     asked, pruning = ex.recipe.controls, ticket.pruning
     assert pruning is not None
@@ -206,7 +214,7 @@ def _controls(ex: Experiment, round_: int, ticket: Run) -> Iterator[Node]:
         yield ex.point("random-reinit", round_, run, draw)
 
 
-def _one_shot(ex: Experiment) -> Iterator[Node]:
+def _one_shot(ex: Replicate) -> Iterator[Node]:
     """The arm that prunes the dense network once, to each density."""
     asked = ex.recipe.controls
     if asked.one_shot == "none":
@@ -225,7 +233,7 @@ def _one_shot(ex: Experiment) -> Iterator[Node]:
             yield ex.point("one-shot-reinit", step.index, reinit, draw)
 
 
-def _walk(ex: Experiment) -> Iterator[Round]:
+def _walk(ex: Replicate) -> Iterator[Round]:
     """The walk of the recipe's algorithm, the one that `wn.imp` makes too."""
     prune = ex.recipe.prune
     if prune.algorithm == "one-shot":
@@ -233,7 +241,7 @@ def _walk(ex: Experiment) -> Iterator[Round]:
     return _iterative(ex)
 
 
-def _iterative(ex: Experiment) -> Iterator[Round]:
+def _iterative(ex: Replicate) -> Iterator[Round]:
     prune = ex.recipe.prune
     return iterative(
         ex.layers.sizes,
@@ -245,7 +253,7 @@ def _iterative(ex: Experiment) -> Iterator[Round]:
     )
 
 
-def _keeps(ex: Experiment, densities: str | Sequence[float]) -> list[Keep]:
+def _keeps(ex: Replicate, densities: str | Sequence[float]) -> list[Keep]:
     """What each one-shot pruning keeps: the paper's grid, the rounds' own counts, or densities."""
     prune, layers = ex.recipe.prune, ex.layers
     if densities == "paper":

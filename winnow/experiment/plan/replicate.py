@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from winnow import criteria
 from winnow.algorithms.rounds import Round
 from winnow.allocation import check_least
+from winnow.experiment.expected import ExpectedPoint
 from winnow.experiment.plan import criterion as scoring
 from winnow.experiment.plan.resolve import Layers
 from winnow.experiment.plan.restart import Restart
@@ -33,9 +34,23 @@ class Node:
     density_total: float
     cost: float | None = None
 
+    def expected(self) -> ExpectedPoint:
+        """The point as reports know it."""
+        return ExpectedPoint(
+            self.arm,
+            self.replicate,
+            self.draw,
+            self.round,
+            self.run.id,
+            self.weights_kept,
+            self.density,
+            self.density_total,
+            self.cost,
+        )
+
 
 @dataclass(frozen=True)
-class Experiment:
+class Replicate:
     """What all points of one replicate have in common."""
 
     recipe: Recipe

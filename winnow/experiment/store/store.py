@@ -112,24 +112,28 @@ class Store:
 
         A folder that cannot be read, or is not what its name says, is set aside and reported.
         """
-        for folder in self._folders(run):
-            found = self._read(folder, run.id)
+        return self.find_named(run.folder, run.id, record)
+
+    def find_named(self, name: str, identity: str, record: Record | None = None) -> Found | None:
+        """As `find`, by the name of the run's folder and its identity."""
+        for folder in self._folders(name):
+            found = self._read(folder, identity)
             if found and (record is None or found.record.covers(record)):
                 return found
         return None
 
     def recorded(self, run: Run) -> Record:
         """All that any stored copy of a run records; an empty record without one."""
-        found = [self._read(folder, run.id) for folder in self._folders(run)]
+        found = [self._read(folder, run.id) for folder in self._folders(run.folder)]
         return functools.reduce(operator.or_, (f.record for f in found if f), Record())
 
-    def _folders(self, run: Run) -> Iterator[Path]:
-        """The folders that a run can stand in: a run recorded again, with more, gets a number."""
-        folder, number = self.path / "runs" / run.folder, 1
+    def _folders(self, name: str) -> Iterator[Path]:
+        """The folders that a run can have: a run recorded again, with more, gets a number."""
+        folder, number = self.path / "runs" / name, 1
         while folder.exists():
             yield folder
             number += 1
-            folder = folder.with_name(f"{run.folder}.{number}")
+            folder = folder.with_name(f"{name}.{number}")
 
     def _read(self, folder: Path, identity: str) -> Found | None:
         try:
@@ -157,7 +161,7 @@ class Store:
         self, run: Run, record: Record, result: Result, files: Mapping[str, bytes], about: Any
     ) -> None:
         """Store a finished run as a whole folder. Never replaces one."""
-        taken = len(list(self._folders(run)))
+        taken = len(list(self._folders(run.folder)))
         name = run.folder if taken == 0 else f"{run.folder}.{taken + 1}"
         hashes = {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}
         numbers = _json({**asdict(result), "files": hashes}).encode()

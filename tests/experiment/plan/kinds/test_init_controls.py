@@ -22,7 +22,7 @@ def compared(methods, controls, densities=(0.5, 0.1), **changes):
 
 def test_each_method_at_initialisation_is_followed_by_its_controls():
     made = compared(["imp", "snip", "random", "set", {"name": "grasp", "label": "g"}], ALL)
-    assert made.arms == [
+    assert made.arm_names == [
         "ticket",
         "imp",
         *("snip", "snip-shuffled", "snip-reinit", "snip-inverted"),
@@ -85,7 +85,7 @@ def test_a_method_may_have_controls_of_its_own_or_none():
         "random",
         "random-reinit",
     ]
-    assert made.arms == ["ticket", *arms]
+    assert made.arm_names == ["ticket", *arms]
     assert check(made.recipe.dump(), "dumped") == made.recipe
 
 
@@ -97,7 +97,7 @@ def test_methods_are_the_same_with_and_without_controls():
 
 def test_only_some_controls():
     made = compared(["snip", "grasp"], ALL).only(["snip", "snip-shuffled"])
-    assert made.arms == ["ticket", "snip", "snip-shuffled"]
+    assert made.arm_names == ["ticket", "snip", "snip-shuffled"]
     with pytest.raises(UserError, match="Did you mean 'snip-reinit'"):
         compared(["snip"], ALL).only(["snip-reinti"])
 

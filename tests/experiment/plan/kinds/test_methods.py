@@ -50,7 +50,7 @@ def every():
 
 
 def test_each_method_has_a_point_for_each_density_and_replicate(every):
-    assert every.arms == ["ticket", *METHODS]
+    assert every.arm_names == ["ticket", *METHODS]
     assert len(every.nodes) == 2 * (1 + 2 * len(METHODS))
     for arm in METHODS:
         for replicate in (0, 1):
@@ -177,7 +177,7 @@ def test_a_step_to_rewind_to_is_recorded_and_used():
 
 def test_only_some_methods_and_all_they_need():
     made = plan(["random", "imp", "rigl"]).only(["imp"])
-    assert made.arms == ["ticket", "imp"]
+    assert made.arm_names == ["ticket", "imp"]
 
 
 def test_the_dumped_recipe_loads_to_an_equal_one():

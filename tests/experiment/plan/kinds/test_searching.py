@@ -95,7 +95,7 @@ def test_what_the_runs_of_searches_are():
 
 def test_fine_tuning_is_an_arm_that_needs_the_search():
     made = plan()
-    assert made.arms[-2:] == ["jackpot", "jackpot-fine-tuned"]
+    assert made.arm_names[-2:] == ["jackpot", "jackpot-fine-tuned"]
     for found, tuned in zip(runs(made, "jackpot"), runs(made, "jackpot-fine-tuned"), strict=True):
         assert tuned.parents == (found.id,)
         assert (tuned.begin, tuned.end, tuned.steps) == (0, 12, 12)
@@ -104,8 +104,8 @@ def test_fine_tuning_is_an_arm_that_needs_the_search():
         assert tuned.keep == found.keep
         assert tuned.search is None
     only = made.only(["jackpot-fine-tuned"])
-    assert only.arms == ["ticket", "jackpot", "jackpot-fine-tuned"]
-    assert made.only(["random"]).arms == ["ticket", "random"]
+    assert only.arm_names == ["ticket", "jackpot", "jackpot-fine-tuned"]
+    assert made.only(["random"]).arm_names == ["ticket", "random"]
 
 
 def test_costs_count_the_dense_training_the_warm_start_and_the_tuning():

@@ -11,8 +11,9 @@ from dataclasses import replace
 
 from winnow.algorithms import catalogue
 from winnow.errors import UserError
+from winnow.experiment.arms import Arm
 from winnow.experiment.plan.kinds import search as searching
-from winnow.experiment.plan.replicate import Experiment, Node
+from winnow.experiment.plan.replicate import Node, Replicate
 from winnow.experiment.recipe.compare import CONTROLS, Compare, InitControls, Method
 from winnow.experiment.runs import Run
 
@@ -33,19 +34,24 @@ def asked(compare: Compare, method: Method) -> InitControls:
     return method.controls
 
 
-def arms(compare: Compare) -> list[str]:
+def arms(compare: Compare) -> list[Arm]:
     """All arms of a comparison: a method's, then its controls'. UserError: a name stands twice."""
-    found: list[str] = []
+    found: list[Arm] = []
     controlled = False
     for method in compare.methods:
         own = asked(compare, method)
         found += searching.arms(method)
-        found += [f"{method.arm}-{name}" for name in CONTROLS if getattr(own, name)]
+        found += [
+            Arm(f"{method.arm}-{kind}", kind, method.arm, method.name)
+            for kind in CONTROLS
+            if getattr(own, kind)
+        ]
         controlled |= own != _NONE
-    for arm in found:
-        if found.count(arm) > 1:
+    names = [arm.name for arm in found]
+    for name in names:
+        if names.count(name) > 1:
             raise UserError(
-                f"{arm} is a method's label and another's control: choose another label"
+                f"{name} is a method's label and another's control: choose another label"
             )
     if compare.controls != _NONE and not controlled:
         raise UserError(
@@ -55,7 +61,7 @@ def arms(compare: Compare) -> list[str]:
     return found
 
 
-def nodes(ex: Experiment, method: Method, index: int, run: Run) -> Iterator[Node]:
+def nodes(ex: Replicate, method: Method, index: int, run: Run) -> Iterator[Node]:
     """The points of a method's controls beside its own ``run``."""
     assert ex.recipe.compare is not None
     own, pruning = asked(ex.recipe.compare, method), run.pruning

@@ -21,7 +21,7 @@ from winnow.experiment.plan import criterion as scoring
 from winnow.experiment.plan.kinds import init_controls
 from winnow.experiment.plan.kinds import search as searching
 from winnow.experiment.plan.kinds.compared import Compared
-from winnow.experiment.plan.replicate import Experiment, Node
+from winnow.experiment.plan.replicate import Node, Replicate
 from winnow.experiment.plan.resolve import iterations_per_epoch, resolved_names
 from winnow.experiment.plan.restart import WORDS, Restart, restart
 from winnow.experiment.recipe.compare import Method
@@ -106,7 +106,7 @@ def check(recipe: Recipe, source: Source, steps: int, methods: list[Compared]) -
                 check_least(keep, one.sizes, one.least, f"least of {one.method.arm}")
 
 
-def nodes(ex: Experiment, methods: list[Compared]) -> Iterator[Node]:
+def nodes(ex: Replicate, methods: list[Compared]) -> Iterator[Node]:
     """Every point of one replicate but its dense network, which comes first."""
     for one in methods:
         plan = _PLANS[one.entry.kind]
@@ -120,7 +120,7 @@ def nodes(ex: Experiment, methods: list[Compared]) -> Iterator[Node]:
             yield from init_controls.nodes(ex, one.method, index, chain[-1])
 
 
-def _at_init(ex: Experiment, one: Compared, density: float, _: list[Run]) -> Run:
+def _at_init(ex: Replicate, one: Compared, density: float, _: list[Run]) -> Run:
     options = dict(one.options)
     rounds = _rounds(one, options, at_init.usual_rounds(one.method.name))
     pruning = _pruning(ex, one, density, one.method.name, options)
@@ -135,7 +135,7 @@ def _rounds(one: Compared, options: dict[str, Any], usual: int) -> int:
     return rounds
 
 
-def _trained(ex: Experiment, one: Compared, density: float, chain: list[Run]) -> Run:
+def _trained(ex: Replicate, one: Compared, density: float, chain: list[Run]) -> Run:
     """Pruned by a criterion after training: once, or from density to density."""
     how, options = one.restart, dict(one.options)
     assert how is not None
@@ -152,7 +152,7 @@ def _trained(ex: Experiment, one: Compared, density: float, chain: list[Run]) ->
 
 
 def _pruning(
-    ex: Experiment,
+    ex: Replicate,
     one: Compared,
     density: float,
     criterion: str,
@@ -172,7 +172,7 @@ def _pruning(
     )
 
 
-def _dynamic(ex: Experiment, one: Compared, density: float, _: list[Run]) -> Run:
+def _dynamic(ex: Replicate, one: Compared, density: float, _: list[Run]) -> Run:
     made = make(one, density)
     keep = round(made.density * sum(one.sizes.values()))
     if one.method.name == "gradual":
@@ -188,16 +188,16 @@ def _dynamic(ex: Experiment, one: Compared, density: float, _: list[Run]) -> Run
     return replace(ex.dense, dynamic=about)
 
 
-def _search(ex: Experiment, one: Compared, density: float, _: list[Run]) -> Run:
+def _search(ex: Replicate, one: Compared, density: float, _: list[Run]) -> Run:
     return searching.plan(ex, one, density)
 
 
 def _fine_tuned(
-    ex: Experiment, one: Compared, density: float, index: int, found: Run
+    ex: Replicate, one: Compared, density: float, index: int, found: Run
 ) -> Iterator[Node]:
     run = searching.fine_tuned(ex, one, found, density)
     if run is not None:
-        yield ex.point(searching.arms(one.method)[1], index, run)
+        yield ex.point(searching.arms(one.method)[1].name, index, run)
 
 
 def make(one: Compared, density: float) -> Dynamic:

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
 
+from winnow.algorithms import catalogue
 from winnow.algorithms import search as searches
 from winnow.algorithms.search.method import SCORING_BATCH, Method
 from winnow.allocation import keep_for_density
 from winnow.criteria import CRITERIA, traits_of
 from winnow.errors import UserError, unknown
+from winnow.experiment.arms import Arm
 from winnow.experiment.plan.resolve import at_least_one, plain, resolved_schedule
 from winnow.experiment.recipe.compare import Method as Written
 from winnow.experiment.recipe.recipe import Init, Optimizer, Recipe, Schedule, Steps, named
@@ -28,7 +30,7 @@ from winnow.experiment.store import weights as given
 
 if TYPE_CHECKING:
     from winnow.experiment.plan.kinds.compared import Compared
-    from winnow.experiment.plan.replicate import Experiment
+    from winnow.experiment.plan.replicate import Replicate
 
 _SCALED: Mapping[str, Any] = {"rates": "uniform", "init": "signed-kaiming", "scale_fan": True}
 _RANDOM: Mapping[str, Mapping[str, Any]] = {
@@ -90,10 +92,13 @@ def options(name: str) -> dict[str, object]:
     return {**own, **start, **training, "fine_tune": None}
 
 
-def arms(method: Written) -> tuple[str, ...]:
+def arms(method: Written) -> tuple[Arm, ...]:
     """The arms of any method: a search whose finds are fine-tuned has one more."""
-    tuned = method.name in searches.METHODS and method.options.get("fine_tune") is not None
-    return (method.arm, f"{method.arm}-fine-tuned") if tuned else (method.arm,)
+    kind = catalogue.get(method.name).kind
+    own = Arm(method.arm, kind, method=method.name)
+    if method.name not in searches.METHODS or method.options.get("fine_tune") is None:
+        return (own,)
+    return (own, Arm(f"{own.name}-fine-tuned", kind, own.name, method.name))
 
 
 def weights_of(recipe: Recipe, method: Written) -> str | None:
@@ -110,7 +115,8 @@ def check(recipe: Recipe, one: Compared, density: float, per_epoch: int) -> None
             f"{arm} trains scores over frozen weights, which the engine {recipe.engine} does not: "
             f"write engine: auto, or leave {arm} out of compare.methods"
         )
-    if {other.arm for other in one.compare.methods}.intersection(arms(one.method)[1:]):
+    labels = {method.arm for method in one.compare.methods}
+    if any(derived.name in labels for derived in arms(one.method)[1:]):
         raise UserError(
             f"{arm}-fine-tuned is a label, and what {arm} finds is fine-tuned: choose another label"
         )
@@ -131,7 +137,7 @@ def _check_fine_tuning(recipe: Recipe, arm: str, tune: FineTune, per_epoch: int)
         )
 
 
-def plan(ex: Experiment, one: Compared, density: float) -> Run:
+def plan(ex: Replicate, one: Compared, density: float) -> Run:
     """The run of a search at one of the recipe's densities."""
     made = _made(one, density, ex.recipe)
     training = made.training
@@ -159,7 +165,7 @@ def plan(ex: Experiment, one: Compared, density: float) -> Run:
     return replace(run, model={**run.model, "init": init.model_dump(mode="json")})
 
 
-def fine_tuned(ex: Experiment, one: Compared, found: Run, density: float) -> Run | None:
+def fine_tuned(ex: Replicate, one: Compared, found: Run, density: float) -> Run | None:
     """The training of what a search has found, its mask fixed; None if it is not asked for.
 
     Its mask is the search's, as pruning to as many weights as there are leaves all of them.
