@@ -31,14 +31,15 @@ class Arm:
 
 
 TICKET = Arm("ticket", "ticket")
+REINIT = Arm("reinit", "reinit", of="ticket")
+RANDOM = Arm("random", "random", of="ticket")
+RANDOM_REINIT = Arm("random-reinit", "random-reinit", of="ticket")
+CONTINUED = Arm("continued", "continued")
+ONE_SHOT = Arm("one-shot", "one-shot")
+ONE_SHOT_REINIT = Arm("one-shot-reinit", "reinit", of="one-shot")
 
-OF_ROUNDS = (
-    TICKET,
-    Arm("reinit", "reinit", of="ticket"),
-    Arm("random", "random", of="ticket"),
-    Arm("one-shot", "one-shot"),
-    Arm("one-shot-reinit", "reinit", of="one-shot"),
-    Arm("continued", "continued"),
-    Arm("random-reinit", "random-reinit", of="ticket"),
-)
+OF_ROUNDS = (TICKET, REINIT, RANDOM, ONE_SHOT, ONE_SHOT_REINIT, CONTINUED, RANDOM_REINIT)
 """The arms that an experiment without ``compare`` can have, in the order of tables and rows."""
+
+ROUND_BY_ROUND = (TICKET, CONTINUED)
+"""The arms whose networks are pruned to those of the next round: other arms need them."""

@@ -10,7 +10,7 @@ import pytest
 from winnow.cli.describe import describe_plan
 from winnow.errors import UserError
 from winnow.experiment.plan.plan import expand
-from winnow.experiment.recipe.load import check, load_recipe
+from winnow.experiment.recipe.load import check_recipe, load_recipe
 from winnow.experiment.runs import Start
 from winnow.experiment.store.images import Source
 from winnow.experiment.store.store import Result, Store
@@ -33,7 +33,7 @@ def small(source: Source = DIGITS, **changes):
         key: value | changes.pop(key, {}) if isinstance(value, dict) else changes.pop(key, value)
         for key, value in SMALL.items()
     }
-    return expand("small", check(written | changes, "small"), source)
+    return expand("small", check_recipe(written | changes, "small"), source)
 
 
 def nodes(plan, arm, replicate=0, draw=None):

@@ -11,7 +11,8 @@ from winnow.amounts import iterations
 from winnow.data.order import steps_per_epoch
 from winnow.errors import UserError
 from winnow.experiment.recipe.network import network
-from winnow.experiment.recipe.recipe import Recipe, Schedule
+from winnow.experiment.recipe.recipe import Recipe
+from winnow.experiment.recipe.train import Schedule
 from winnow.experiment.runs import Record, Run, Start
 from winnow.experiment.store.images import Source
 from winnow.selection import expand_rates, prunable, resolve_names

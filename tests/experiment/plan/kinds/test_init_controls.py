@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_methods import AT_INIT, nodes, plan
 
 from winnow.errors import UserError
-from winnow.experiment.recipe.load import check
+from winnow.experiment.recipe.load import check_recipe
 
 ALL = {"shuffled": 2, "reinit": 1, "inverted": True}
 
@@ -86,7 +86,7 @@ def test_a_method_may_have_controls_of_its_own_or_none():
         "random-reinit",
     ]
     assert made.arm_names == ["ticket", *arms]
-    assert check(made.recipe.dump(), "dumped") == made.recipe
+    assert check_recipe(made.recipe.dump(), "dumped") == made.recipe
 
 
 def test_methods_are_the_same_with_and_without_controls():

@@ -10,7 +10,7 @@ import pytest
 from winnow.algorithms.catalogue import METHODS
 from winnow.errors import UserError
 from winnow.experiment.plan.plan import expand
-from winnow.experiment.recipe.load import check, load_recipe
+from winnow.experiment.recipe.load import check_recipe, load_recipe
 from winnow.experiment.runs import Start
 from winnow.experiment.store.images import Source
 
@@ -33,7 +33,7 @@ def recipe(methods, densities=(0.5, 0.1), **changes):
     }
     for key, value in changes.items():
         written[key] = written.get(key, {}) | value if isinstance(value, dict) else value
-    return check(written, "small")
+    return check_recipe(written, "small")
 
 
 def plan(methods, densities=(0.5, 0.1), **changes):
@@ -182,7 +182,7 @@ def test_only_some_methods_and_all_they_need():
 
 def test_the_dumped_recipe_loads_to_an_equal_one():
     made = recipe(["random", {"name": "rigl", "drop": 0.2, "label": "rigl-slow"}])
-    assert check(made.dump(), "dumped") == made
+    assert check_recipe(made.dump(), "dumped") == made
     assert made.compare.methods[1].arm == "rigl-slow"
     assert "compare" not in load_recipe("lth/digits").dump()
 

@@ -11,7 +11,7 @@ from winnow.algorithms import catalogue
 from winnow.allocation import Keep, keep_for_density
 from winnow.errors import UserError
 from winnow.experiment.plan.restart import Restart
-from winnow.experiment.recipe.compare import Compare, Method
+from winnow.experiment.recipe.compare import Compare, MethodSpec
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Compared:
     ``weights``: the hash of pre-trained weights, where the recipe names a file of them.
     """
 
-    method: Method
+    method: MethodSpec
     entry: catalogue.Entry
     shapes: Mapping[str, tuple[int, ...]]
     options: Mapping[str, Any]

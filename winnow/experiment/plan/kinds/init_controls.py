@@ -14,13 +14,13 @@ from winnow.errors import UserError
 from winnow.experiment.arms import Arm
 from winnow.experiment.plan.kinds import search as searching
 from winnow.experiment.plan.replicate import Node, Replicate
-from winnow.experiment.recipe.compare import CONTROLS, Compare, InitControls, Method
+from winnow.experiment.recipe.compare import INIT_CONTROLS, Compare, InitControls, MethodSpec
 from winnow.experiment.runs import Run
 
 _NONE = InitControls()
 
 
-def asked(compare: Compare, method: Method) -> InitControls:
+def asked(compare: Compare, method: MethodSpec) -> InitControls:
     """The controls of one method. UserError for those of a method that prunes later."""
     applies = catalogue.get(method.name).kind == "at initialisation"
     if method.controls is None:
@@ -43,7 +43,7 @@ def arms(compare: Compare) -> list[Arm]:
         found += searching.arms(method)
         found += [
             Arm(f"{method.arm}-{kind}", kind, method.arm, method.name)
-            for kind in CONTROLS
+            for kind in INIT_CONTROLS
             if getattr(own, kind)
         ]
         controlled |= own != _NONE
@@ -61,7 +61,7 @@ def arms(compare: Compare) -> list[Arm]:
     return found
 
 
-def nodes(ex: Replicate, method: Method, index: int, run: Run) -> Iterator[Node]:
+def nodes(ex: Replicate, method: MethodSpec, index: int, run: Run) -> Iterator[Node]:
     """The points of a method's controls beside its own ``run``."""
     assert ex.recipe.compare is not None
     own, pruning = asked(ex.recipe.compare, method), run.pruning

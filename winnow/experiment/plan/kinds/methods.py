@@ -24,7 +24,7 @@ from winnow.experiment.plan.kinds.compared import Compared
 from winnow.experiment.plan.replicate import Node, Replicate
 from winnow.experiment.plan.resolve import iterations_per_epoch, resolved_names
 from winnow.experiment.plan.restart import WORDS, Restart, restart
-from winnow.experiment.recipe.compare import Method
+from winnow.experiment.recipe.compare import MethodSpec
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.runs import Pruning, Run
 from winnow.experiment.store.images import Source
@@ -59,7 +59,7 @@ def compared(
 
 
 def _restart(
-    recipe: Recipe, method: Method, options: dict[str, Any], source: Source, steps: int
+    recipe: Recipe, method: MethodSpec, options: dict[str, Any], source: Source, steps: int
 ) -> Restart:
     """What stands beside the method's name of training around its pruning, taken from there."""
     assert recipe.compare is not None

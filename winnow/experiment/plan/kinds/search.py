@@ -22,9 +22,12 @@ from winnow.criteria import CRITERIA, traits_of
 from winnow.errors import UserError, unknown
 from winnow.experiment.arms import Arm
 from winnow.experiment.plan.resolve import at_least_one, plain, resolved_schedule
-from winnow.experiment.recipe.compare import Method as Written
-from winnow.experiment.recipe.recipe import Init, Optimizer, Recipe, Schedule, Steps, named
-from winnow.experiment.recipe.values import Value
+from winnow.experiment.recipe.compare import MethodSpec
+from winnow.experiment.recipe.explain import faults
+from winnow.experiment.recipe.model import Init
+from winnow.experiment.recipe.recipe import Recipe
+from winnow.experiment.recipe.train import Optimizer, Schedule
+from winnow.experiment.recipe.values import RecipePart, Steps, by_name
 from winnow.experiment.runs import Pruning, Run, Start
 from winnow.experiment.store import weights as given
 
@@ -45,12 +48,12 @@ their constants are those of Glorot (init: signed-glorot, scale_fan: false)."""
 _SURE = 0.99  # the largest probability that a density stands for: σ is never 1
 
 
-class FineTune(Value):
+class FineTune(RecipePart):
     """How the weights of what was found are trained; what is left out is as in ``train``."""
 
     steps: Steps
-    optimizer: Annotated[Optimizer, BeforeValidator(named)] | None = None
-    schedule: Annotated[Schedule, BeforeValidator(named)] | None = None
+    optimizer: Annotated[Optimizer, BeforeValidator(by_name)] | None = None
+    schedule: Annotated[Schedule, BeforeValidator(by_name)] | None = None
 
 
 def _steps(value: Any) -> Any:
@@ -60,17 +63,17 @@ def _steps(value: Any) -> Any:
     return {"steps": value} if isinstance(value, str) else value
 
 
-class _Training(Value):
+class _Training(RecipePart):
     """The options of a search that are no matter of its scores: what it is in, how it is trained.
 
     ``scale_fan``: the initialisation counts only the density of each fan in (its ``kept``).
     ``weights``: the file of a pre-trained network, in place of the replicate's own.
     """
 
-    init: Annotated[Init, BeforeValidator(named)] = Init()
+    init: Annotated[Init, BeforeValidator(by_name)] = Init()
     scale_fan: bool = False
-    optimizer: Annotated[Optimizer, BeforeValidator(named)]
-    schedule: Annotated[Schedule, BeforeValidator(named)] | None = None
+    optimizer: Annotated[Optimizer, BeforeValidator(by_name)]
+    schedule: Annotated[Schedule, BeforeValidator(by_name)] | None = None
     fine_tune: Annotated[FineTune, BeforeValidator(_steps)] | None = None
     weights: Annotated[str, Field(min_length=1)] = given.TRAINED
 
@@ -92,7 +95,7 @@ def options(name: str) -> dict[str, object]:
     return {**own, **start, **training, "fine_tune": None}
 
 
-def arms(method: Written) -> tuple[Arm, ...]:
+def arms(method: MethodSpec) -> tuple[Arm, ...]:
     """The arms of any method: a search whose finds are fine-tuned has one more."""
     kind = catalogue.get(method.name).kind
     own = Arm(method.arm, kind, method=method.name)
@@ -101,10 +104,10 @@ def arms(method: Written) -> tuple[Arm, ...]:
     return (own, Arm(f"{own.name}-fine-tuned", kind, own.name, method.name))
 
 
-def weights_of(recipe: Recipe, method: Written) -> str | None:
+def weights_of(recipe: Recipe, method: MethodSpec) -> str | None:
     """The hash of the pre-trained weights that a recipe gives a search; None for none."""
-    file = None if method.name in _RANDOM else given.file_of(method)
-    return given.content_of(recipe, file, method.arm) if file else None
+    file = None if method.name in _RANDOM else given.weights_file(method)
+    return given.hash_of_weights(recipe, file, method.arm) if file else None
 
 
 def check(recipe: Recipe, one: Compared, density: float, per_epoch: int) -> None:
@@ -214,7 +217,7 @@ def _made(one: Compared, density: float, recipe: Recipe) -> _Search:
     try:
         training = _Training.model_validate(about)
     except ValidationError as error:
-        raise UserError(f"{arm}: {_in_words(error)}") from None
+        raise UserError(f"{arm}: {faults(error, _Training)[0]}") from None
     if written.get("probability") == "density":
         written["probability"] = min(one.share(density), _SURE)
     return _Search(searches.make(name, one.share(density), **written), training)
@@ -227,21 +230,9 @@ def _optimizer(written: Any, usual: Mapping[str, Any]) -> Any:
     """
     if written is None:
         return dict(usual)
-    wanted = named(written)
+    wanted = by_name(written)
     same = isinstance(wanted, Mapping) and wanted.get("name", usual["name"]) == usual["name"]
     return {**usual, **wanted} if same else wanted
-
-
-def _in_words(error: ValidationError) -> str:
-    """The first fault: field, value, what is allowed."""
-    told = error.errors()[0]
-    place = ".".join(str(part) for part in told["loc"] if not str(part).startswith("function-"))
-    if told["type"] == "missing":
-        return f"{place} is missing"
-    cause = told.get("ctx", {}).get("error")
-    if isinstance(cause, ValueError):
-        return f"{place} {cause}"
-    return f"{place} is {told['input']!r}: {told['msg'].lower()}"
 
 
 def _keep(one: Compared, method: Method) -> int:
