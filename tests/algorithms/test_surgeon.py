@@ -26,7 +26,7 @@ def row_sums(subject: Subject, mask: Mask, *, factor: float = 1.0) -> Mapping[st
 
 
 @traits(examples="none", surgeon=row_sums)
-def small(subject: Subject, *, factor: float = 1.0) -> dict[str, Tensor]:
+def small(subject: Subject, *, factor: float = 1.0) -> dict[str, Tensor]:  # noqa: ARG001
     """|w|; ``factor`` is for the surgeon."""
     return {name: weight.detach().abs() for name, weight in subject.weights.items()}
 

@@ -60,12 +60,12 @@ def _at_init(name: str, citation: str, extra: str = "") -> Entry:
 
 
 def _dynamic(name: str, citation: str, extra: str = "") -> Entry:
-    return Entry(name, "dynamic", citation, dynamic.METHODS[name], extra)
+    return Entry(name, "dynamic", citation, dynamic.DYNAMIC_METHODS[name], extra)
 
 
 def _search(name: str, citation: str, extra: str = "") -> Entry:
     start = _TRAINED if name == "jackpot" else _RANDOM
-    text = f"{getdoc(search.METHODS[name])}\n\n{_SEARCHED}\n{start}"
+    text = f"{getdoc(search.SEARCH_METHODS[name])}\n\n{_SEARCHED}\n{start}"
     if name == "supermask":
         text += f"\n{_DENSITY}"
     return Entry(name, "mask search", citation, text, extra)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from winnow.algorithms.search.first import constant, kaiming, uniform
+from winnow.algorithms.search.first import filled, kaiming, uniform
 from winnow.algorithms.search.layers import check_rates, counts_of
 from winnow.allocation import check_density
 from winnow.errors import UserError, unknown
@@ -33,7 +33,7 @@ SCORING_BATCH = 256
 
 
 @dataclass(frozen=True)
-class Start:
+class SearchStart:
     """What a method sees when its search begins: the frozen weights that compete, a seed, a mask
     to start from if one is given, and ``score(criterion, options)``, which scores the network.
     """
@@ -44,7 +44,7 @@ class Start:
     mask: Mask | None = None
 
 
-class Method(Protocol):
+class SearchMethod(Protocol):
     """A method of mask search.
 
     ``protects``: names, patterns and group words of the layers that the original leaves dense.
@@ -56,13 +56,13 @@ class Method(Protocol):
     optimizer: ClassVar[Mapping[str, Any]]
     schedule: ClassVar[Mapping[str, Any]]
 
-    def search(self, start: Start) -> Search:
+    def search(self, start: SearchStart) -> Search:
         """The reparametrisation, of the options, the weights and the mask alone: a search that is
         resumed gets it again. UserError for what cannot be.
         """
         ...
 
-    def scores(self, start: Start, search: Search) -> dict[str, Tensor]:
+    def scores(self, start: SearchStart, search: Search) -> dict[str, Tensor]:
         """The first scores."""
         ...
 
@@ -97,13 +97,13 @@ class EdgePopup:
         check_rates(self.rates)
         check_statistics(self.statistics)
 
-    def search(self, start: Start) -> Search:
+    def search(self, start: SearchStart) -> Search:
         """Top-k."""
         _no_mask(self.name, start)
         keep = counts_of(start.weights, self.density, self.rates)
         return _top_k(start, keep, self.absolute, self.statistics)
 
-    def scores(self, start: Start, search: Search) -> dict[str, Tensor]:  # noqa: ARG002
+    def scores(self, start: SearchStart, search: Search) -> dict[str, Tensor]:  # noqa: ARG002
         """Random."""
         return {n: kaiming(n, w, start.seed) for n, w in start.weights.items()}
 
@@ -139,7 +139,7 @@ class Supermask:
         if not 0 < self.probability < 1:
             raise UserError(f"probability is {self.probability!r}: give a number between 0 and 1")
 
-    def search(self, start: Start) -> Search:
+    def search(self, start: SearchStart) -> Search:
         """Bernoulli masks."""
         _no_mask(self.name, start)
         weights, density = start.weights, self.density
@@ -152,10 +152,10 @@ class Supermask:
             seed=start.seed,
         )
 
-    def scores(self, start: Start, search: Search) -> dict[str, Tensor]:  # noqa: ARG002
+    def scores(self, start: SearchStart, search: Search) -> dict[str, Tensor]:  # noqa: ARG002
         """Equal probabilities."""
         first = math.log(self.probability / (1 - self.probability))
-        return {name: constant(weight, first) for name, weight in start.weights.items()}
+        return {name: filled(weight, first) for name, weight in start.weights.items()}
 
 
 @dataclass(frozen=True)
@@ -194,11 +194,11 @@ class Jackpot:
         check_rates(self.rates)
         check_statistics(self.statistics)
 
-    def search(self, start: Start) -> Search:
+    def search(self, start: SearchStart) -> Search:
         """Top-k."""
         return _top_k(start, self._counts(start), self.absolute, self.statistics)
 
-    def scores(self, start: Start, search: Search) -> dict[str, Tensor]:
+    def scores(self, start: SearchStart, search: Search) -> dict[str, Tensor]:
         """Warm, or random."""
         if start.mask is None and self.start == "random":
             return {n: uniform(n, w, start.seed) for n, w in start.weights.items()}
@@ -209,7 +209,7 @@ class Jackpot:
             for name, weight in start.weights.items()
         }
 
-    def _counts(self, start: Start) -> dict[str, int]:
+    def _counts(self, start: SearchStart) -> dict[str, int]:
         if start.mask is None:
             if self.density is None:
                 raise UserError("jackpot needs density=, e.g. 0.1, or a mask to start from")
@@ -217,7 +217,7 @@ class Jackpot:
         _check_mask(start.mask, start.weights, self.density)
         return start.mask.kept_per_layer
 
-    def _warm(self, start: Start, keep: Mapping[str, int]) -> Mask:
+    def _warm(self, start: SearchStart, keep: Mapping[str, int]) -> Mask:
         options = {"temperature": 1.0} if self.start == "grasp" else {}
         return prune_to(start.score(self.start, options), keep)
 
@@ -228,12 +228,14 @@ def check_statistics(statistics: str) -> None:
         raise UserError(f"statistics is {statistics!r}: choose 'updated' or 'fixed'")
 
 
-def _top_k(start: Start, keep: Mapping[str, int], absolute: bool, statistics: Statistics) -> Search:
+def _top_k(
+    start: SearchStart, keep: Mapping[str, int], absolute: bool, statistics: Statistics
+) -> Search:
     names = tuple(start.weights)
     return Search("top-k", names, dict(keep), absolute, statistics=statistics, seed=start.seed)
 
 
-def _no_mask(method: str, start: Start) -> None:
+def _no_mask(method: str, start: SearchStart) -> None:
     if start.mask is not None:
         raise UserError(f"{method} starts from random scores, not from a mask: jackpot does")
 

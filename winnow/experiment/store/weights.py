@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from winnow.algorithms.search import METHODS
+from winnow.algorithms.search import SEARCH_METHODS
 from winnow.errors import UserError
 from winnow.experiment.recipe.compare import MethodSpec
 from winnow.experiment.recipe.network import network
@@ -27,7 +27,7 @@ TRAINED = "trained"
 def weights_file(method: MethodSpec) -> str | None:
     """The file that a search is given; None for other methods, and for the replicate's network."""
     file = method.options.get("weights", TRAINED)
-    given = method.name in METHODS and isinstance(file, str) and file != TRAINED
+    given = method.name in SEARCH_METHODS and isinstance(file, str) and file != TRAINED
     return file if given else None
 
 

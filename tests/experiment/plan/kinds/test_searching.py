@@ -9,7 +9,7 @@ import torch
 import yaml
 
 import winnow as wn
-from winnow.algorithms.search import METHODS as SEARCHES
+from winnow.algorithms.search import SEARCH_METHODS as SEARCHES
 from winnow.cli.describe import describe_plan, describe_run, describe_whole_run
 from winnow.data import load
 from winnow.engine.auto import Auto

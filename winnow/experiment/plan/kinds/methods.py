@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from winnow import criteria
 from winnow.algorithms import at_init, catalogue, dynamic
-from winnow.algorithms.dynamic.method import Method as Dynamic
+from winnow.algorithms.dynamic.method import DynamicMethod
 from winnow.algorithms.dynamic.start import first_counts
 from winnow.allocation import check_least, keep_for_density
 from winnow.errors import UserError
@@ -76,8 +76,7 @@ def options_of(entry: catalogue.Entry) -> dict[str, object]:
     name = entry.name
     more: dict[str, object] = {"ignore": []}
     if entry.kind == "dynamic":
-        own = {f.name: f.default for f in fields(dynamic.METHODS[name]) if f.name != "density"}  # type: ignore[arg-type]
-        return {**own, **more}
+        return {**dynamic.dynamic_defaults(name), **more}
     if entry.kind == "mask search":
         return {**searching.options(name), **more}
     more = {"least": 0, **more}
@@ -200,12 +199,12 @@ def _fine_tuned(
         yield ex.point(searching.arms(one.method)[1].name, index, run)
 
 
-def make(one: Compared, density: float) -> Dynamic:
+def make(one: Compared, density: float) -> DynamicMethod:
     """The dynamic method with its options. UserError for options that it has not."""
     scope = {"scope": one.compare.scope} if one.method.name == "gradual" else {}
     if "density" in one.options:
         raise UserError(f"{one.method.arm}: densities stand in compare.densities, not in density")
-    return dynamic.make(one.method.name, one.share(density), **{**scope, **one.options})
+    return dynamic.make_dynamic(one.method.name, one.share(density), **{**scope, **one.options})
 
 
 def _check_dynamic(

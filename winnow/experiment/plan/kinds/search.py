@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from winnow.algorithms import catalogue
 from winnow.algorithms import search as searches
-from winnow.algorithms.search.method import SCORING_BATCH, Method
+from winnow.algorithms.search.method import SCORING_BATCH, SearchMethod
 from winnow.allocation import keep_for_density
 from winnow.criteria import CRITERIA, traits_of
 from winnow.errors import UserError, unknown
@@ -82,13 +82,13 @@ class _Training(RecipePart):
 class _Search:
     """A search of one density, checked: the method, and its training."""
 
-    method: Method
+    method: SearchMethod
     training: _Training
 
 
 def options(name: str) -> dict[str, object]:
     """Every option of a search → its default in a comparison."""
-    kind = searches.METHODS[name]
+    kind = searches.SEARCH_METHODS[name]
     own = {f.name: f.default for f in fields(kind) if f.name != "density"}  # type: ignore[arg-type]
     training = {"optimizer": dict(kind.optimizer), "schedule": kind.schedule["name"]}
     start = _RANDOM.get(name, {"weights": given.TRAINED})
@@ -99,7 +99,7 @@ def arms(method: MethodSpec) -> tuple[Arm, ...]:
     """The arms of any method: a search whose finds are fine-tuned has one more."""
     kind = catalogue.get(method.name).kind
     own = Arm(method.arm, kind, method=method.name)
-    if method.name not in searches.METHODS or method.options.get("fine_tune") is None:
+    if method.name not in searches.SEARCH_METHODS or method.options.get("fine_tune") is None:
         return (own,)
     return (own, Arm(f"{own.name}-fine-tuned", kind, own.name, method.name))
 
@@ -213,14 +213,14 @@ def _made(one: Compared, density: float, recipe: Recipe) -> _Search:
     about = {key: written.pop(key) for key in _Training.model_fields if key in written}
     if about.get("init") == "model.init":
         about["init"] = recipe.model.init
-    about["optimizer"] = _optimizer(about.get("optimizer"), searches.METHODS[name].optimizer)
+    about["optimizer"] = _optimizer(about.get("optimizer"), searches.SEARCH_METHODS[name].optimizer)
     try:
         training = _Training.model_validate(about)
     except ValidationError as error:
         raise UserError(f"{arm}: {faults(error, _Training)[0]}") from None
     if written.get("probability") == "density":
         written["probability"] = min(one.share(density), _SURE)
-    return _Search(searches.make(name, one.share(density), **written), training)
+    return _Search(searches.make_search(name, one.share(density), **written), training)
 
 
 def _optimizer(written: Any, usual: Mapping[str, Any]) -> Any:
@@ -235,7 +235,7 @@ def _optimizer(written: Any, usual: Mapping[str, Any]) -> Any:
     return {**usual, **wanted} if same else wanted
 
 
-def _keep(one: Compared, method: Method) -> int:
+def _keep(one: Compared, method: SearchMethod) -> int:
     """How many weights a search keeps, by its rates; where they lie in detail, weights may say."""
     about = asdict(method)  # type: ignore[call-overload]
     scope = "global" if about["rates"] == "magnitude" else about["rates"]
