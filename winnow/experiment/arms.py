@@ -16,13 +16,15 @@ class Arm:
     round; its round 0 is the dense network), ``continued``, ``one-shot``, one of CONTROLS, or the
     kind of a method that is compared (`winnow.algorithms.catalogue`). ``of``: the arm that it
     derives from: whose masks a control reuses, whose finds are fine-tuned. ``method``: the method's
-    name in the catalogue, where methods are compared.
+    name in the catalogue, where methods are compared; ``panel``: the title of the figure's panel
+    that shows it there, None for controls.
     """
 
     name: str
     kind: str
     of: str | None = None
     method: str | None = None
+    panel: str | None = None
 
     @property
     def is_control(self) -> bool:

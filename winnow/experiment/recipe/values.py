@@ -8,9 +8,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from winnow.amounts import checked_steps
 
-Density = Annotated[float, Field(gt=0, le=1, examples=[0.05])]
+KeptFraction = Annotated[float, Field(gt=0, le=1, examples=[0.05])]
+KeptFractions = Annotated[tuple[KeptFraction, ...], Field(strict=False)]
 Steps = Annotated[str, BeforeValidator(checked_steps), Field(examples=["500it", "5ep"])]
-Fraction = Annotated[float, Field(ge=0, lt=1, examples=[0.2])]  # of what survives, removed
+RemovedFraction = Annotated[float, Field(ge=0, lt=1, examples=[0.2])]  # of what survives, removed
 Seed = Annotated[Literal["replicate"] | Annotated[int, Field(ge=0)], Field(examples=["replicate"])]
 Count = Annotated[int, Field(ge=0, examples=[3])]
 

@@ -26,8 +26,8 @@ TRAINED = "trained"
 
 def weights_file(method: MethodSpec) -> str | None:
     """The file that a search is given; None for other methods, and for the replicate's network."""
-    file = method.options.get("weights", TRAINED)
-    given = method.name in SEARCH_METHODS and isinstance(file, str) and file != TRAINED
+    search, file = SEARCH_METHODS.get(method.name), method.options.get("weights", TRAINED)
+    given = search is not None and search.pretrained and isinstance(file, str) and file != TRAINED
     return file if given else None
 
 
@@ -40,7 +40,7 @@ def copy_weights(recipe: Recipe, store: Store) -> None:
     """Copy the weights that a recipe names into its store, for those who train."""
     for method in recipe.compare.methods if recipe.compare else ():
         if file := weights_file(method):
-            state = _read(recipe, file, method.arm)
+            state = _read(recipe, file, method.arm_name)
             write_whole(_place(store, _hash(state)), to_bytes("state", *pack(state)))
 
 

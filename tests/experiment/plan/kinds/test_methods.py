@@ -183,7 +183,7 @@ def test_only_some_methods_and_all_they_need():
 def test_the_dumped_recipe_loads_to_an_equal_one():
     made = recipe(["random", {"name": "rigl", "drop": 0.2, "label": "rigl-slow"}])
     assert check_recipe(made.dump(), "dumped") == made
-    assert made.compare.methods[1].arm == "rigl-slow"
+    assert made.compare.methods[1].arm_name == "rigl-slow"
     assert "compare" not in load_recipe("lth/digits").dump()
 
 

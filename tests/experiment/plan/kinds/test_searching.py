@@ -199,7 +199,7 @@ def test_bad_input_is_refused_before_anything_is_trained(method, changes, said):
 
 
 def test_names_of_arms_and_of_initialisations():
-    with pytest.raises(UserError, match="jackpot-fine-tuned is a label"):
+    with pytest.raises(UserError, match="jackpot-fine-tuned is a method's label"):
         plan([TUNED, {"name": "snip", "label": "jackpot-fine-tuned"}])
     model = {**WRITTEN["model"], "init": {"name": "signed-kaiming", "kept": 0.5}}
     run = plan(["random"], model=model).nodes[0].run
