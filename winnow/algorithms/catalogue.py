@@ -43,6 +43,11 @@ class CatalogueEntry:
         """Formula, source and departures, as its code says."""
         return self.about if isinstance(self.about, str) else getdoc(self.about) or ""
 
+    @property
+    def is_control(self) -> bool:
+        """Whether it is what others are checked against."""
+        return not isinstance(self.about, str) and traits_of(self.about).is_control
+
 
 def _at_init(name: str, citation: str, extra: str = "") -> CatalogueEntry:
     return CatalogueEntry(name, "at initialisation", citation, CRITERIA[name], extra)

@@ -155,7 +155,7 @@ def _command(method: CatalogueEntry) -> str:
     compared = load_recipe("compare/digits").compare
     if compared is None or method.name not in [m.name for m in compared.methods]:
         return f"winnow run compare/digits -o 'compare.methods=[random, {method.name}]'"
-    beside = "" if method.name == "random" else " --only random"
+    beside = "" if method.is_control else " --only random"
     return f"winnow run compare/digits --only {method.name}{beside}"
 
 

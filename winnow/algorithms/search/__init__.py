@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 from winnow.algorithms.search.method import EdgePopup, Jackpot, SearchMethod, Supermask
@@ -26,14 +26,14 @@ def make_search(name: str, density: float | None = None, **options: Any) -> Sear
             "mask search", str(name), SEARCH_METHODS, f"Searches are {', '.join(SEARCH_METHODS)}"
         )
     made: Any = SEARCH_METHODS[name]
-    valid = [field.name for field in fields(made)]
+    valid = {field.name: field.default for field in fields(made)}
     for option in options:
         if option not in valid:
             raise unknown(
                 f"option of {name}:", option, valid, f"Its options are {', '.join(valid)}"
             )
-    if density is None and name == "edge-popup":
-        raise UserError("edge-popup needs density=, e.g. 0.5")
+    if density is None and valid["density"] is MISSING:
+        raise UserError(f"{name} needs density=, e.g. 0.5")
     try:
         result: SearchMethod = made(density=density, **options)
     except UserError as error:

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from winnow import rng
+from winnow import criteria, rng
 from winnow.algorithms.search.method import SCORING_BATCH, SearchMethod, SearchStart
 from winnow.engine.base import Engine, Job
 from winnow.engine.feed import Feed
@@ -145,13 +145,18 @@ def warm_scores(
     model.train()
     try:
         of = partial(score, model, criterion, params=list(names), **options)
-        if criterion == "magnitude":
+        if not sees_examples(criterion):
             return of()
         generator = rng.torch_generator(seed, "search", "score")
         return of(batch=batch, loss_fn=loss_fn, generator=generator)
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+def sees_examples(criterion: str) -> bool:
+    """Whether a criterion needs data to score."""
+    return criteria.traits_of(criteria.get(criterion)).examples != "none"
 
 
 def _unscored(criterion: str, options: Mapping[str, Any]) -> NoReturn:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from winnow.algorithms.search import make_search
-from winnow.algorithms.search.driven import competing, warm_scores
+from winnow.algorithms.search.driven import competing, sees_examples, warm_scores
 from winnow.algorithms.search.method import SearchMethod, SearchStart
 from winnow.amounts import iterations_of
 from winnow.criteria.base import Loss, Subject
@@ -78,7 +78,7 @@ def search(
     spec = _optimizer(chosen, lr, weight_decay)
 
     def scored(criterion: str, of_criterion: Mapping[str, Any]) -> Mapping[str, Tensor]:
-        needs_data = batch is None and criterion != "magnitude"
+        needs_data = batch is None and sees_examples(criterion)
         data = next(subject.batches(), None) if needs_data else batch
         return warm_scores(model, criterion, of_criterion, list(weights), data, loss_fn, seed)
 

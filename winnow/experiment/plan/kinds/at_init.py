@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from winnow import criteria
 from winnow.algorithms.at_init import usual_rounds
 from winnow.algorithms.catalogue import CatalogueEntry, KindName
 from winnow.experiment.arms import Arm
@@ -17,7 +16,7 @@ from winnow.experiment.plan.criterion import Scoring, resolve_scoring
 from winnow.experiment.plan.kinds.compared import ComparedMethod
 from winnow.experiment.plan.kinds.scored import least_of, rounds_of_scoring
 from winnow.experiment.plan.replicate import Node, Replicate
-from winnow.experiment.recipe.compare import INIT_CONTROLS, InitControls, MethodSpec
+from winnow.experiment.recipe.compare import INIT_CONTROLS, InitControls
 from winnow.experiment.runs import Run
 
 _TEXT = """In a comparison: ``rounds`` of scoring, exponentially to the density; ``least``: the
@@ -42,7 +41,7 @@ class AtInitKind:
             "rounds": usual_rounds(entry.name),
             "least": 0,
             "ignore": [],
-            "controls": {} if _is_control(entry.name) else "compare.controls",
+            "controls": {} if entry.is_control else "compare.controls",
         }
 
     def text(self, entry: CatalogueEntry) -> str:  # noqa: ARG002
@@ -107,11 +106,6 @@ class PlannedAtInit:
 
 def _controls(method: ComparedMethod) -> InitControls:
     """Those of the method, else those of the comparison; none for what is a control itself."""
-    spec: MethodSpec = method.spec
-    if spec.controls is not None:
-        return spec.controls
-    return InitControls() if _is_control(spec.name) else method.compare.controls
-
-
-def _is_control(criterion: str) -> bool:
-    return criteria.traits_of(criteria.get(criterion)).is_control
+    if method.spec.controls is not None:
+        return method.spec.controls
+    return InitControls() if method.entry.is_control else method.compare.controls
