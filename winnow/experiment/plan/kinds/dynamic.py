@@ -25,8 +25,10 @@ class DynamicKind:
 
     def options(self, entry: CatalogueEntry) -> dict[str, object]:
         """Those of the method; densities are the comparison's."""
-        known = fields(DYNAMIC_METHODS[entry.name])  # type: ignore[arg-type]
-        return {f.name: f.default for f in known if f.name != "density"} | {"ignore": []}
+        method = DYNAMIC_METHODS[entry.name]
+        own = {f.name: f.default for f in fields(method) if f.name != "density"}  # type: ignore[arg-type]
+        scope = {"scope": "compare.scope"} if method.scoped else {}
+        return {**own, **scope, "ignore": []}
 
     def text(self, entry: CatalogueEntry) -> str:  # noqa: ARG002
         """Nothing: methods have all of their options themselves."""
