@@ -15,8 +15,8 @@ from networks import Mixed, PreActivation, Residual
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from winnow.algorithms.dynamic import make
-from winnow.algorithms.dynamic.driven import Driven, starting
+from winnow.algorithms.dynamic import make_dynamic
+from winnow.algorithms.dynamic.driven import Driven, start_dynamic
 from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.engine.sparse_cpu.places import Places, move, places
 from winnow.engine.sparse_cpu.product import Product
@@ -250,9 +250,9 @@ def test_a_change_makes_no_dense_floats(network, shape, name):
 )
 def test_no_update_of_a_method_makes_dense_floats(method, options):
     job = make_job(wide, training_data((1, 4, 4)), optimizer=ADAM)
-    dynamic = make(method, 0.005, **options)
+    dynamic = make_dynamic(method, 0.005, **options)
     names = ["hidden.0.weight", "hidden.1.weight"]
-    state = starting(dynamic, start(job, None), names, seed=3)
+    state = start_dynamic(dynamic, start(job, None), names, seed=3)
     session = Driven(SPARSE, dynamic, 3).open(job, state)
     session.advance(2)
     before = session.state().mask
