@@ -53,9 +53,9 @@ def test_a_panel_for_each_kind_in_the_recipes_order() -> None:
 def test_every_kind_of_the_catalogue_has_a_panel() -> None:
     from typing import get_args
 
-    from winnow.algorithms.catalogue import METHODS, Kind
+    from winnow.algorithms.catalogue import METHODS, KindName
 
-    assert set(kinds._TITLES) == set(get_args(Kind)) == {one.kind for one in METHODS.values()}
+    assert set(kinds._TITLES) == set(get_args(KindName)) == {one.kind for one in METHODS.values()}
 
 
 def test_a_large_group_is_parted() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from winnow.experiment.recipe.compare import CONTROLS
+from winnow.experiment.recipe.compare import INIT_CONTROLS
 from winnow.report import wording
 from winnow.report.contrasts import DENSE, Contrast, contrast, outcome
 from winnow.report.results import TICKET, Results, arms, compares, methods
@@ -26,7 +26,7 @@ def methods_of(results: Results) -> list[str]:
 def controls_of(results: Results) -> dict[str, str]:
     """The arms that control a method at initialisation → the method's own."""
     own = methods(results)
-    found = {f"{arm}-{name}": arm for arm in own for name in CONTROLS}
+    found = {f"{arm}-{name}": arm for arm in own for name in INIT_CONTROLS}
     return {arm: found[arm] for arm in arms(results) if arm in found and arm not in own}
 
 
