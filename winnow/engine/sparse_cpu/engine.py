@@ -19,12 +19,13 @@ from torch import nn
 from winnow.engine.base import Job, Session
 from winnow.engine.lanes import PliableLane, PliableLanes
 from winnow.engine.reopened import not_here
-from winnow.engine.sparse_cpu import kernel_groups
-from winnow.engine.sparse_cpu.chain import UnsupportedError, chain_of
-from winnow.engine.sparse_cpu.chain_lane import ChainLane
-from winnow.engine.sparse_cpu.graph_lane import GraphLane
-from winnow.engine.sparse_cpu.trace import trace
-from winnow.engine.sparse_cpu.update import RULES
+from winnow.engine.sparse_cpu.chain.layers import chain_of
+from winnow.engine.sparse_cpu.chain.session import ChainLane
+from winnow.engine.sparse_cpu.graph.session import GraphLane
+from winnow.engine.sparse_cpu.graph.trace import trace
+from winnow.engine.sparse_cpu.kernels.groups import prepare_chain_kernels, prepare_graph_kernels
+from winnow.engine.sparse_cpu.kernels.update import RULES
+from winnow.engine.sparse_cpu.unsupported import UnsupportedError
 from winnow.errors import UserError
 from winnow.state import State, masked
 
@@ -110,9 +111,9 @@ class _Way:
 
 def _compile(way: _Way) -> None:
     if way.kind == "chain":
-        kernel_groups.chains()
+        prepare_chain_kernels()
     elif way.kind == "graph":
-        kernel_groups.graphs()
+        prepare_graph_kernels()
 
 
 def _is_chain(model: nn.Module, features: int) -> bool:
