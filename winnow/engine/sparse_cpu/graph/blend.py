@@ -55,12 +55,13 @@ class _WayBack:
     """``delta``: the gradient by the output. ``closes``: its ReLU has still to be applied to it.
 
     ``parts``: branches in the order in which they are done, and their parts of the gradients by
-    their values. ``summed``: the sums of one of the norms, where they are there already.
+    their values, None where no gradient is wanted but by a norm's own weights. ``summed``: the sums
+    of one of the norms, where they are there already.
     """
 
     delta: Views
     closes: bool
-    parts: list[tuple[Branch, Share]]
+    parts: list[tuple[Branch, Share | None]]
     summed: Floats | None
 
 
@@ -120,7 +121,9 @@ class Blend:
         """The last branch to be done takes over the buffer of the gradient, if it needs a new."""
         branches = [b for b in self.branches if b.value.trained]
         branches.sort(key=lambda b: not gradients.begun(b.value) and b.norm is None)
-        parts, takes_over = [], False
+        alone = [b for b in self.branches if not b.value.trained and b.norm is not None]
+        parts: list[tuple[Branch, Share | None]] = [(branch, None) for branch in alone]
+        takes_over = False
         for number, branch in enumerate(branches, start=1):
             takes_over = number == len(branches) and not gradients.begun(branch.value)
             if takes_over:
@@ -162,6 +165,8 @@ class Blend:
     def backward(self, now: Pass) -> None:
         delta, size = self.back.delta[now.first], now.groups * self.out.map.group
         for branch, share in self.back.parts:
+            if share is None:
+                continue
             into = share.views[now.first]
             if branch.norm is not None:
                 self._through_norm(branch, branch.norm, share, now)
