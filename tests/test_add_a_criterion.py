@@ -18,14 +18,13 @@ import yaml
 import winnow as wn
 from winnow import cli
 from winnow.errors import UserError
-from winnow.experiment.examples import examples
-from winnow.experiment.executor import Settings, execute
-from winnow.experiment.load import load_recipe
-from winnow.experiment.plan import expand
-from winnow.experiment.prepare import initial_network, make_job, starting_state
-from winnow.experiment.resolve import Source
-from winnow.experiment.source import find_source
-from winnow.experiment.store import Store
+from winnow.experiment.plan.plan import expand
+from winnow.experiment.recipe.load import load_recipe
+from winnow.experiment.store.images import Source, find_source
+from winnow.experiment.store.store import Store
+from winnow.experiment.train.examples import examples
+from winnow.experiment.train.executor import Settings, execute
+from winnow.experiment.train.prepare import initial_network, make_job, starting_state
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(
@@ -146,7 +145,7 @@ def test_the_methods_of_a_recipe_file():
     methods = yaml.safe_dump(yaml.safe_load(METHODS)["methods"], default_flow_style=True)
     recipe = load_recipe("compare/digits", [f"compare.methods={methods}"], replicates=1)
     plan = expand("own", recipe, DIGITS)
-    assert plan.arms == ["ticket", "random", "wanda", "wanda-iterated", "imp-wanda"]
+    assert plan.arm_names == ["ticket", "random", "wanda", "wanda-iterated", "imp-wanda"]
     last = {node.arm: node for node in plan.nodes}
     assert (last["wanda"].run.pruning.rounds, last["wanda-iterated"].run.pruning.rounds) == (1, 10)
     assert last["wanda-iterated"].run.pruning.scoring == {"examples": 200}

@@ -9,8 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from winnow import Mask, Ticket, UserError
-from winnow.experiment import statefile
+from winnow import Mask, Ticket, UserError, statefile
 from winnow.mask import to_bytes
 from winnow.pretrained import load_pretrained
 from winnow.state import fresh_state

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from winnow.algorithms.imp import imp
     from winnow.algorithms.search.loop import search
     from winnow.errors import UserError
-    from winnow.experiment.run import run
+    from winnow.experiments import run
     from winnow.importing import import_ticket
     from winnow.mask import Mask
     from winnow.pruning import LayerCollapse, prune
@@ -56,7 +56,7 @@ _MODULES = {
     "load": "winnow.ticket",
     "prune": "winnow.pruning",
     "prune_at_init": "winnow.algorithms.at_init",
-    "run": "winnow.experiment.run",
+    "run": "winnow.experiments",
     "score": "winnow.scoring",
     "search": "winnow.algorithms.search.loop",
     "sparsify": "winnow.sparsifying",

@@ -94,8 +94,8 @@ def _of_ticket(path: Path) -> Mapping[str, Tensor]:
 
 
 def _of_state(path: Path, data: bytes) -> Mapping[str, Tensor]:
-    from winnow.experiment.statefile import unpack
     from winnow.mask import from_bytes
+    from winnow.statefile import unpack
 
     state = unpack(*from_bytes("state", data, str(path)))
     return {**state.weights, **state.buffers}

@@ -13,8 +13,8 @@ from torch import nn
 import winnow as wn
 from winnow.criteria import CRITERIA, Traits, get, source_of, traits, traits_of
 from winnow.errors import UserError
-from winnow.experiment import scoring
-from winnow.experiment.examples import scored_as
+from winnow.experiment.plan import criterion as scoring
+from winnow.experiment.train.examples import scored_as
 
 GOOD = """
 from winnow.criteria import traits

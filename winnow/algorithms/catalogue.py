@@ -1,7 +1,7 @@
 """The methods that experiments compare, by name: what kind each is, who proposed it, its cost.
 
-A method of a known kind takes a line here; `winnow.experiment.methods` plans each kind. Criteria
-that have no line here prune at initialisation.
+A method of a known kind takes a line here; `winnow.experiment.plan.kinds` plans each kind.
+Criteria that have no line here prune at initialisation.
 """
 
 from __future__ import annotations

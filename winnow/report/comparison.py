@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from winnow.experiment.comparison import CONTROLS
+from winnow.experiment.recipe.compare import CONTROLS
 from winnow.report import wording
 from winnow.report.contrasts import DENSE, Contrast, contrast, outcome
 from winnow.report.results import TICKET, Results, arms, compares, methods

@@ -1,43 +1,41 @@
-"""What the store holds of a plan, as the plain rows and curves of the report."""
+"""What a store holds of an experiment, as the plain rows and curves of the report."""
 
 from __future__ import annotations
 
-from winnow.experiment.plan import Plan
-from winnow.experiment.points import Node
-from winnow.experiment.store import Found, Result, Store
+from winnow.experiment.expected import ExpectedPoint, ExpectedRun, Experiment
+from winnow.experiment.store.store import Found, Result, Store
 from winnow.report.results import Curve, Results, Row, Status
 
 
-def read_results(plan: Plan, store: Store, notes: tuple[str, ...] = ()) -> Results:
-    """What the store holds of a plan. Points whose runs are not done yet only count as missing.
-
-    Points after a diverged run are rows without numbers (``unreachable``). Nothing is trained.
+def read_results(experiment: Experiment, store: Store, notes: tuple[str, ...] = ()) -> Results:
+    """What the store holds of an experiment. Points whose runs are not done yet only count as
+    missing. Points after a diverged run are rows without numbers (``unreachable``).
     """
-    found = {i: store.find(run, plan.records[i]) for i, run in plan.runs.items()}
-    unreachable = _unreachable(plan, found)
+    runs = {run.id: run for run in experiment.runs}
+    found = {i: store.find_named(run.folder, i, run.record) for i, run in runs.items()}
+    unreachable = _unreachable(experiment, found)
     rows = [
-        _row(plan.name, node, found[node.run.id])
-        for node in plan.nodes
-        if found[node.run.id] or node.run.id in unreachable
+        _row(experiment.name, point, runs[point.run], found[point.run])
+        for point in experiment.points
+        if found[point.run] or point.run in unreachable
     ]
     curves = {f.folder.name: _curve(f) for f in found.values() if f}
     missing = sum(f is None for f in found.values()) - len(unreachable)
-    return Results(plan.name, plan.recipe.dump(), tuple(rows), curves, missing, notes)
+    return Results(experiment.name, experiment.recipe, tuple(rows), curves, missing, notes)
 
 
-def _unreachable(plan: Plan, found: dict[str, Found | None]) -> set[str]:
+def _unreachable(experiment: Experiment, found: dict[str, Found | None]) -> set[str]:
     """The runs that need a diverged one."""
     lost: set[str] = set()
-    for identity, run in plan.runs.items():
+    for run in experiment.runs:
         parents = [found[parent] for parent in run.parents]
         after_diverged = any(p and p.result.status == "diverged" for p in parents)
-        if found[identity] is None and (after_diverged or lost & set(run.parents)):
-            lost.add(identity)
+        if found[run.id] is None and (after_diverged or lost & set(run.parents)):
+            lost.add(run.id)
     return lost
 
 
-def _row(recipe: str, node: Node, found: Found | None) -> Row:
-    run = node.run
+def _row(recipe: str, node: ExpectedPoint, run: ExpectedRun, found: Found | None) -> Row:
     result = found.result if found else None
     status: Status = "unreachable"
     if result is not None:

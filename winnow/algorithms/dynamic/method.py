@@ -13,8 +13,8 @@ from typing import ClassVar, Literal, Protocol
 
 from torch import Tensor
 
+from winnow.amounts import checked_steps, iterations
 from winnow.errors import UserError
-from winnow.experiment.steps import checked_steps, iterations
 from winnow.mask import Mask
 
 Tensors = Mapping[str, Tensor]

@@ -1,0 +1,61 @@
+"""Progress: the tally's numbers, bars on a terminal, durations in words."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from winnow.cli.progress import Tally, in_words, shown
+from winnow.experiment.plan.plan import expand
+from winnow.experiment.recipe.load import load_recipe
+from winnow.experiment.store.images import Source
+from winnow.experiment.train.executor import Event
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def tally():
+    recipe = load_recipe("lth/digits", ["prune.rounds=1", "train.steps=400it"], 1)
+    plan = expand("x", recipe, Source(1437, "x"))
+    return Tally(plan, dict.fromkeys(plan.runs, "missing"))
+
+
+def test_a_terminal_gets_bars_of_rounds_and_runs(tally, monkeypatch):
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with shown(tally, quiet=False) as tell:
+        for identity in tally.plan.runs:
+            tell(Event("started", identity))
+            tell(Event("done", identity))
+    last = screen.getvalue()
+    assert "rounds" in last
+    assert "4/4" in last
+    assert "2/2" in last
+
+
+def test_the_tally_counts_iterations_runs_and_rounds(tally):
+    dense, ticket, *controls = tally.plan.runs
+    assert tally.line() == "0/4 runs, 0/2 rounds done"
+    tally.began -= 10.0
+    tally.hear(Event("step", dense, 200))
+    assert tally.seconds_left == pytest.approx(10.0 * (1600 - 200) / 200, rel=0.01)
+    tally.hear(Event("done", dense))
+    assert tally.line() == "1/4 runs, 1/2 rounds done, 30 s left"
+    tally.hear(Event("diverged", ticket))
+    for identity in controls:
+        tally.hear(Event("unreachable", identity))
+    assert tally.line() == "4/4 runs, 2/2 rounds done"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (89, "89 s"), (90, "2 min"), (5399, "1 h 30 min"), (3600 * 50, "2 d 2 h")],
+)
+def test_durations_in_words(seconds, words):
+    assert in_words(seconds) == words

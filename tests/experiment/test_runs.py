@@ -1,0 +1,204 @@
+"""Identity: what shapes a run changes its hash, what does not leaves it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import subprocess
+import sys
+from dataclasses import asdict, fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sample_runs import PRUNING, RUN
+
+from winnow.data.facts import facts
+from winnow.experiment.plan.plan import expand
+from winnow.experiment.recipe.load import load_recipe
+from winnow.experiment.runs import LEGACY, Pruning, Record, Run, Start, identity, load_run
+from winnow.experiment.store.images import Source
+
+OTHERS = {
+    "data": RUN.data | {"content": "d"},
+    "model": RUN.model | {"width": 2.0},
+    "begin": 1,
+    "end": 501,
+    "steps": 501,
+    "batch": 61,
+    "last_batch": "drop",
+    "optimizer": RUN.optimizer | {"betas": [0.9, 0.99]},
+    "schedule": RUN.schedule | {"warmup": 1},
+    "clip": 1.0,
+    "evaluate": 21,
+    "seeds": RUN.seeds | {"order": 1},
+    "draw": 1,
+    "start": Start("final", "b" * 64),
+    "pruning": PRUNING,
+    "engine": "dense",
+    "semantics": RUN.semantics + 1,
+    "dynamic": {"name": "set", "options": {}, "prunable": ["w"], "keep": 3, "seed": 0},
+    "search": {"name": "jackpot", "options": {}, "prunable": ["w"], "keep": 3, "seed": 0},
+}
+
+
+@pytest.mark.parametrize("field", [f.name for f in fields(Run)])
+def test_every_field_shapes_the_identity(field):
+    assert replace(RUN, **{field: OTHERS[field]}).id != RUN.id
+
+
+@pytest.mark.parametrize("field", [f.name for f in fields(Pruning)])
+def test_every_field_of_a_pruning_does(field):
+    others = {
+        "of": "b" * 64,
+        "criterion": "random",
+        "options": {"x": 1},
+        "prunable": ("w", "v"),
+        "keep": 3,
+        "seed": 1,
+        "shuffle": 1,
+        "rounds": 2,
+        "scoring": {"examples": "all"},
+        "step": 50,
+        "invert": True,
+        "least": 1,
+        "source": "c" * 64,
+    }
+    one = replace(RUN, pruning=PRUNING)
+    assert replace(RUN, pruning=replace(PRUNING, **{field: others[field]})).id != one.id
+
+
+@pytest.mark.parametrize("field", [f.name for f in fields(Start)])
+def test_every_field_of_a_start_does(field):
+    others = {"kind": "operated", "run": "c" * 64, "step": 101, "optimizer": "rewound"}
+    start = Start("state", "b" * 64, 100)
+    one = replace(RUN, start=start)
+    assert replace(RUN, start=replace(start, **{field: others[field]})).id != one.id
+
+
+def test_a_run_names_the_states_that_it_is_made_from():
+    pruned = replace(PRUNING, step=50)
+    run = replace(RUN, pruning=pruned, start=Start("final", "b" * 64))
+    assert run.needs == (("a" * 64, 50), ("b" * 64, None))
+    same = replace(RUN, pruning=pruned, start=Start("state", "a" * 64, 20))
+    assert same.needs == (("a" * 64, 50), ("a" * 64, 20))
+    assert same.parents == ("a" * 64,)
+    assert replace(RUN, pruning=replace(PRUNING, of=None)).needs == ()
+
+
+def test_a_run_survives_json():
+    start = Start("state", "b" * 64, 100, "rewound")
+    run = replace(RUN, pruning=replace(PRUNING, step=50, least=1), start=start)
+    again = load_run(json.loads(json.dumps(asdict(run))))
+    assert again.id == run.id
+    assert again.parents == ("a" * 64, "b" * 64)
+    assert again.folder == run.folder
+
+
+def test_a_run_stored_before_fields_were_added_is_the_same_run():
+    run = replace(RUN, pruning=PRUNING, start=Start("state", "b" * 64, 100))
+    plain = asdict(run)
+    for field in LEGACY:
+        *inside, last = field.split(".")
+        functools.reduce(dict.__getitem__, inside, plain).pop(last, None)
+    assert load_run(plain) == run
+    assert identity(plain, {}) == run.id
+
+
+def test_the_hash_is_the_same_in_every_process():
+    code = (
+        "from winnow.experiment.runs import identity;"
+        "print(identity({'b': 1e-3, 'a': {'d': None, 'c': [1, 2]}}, {}))"
+    )
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "2")
+    }
+    assert len(outputs) == 1
+    assert outputs.pop().strip() == identity({"a": {"c": [1, 2], "d": None}, "b": 1e-3}, {})
+
+
+def test_a_later_field_is_silent_only_at_its_frozen_legacy_value():
+    old = {"a": 1, "in": {"b": 2}}
+    legacy = {"in.new": "as ever"}
+    silent = {"a": 1, "in": {"b": 2, "new": "as ever"}}
+    changed = {"a": 1, "in": {"b": 2, "new": "another default"}}
+    assert identity(silent, legacy) == identity(old, {})
+    assert identity(changed, legacy) != identity(old, {})
+
+
+PINNED = {
+    "lth/digits": "eb5e419bffb8e94e",
+    "lth/lenet-mnist": "8dcdabe76e628ab7",
+    "lth/lenet-continued": "d7ac61114e1a5368",
+    "lth/vgg-19": "e6e435dc2fd3dca6",
+}
+
+
+METHODS = (  # whose runs are what they were; MLPrune and Deep-R have other defaults since
+    "compare.methods=[random, magnitude, snip, grasp, synflow, data-dependent, obd, imp, one-shot, "
+    "{name: gradual, every: 20it}, set, {name: dsr, every: 20it}, snfs, {name: rigl, every: 20it}]"
+)
+CHANGED = [  # the same, computed before networks could be pruned on the way, of these changes
+    ("compare/digits", (METHODS,), "881016abf8f0433a"),
+    ("compare/digits", (METHODS, "prune.rewind=20it"), "afd759574ef88d6e"),
+    ("compare/digits", (METHODS, "prune.rewind=lr"), "a376db22dbdc75f1"),
+    ("compare/digits", (METHODS, "prune.rewind=none"), "01234ef52d268983"),
+    ("lth/digits", ("prune.rewind=20it", "controls.one-shot-reinit=1"), "591c27fa87de9dbd"),
+    ("lth/digits", ("prune.rewind=lr",), "7221f3c429852784"),
+    ("lth/digits", ("prune.rewind=none",), "f70a009e4fa4c1d6"),
+    (
+        "compare/digits",
+        ("compare.methods=[{name: obd, rewind: lr}, {name: imp, criterion: obd}]",),
+        "54a5ebafe0c410ce",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "pinned"), CHANGED)
+def test_so_do_those_of_recipes_with_lines_changed(name, changes, pinned):
+    recipe = load_recipe(name, changes)
+    plan = expand(name, recipe, Source(facts(recipe.data.name).train_size, recipe.data.name))
+    assert hashlib.sha256("".join(plan.runs).encode()).hexdigest()[:16] == pinned
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_runs_of_recipes_that_exist_keep_their_identity(name):
+    """Computed before runs had fields for methods: what is stored stays found."""
+    recipe = load_recipe(name)
+    plan = expand(name, recipe, Source(facts(recipe.data.name).train_size, recipe.data.name))
+    assert hashlib.sha256("".join(plan.runs).encode()).hexdigest()[:16] == PINNED[name]
+
+
+def test_runs_of_methods_keep_their_identity():
+    """Computed before criteria had traits and sources, and data a part to train on."""
+    methods = "compare.methods=[random, snip, grasp, synflow, obd, imp, rigl]"
+    plan = expand("x", load_recipe("compare/digits", [methods]), Source(1437, "digits"))
+    assert hashlib.sha256("".join(plan.runs).encode()).hexdigest()[:16] == "e81b522f638c35a2"
+
+
+def test_what_json_cannot_hold_is_an_error():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        identity({"a": float("nan")}, {})
+
+
+@given(
+    st.frozensets(st.integers(1, 9)),
+    st.frozensets(st.integers(1, 9)),
+    st.booleans(),
+    st.booleans(),
+)
+def test_a_superset_covers(one, other, curve_one, curve_other):
+    left, right = Record(one, other, curve_one), Record(other, one, curve_other)
+    both = left | right
+    assert both.covers(left)
+    assert both.covers(right)
+    assert left.covers(right) == (other <= one and one <= other and curve_one >= curve_other)
+    assert Record.load(json.loads(json.dumps(both.dump()))) == both

@@ -1,0 +1,199 @@
+"""One run's training: evaluation grid, best step, records, resuming from a checkpoint."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from sample_runs import RUN
+
+from winnow.data import load
+from winnow.engine.dense import DenseEngine
+from winnow.experiment.runs import Record
+from winnow.experiment.train.examples import examples
+from winnow.experiment.train.prepare import make_job, starting_state
+from winnow.experiment.train.train import Checkpoints, train
+
+ENGINE = DenseEngine("cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cached(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WINNOW_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def run():
+    model = {
+        "name": "lenet-300-100",
+        "init": {"name": "glorot-normal", "std": None},
+        "hidden": [30, 20],
+        "width": 1.0,
+        "dropout": 0.0,
+    }
+    return replace(
+        RUN,
+        data=RUN.data | {"content": load("digits").content},
+        model=model,
+        end=90,
+        steps=90,
+        optimizer=RUN.optimizer | {"lr": 0.02, "weight_decay": 0.0, "eps": 1e-8},
+        seeds={"init": 0, "order": 0, "split": 0},
+    )
+
+
+def trained(run, record=Record(), **more):  # noqa: B008 - frozen
+    return train(run, record, make_job(run), ENGINE, lambda: starting_state(run, none), **more)
+
+
+def none(identity):
+    raise AssertionError(identity)
+
+
+def numbers(result):
+    return {k: v for k, v in vars(result).items() if k != "seconds"}
+
+
+def test_the_grid_the_end_and_the_first_minimum(run):
+    result, states = trained(run)
+    assert result.curve["steps"] == [0, 20, 40, 60, 80, 90]
+    losses = result.curve["validation_loss"]
+    best = losses.index(min(losses))
+    assert result.stop_iteration == result.curve["steps"][best]
+    assert result.stop_validation_loss == min(losses)
+    assert result.stop["validation"] == result.curve["validation_accuracy"][best]
+    assert result.stop_censored == (best == len(losses) - 1)
+    assert result.final["validation"] == result.curve["validation_accuracy"][-1]
+    assert set(result.stop) == set(result.final) == {"train", "validation", "test"}
+    assert result.curve["test_accuracy"] == []
+    assert states["final"].step == 90
+    assert not states["final"].slots
+
+
+def test_stop_accuracies_are_those_of_the_weights_at_the_best_step(run):
+    fast = replace(run, optimizer=run.optimizer | {"lr": 0.3})  # so that the end is not the best
+    result, _ = trained(fast)
+    assert result.stop_iteration < 90
+    short = replace(fast, end=result.stop_iteration)
+    again, _ = trained(short)
+    assert again.final == result.stop
+
+
+def test_what_is_recorded_changes_no_number(run):
+    plain, _ = trained(run)
+    record = Record(frozenset({33, 90}), frozenset({7}), test_curve=True)
+    full, states = trained(run, record)
+    assert full.final == plain.final
+    assert full.curve["validation_loss"] == plain.curve["validation_loss"]
+    assert set(full.accuracy_at) == {"33", "90"}
+    assert full.accuracy_at["90"] == full.final["test"]
+    assert full.curve["test_accuracy"][-1] == full.final["test"]
+    assert states["step-7"].step == 7
+    assert states["step-7"].slots  # for an optimizer that is rewound too
+    first, _ = trained(replace(run, end=33))
+    assert first.final["test"] == full.accuracy_at["33"]
+
+
+def test_a_run_without_validation_has_no_early_stopping(run):
+    bare = replace(run, data=run.data | {"validation": 0}, seeds={"init": 0, "order": 0})
+    result, _ = trained(replace(bare, seeds=bare.seeds | {"split": 0}))
+    assert result.stop_iteration is None
+    assert result.stop == {}
+    assert set(result.final) == {"train", "test"}
+
+
+class CutError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("at", [1, 19, 20, 50, 85])
+def test_cut_at_any_step_it_resumes_from_its_checkpoint_in_the_same_bits(
+    run, at, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setattr("os.fsync", lambda _: None)  # dozens of checkpoints: spare the disk
+    record = Record(frozenset({33}), frozenset({7}), test_curve=True)
+    whole, states = trained(run, record)
+    checkpoints = Checkpoints(tmp_path / "c.safetensors", every=0)
+
+    def cut(step):
+        if step >= at and checkpoints.path.exists():
+            raise CutError
+
+    with pytest.raises(CutError):
+        trained(run, record, checkpoints=checkpoints, report=cut)
+    resumed = train(run, record, make_job(run), ENGINE, lambda: none("start"), checkpoints)
+    assert numbers(resumed[0]) == numbers(whole)
+    for name, state in states.items():
+        other = resumed[1][name]
+        groups = [(state.weights, other.weights), (state.buffers, other.buffers)]
+        groups += [(state.slots[s], other.slots[s]) for s in state.slots]
+        assert all(torch.equal(a[n], b[n]) for a, b in groups for n in a)
+        assert state.updates == other.updates
+
+
+def test_a_checkpoint_that_recorded_less_is_no_use(run, tmp_path):
+    checkpoints = Checkpoints(tmp_path / "c.safetensors", every=0)
+    seen = itertools.count()
+
+    def cut(_):
+        if next(seen) > 4:
+            raise CutError
+
+    with pytest.raises(CutError):
+        trained(run, checkpoints=checkpoints, report=cut)
+    with pytest.raises(AssertionError, match="start"):
+        train(
+            run,
+            Record(frozenset({3})),
+            make_job(run),
+            ENGINE,
+            lambda: none("start"),
+            checkpoints,
+        )
+
+
+def test_a_last_update_that_goes_too_far_is_divergence(run):
+    """The loss of the only iteration is finite; only the weights after it are not."""
+    wild = replace(run, optimizer=run.optimizer | {"name": "sgd", "lr": 1e39}, end=1)
+    result, states = trained(wild)
+    assert (result.status, result.diverged_at) == ("diverged", 1)
+    assert states == {}
+
+
+def test_divergence_keeps_what_was_seen(run):
+    wild = replace(run, optimizer=run.optimizer | {"name": "sgd", "lr": 1e30})
+    result, states = trained(wild)
+    assert result.status == "diverged"
+    assert 1 <= result.diverged_at <= 90
+    assert result.final == {}
+    assert states == {}
+    assert result.stop_iteration == 0
+
+
+def test_a_part_of_the_data_is_all_that_is_trained_on_and_evaluated(run):
+    part = replace(run, data=run.data | {"train": 300}, end=10, steps=10)
+    splits = make_job(part).data.splits
+    whole = make_job(run).data.splits
+    assert len(splits["train"].index) == 300
+    assert set(splits["train"].index.tolist()) < set(whole["train"].index.tolist())
+    assert torch.equal(splits["validation"].index, whole["validation"].index)
+    assert len(splits["test"].index) == len(whole["test"].index)
+    result, _ = trained(part)
+    hits = result.final["train"] * 300
+    assert hits == pytest.approx(round(hits), abs=1e-6)
+
+
+@pytest.mark.parametrize("scoring", [{"examples": "all"}, {"per_class": 5, "batches": 2}])
+def test_criteria_see_only_the_part_that_is_trained_on(run, scoring):
+    job = make_job(replace(run, data=run.data | {"train": 300}))
+    seen = torch.cat([x for x, _ in examples(job, scoring, seed=0)]).flatten(1)
+    own = job.data.splits["train"]
+    every = torch.cat([x for x, _ in examples(job, {"examples": "all"}, seed=0)]).flatten(1)
+    assert len(every) == len(own.index) == 300
+    assert len(seen) == (300 if "examples" in scoring else 100)
+    assert all(bool((every == one).all(1).any()) for one in seen)

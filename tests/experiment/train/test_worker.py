@@ -1,0 +1,74 @@
+"""A worker in this process: how it tells the end of a task."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import asdict
+from typing import Any
+
+from winnow.data import load
+from winnow.experiment.plan.plan import expand
+from winnow.experiment.recipe.load import load_recipe
+from winnow.experiment.store.images import Source
+from winnow.experiment.store.store import Store
+from winnow.experiment.train.worker import serve
+
+
+def task_of(overrides: list[str]) -> dict[str, Any]:
+    """The task of a plan's dense run, as the executor sends it."""
+    content = load("digits").content
+    plan = expand("small", load_recipe("lth/digits", overrides, 1), Source(1437, content))
+    run = plan.nodes[0].run
+    task = {"run": asdict(run), "record": plan.records[run.id].dump(), "parents": {}}
+    return task | {"parent_records": {}, "checkpoint": 60.0, "about": {}}
+
+
+def test_every_engine_of_a_recipe_trains_a_run(tmp_path, monkeypatch):
+    """All give the same accuracies to rounding; what falls back says so in the provenance."""
+    monkeypatch.setenv("WINNOW_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("winnow.engine.tracing.make_fx", broken)  # as compiling takes seconds
+    store = Store(tmp_path / "runs").open()
+    common = ["train.steps=20it", "prune.rounds=0", "model.hidden=[9, 5]"]
+    told: list[dict[str, Any]] = []
+    for name in ("dense", "stacked", "compiled"):
+        serve(store, task_of([*common, f"engine={name}"]), lambda **answer: told.append(answer))
+        assert told[-1] == {"event": "done", "fresh": True}
+    runs = {found.run.engine: found for found in store.all()}
+    assert runs.keys() == {"dense", "stacked", "compiled"}
+    for found in runs.values():
+        expected = runs["dense"].result.final["test"]
+        assert abs(found.result.final["test"] - expected) <= 2 / 360
+        assert found.provenance["engine"] == found.run.engine
+    assert "engine_notes" not in runs["stacked"].provenance
+    (note,) = runs["compiled"].provenance["engine_notes"]
+    assert "trained by the dense engine" in note
+    assert "no compiler today" in note
+
+
+def broken(*_: object) -> None:
+    raise RuntimeError("no compiler today")
+
+
+def test_a_worker_tells_a_full_disk_from_a_defect(tmp_path, monkeypatch):
+    monkeypatch.setenv("WINNOW_CACHE", str(tmp_path / "cache"))
+    task = task_of(["train.steps=20it", "prune.rounds=0", "model.hidden=[9, 5]"])
+    told = []
+
+    def failing(code):
+        def write(*_):
+            raise OSError(code, os.strerror(code))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "write", write)
+            serve(Store(tmp_path / "runs").open(), task, lambda **answer: told.append(answer))
+        return told.pop()
+
+    for code in (errno.ENOSPC, errno.EROFS):
+        answer = failing(code)
+        assert (answer["event"], answer["kind"]) == ("failed", "disk")
+        assert os.strerror(code) in answer["error"]
+    assert failing(errno.EIO)["kind"] == "bug"
+    assert list((tmp_path / "runs" / "runs").iterdir()) == []
+    serve(Store(tmp_path / "runs"), task, lambda **answer: told.append(answer))
+    assert told[-1] == {"event": "done", "fresh": True}

@@ -1,0 +1,127 @@
+"""What an experiment consists of, as data: written by the plan, read by the report.
+
+STORE/experiments/NAME-HASH12/experiment.json holds all that a report needs beside the runs
+themselves, so that reports are made without a plan, its images or its criteria.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from winnow.experiment.arms import Arm
+from winnow.experiment.runs import Record
+from winnow.files import write_whole
+
+EXPERIMENT_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ExpectedRun:
+    """A run that an experiment needs: its identity, its folder, its parents' identities, the
+    iterations that it trains (``begin`` to ``end``; the schedule ends at ``steps``), and what is to
+    be recorded of it.
+    """
+
+    id: str
+    folder: str
+    parents: tuple[str, ...]
+    begin: int
+    end: int
+    steps: int
+    record: Record
+
+
+@dataclass(frozen=True)
+class ExpectedPoint:
+    """A point of an experiment: which run stands for which arm, replicate, draw and round.
+
+    ``weights_kept`` of all weights, exempt layers included; ``density`` of the prunable weights,
+    ``density_total`` of all. ``cost``, where methods are compared: epochs of training and scoring,
+    all of what the run needs included.
+    """
+
+    arm: str
+    replicate: int
+    draw: int
+    round: int
+    run: str
+    weights_kept: int
+    density: float
+    density_total: float
+    cost: float | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All of an experiment: the recipe in full, its arms in the order of tables, points and runs.
+
+    ``runs``: parents first. Points are in the plan's order.
+    """
+
+    name: str
+    recipe: Mapping[str, Any]
+    arms: tuple[Arm, ...]
+    points: tuple[ExpectedPoint, ...]
+    runs: tuple[ExpectedRun, ...]
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over all of it, in hex."""
+        text = json.dumps(self.dump(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def dump(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "format": EXPERIMENT_FORMAT,
+            "name": self.name,
+            "recipe": dict(self.recipe),
+            "arms": [asdict(arm) for arm in self.arms],
+            "points": [asdict(point) for point in self.points],
+            "runs": [
+                {**asdict(run), "parents": list(run.parents), "record": run.record.dump()}
+                for run in self.runs
+            ],
+        }
+
+    @staticmethod
+    def load(plain: Mapping[str, Any]) -> Experiment:
+        """The experiment that `dump` gave. Raises ValueError, KeyError or TypeError."""
+        if plain["format"] != EXPERIMENT_FORMAT:
+            raise ValueError(f"its format is {plain['format']}, not {EXPERIMENT_FORMAT}")
+        return Experiment(
+            plain["name"],
+            plain["recipe"],
+            tuple(Arm(**arm) for arm in plain["arms"]),
+            tuple(ExpectedPoint(**point) for point in plain["points"]),
+            tuple(
+                ExpectedRun(
+                    **{
+                        **run,
+                        "parents": tuple(run["parents"]),
+                        "record": Record.load(run["record"]),
+                    }
+                )
+                for run in plain["runs"]
+            ),
+        )
+
+
+def write_experiment(experiment: Experiment, store: Path) -> Path:
+    """Write ``experiment.json`` into a store's folder, whole; the file. Raises OSError."""
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", experiment.name).strip("-.") or "recipe"
+    path = store / "experiments" / f"{slug}-{experiment.hash[:12]}" / "experiment.json"
+    write_whole(path, json.dumps(experiment.dump(), indent=1, allow_nan=False) + "\n")
+    return path
+
+
+def read_experiment(path: Path) -> Experiment:
+    """The experiment of a file. Raises OSError; ValueError, KeyError, TypeError if damaged."""
+    return Experiment.load(json.loads(path.read_text("utf-8")))

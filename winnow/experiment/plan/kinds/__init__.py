@@ -1,0 +1,1 @@
+"""The kinds of methods that recipes compare: their options, checks, runs, arms and costs."""

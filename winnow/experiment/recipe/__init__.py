@@ -1,0 +1,1 @@
+"""What an experiment is, as strictly checked values, from YAML and overrides."""

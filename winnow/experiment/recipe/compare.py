@@ -1,0 +1,92 @@
+"""The part of a recipe that compares methods: their names and options, and the densities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from winnow.experiment.recipe.values import Density, Value
+
+TAKEN = ("dense", "ticket", "continued")  # arms of other kinds
+
+
+class InitControls(Value):
+    """What methods at initialisation are checked against (Frankle et al. 2021, "Pruning Neural
+    Networks at Initialization: Why are We Missing the Mark?", section 5).
+
+    ``shuffled``: the mask permuted within each layer; ``reinit``: the mask, other initial weights;
+    each a number of draws. ``inverted``: the weights of the smallest scores stay. They train as the
+    method does, on the same order of data.
+    """
+
+    shuffled: int = Field(0, ge=0, examples=[1])
+    reinit: int = Field(0, ge=0, examples=[1])
+    inverted: bool = False
+
+
+CONTROLS = tuple(InitControls.model_fields)
+"""The arm of a control is its method's, with one of these behind: ``grasp-shuffled``."""
+
+
+class Method(Value):
+    """A method by name, with options where they are not the default: ``{name: set, drop: 0.2}``.
+
+    ``name``: of the catalogue, or ``module:function`` for a criterion outside Winnow. ``label``:
+    the name of its arm, for a method that stands twice with other options. ``controls``: its own
+    ones in place of the comparison's; ``{}`` for none.
+    """
+
+    name: str = Field(examples=["grasp"])
+    label: str | None = Field(None, examples=["grasp-10-rounds"])
+    controls: InitControls | None = Field(None, examples=[{"inverted": True}])
+    options: dict[str, Any] = Field({}, examples=[{"temperature": 100.0}])
+
+    @property
+    def arm(self) -> str:
+        """The name of its line in tables and figures."""
+        return self.label or self.name.rpartition(":")[2]
+
+
+def _method(value: Any) -> Any:
+    """``grasp`` is short for ``{name: grasp}``; keys that are no field of it are options."""
+    if isinstance(value, str):
+        return {"name": value}
+    if not isinstance(value, Mapping) or "options" in value:
+        return value
+    own = {key: inner for key, inner in value.items() if key in Method.model_fields}
+    return own | {"options": {key: v for key, v in value.items() if key not in own}}
+
+
+class Compare(Value):
+    """Methods side by side: each an arm with one point for each density and replicate.
+
+    ``densities``: of all prunable weights. ``scope``: where scores compete, or how weights are
+    shared out over layers; dynamic methods have a ``distribution`` of their own. ``controls``: of
+    every method at initialisation but ``random``, which is one itself.
+    """
+
+    methods: Annotated[
+        tuple[Annotated[Method, BeforeValidator(_method)], ...], Field(strict=False, min_length=1)
+    ] = Field(examples=[["random", "snip", {"name": "set", "drop": 0.2}]])
+    densities: Annotated[tuple[Density, ...], Field(strict=False, min_length=1)] = Field(
+        (0.5, 0.2, 0.1, 0.05, 0.02), examples=[[0.5, 0.2]]
+    )
+    scope: Literal["global", "layer", "uniform", "er", "erk"] = "global"
+    controls: InitControls = InitControls()
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Compare:
+        arms = [method.arm for method in self.methods]
+        for arm in arms:
+            if arms.count(arm) > 1:
+                raise ValueError(
+                    f"{arm} stands twice in methods: give one a label, "
+                    f"{{name: {arm}, label: {arm}-2, …}}"
+                )
+            if arm in TAKEN:
+                raise ValueError(f"the label {arm!r} is taken: choose another")
+        if len(set(self.densities)) < len(self.densities):
+            raise ValueError(f"a density stands twice in {list(self.densities)}")
+        return self

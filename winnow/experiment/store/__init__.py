@@ -1,0 +1,1 @@
+"""Finished runs, the images and weights that they were made from: whole or absent."""

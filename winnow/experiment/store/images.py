@@ -1,0 +1,69 @@
+"""The images that an experiment runs on, found before anything is planned or trained."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from winnow.data import Unreachable, load
+from winnow.data.facts import facts
+from winnow.experiment.recipe.recipe import Recipe
+from winnow.experiment.store.store import Store
+from winnow.files import write_whole
+
+
+@dataclass(frozen=True)
+class Source:
+    """The images an experiment runs on: their number and the hash of their content."""
+
+    examples: int
+    content: str
+
+
+def find_source(recipe: Recipe) -> Source:
+    """Number and content of the recipe's images; fetched and decoded now if need be.
+
+    Raises UserError: unknown data, or neither in ``$WINNOW_DATA`` nor reachable, or damaged.
+    """
+    images = load(recipe.data.name)
+    return Source(len(images.train_y), images.content)
+
+
+def remember(source: Source, recipe: Recipe, store: Store) -> None:
+    """Note in the store which images its runs of this data were trained on.
+
+    Reports and plans can then be made where the images are not.
+    """
+    about = {"examples": source.examples, "content": source.content}
+    write_whole(store.path / "sources" / f"{recipe.data.name}.json", json.dumps(about) + "\n")
+
+
+def find_source_offline(recipe: Recipe, store: Store) -> tuple[Source, str | None]:
+    """As `find_source`, but never fetches: for what trains nothing.
+
+    Images that are not here are those that the store remembers; without that, a guess with their
+    usual number, and a note that no stored run can be recognised. Raises UserError: unknown or
+    damaged data.
+    """
+    name = recipe.data.name
+    try:
+        images = load(name, online=False)
+    except Unreachable:
+        return _remembered(name, store) or _guessed(name)
+    return Source(len(images.train_y), images.content), None
+
+
+def _remembered(name: str, store: Store) -> tuple[Source, None] | None:
+    try:
+        about = json.loads((store.path / "sources" / f"{name}.json").read_text("utf-8"))
+        return Source(int(about["examples"]), str(about["content"])), None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _guessed(name: str) -> tuple[Source, str]:
+    note = (
+        f"{name} is not here yet: `winnow run` fetches it, or put it into $WINNOW_DATA. Until then "
+        "no stored run can be recognised, and the time cannot be estimated"
+    )
+    return Source(facts(name).train_size, "not here"), note

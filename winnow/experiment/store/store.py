@@ -1,0 +1,271 @@
+"""The store: one folder for each finished run, whole or absent, checked when read.
+
+STORE/store.json                      format
+STORE/runs/NAME-HASH12/run.json       identity (verified against the hash), provenance
+                      /result.json    curve, numbers, hashes of the files beside it
+                      /*.safetensors  states: final, at rewinding steps
+STORE/checkpoints/HASH.safetensors    unfinished runs
+STORE/calibration/KEY.json            what engines cost on a machine (winnow.engine.calibration)
+STORE/weights/HASH.safetensors        trained weights that recipes give
+STORE/locks/HASH.lock                 flock: who trains it now
+STORE/damaged/                        what could not be read, set aside
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import operator
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from winnow.errors import UserError
+from winnow.experiment.runs import Record, Run, load_run
+from winnow.files import whole_folder, write_whole
+
+if TYPE_CHECKING:
+    from winnow.state import State
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave.
+
+    ``status``: ``done`` or ``diverged`` (then at iteration ``diverged_at``). ``curve``: ``steps``,
+    ``validation_loss``, ``validation_accuracy``, ``test_accuracy`` (empty if not recorded), equally
+    long lists. ``stop`` and ``final``: accuracies by split at the minimum of validation loss
+    (``stop_iteration``) and at the end. Accuracies are fractions; null where there is none.
+    """
+
+    status: str
+    diverged_at: int | None
+    curve: Mapping[str, list[Any]]
+    stop_iteration: int | None
+    stop_censored: bool | None
+    stop_validation_loss: float | None
+    stop: Mapping[str, float]
+    final: Mapping[str, float]
+    accuracy_at: Mapping[str, float]
+    kept: Mapping[str, int]
+    seconds: float
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+class Store:
+    """A folder of finished runs."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    def open(self, *, write: bool = True) -> Store:
+        """Check the format and, to write, that the folder takes files.
+
+        Raises UserError: the store is newer than this Winnow, damaged, read-only or full.
+        """
+        self._check_format()
+        if write:
+            try:
+                self._probe()
+            except OSError as error:
+                raise UserError(
+                    f"the store {self.path} cannot be written: {error.strerror or error}. "
+                    "Make room or permit writing, or choose another with --store DIR"
+                ) from None
+        return self
+
+    def _check_format(self) -> None:
+        file = self.path / "store.json"
+        try:
+            found = json.loads(file.read_text("utf-8"))["format"]
+        except (FileNotFoundError, NotADirectoryError):
+            return  # a new store; whether it can be made is seen when it is
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{file} cannot be read ({error}): is {self.path} a store?") from None
+        if not isinstance(found, int) or found > FORMAT:
+            raise UserError(
+                f"the store {self.path} has format {found}, written by a newer Winnow; this one "
+                f"reads up to {FORMAT}. Update Winnow, or choose another store with --store DIR"
+            )
+
+    def _probe(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        probe = self.path / f".probe-{uuid.uuid4().hex}"
+        try:
+            probe.write_bytes(b"x" * 65536)
+        finally:
+            probe.unlink(missing_ok=True)
+        for folder in ("runs", "checkpoints", "locks"):
+            (self.path / folder).mkdir(exist_ok=True)
+        if not (self.path / "store.json").exists():
+            write_whole(self.path / "store.json", json.dumps({"format": FORMAT}) + "\n")
+
+    def find(self, run: Run, record: Record | None = None) -> Found | None:
+        """The stored run, with at least what ``record`` asks for; None if there is none.
+
+        A folder that cannot be read, or is not what its name says, is set aside and reported.
+        """
+        return self.find_named(run.folder, run.id, record)
+
+    def find_named(self, name: str, identity: str, record: Record | None = None) -> Found | None:
+        """As `find`, by the name of the run's folder and its identity."""
+        for folder in self._folders(name):
+            found = self._read(folder, identity)
+            if found and (record is None or found.record.covers(record)):
+                return found
+        return None
+
+    def recorded(self, run: Run) -> Record:
+        """All that any stored copy of a run records; an empty record without one."""
+        found = [self._read(folder, run.id) for folder in self._folders(run.folder)]
+        return functools.reduce(operator.or_, (f.record for f in found if f), Record())
+
+    def _folders(self, name: str) -> Iterator[Path]:
+        """The folders that a run can have: a run recorded again, with more, gets a number."""
+        folder, number = self.path / "runs" / name, 1
+        while folder.exists():
+            yield folder
+            number += 1
+            folder = folder.with_name(f"{name}.{number}")
+
+    def _read(self, folder: Path, identity: str) -> Found | None:
+        try:
+            return read_found(folder, identity)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self.set_aside(folder, str(error))
+            return None
+
+    def set_aside(self, path: Path, why: str) -> None:
+        """Move what is damaged to ``damaged/`` and say so on standard error."""
+        import sys
+
+        target = self.path / "damaged" / f"{path.name}-{uuid.uuid4().hex[:6]}"
+        told = f"Set aside as {target}; it is made again"
+        try:
+            target.parent.mkdir(exist_ok=True)
+            path.rename(target)
+        except FileNotFoundError:  # another process was quicker
+            return
+        except OSError as error:  # a store that can only be read
+            told = f"It stays where it is ({error.strerror})"
+        print(f"damaged: {path}: {why}. {told}", file=sys.stderr)
+
+    def write(
+        self, run: Run, record: Record, result: Result, files: Mapping[str, bytes], about: Any
+    ) -> None:
+        """Store a finished run as a whole folder. Never replaces one."""
+        taken = len(list(self._folders(run.folder)))
+        name = run.folder if taken == 0 else f"{run.folder}.{taken + 1}"
+        hashes = {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}
+        numbers = _json({**asdict(result), "files": hashes}).encode()
+        identity = {
+            "id": run.id,
+            "run": asdict(run),
+            "record": record.dump(),
+            "provenance": about,
+            "result": hashlib.sha256(numbers).hexdigest(),
+        }
+        with whole_folder(self.path / "runs" / name) as folder:
+            for file, data in files.items():
+                write_whole(folder / file, data)
+            write_whole(folder / "run.json", _json(identity))
+            write_whole(folder / "result.json", numbers)
+        self.checkpoint(run).unlink(missing_ok=True)
+
+    def checkpoint(self, run: Run) -> Path:
+        """Where an unfinished run keeps its checkpoint."""
+        return self.path / "checkpoints" / f"{run.id}.safetensors"
+
+    @contextlib.contextmanager
+    def lock(self, run: Run) -> Iterator[bool]:
+        """Try to take the right to train a run; gives whether it was free.
+
+        flock: the system gives it back when its holder dies. What a killed holder left half
+        written is removed.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path / "locks" / f"{run.id}.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            yield False
+            return
+        try:
+            self._sweep(run)
+            yield True
+        finally:
+            lock.release()
+
+    def _sweep(self, run: Run) -> None:
+        for left in (self.path / "runs").glob(f".{run.folder}*.tmp"):
+            shutil.rmtree(left, ignore_errors=True)
+        for left in (self.path / "checkpoints").glob(f".{run.id}*.tmp"):
+            left.unlink(missing_ok=True)
+
+    def all(self) -> list[Found]:
+        """Every readable run, by folder name."""
+        folders = sorted(p for p in (self.path / "runs").glob("[!.]*") if p.is_dir())
+        return [found for folder in folders if (found := self._read_any(folder))]
+
+    def _read_any(self, folder: Path) -> Found | None:
+        try:
+            return read_found(folder, None)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A run as it is stored."""
+
+    folder: Path
+    run: Run
+    record: Record
+    result: Result
+    provenance: Mapping[str, Any]
+
+    def state(self, which: str) -> State:
+        """The state ``final`` or ``step-N``. Raises ValueError when its file is damaged."""
+        from winnow.mask import from_bytes
+        from winnow.statefile import unpack
+
+        name = f"{which}.safetensors"
+        try:
+            data = (self.folder / name).read_bytes()
+        except OSError as error:
+            raise ValueError(f"{self.folder / name} cannot be read: {error}") from None
+        if hashlib.sha256(data).hexdigest() != self.result.files.get(name):
+            raise ValueError(f"{self.folder / name} is damaged: its hash is not the stored one")
+        return unpack(*from_bytes("state", data, str(self.folder / name)))
+
+
+def read_found(folder: Path, identity: str | None) -> Found:
+    """Read and verify a run's folder: its hash, and that its files are there.
+
+    Raises ValueError (or KeyError, TypeError, OSError) saying what is wrong.
+    """
+    about = json.loads((folder / "run.json").read_text("utf-8"))
+    run = load_run(about["run"])
+    if run.id != about["id"] or identity not in (None, run.id):
+        raise ValueError("run.json does not hash to the identity it states")
+    numbers = (folder / "result.json").read_bytes()
+    if hashlib.sha256(numbers).hexdigest() != about["result"]:
+        raise ValueError("result.json is not what run.json says of it")
+    plain = json.loads(numbers)
+    for name in plain["files"]:
+        if not (folder / name).is_file():
+            raise ValueError(f"{name} is missing")
+    record = Record.load(about["record"])
+    return Found(folder, run, record, Result(**plain), about["provenance"])
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"

@@ -1,0 +1,80 @@
+"""Trained weights that a recipe names by a file: known by their content, kept in the store.
+
+A run's identity has the hash of the values, whatever file they stand in; workers read the copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from winnow.algorithms.search import METHODS
+from winnow.errors import UserError
+from winnow.experiment.recipe.compare import Method
+from winnow.experiment.recipe.network import network
+from winnow.experiment.recipe.recipe import Recipe
+from winnow.experiment.store.store import Store
+from winnow.files import write_whole
+from winnow.mask import from_bytes, to_bytes
+from winnow.pretrained import load_pretrained
+from winnow.state import State, fresh_state
+from winnow.statefile import pack, unpack
+
+TRAINED = "trained"
+"""In place of a file: the network that the replicate has trained itself."""
+
+
+def file_of(method: Method) -> str | None:
+    """The file that a search is given; None for other methods, and for the replicate's network."""
+    file = method.options.get("weights", TRAINED)
+    given = method.name in METHODS and isinstance(file, str) and file != TRAINED
+    return file if given else None
+
+
+def content_of(recipe: Recipe, file: str, arm: str) -> str:
+    """The hash of the weights in a file. UserError: not there, or of another network."""
+    return _hash(_read(recipe, file, arm))
+
+
+def remember(recipe: Recipe, store: Store) -> None:
+    """Copy the weights that a recipe names into its store, for those who train."""
+    for method in recipe.compare.methods if recipe.compare else ():
+        if file := file_of(method):
+            state = _read(recipe, file, method.arm)
+            write_whole(_place(store, _hash(state)), to_bytes("state", *pack(state)))
+
+
+def recall(store: Store, content: str) -> State:
+    """The weights with this hash. UserError: the store's copy is lost or damaged."""
+    place = _place(store, content)
+    try:
+        state = unpack(*from_bytes("state", place.read_bytes(), str(place)))
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{place}: {error}: run the command again, which copies it") from None
+    if _hash(state) != content:
+        raise UserError(f"{place} is damaged: run the command again, which copies it")
+    return state
+
+
+def _place(store: Store, content: str) -> Path:
+    return store.path / "weights" / f"{content}.safetensors"
+
+
+def _read(recipe: Recipe, file: str, arm: str) -> State:
+    model = network(recipe).to_empty(device="cpu")
+    for buffer in model.buffers():  # early files lack counters of batches
+        buffer.zero_()
+    try:
+        load_pretrained(model, file)
+    except (UserError, OSError) as error:
+        raise UserError(f"weights of {arm}: {error}") from None
+    return fresh_state(model)
+
+
+def _hash(state: State) -> str:
+    """SHA-256 over names, kinds, shapes and bits."""
+    found = hashlib.sha256()
+    for name, value in sorted({**state.weights, **state.buffers}.items()):
+        found.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
+        found.update(value.contiguous().numpy().tobytes())
+    return found.hexdigest()

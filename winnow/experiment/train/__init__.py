@@ -1,0 +1,1 @@
+"""What is missing of a plan, trained by one-thread workers."""

@@ -1,0 +1,218 @@
+"""Which engine trains which run of a plan: `winnow.engine.auto` on a store's calibration."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from winnow.experiment.runs import Run
+from winnow.experiment.store.store import Store
+
+if TYPE_CHECKING:
+    from winnow.engine.auto import Auto, Choice
+    from winnow.engine.base import Job
+    from winnow.experiment.plan.plan import Plan
+    from winnow.mask import Mask
+
+_DENSELY = "its method needs the gradients of removed weights all along"
+_SEARCHES = "a mask search trains the scores of removed weights too"
+_IMAGES = 5000  # at most, in the random training set that is measured
+
+
+def settle(plan: Plan, store: Store, say: Callable[[str], None]) -> Auto:
+    """What ``auto`` goes by in a plan: the store's calibration, measured now if there is none.
+
+    ``say`` is told before a measurement, which takes seconds. Raises OSError: the store takes no
+    files.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):  # networks are built, whose weights nobody needs
+        return _settled(sample(plan), store, say)
+
+
+def _settled(job: Job, store: Store, say: Callable[[str], None]) -> Auto:
+    from winnow.engine import calibration
+    from winnow.engine.auto import Auto
+    from winnow.engine.dense import DenseEngine
+    from winnow.engine.measure import measure
+    from winnow.engine.sparse_cpu.engine import SparseEngine
+
+    if reason := _why_dense(job):
+        return Auto(reason=reason)
+    try:
+        SparseEngine().prepare(job)
+    except Exception as error:  # whatever a compiler may raise on a machine unknown to us
+        return Auto(reason=f"the sparse engine's kernels cannot be compiled here ({error})")
+
+    def measured() -> calibration.Calibration:
+        say("engine: auto measures what engines cost here, once for this machine and store")
+        return measure(job, DenseEngine("cpu"), SparseEngine)
+
+    return Auto(calibration.calibrated(_folder(store), calibration.calibration_key(job), measured))
+
+
+def known(plan: Plan, store: Store) -> Auto | None:
+    """As `settle`, but measures nothing: None where no calibration is there yet."""
+    import torch
+
+    from winnow.engine import calibration
+    from winnow.engine.auto import Auto
+
+    with torch.random.fork_rng(devices=[]):
+        job = sample(plan)
+        if reason := _why_dense(job):
+            return Auto(reason=reason)
+        key = calibration.calibration_key(job)
+        costs = calibration.read_calibration(_folder(store), key)
+        return Auto(costs) if costs else None
+
+
+def _folder(store: Store) -> Path:
+    return store.path / "calibration"
+
+
+def _why_dense(job: Job) -> str | None:
+    """Why nothing has to be measured, or None."""
+    import torch
+
+    from winnow.engine.sparse_cpu.engine import SparseEngine
+
+    if torch.cuda.is_available():
+        return "a GPU is here, which trains dense networks"
+    return SparseEngine().refuses(job)
+
+
+def choose(
+    run: Run,
+    job: Job,
+    mask: Callable[[], Mask | None],
+    checkpoint: Path,
+    auto: Mapping[str, Any] | None,
+) -> Choice:
+    """What trains a run, or goes on training it: what its checkpoint says, else what auto chooses.
+
+    ``auto``: what `settle` gave, as plain values.
+    """
+    from winnow.engine.auto import Auto, Choice, explicit, honoured
+    from winnow.experiment.train.train import begun_with
+
+    if run.engine != "auto":
+        return explicit(run.engine)
+    if reason := why_densely(run):
+        return Choice("dense", note=reason)
+    if checkpoint.exists():
+        begun = Choice.load(begun_with(checkpoint))
+        choice = honoured(begun, job)
+        if choice != begun:
+            print(f"note: {run.folder}: {choice.note}", file=sys.stderr)
+        return choice
+    own = mask()
+    counts = {name: int(keep.sum()) for name, keep in own.items()} if own else {}
+    return (Auto.load(auto) if auto else Auto()).choose(counts, images_evaluated(run))
+
+
+def why_densely(run: Run) -> str | None:
+    """Why the run's method trains on the dense engine alone, or None."""
+    from winnow.experiment.train.prepare import method_of
+
+    if run.search is not None:
+        return _SEARCHES
+    method = method_of(run)
+    return _DENSELY if method is not None and method.dense_slots else None
+
+
+def images_evaluated(run: Run) -> float:
+    """How many images are evaluated for each training step.
+
+    The test images of a learning curve are not counted: what is recorded changes no number.
+    """
+    return float(run.data["validation"]) / run.evaluate
+
+
+def planned(plan: Plan, auto: Auto) -> dict[str, Choice]:
+    """Identity → what will train the run.
+
+    Where weights of all layers compete, nobody knows yet how many each layer will keep: then as if
+    all layers were equally dense.
+    """
+    from winnow.engine.auto import Choice
+
+    return {
+        identity: Choice("dense", note=reason)
+        if (reason := why_densely(run))
+        else auto.choose(kept(run, auto), images_evaluated(run))
+        for identity, run in plan.runs.items()
+    }
+
+
+def kept(run: Run, auto: Auto) -> Mapping[str, float]:
+    """How many weights each pruned layer keeps, as far as it is planned; empty for dense."""
+    if run.keep is None or auto.calibration is None or _begins_dense(run):
+        return {}
+    if not isinstance(run.keep, int):
+        return run.keep
+    sizes = {name: auto.calibration.layers[name].weights for name in run.prunable}
+    density = run.keep / sum(sizes.values())
+    return {name: density * size for name, size in sizes.items()}
+
+
+def in_one_line(plan: Plan, store: Store, auto: Auto | None) -> str:
+    """What ``auto`` takes for how many runs of a plan, and by which file."""
+    from winnow.engine.calibration import calibration_path
+
+    if auto is None:
+        return "engine: auto chooses by a calibration, which the first run here makes"
+    if auto.calibration is None:
+        return f"engine: auto takes dense for all {len(plan.runs)} runs: {auto.reason}"
+    counted = Counter(
+        f"{c.engine} with layers in torch" if c.torch else c.engine
+        for c in planned(plan, auto).values()
+    )
+    taken = ", ".join(f"{name} for {counted[name]}" for name in sorted(counted))
+    guess = "" if _counts_are_planned(plan) else ", as far as masks can be foreseen"
+    file = calibration_path(_folder(store), auto.calibration.key)
+    return f"engine: auto takes {taken} of {len(plan.runs)} runs{guess}; calibration: {file}"
+
+
+def _begins_dense(run: Run) -> bool:
+    return run.dynamic is not None and run.dynamic["name"] == "gradual"
+
+
+def _counts_are_planned(plan: Plan) -> bool:
+    runs = plan.runs.values()
+    return not any(isinstance(run.keep, int) and len(run.prunable) > 1 for run in runs)
+
+
+def sample(plan: Plan) -> Job:
+    """The work of a plan's runs on random images: its dense run, as only costs matter."""
+    import torch
+
+    from winnow import rng
+    from winnow.data.facts import facts
+    from winnow.engine.base import Job, Split, TrainingData
+    from winnow.experiment.train.prepare import make_network
+
+    run = next(iter(plan.runs.values()))
+    about = facts(run.data["name"])
+    count = min(about.train_size, _IMAGES)
+    generator = rng.torch_generator(0, "calibration", "images")
+    shape = (count, *about.shape)
+    x = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    y = torch.randint(0, about.classes, (count,), generator=generator)
+    splits = {"train": Split(x, y, torch.arange(count))}
+    return Job(
+        build=functools.partial(make_network, run),
+        data=TrainingData(splits, about.mean, about.std, run.data["augment"]),
+        steps=run.steps,
+        batch=min(run.batch, count),
+        last_batch=run.last_batch,
+        optimizer=run.optimizer,
+        schedule=run.schedule,
+        seeds={"order": 0, "augment": 0, "dropout": 0},
+        clip=run.clip,
+    )
