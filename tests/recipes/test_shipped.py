@@ -101,7 +101,9 @@ def test_a_shipped_recipe_trains_dense_and_pruned(name, tmp_path):
         auto = auto_of(run, job).dump()
         choice = choose(run, job, lambda state=state: state.mask, tmp_path / "none", auto)
         for engine in sorted({"dense", choice.engine}):
-            result, states = train(run, Record(), job, engines.make_engine(engine), lambda s=state: s)
+            result, states = train(
+                run, Record(), job, engines.make_engine(engine), lambda s=state: s
+            )
             assert (result.status, states["final"].step) == ("done", STEPS)
             finals[engine] = states["final"]
             if run is pruned:
