@@ -31,10 +31,11 @@ class Arm:
 
 
 TICKET = Arm("ticket", "ticket")
+REINIT = Arm("reinit", "reinit", of="ticket")
 
 OF_ROUNDS = (
     TICKET,
-    Arm("reinit", "reinit", of="ticket"),
+    REINIT,
     Arm("random", "random", of="ticket"),
     Arm("one-shot", "one-shot"),
     Arm("one-shot-reinit", "reinit", of="one-shot"),

@@ -43,7 +43,7 @@ def arms(compare: Compare) -> list[Arm]:
         found += searching.arms(method)
         found += [
             Arm(f"{method.arm}-{kind}", kind, method.arm, method.name)
-            for kind in CONTROLS
+            for kind in sorted(CONTROLS)  # the order of rows.csv
             if getattr(own, kind)
         ]
         controlled |= own != _NONE

@@ -5,11 +5,12 @@ from html.parser import HTMLParser
 
 import synthetic_report as made
 
-from winnow.report.table import as_html, as_text, plain_html, query
+from winnow.experiment.arms import OF_ROUNDS, Arm
+from winnow.report.density_table import by_density, plain_html, table_html, table_text
 
 
 def test_one_line_for_each_density() -> None:
-    table = query(made.paper_like(replicates=2, rounds=3))
+    table = by_density(made.paper_like(replicates=2, rounds=3))
     assert table.arms == ("ticket", "reinit", "random", "one-shot")
     densities = [round(line.density_total, 3) for line in table.lines]
     assert densities == sorted(densities, reverse=True)
@@ -23,7 +24,7 @@ def test_numbers_by_hand() -> None:
     rows = made.sweep(
         {"ticket": [[0.90, 0.80], [0.92, 0.83]]}, {"ticket": [[100, 1200], [300, 1400]]}
     )
-    lines = as_text(query(made.results(rows))).splitlines()
+    lines = table_text(by_density(made.results(rows))).splitlines()
     assert len(lines) == 3
     assert lines[1].split() == [
         "100.00", "100.00", "266,200", "0", "dense", "2",
@@ -36,7 +37,8 @@ def test_numbers_by_hand() -> None:
 
 def test_text_is_never_wrapped_or_shortened() -> None:
     long = "an-arm-with-a-name-that-is-longer-than-eighty-columns-" * 3
-    text = as_text(query(made.results([made.row(), made.row(arm=long, round=1, density=0.5)])))
+    rows = [made.row(), made.row(arm=long, round=1, density=0.5)]
+    text = table_text(by_density(made.results(rows, arms=(*OF_ROUNDS, Arm(long, "one-shot")))))
     assert len(text.splitlines()) == 3
     assert long in text
     assert "…" not in text
@@ -44,13 +46,13 @@ def test_text_is_never_wrapped_or_shortened() -> None:
 
 def test_two_rounds_of_one_arm_never_share_a_line() -> None:
     rows = [made.row(round=number, density=0.995**number) for number in range(4)]
-    assert len(query(made.results(rows)).lines) == 4
+    assert len(by_density(made.results(rows)).lines) == 4
 
 
 def test_one_shot_joins_the_line_of_the_same_density() -> None:
     rows = made.sweep({"ticket": [[0.9, 0.8]]})
     rows.append(made.row(arm="one-shot", round=3, density=0.5001))
-    lines = query(made.results(rows)).lines
+    lines = by_density(made.results(rows)).lines
     assert [set(line.cells) for line in lines] == [{"ticket"}, {"ticket", "one-shot"}]
 
 
@@ -58,14 +60,14 @@ def test_diverged_and_censored_runs_show() -> None:
     rows = made.sweep({"ticket": [[0.9, 0.8], [0.9, 0.8]]})
     rows[1] = dataclasses.replace(rows[1], status="diverged")
     rows[0] = dataclasses.replace(rows[0], stop_censored=True)
-    lines = as_text(query(made.results(rows))).splitlines()
+    lines = table_text(by_density(made.results(rows))).splitlines()
     assert "≥ 8,000" in lines[1]
     assert "1, 1 diverged" in lines[2]
 
 
 def test_without_early_stopping_there_are_no_such_columns() -> None:
     recipe = {"train": {"early_stopping": False}}
-    text = as_text(query(made.results(made.sweep({"ticket": [[0.9, 0.8]]}), recipe=recipe)))
+    text = table_text(by_density(made.results(made.sweep({"ticket": [[0.9, 0.8]]}), recipe=recipe)))
     assert "stop" not in text
     assert "final test accuracy %" in text
 
@@ -89,12 +91,12 @@ class Cells(HTMLParser):
 
 
 def test_html_has_equal_columns_and_the_numbers_of_the_text() -> None:
-    table = query(made.paper_like(replicates=2, rounds=3))
+    table = by_density(made.paper_like(replicates=2, rounds=3))
     parser = Cells()
-    parser.feed(as_html(table))
+    parser.feed(table_html(table))
     assert {len(line) for line in parser.lines} == {4 + 4 * 4}
     assert len(parser.lines) == 2 + len(table.lines)
-    text = as_text(table)
+    text = table_text(table)
     shown = [cell for line in parser.lines[2:] for cell in line if "[" in cell]
     assert shown
     assert all(cell in text for cell in shown)
@@ -102,5 +104,7 @@ def test_html_has_equal_columns_and_the_numbers_of_the_text() -> None:
 
 def test_html_is_escaped() -> None:
     rows = [made.row(), made.row(arm="<b>", round=1, density=0.5)]
-    assert "<b>" not in as_html(query(made.results(rows)))
+    table = by_density(made.results(rows, arms=(*OF_ROUNDS, Arm("<b>", "one-shot"))))
+    assert "<b>" not in table_html(table)
+    assert "&lt;b&gt;" in table_html(table)
     assert plain_html([["a"], ["<i>"]]).count("&lt;i&gt;") == 1
