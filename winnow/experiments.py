@@ -16,9 +16,9 @@ from winnow.errors import UserError
 from winnow.experiment.expected import write_experiment
 from winnow.experiment.plan.plan import Plan, expand
 from winnow.experiment.recipe.load import load_recipe
-from winnow.experiment.store import weights as given
-from winnow.experiment.store.images import find_source, find_source_offline, remember
+from winnow.experiment.store.images import find_source, find_source_offline, remember_source
 from winnow.experiment.store.store import Store
+from winnow.experiment.store.weights import copy_weights
 from winnow.experiment.train.executor import Event, Settings, execute
 
 
@@ -98,8 +98,8 @@ def run(
     plan = expand(recipe, loaded, source)
     plan = plan.only(only) if only else plan
     place = Store(store_path(store)).open()
-    remember(source, loaded, place)
-    given.remember(loaded, place)
+    remember_source(source, loaded, place)
+    copy_weights(loaded, place)
     tell = on_plan(plan, place) if on_plan else None
     settings = Settings(check_jobs(jobs), checkpoint, _provenance(plan))
     execute(plan, place, settings, tell)

@@ -66,6 +66,8 @@ def test_arms_of_a_comparison_say_what_they_derive_from():
     overrides = [f"compare.methods={methods}", "compare.controls.shuffled=1"]
     arms = {a.name: a for a in expand("x", load_recipe("compare/digits", overrides), SOURCE).arms}
     assert arms["snip-shuffled"] == Arm("snip-shuffled", "shuffled", "snip", "snip")
-    assert arms["found-fine-tuned"] == Arm("found-fine-tuned", "mask search", "found", "jackpot")
+    tuned = Arm("found-fine-tuned", "mask search", "found", "jackpot", arms["found"].panel)
+    assert arms["found-fine-tuned"] == tuned
+    assert arms["found"].panel == "Masks that are searched"
     assert not arms["found-fine-tuned"].is_control
     assert "random-shuffled" not in arms

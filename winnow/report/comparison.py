@@ -11,10 +11,13 @@ from winnow.report.results import DENSE, Results, compared_arms, control_arms
 from winnow.report.statement import Statement
 from winnow.report.statistics import Difference
 
-RANDOM = "random"
+RANDOM_METHOD = "random"
 """The method of the catalogue that every other is expected to beat."""
 
-_REFERENCES = (RANDOM, "imp")  # methods: the least and the most that pruning is expected to reach
+_REFERENCES = (
+    RANDOM_METHOD,
+    "imp",
+)  # methods: the least and the most that pruning is expected to reach
 
 
 def comparison(results: Results) -> list[Statement]:

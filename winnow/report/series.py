@@ -7,22 +7,12 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from winnow.experiment.arms import Arm
-from winnow.report.comparison import RANDOM, arm_of_method
+from winnow.report.comparison import RANDOM_METHOD, arm_of_method
 from winnow.report.results import Results, arms_with_rows, compared_arms, control_arms
 from winnow.report.statistics import Point, points
 
 MOST_IN_A_PANEL = 7
 """Methods in one panel; with more, a comparison has several."""
-
-PANEL_TITLES = {
-    "at initialisation": "Pruned at initialisation",
-    "fine-tuned": "Pruned after training",
-    "iterative": "Pruned after training",
-    "one-shot": "Pruned after training",
-    "dynamic": "Masks that change in training",
-    "mask search": "Masks that are searched",
-}
-"""The kind of a method → the panel that it is in."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +38,17 @@ def shown_series(results: Results, metric: str) -> tuple[Series, ...]:
 
 
 def method_panels(results: Results, metric: str) -> tuple[Panel, ...]:
-    """The compared methods by kind, in the recipe's order; at most MOST_IN_A_PANEL in each.
+    """The compared methods by the panel of their kind, in the recipe's order; at most
+    MOST_IN_A_PANEL in each.
 
     Random masks are in no panel of their own, as every panel shows them (`random_masks`).
     """
     random = random_masks(results)
     arms = [arm for arm in compared_arms(results) if arm != random]
     panels = []
-    for title in dict.fromkeys(PANEL_TITLES.values()):
-        inside = [arm for arm in arms if PANEL_TITLES[arm.kind] == title]
-        panels += _parts(title, _series(results, metric, inside))
+    for title in dict.fromkeys(arm.panel for arm in arms):
+        inside = [arm for arm in arms if arm.panel == title]
+        panels += _parts(title or "", _series(results, metric, inside))
     return tuple(panels)
 
 
@@ -75,7 +66,7 @@ def control_panels(results: Results, metric: str) -> tuple[Panel, ...]:
 
 def random_masks(results: Results) -> Arm | None:
     """The arm of random masks that every panel shows beside its methods; None without one."""
-    return arm_of_method(results, RANDOM)
+    return arm_of_method(results, RANDOM_METHOD)
 
 
 def _series(results: Results, metric: str, arms: Sequence[Arm]) -> tuple[Series, ...]:

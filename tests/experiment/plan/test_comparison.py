@@ -6,47 +6,28 @@ import math
 from dataclasses import replace
 
 import pytest
+from sample_plans import (
+    ALL,
+    AT_INIT,
+    DYNAMIC,
+    EPOCH,
+    SEARCHES,
+    comparison,
+    comparison_recipe,
+    points_of,
+)
 
 from winnow.algorithms.catalogue import METHODS
 from winnow.errors import UserError
 from winnow.experiment.plan.plan import expand
-from winnow.experiment.recipe.load import check, load_recipe
+from winnow.experiment.recipe.load import check_recipe, load_recipe
 from winnow.experiment.runs import Start
 from winnow.experiment.store.images import Source
-
-DIGITS = Source(1437, "digits")
-SIZES = {"hidden.0.weight": 64 * 20, "hidden.1.weight": 20 * 10, "output.weight": 10 * 10}
-ALL = sum(SIZES.values())
-EPOCH = 24  # 1,200 examples are left in batches of 50
-AT_INIT = ("magnitude", "random", "snip", "grasp", "synflow", "data-dependent")
-DYNAMIC = ("gradual", "set", "deep-r", "dsr", "snfs", "rigl")
-SEARCHES = ("edge-popup", "supermask", "jackpot")
-
-
-def recipe(methods, densities=(0.5, 0.1), **changes):
-    written = {
-        "data": {"name": "digits", "validation": 237},
-        "model": {"name": "lenet-300-100", "hidden": [20, 10]},
-        "train": {"steps": "96it", "batch": 50, "optimizer": {"name": "momentum", "lr": 0.1}},
-        "compare": {"methods": list(methods), "densities": list(densities)},
-        "replicates": 2,
-    }
-    for key, value in changes.items():
-        written[key] = written.get(key, {}) | value if isinstance(value, dict) else value
-    return check(written, "small")
-
-
-def plan(methods, densities=(0.5, 0.1), **changes):
-    return expand("small", recipe(methods, densities, **changes), DIGITS)
-
-
-def nodes(made, arm, replicate=0):
-    return [n for n in made.nodes if n.arm == arm and n.replicate == replicate]
 
 
 @pytest.fixture(scope="module")
 def every():
-    return plan(METHODS)
+    return comparison(METHODS)
 
 
 def test_each_method_has_a_point_for_each_density_and_replicate(every):
@@ -54,7 +35,7 @@ def test_each_method_has_a_point_for_each_density_and_replicate(every):
     assert len(every.nodes) == 2 * (1 + 2 * len(METHODS))
     for arm in METHODS:
         for replicate in (0, 1):
-            found = nodes(every, arm, replicate)
+            found = points_of(every, arm, replicate)
             assert [n.weights_kept for n in found] == [790, 158]
             assert [n.density for n in found] == [0.5, 0.1]
     # The first round of IMP is one-shot pruning.
@@ -62,10 +43,10 @@ def test_each_method_has_a_point_for_each_density_and_replicate(every):
 
 
 def test_all_share_network_order_budget_and_evaluation(every):
-    dense = nodes(every, "ticket", 1)[0].run
+    dense = points_of(every, "ticket", 1)[0].run
     bare = {"pruning": None, "dynamic": None, "start": Start("init")}
     for arm in METHODS:
-        for node in nodes(every, arm, 1):
+        for node in points_of(every, arm, 1):
             begun = {"begin": 0, "end": dense.steps}
             assert node.run.end - node.run.begin == dense.steps
             if arm in SEARCHES:  # scores train by the method's own optimizer
@@ -75,76 +56,34 @@ def test_all_share_network_order_budget_and_evaluation(every):
 
 
 def test_what_each_kind_starts_from(every):
-    dense = nodes(every, "ticket")[0].run
+    dense = points_of(every, "ticket")[0].run
     for arm in AT_INIT:
-        for node in nodes(every, arm):
+        for node in points_of(every, arm):
             assert node.run.parents == ()
             assert node.run.pruning.rounds == (100 if arm == "synflow" else 1)
     for arm, kind in (("obd", "final"), ("mlprune", "operated")):
-        for node in nodes(every, arm):
+        for node in points_of(every, arm):
             assert node.run.pruning.of == dense.id
             assert node.run.start == Start(kind, dense.id)
             assert (node.run.begin, node.run.end) == (96, 192)
-    first, second = nodes(every, "imp")
+    first, second = points_of(every, "imp")
     assert (first.run.parents, second.run.parents) == ((dense.id,), (first.run.id,))
-    assert [n.run.parents for n in nodes(every, "one-shot")] == [(dense.id,)] * 2
+    assert [n.run.parents for n in points_of(every, "one-shot")] == [(dense.id,)] * 2
     for arm in DYNAMIC:
-        for node in nodes(every, arm):
+        for node in points_of(every, arm):
             assert node.run.parents == ()
             assert node.run.pruning is None
             assert node.run.dynamic["name"] == arm
             assert round(node.run.dynamic["options"]["density"] * ALL) == node.weights_kept
 
 
-def test_examples_that_criteria_see(every):
-    spec = {arm: nodes(every, arm)[0].run.pruning.scoring for arm in (*AT_INIT, "obd", "imp")}
-    assert spec["snip"] == spec["grasp"] == {"per_class": 10, "batches": 1}
-    assert spec["data-dependent"] == spec["obd"] == {"examples": "all"}
-    assert spec["magnitude"] is spec["random"] is spec["synflow"] is spec["imp"] is None
-    (run,) = [n.run for n in nodes(plan([{"name": "snip", "examples": 40}], [0.5]), "snip")]
-    assert run.pruning.scoring == {"examples": 40}
-
-
-def test_costs_count_everything_that_a_point_needs(every):
-    """In epochs, by hand: 96 iterations are 4 epochs; a pass over 100 of 1,200 examples, 1/12."""
-    expected = {
-        "ticket": [4],
-        "random": [4, 4],
-        "snip": [4 + 1 / 12] * 2,
-        "grasp": [4 + 3 / 12] * 2,
-        "synflow": [4 + 100 / 1200] * 2,
-        "data-dependent": [5, 5],
-        "obd": [9, 9],
-        "mlprune": [10, 10],
-        "imp": [8, 12],
-        "one-shot": [8, 8],
-        "rigl": [4, 4],
-        "edge-popup": [4, 4],
-        "supermask": [4, 4],
-        "jackpot": [8, 8],
-    }
-    for arm, costs in expected.items():
-        assert [n.cost for n in nodes(every, arm)] == pytest.approx(costs), arm
-    assert all(n.cost is None for n in expand("lth", load_recipe("lth/digits"), DIGITS).nodes)
-
-
-def test_rounds_after_training_cost_their_passes():
-    """Each of OBD's 3 rounds is a pass over all, each of mlprune's 2: the score, the surgeon."""
-    made = plan([{"name": "obd", "rounds": 3}, {"name": "mlprune", "rounds": 3}], [0.1])
-    for arm, cost in (("obd", 4 + 4 + 3), ("mlprune", 4 + 4 + 6)):
-        (node,) = nodes(made, arm)
-        assert node.run.pruning.rounds == 3
-        assert "rounds" not in node.run.pruning.options
-        assert node.cost == pytest.approx(cost)
-
-
 def test_one_line_changes_the_method_and_the_rest_stays():
-    one, other = plan(["rigl"]), plan(["snip"])
-    assert nodes(one, "ticket")[0].run == nodes(other, "ticket")[0].run
+    one, other = comparison(["rigl"]), comparison(["snip"])
+    assert points_of(one, "ticket")[0].run == points_of(other, "ticket")[0].run
 
 
 def test_every_option_is_in_the_identity():
-    base = plan(["rigl", "snip", "synflow", "mlprune", "imp"], [0.2])
+    base = comparison(["rigl", "snip", "synflow", "mlprune", "imp"], [0.2])
     for name, option, value in (
         ("rigl", "drop", 0.5),
         ("snip", "per_class", 5),
@@ -155,35 +94,35 @@ def test_every_option_is_in_the_identity():
         ("imp", "criterion", "obd"),
         ("imp", "rewind", "lr"),
     ):
-        changed = plan([{"name": name, option: value}], [0.2])
-        assert nodes(changed, name)[0].run != nodes(base, name)[0].run
+        changed = comparison([{"name": name, option: value}], [0.2])
+        assert points_of(changed, name)[0].run != points_of(base, name)[0].run
 
 
 def test_layers_left_dense_count_in_the_density():
-    made = plan([{"name": "set", "ignore": "output"}, {"name": "snip", "ignore": ["output"]}])
+    made = comparison([{"name": "set", "ignore": "output"}, {"name": "snip", "ignore": ["output"]}])
     for arm in ("set", "snip"):
-        for node, density in zip(nodes(made, arm), (0.5, 0.1), strict=True):
+        for node, density in zip(points_of(made, arm), (0.5, 0.1), strict=True):
             assert node.weights_kept == round(density * ALL)
             assert node.run.keep == round(density * ALL) - 100
             assert node.run.prunable == ("hidden.0.weight", "hidden.1.weight")
 
 
 def test_a_step_to_rewind_to_is_recorded_and_used():
-    made = plan(["imp", "one-shot"], prune={"rewind": "1ep"})
-    assert nodes(made, "ticket")[0].record.states == {EPOCH}
-    for node in [*nodes(made, "imp"), *nodes(made, "one-shot")]:
+    made = comparison(["imp", "one-shot"], prune={"rewind": "1ep"})
+    assert points_of(made, "ticket")[0].record.states == {EPOCH}
+    for node in [*points_of(made, "imp"), *points_of(made, "one-shot")]:
         assert (node.run.start.kind, node.run.start.step, node.run.begin) == ("state", EPOCH, EPOCH)
 
 
 def test_only_some_methods_and_all_they_need():
-    made = plan(["random", "imp", "rigl"]).only(["imp"])
+    made = comparison(["random", "imp", "rigl"]).only(["imp"])
     assert made.arm_names == ["ticket", "imp"]
 
 
 def test_the_dumped_recipe_loads_to_an_equal_one():
-    made = recipe(["random", {"name": "rigl", "drop": 0.2, "label": "rigl-slow"}])
-    assert check(made.dump(), "dumped") == made
-    assert made.compare.methods[1].arm == "rigl-slow"
+    made = comparison_recipe(["random", {"name": "rigl", "drop": 0.2, "label": "rigl-slow"}])
+    assert check_recipe(made.dump(), "dumped") == made
+    assert made.compare.methods[1].arm_name == "rigl-slow"
     assert "compare" not in load_recipe("lth/digits").dump()
 
 
@@ -218,14 +157,14 @@ def test_bad_input_is_refused_before_anything_is_trained(methods, changes, said)
         base = {"steps": "96it", "batch": 50, "optimizer": {"name": "momentum", "lr": 0.1}}
         changes = {"train": base | changes["train"]}
     with pytest.raises(UserError, match=said):
-        plan(methods, **changes)
+        comparison(methods, **changes)
 
 
 def test_a_density_that_leaves_dsr_an_empty_layer_is_refused():
     with pytest.raises(UserError, match=r"dsr: density 0\.003 .* reachable"):
-        plan(["dsr"], [0.003])
+        comparison(["dsr"], [0.003])
     with pytest.raises(UserError, match="keeps 0 of 1580 weights"):
-        plan(["snip"], [0.0001])
+        comparison(["snip"], [0.0001])
 
 
 @pytest.mark.parametrize(
@@ -243,10 +182,10 @@ def test_comparisons_on_parts_of_larger_data(name, source, trained, weights):
     epoch = math.ceil(trained / loaded.train.batch)
     steps = epoch * int(loaded.train.steps.removesuffix("ep"))
     for replicate in range(loaded.replicates):
-        (dense,) = nodes(made, "ticket", replicate)
+        (dense,) = points_of(made, "ticket", replicate)
         assert (dense.weights_kept, dense.run.steps) == (weights, steps)
         for arm in (*AT_INIT, "obd", "mlprune", "imp", "one-shot", *DYNAMIC):
-            found = nodes(made, arm, replicate)
+            found = points_of(made, arm, replicate)
             assert [n.weights_kept for n in found] == [round(d * weights) for d in densities]
             assert all(n.run.data == dense.run.data | {"train": trained} for n in found)
             assert all(n.run.end - n.run.begin == steps for n in found)

@@ -9,18 +9,18 @@ import torch
 import yaml
 
 import winnow as wn
-from winnow.algorithms.search import METHODS as SEARCHES
+from winnow.algorithms.search import SEARCH_METHODS as SEARCHES
 from winnow.cli.describe import describe_plan, describe_run, describe_whole_run
 from winnow.data import load
 from winnow.engine.auto import Auto
 from winnow.engine.dense import DenseEngine
 from winnow.errors import UserError
 from winnow.experiment.plan.plan import expand
-from winnow.experiment.recipe.load import check
+from winnow.experiment.recipe.load import check_recipe
 from winnow.experiment.runs import LEGACY, Record, Start, identity, load_run
 from winnow.experiment.store.images import Source
 from winnow.experiment.store.store import Store
-from winnow.experiment.store.weights import recall, remember
+from winnow.experiment.store.weights import copy_weights, read_weights
 from winnow.experiment.train.choosing import choose, planned
 from winnow.experiment.train.prepare import initial_network, make_job, starting_state
 from winnow.experiment.train.train import Checkpoints, train
@@ -52,7 +52,7 @@ def cache(tmp_path_factory):
 
 def plan(methods=WRITTEN["compare"]["methods"], densities=(0.3, 0.1), **changes):
     compare = {"methods": list(methods), "densities": list(densities)}
-    recipe = check({**WRITTEN, "compare": compare, **changes}, "small")
+    recipe = check_recipe({**WRITTEN, "compare": compare, **changes}, "small")
     return expand("small", recipe, Source(1437, load("digits").content))
 
 
@@ -174,7 +174,11 @@ def test_layers_left_dense_and_rates_of_layers():
         ({"name": "jackpot", "fine_tune": 5}, {}, "jackpot: fine_tune is 5: write 100it"),
         ({"name": "jackpot", "fine_tune": "0it"}, {}, "fine_tune of jackpot is 0it"),
         ({"name": "jackpot", "fine_tune": {"steps": "5"}}, {}, "fine_tune.steps is '5': write"),
-        ({"name": "jackpot", "optimizer": {"rate": 1.0}}, {}, "jackpot: optimizer.rate is 1.0"),
+        (
+            {"name": "jackpot", "optimizer": {"rate": 1.0}},
+            {},
+            "jackpot: unknown key 'optimizer.rate'",
+        ),
         ({"name": "jackpot", "optimizer": "adam"}, {}, "jackpot: optimizer.lr is missing"),
         ({"name": "edge-popup", "init": "signed"}, {}, "edge-popup: init.name is 'signed'"),
         ({"name": "edge-popup", "init": "signed-glorot"}, {}, "scale_fan: false"),
@@ -195,7 +199,7 @@ def test_bad_input_is_refused_before_anything_is_trained(method, changes, said):
 
 
 def test_names_of_arms_and_of_initialisations():
-    with pytest.raises(UserError, match="jackpot-fine-tuned is a label"):
+    with pytest.raises(UserError, match="jackpot-fine-tuned is a method's label"):
         plan([TUNED, {"name": "snip", "label": "jackpot-fine-tuned"}])
     model = {**WRITTEN["model"], "init": {"name": "signed-kaiming", "kept": 0.5}}
     run = plan(["random"], model=model).nodes[0].run
@@ -253,9 +257,9 @@ def test_what_is_stored_evaluates_as_the_search_did(whole):
     _, made, found = whole
     for node in made.nodes:
         job, one = make_job(node.run), found[node.run.id]
-        session = DenseEngine("cpu").open([job], [one.state("final")])
+        session = DenseEngine("cpu").open(job, one.state("final"))
         for split, accuracy in one.result.final.items():
-            assert session.evaluate(split)[0].accuracy == accuracy
+            assert session.evaluate(split).accuracy == accuracy
         curve = one.result.curve
         place = curve["steps"].index(one.result.stop_iteration)
         assert one.result.stop["validation"] == curve["validation_accuracy"][place]
@@ -322,14 +326,14 @@ def test_weights_that_are_lost_damaged_or_of_another_network(whole, tmp_path):
     store = Store(tmp_path / "runs").open()
     content = runs(jackpot(str(folder)), "jackpot")[0].search["weights"]
     with pytest.raises(UserError, match="run the command again, which copies it"):
-        recall(store, content)
-    remember(jackpot(str(folder)).recipe, store)
-    assert recall(store, content).step == 0
+        read_weights(store, content)
+    copy_weights(jackpot(str(folder)).recipe, store)
+    assert read_weights(store, content).step == 0
     (store.path / "weights" / f"{content}.safetensors").rename(
         store.path / "weights" / f"{'0' * 64}.safetensors"
     )
     with pytest.raises(UserError, match="is damaged: run the command again"):
-        recall(store, "0" * 64)
+        read_weights(store, "0" * 64)
 
 
 class CutError(Exception):
@@ -383,5 +387,5 @@ def test_only_searches_name_files_of_weights(tmp_path):
     methods = ["random", {"name": "my_module:mine", "weights": "no-such-file"}]
     compared = {**WRITTEN["compare"], "methods": methods}
     store = Store(tmp_path / "runs").open()
-    remember(check({**WRITTEN, "compare": compared}, "small"), store)
+    copy_weights(check_recipe({**WRITTEN, "compare": compared}, "small"), store)
     assert not (store.path / "weights").exists()

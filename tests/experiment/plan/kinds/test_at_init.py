@@ -1,4 +1,4 @@
-"""Controls of methods at initialisation: which arms there are, and how they differ from methods."""
+"""Methods at initialisation: what they see, their controls, and how these differ from them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,28 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_methods import AT_INIT, nodes, plan
+from sample_plans import AT_INIT, comparison, points_of
 
 from winnow.errors import UserError
-from winnow.experiment.recipe.load import check
+from winnow.experiment.recipe.load import check_recipe
 
 ALL = {"shuffled": 2, "reinit": 1, "inverted": True}
 
 
 def compared(methods, controls, densities=(0.5, 0.1), **changes):
     about = {"methods": methods, "densities": list(densities), "controls": controls}
-    return plan(methods, densities, compare=about, **changes)
+    return comparison(methods, densities, compare=about, **changes)
+
+
+def test_examples_that_criteria_see():
+    every = comparison([*AT_INIT, "obd", "imp"], [0.5])
+    spec = {arm: points_of(every, arm)[0].run.pruning.scoring for arm in (*AT_INIT, "obd", "imp")}
+    assert spec["snip"] == spec["grasp"] == {"per_class": 10, "batches": 1}
+    assert spec["data-dependent"] == spec["obd"] == {"examples": "all"}
+    assert spec["magnitude"] is spec["random"] is spec["synflow"] is spec["imp"] is None
+    some = comparison([{"name": "snip", "examples": 40}], [0.5])
+    (run,) = [n.run for n in points_of(some, "snip")]
+    assert run.pruning.scoring == {"examples": 40}
 
 
 def test_each_method_at_initialisation_is_followed_by_its_controls():
@@ -30,8 +41,8 @@ def test_each_method_at_initialisation_is_followed_by_its_controls():
         "set",
         *("g", "g-inverted", "g-reinit", "g-shuffled"),
     ]
-    assert [n.draw for n in nodes(made, "g-shuffled")] == [1, 2, 1, 2]
-    assert [n.draw for n in nodes(made, "g-inverted", 1)] == [0, 0]
+    assert [n.draw for n in points_of(made, "g-shuffled")] == [1, 2, 1, 2]
+    assert [n.draw for n in points_of(made, "g-inverted", 1)] == [0, 0]
 
 
 @settings(deadline=None, max_examples=25)
@@ -44,12 +55,12 @@ def test_each_method_at_initialisation_is_followed_by_its_controls():
 )
 def test_a_control_differs_in_one_thing_alone(method, shuffled, reinit, inverted, scope):
     own = {"shuffled": shuffled, "reinit": reinit, "inverted": inverted}
-    made = plan([{"name": method, "controls": own}], compare={
+    made = comparison([{"name": method, "controls": own}], compare={
         "methods": [{"name": method, "controls": own}], "densities": [0.5, 0.1], "scope": scope,
     })  # fmt: skip
     count = 0
     for replicate in (0, 1):
-        for point in nodes(made, method, replicate):
+        for point in points_of(made, method, replicate):
             run = point.run
             expected = {
                 **{("shuffled", k): replace(run, pruning=replace(run.pruning, shuffle=k))
@@ -61,7 +72,7 @@ def test_a_control_differs_in_one_thing_alone(method, shuffled, reinit, inverted
             for (name, draw), control in expected.items():
                 (found,) = [
                     n
-                    for n in nodes(made, f"{method}-{name}", replicate)
+                    for n in points_of(made, f"{method}-{name}", replicate)
                     if (n.round, n.draw) == (point.round, draw)
                 ]
                 assert found.run == control
@@ -86,13 +97,13 @@ def test_a_method_may_have_controls_of_its_own_or_none():
         "random-reinit",
     ]
     assert made.arm_names == ["ticket", *arms]
-    assert check(made.recipe.dump(), "dumped") == made.recipe
+    assert check_recipe(made.recipe.dump(), "dumped") == made.recipe
 
 
 def test_methods_are_the_same_with_and_without_controls():
-    bare, more = plan(["snip", "imp"]), compared(["snip", "imp"], ALL)
+    bare, more = comparison(["snip", "imp"]), compared(["snip", "imp"], ALL)
     for arm in ("ticket", "snip", "imp"):
-        assert [n.run for n in nodes(bare, arm)] == [n.run for n in nodes(more, arm)]
+        assert [n.run for n in points_of(bare, arm)] == [n.run for n in points_of(more, arm)]
 
 
 def test_only_some_controls():
