@@ -14,10 +14,7 @@ from winnow.report.statistics import Difference
 RANDOM_METHOD = "random"
 """The method of the catalogue that every other is expected to beat."""
 
-_REFERENCES = (
-    RANDOM_METHOD,
-    "imp",
-)  # methods: the least and the most that pruning is expected to reach
+_REFERENCES = (RANDOM_METHOD, "imp")  # the least and the most that pruning is expected to reach
 
 
 def comparison(results: Results) -> list[Statement]:
