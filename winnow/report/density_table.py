@@ -1,14 +1,14 @@
-"""The table of a recipe: one query, two renderers (plain text, HTML)."""
+"""The table of a recipe, densities × arms: one query (`by_density`), two renderers (text, HTML)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 from math import isfinite
 
 from winnow.report import wording
-from winnow.report.results import TICKET, Results, Row, arms, has_early_stopping
+from winnow.report.results import DENSE, Results, Row, has_early_stopping, is_dense
 from winnow.report.statistics import Summary, same_density, summarize
 
 _COLUMNS = ("density_total %", "density %", "weights kept", "round", "arm", "n")
@@ -16,7 +16,9 @@ _COLUMNS = ("density_total %", "density %", "weights kept", "round", "arm", "n")
 
 @dataclass(frozen=True)
 class Cell:
-    """One arm at one density: its summaries, replicates, runs that diverged, cost in epochs."""
+    """One arm at one density: its summaries, replicates, runs that diverged or whose early stopping
+    is censored, cost in epochs; and whether it is the dense network.
+    """
 
     stop_iteration: Summary | None
     stop_test_accuracy: Summary | None
@@ -24,12 +26,13 @@ class Cell:
     n: int
     diverged: int
     censored: int
-    cost: float | None = None
+    cost: float | None
+    is_dense: bool
 
 
 @dataclass(frozen=True)
-class Line:
-    """One density. ``round`` is that of the first arm (in the order of Table.arms) that has it."""
+class DensityLine:
+    """One density. ``round`` is that of the first of DensityTable.arms that has it."""
 
     round: int
     density: float
@@ -39,32 +42,36 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Table:
-    """The rows of a recipe, gathered: arms in their order, lines from dense to sparse."""
+class DensityTable:
+    """The rows of a recipe, gathered: arms in their order, lines from dense to sparse.
+
+    ``costs``: whether any run has one.
+    """
 
     arms: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[DensityLine, ...]
     early_stopping: bool
-    costs: bool = False
+    costs: bool
 
 
-def query(results: Results) -> Table:
+def by_density(results: Results) -> DensityTable:
     """Gather the rows: runs of one arm and round meet in a cell, equal densities in a line.
 
-    Runs that never started (``unreachable``) have no mask and stand in no line.
+    Runs that never started (``unreachable``) have no mask and are in no line.
     """
     rows = [row for row in results.rows if row.status != "unreachable"]
     rows = [row for row in rows if isfinite(row.density_total)]
-    order = arms(replace(results, rows=tuple(rows)))
+    present = {row.arm for row in rows}
+    order = tuple(arm.name for arm in results.arms if arm.name in present)
     groups: list[list[Row]] = []
     for row in sorted(rows, key=lambda row: (order.index(row.arm), row.round)):
         _group_of(row, groups).append(row)
     lines = sorted((_line(group) for group in groups), key=lambda line: -line.density_total)
     costs = any(row.cost is not None for row in rows)
-    return Table(order, tuple(lines), has_early_stopping(results), costs)
+    return DensityTable(order, tuple(lines), has_early_stopping(results), costs)
 
 
-def as_text(table: Table) -> str:
+def table_text(table: DensityTable) -> str:
     """Aligned columns, one line for each density and arm, never wrapped or shortened.
 
     The arms of one density stand under each other: side by side they fit no terminal.
@@ -81,7 +88,7 @@ def as_text(table: Table) -> str:
     )
 
 
-def _lines(table: Table) -> list[tuple[str, ...]]:
+def _lines(table: DensityTable) -> list[tuple[str, ...]]:
     """A header, then a line for each density and arm."""
     body = [
         _text_line(table, line, arm)
@@ -92,7 +99,7 @@ def _lines(table: Table) -> list[tuple[str, ...]]:
     return [(*_COLUMNS, *_headings(table)), *body]
 
 
-def as_html(table: Table) -> str:
+def table_html(table: DensityTable) -> str:
     """One line for each density, the arms side by side; under each other where methods are
     compared, as they are too many.
     """
@@ -140,11 +147,11 @@ def _fits(row: Row, group: Sequence[Row]) -> bool:
     )
 
 
-def _line(rows: Sequence[Row]) -> Line:
+def _line(rows: Sequence[Row]) -> DensityLine:
     first = rows[0]
     present = dict.fromkeys(row.arm for row in rows)
     cells = {arm: _cell([row for row in rows if row.arm == arm]) for arm in present}
-    return Line(first.round, first.density, first.density_total, first.weights_kept, cells)
+    return DensityLine(first.round, first.density, first.density_total, first.weights_kept, cells)
 
 
 def _cell(rows: Sequence[Row]) -> Cell:
@@ -157,33 +164,32 @@ def _cell(rows: Sequence[Row]) -> Cell:
         diverged=sum(row.status == "diverged" for row in rows),
         censored=sum(bool(row.stop_censored) for row in done),
         cost=next((row.cost for row in rows if row.cost is not None), None),
+        is_dense=any(is_dense(row) for row in rows),
     )
 
 
-def _headings(table: Table) -> tuple[str, ...]:
+def _headings(table: DensityTable) -> tuple[str, ...]:
     stop = ("stop iteration", "stop test accuracy %") if table.early_stopping else ()
     cost = ("cost in epochs",) if table.costs else ()
     return (*cost, *stop, "final test accuracy %")
 
 
-def _text_line(table: Table, line: Line, arm: str) -> tuple[str, ...]:
-    name = "dense" if arm == TICKET and line.round == 0 else arm
+def _text_line(table: DensityTable, line: DensityLine, arm: str) -> tuple[str, ...]:
     cell = line.cells[arm]
-    return (*_place(line), name, _count(cell), *_values(table, cell))
+    name = DENSE if cell.is_dense else arm
+    return (*_densities(line), name, _count(cell), *_values(table, cell))
 
 
-def _html_line(table: Table, line: Line) -> str:
-    cells = list(_place(line))
+def _html_line(table: DensityTable, line: DensityLine) -> str:
+    cells = list(_densities(line))
     for arm in table.arms:
         cell = line.cells.get(arm)
-        found = (
-            (_count(cell), *_values(table, cell)) if cell else ("",) * (1 + len(_headings(table)))
-        )
-        cells += found
+        empty = ("",) * (1 + len(_headings(table)))
+        cells += (_count(cell), *_values(table, cell)) if cell else empty
     return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
 
 
-def _place(line: Line) -> tuple[str, ...]:
+def _densities(line: DensityLine) -> tuple[str, ...]:
     densities = (f"{100 * line.density_total:.2f}", f"{100 * line.density:.2f}")
     return (*densities, f"{line.weights_kept:,}", str(line.round))
 
@@ -192,13 +198,13 @@ def _count(cell: Cell) -> str:
     return f"{cell.n}, {cell.diverged} diverged" if cell.diverged else str(cell.n)
 
 
-def _values(table: Table, cell: Cell) -> tuple[str, ...]:
+def _values(table: DensityTable, cell: Cell) -> tuple[str, ...]:
     """The columns of a cell; ≥ marks a mean with censored early stopping in it."""
     final = _spread(cell.final_test_accuracy, wording.accuracy)
     cost = ("" if cell.cost is None else f"{cell.cost:.1f}",) if table.costs else ()
     if not table.early_stopping:
         return (*cost, final)
-    iteration = _spread(cell.stop_iteration, wording.iterations)
+    iteration = _spread(cell.stop_iteration, wording.rounded)
     marked = f"≥ {iteration}" if cell.censored else iteration
     return (*cost, marked, _spread(cell.stop_test_accuracy, wording.accuracy), final)
 

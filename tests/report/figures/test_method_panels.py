@@ -2,81 +2,83 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from synthetic_report import results, row
+from synthetic_report import control, method, results, row
 
-from winnow.report import figures, kinds, style
+from winnow.experiment.arms import TICKET, Arm
+from winnow.report.figures import draw_figures, style
+from winnow.report.figures.method_panels import draw_method_panels
 from winnow.report.results import Results
+from winnow.report.series import method_panels, random_masks, shown_series
 from winnow.report.statistics import points
 
 METRIC = "final_test_accuracy"
 DENSITIES = (0.5, 0.2, 0.02)
 
 
-def compared(*methods: str | dict[str, Any], further: tuple[str, ...] = ()) -> Results:
+def compared(*methods: Arm) -> Results:
     """Two replicates of every method, each a little worse than the one before."""
-    written = [{"name": one} if isinstance(one, str) else one for one in methods]
-    arms = [one.get("label") or one["name"].rpartition(":")[2] for one in written]
     rows = [row(replicate=k, final_test_accuracy=0.98 + k / 1000, cost=4.0) for k in range(2)]
-    for place, arm in enumerate([*arms, *further]):
+    for place, arm in enumerate(methods):
         for number, density in enumerate(DENSITIES, 1):
             rows += [
-                row(arm=arm, replicate=k, round=number, density=density, cost=4.0,
+                row(arm=arm.name, replicate=k, round=number, density=density, cost=4.0,
                     final_test_accuracy=0.98 - 0.005 * place - 0.25 * (number - 1) - 0.01 * k)
                 for k in range(2)
             ]  # fmt: skip
-    recipe = {"train": {"early_stopping": False}, "compare": {"methods": written}}
-    return results(rows, recipe=recipe)
+    recipe = {"train": {"early_stopping": False}, "compare": {}}
+    return results(rows, recipe=recipe, arms=(TICKET, *methods))
 
 
+SNIP, JACKPOT = method("snip"), method("jackpot", kind="mask search")
 MANY = (
-    "jackpot", "snip", {"name": "random", "label": "noise"}, "one-shot", "imp", "rigl",
-    {"name": "set", "label": "still", "drop": 0.0}, "mine:own_score", "obd", "grasp",
+    JACKPOT, SNIP, method("random", "noise"), method("one-shot", kind="trained"),
+    method("imp", kind="trained"), method("rigl", kind="dynamic"),
+    method("set", "still", "dynamic"), method("mine:own_score", "own_score"),
+    method("obd", kind="trained"), method("grasp"),
 )  # fmt: skip
 
 
 def test_a_panel_for_each_kind_in_the_recipes_order() -> None:
-    made = compared(*MANY, further=("jackpot-fine-tuned", "snip-shuffled"))
-    assert kinds.groups(made, kinds.shown(made, METRIC)) == {
-        "Pruned at initialisation": ["snip", "own_score", "grasp"],
-        "Pruned after training": ["one-shot", "imp", "obd"],
-        "Masks that change in training": ["rigl", "still"],
-        "Masks that are searched": ["jackpot", "jackpot-fine-tuned"],
+    tuned = replace(JACKPOT, name="jackpot-fine-tuned", of="jackpot")
+    made = compared(*MANY, tuned, control(SNIP, "shuffled"))
+    panels = method_panels(made, METRIC)
+    assert {one.title: [line.label for line in one.series] for one in panels} == {
+        "Panel of mask search": ["jackpot", "jackpot-fine-tuned"],
+        "Panel of at initialisation": ["snip", "own_score", "grasp"],
+        "Panel of trained": ["one-shot", "imp", "obd"],
+        "Panel of dynamic": ["rigl", "still"],
     }
-    assert kinds.random_of(made) == "noise"
-    assert kinds.random_of(compared("snip", "imp")) is None
+    assert panels[0].title == "Panel of mask search"
+    assert random_masks(made) == MANY[2]
+    assert random_masks(compared(SNIP, JACKPOT)) is None
 
 
-def test_every_kind_of_the_catalogue_has_a_panel() -> None:
-    from typing import get_args
-
-    from winnow.algorithms.catalogue import METHODS, KindName
-
-    assert set(kinds._TITLES) == set(get_args(KindName)) == {one.kind for one in METHODS.values()}
-
-
-def test_a_large_group_is_parted() -> None:
-    made = compared(*({"name": "snip", "label": f"snip{k}"} for k in range(9)))
-    found = kinds.groups(made, kinds.shown(made, METRIC))
-    assert {title: len(inside) for title, inside in found.items()} == {
-        "Pruned at initialisation (1 of 2)": 5,
-        "Pruned at initialisation (2 of 2)": 4,
-    }
-    assert [arm for inside in found.values() for arm in inside] == [f"snip{k}" for k in range(9)]
+@pytest.mark.parametrize(("count", "parts"), [(7, [7]), (8, [4, 4]), (9, [5, 4]), (15, [5, 5, 5])])
+def test_a_full_panel_is_parted(count: int, parts: list[int]) -> None:
+    panels = method_panels(compared(*(method("snip", f"snip{k}") for k in range(count))), METRIC)
+    titles = [f" ({k + 1} of {len(parts)})" if len(parts) > 1 else "" for k in range(len(parts))]
+    assert [one.title for one in panels] == [f"Panel of at initialisation{one}" for one in titles]
+    assert [len(one.series) for one in panels] == parts
+    labels = [line.label for one in panels for line in one.series]
+    assert labels == [f"snip{k}" for k in range(count)]
 
 
 def panels_of(made: Results) -> list[Any]:
     with style.paper():
-        return list(kinds.draw(made, METRIC, "accuracy").axes)
+        return list(draw_method_panels(made, METRIC, "accuracy").axes)
 
 
 def test_the_panels_show_the_rows_beside_dense_and_random_masks() -> None:
     made = compared(*MANY)
     panels = panels_of(made)
-    assert [axes.get_title() for axes in panels] == list(dict.fromkeys(kinds._TITLES.values()))
+    assert [axes.get_title() for axes in panels] == [
+        one.title for one in method_panels(made, METRIC)
+    ]
     seen = []
     for axes in panels:
         labels = axes.get_legend_handles_labels()[1]
@@ -98,7 +100,7 @@ def test_the_panels_show_the_rows_beside_dense_and_random_masks() -> None:
             colors.append(data.get_color())
             seen.append(arm)
         assert len(set(colors)) == len(colors)
-    assert sorted(seen) == sorted(set(kinds.shown(made, METRIC)) - {"noise"})
+    assert sorted(seen) == sorted({line.label for line in shown_series(made, METRIC)} - {"noise"})
 
 
 def test_all_panels_have_the_same_axes_with_every_mean_inside() -> None:
@@ -106,8 +108,8 @@ def test_all_panels_have_the_same_axes_with_every_mean_inside() -> None:
     panels = panels_of(made)
     assert len({(axes.get_xlim(), axes.get_ylim()) for axes in panels}) == 1
     bottom, top = panels[0].get_ylim()
-    means = [100 * p.summary.mean for arm in kinds.shown(made, METRIC)
-             for p in points(made.rows, arm, METRIC)]  # fmt: skip
+    shown = [point for line in shown_series(made, METRIC) for point in line.points]
+    means = [100 * point.summary.mean for point in shown]
     assert bottom < min(means)
     assert max(means) < top < 100
     # Even in the log of the error: 98 to 99 is as far as 80 to 90.
@@ -132,8 +134,8 @@ def test_axes_of_one_accuracy(mean: float) -> None:
 
 
 def test_seven_methods_stay_in_one_panel() -> None:
-    (few,) = figures.draw(compared(*MANY[:7]))
-    (many,) = figures.draw(compared(*MANY[:8]))
+    (few,) = draw_figures(compared(*MANY[:7]))
+    (many,) = draw_figures(compared(*MANY[:8]))
     assert few.name == many.name == "final-accuracy"
     assert many.wide
     assert not few.wide

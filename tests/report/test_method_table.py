@@ -6,16 +6,24 @@ import dataclasses
 from typing import Any
 
 import pytest
-from synthetic_report import results, row
-from test_table import Cells
+from synthetic_report import method, results, row
+from test_density_table import Cells
 
-from winnow.report import matrix, page
+from winnow.experiment.arms import TICKET
+from winnow.report import page
+from winnow.report.method_table import (
+    _lines,
+    by_method,
+    methods_caption,
+    methods_html,
+    methods_text,
+)
 from winnow.report.results import Results
 from winnow.report.statistics import t_interval
 from winnow.report.verdict import verdict
 
-METHODS = [{"name": "snip"}, {"name": "grasp", "label": "<a>"}, {"name": "imp"}]
-RECIPE = {"train": {"early_stopping": False}, "compare": {"methods": METHODS}}
+ARMS = (TICKET, method("snip"), method("grasp", "<a>"), method("imp", kind="iterative"))
+RECIPE = {"train": {"early_stopping": False}, "compare": {}}
 DENSITIES = (0.5, 0.1)
 VALUES = {  # arm → density → replicate
     "imp": ((0.95, 0.96, 0.94), (0.93, 0.92, 0.945)),
@@ -35,11 +43,11 @@ def compared(recipe: dict[str, Any] = RECIPE) -> Results:
                     cost=COSTS[arm][place])
                 for k, value in enumerate(values)
             ]  # fmt: skip
-    return results(rows, recipe=recipe)
+    return results(rows, recipe=recipe, arms=ARMS)
 
 
 def test_every_entry_is_the_mean_and_the_interval_of_its_rows() -> None:
-    found = matrix.by_method(compared())
+    found = by_method(compared())
     assert found.densities == DENSITIES
     assert list(found.lines) == ["snip", "<a>", "imp"]
     for arm, line in found.lines.items():
@@ -55,7 +63,7 @@ def test_every_entry_is_the_mean_and_the_interval_of_its_rows() -> None:
 
 
 def test_the_text_by_hand() -> None:
-    lines = matrix.as_text(matrix.by_method(compared())).splitlines()
+    lines = methods_text(by_method(compared())).splitlines()
     assert lines[0].startswith("Test accuracy at the end in %: mean over 3 replicates ± half")
     # t(0.975, 2) / sqrt(3) = 2.4841
     assert lines[1] == "dense: 97.00 ±2.48, 4.0 epochs."
@@ -67,11 +75,11 @@ def test_the_text_by_hand() -> None:
 
 
 def test_early_stopping_decides_on_the_accuracy() -> None:
-    found = matrix.by_method(compared({"compare": {"methods": METHODS}}))
+    found = by_method(compared({"compare": {}}))
     entry = found.lines["imp"][0]
     assert entry is not None
     assert entry.mean == pytest.approx(0.70)
-    assert "at early stopping" in matrix.caption(found)
+    assert "at early stopping" in methods_caption(found)
 
 
 def test_what_is_missing_is_left_empty_and_fewer_replicates_are_told() -> None:
@@ -83,10 +91,10 @@ def test_what_is_missing_is_left_empty_and_fewer_replicates_are_told() -> None:
         else one
         for one in rows
     ]
-    found = matrix.by_method(dataclasses.replace(whole, rows=tuple(changed)))
+    found = by_method(dataclasses.replace(whole, rows=tuple(changed)))
     assert found.lines["snip"][1] is None
     assert found.costs["snip"] is None
-    text = matrix.as_text(found)
+    text = methods_text(found)
     assert "fewer in brackets (of 3)" in text
     (imp,) = [line for line in text.splitlines() if line.startswith("imp")]
     assert imp.split() == ["imp", "95.00", "±2.48", "93.25", "±15.88", "(2)", "12.0"]
@@ -95,36 +103,36 @@ def test_what_is_missing_is_left_empty_and_fewer_replicates_are_told() -> None:
 def test_one_replicate_has_no_interval() -> None:
     one = compared()
     one = dataclasses.replace(one, rows=tuple(r for r in one.rows if r.replicate == 0))
-    text = matrix.as_text(matrix.by_method(one))
+    text = methods_text(by_method(one))
     assert "±" not in text
     assert "mean over 1 replicate. " in text.replace("\n", " ")
 
 
 def test_without_any_sparse_run_there_is_only_dense() -> None:
-    found = matrix.by_method(results([row(cost=4.0)], recipe=RECIPE))
+    found = by_method(results([row(cost=4.0)], recipe=RECIPE))
     assert (found.densities, found.lines) == ((), {})
-    assert matrix.as_text(found).splitlines()[1:] == ["dense: 97.90, 4.0 epochs.", "method"]
-    assert "replicates" in matrix.as_text(matrix.by_method(results([], recipe=RECIPE)))
+    assert methods_text(found).splitlines()[1:] == ["dense: 97.90, 4.0 epochs.", "method"]
+    assert "replicates" in methods_text(by_method(results([], recipe=RECIPE)))
 
 
 def test_html_has_the_cells_of_the_text() -> None:
-    found = matrix.by_method(compared())
-    html = matrix.as_html(found)
+    found = by_method(compared())
+    html = methods_html(found)
     parser = Cells()
     parser.feed(html)
-    assert parser.lines == [list(line) for line in matrix._lines(found)]
+    assert parser.lines == [list(line) for line in _lines(found)]
     assert "<a>" not in html
 
 
 def test_the_page_begins_with_it_and_keeps_every_number() -> None:
     made = compared()
     section = page.Section("x", made, verdict(made), {})
-    text = page.as_html([section], command="", version="0")
+    text = page.page_html([section], command="", version="0")
     order = ["<h3>Methods", "Cost: epochs", "<summary>Every number", "<h3>Figures", "<h3>Verdict"]
     places = [text.index(one) for one in order]
     assert places == sorted(places)
-    assert matrix.as_html(matrix.by_method(made)) in text
+    assert methods_html(by_method(made)) in text
     assert text.count("<td>imp</td>") >= 2  # the long table, in lines
-    plain = page.as_html([page.Section("x", results([row()]), (), {})], command="", version="0")
+    plain = page.page_html([page.Section("x", results([row()]), (), {})], command="", version="0")
     assert "<h3>Methods" not in plain
     assert plain.index("<h3>Verdict") < plain.index("<h3>Figures") < plain.index("<h3>Table")

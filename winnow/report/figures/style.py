@@ -10,8 +10,10 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
+from winnow.experiment.arms import CONTROLS, OF_ROUNDS, Arm
 from winnow.report.wording import percent
 
 if TYPE_CHECKING:
@@ -30,23 +32,7 @@ class Look:
     dash: str
 
 
-ARMS = {
-    "ticket": Look("#0072B2", "o", "-"),
-    "reinit": Look("#D55E00", "s", "--"),
-    "random": Look("#009E73", "^", ":"),
-    "one-shot": Look("#CC79A7", "D", "-."),
-    "one-shot-reinit": Look("#56B4E9", "v", "--"),
-    "one-shot-random": Look("#B8860B", "P", ":"),
-    "method": Look("#0072B2", "D", "-"),  # beside its controls
-    "shuffled": Look("#009E73", "s", ":"),
-    "inverted": Look("#CC79A7", "X", "-."),
-}
-_FURTHER = (
-    Look("#B8860B", "X", "-"),
-    Look("#555555", "*", "--"),
-    Look("#882255", "h", "-."),
-)
-PANEL = (  # of compared methods, in their order; each panel has its own
+_METHODS = (  # in their order; each panel has its own
     Look("#0072B2", "o", "-"),
     Look("#D55E00", "s", "-"),
     Look("#009E73", "^", "-"),
@@ -55,9 +41,37 @@ PANEL = (  # of compared methods, in their order; each panel has its own
     Look("#B8860B", "P", "-"),
     Look("#882255", "X", "-"),
 )
-DENSE = "#333333"
-REFERENCE = "#999999"
-SHADES = ("#333333", "#56B4E9", "#0072B2", "#CC79A7", "#D55E00", "#009E73")
+_OF_ROUNDS = dict(
+    zip(
+        OF_ROUNDS,
+        (
+            Look("#0072B2", "o", "-"),  # ticket
+            Look("#D55E00", "s", "--"),  # reinit
+            Look("#009E73", "^", ":"),  # random
+            Look("#CC79A7", "D", "-."),  # one-shot
+            Look("#56B4E9", "v", "--"),  # one-shot-reinit
+            Look("#882255", "h", "-."),  # continued
+            Look("#B8860B", "X", ":"),  # random-reinit
+        ),
+        strict=True,
+    )
+)
+_CONTROLS = dict(
+    zip(
+        CONTROLS,
+        (
+            Look("#D55E00", "s", "--"),  # reinit
+            Look("#009E73", "^", ":"),  # random
+            Look("#B8860B", "X", ":"),  # random-reinit
+            Look("#009E73", "s", ":"),  # shuffled
+            Look("#CC79A7", "X", "-."),  # inverted
+        ),
+        strict=True,
+    )
+)
+DENSE_COLOR = "#333333"
+REFERENCE_COLOR = "#999999"
+ROUND_COLORS = ("#333333", "#56B4E9", "#0072B2", "#CC79A7", "#D55E00", "#009E73")
 
 _SETTINGS: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -95,18 +109,23 @@ def paper() -> Iterator[None]:
         yield
 
 
-def look(arm: str, present: Sequence[str]) -> Look:
-    """The look of an arm; arms without a look of their own take the further ones in turn."""
-    if arm in ARMS:
-        return ARMS[arm]
-    others = [other for other in present if other not in ARMS]
-    return _FURTHER[others.index(arm) % len(_FURTHER)]
+def looks(arms: Sequence[Arm]) -> list[Look]:
+    """The look of each of some arms that are drawn together.
+
+    Arms of rounds have the same in every figure, controls of a method that of their kind; methods
+    take theirs in turn.
+    """
+    methods = cycle(_METHODS)
+    return [
+        _OF_ROUNDS.get(arm) or (_CONTROLS[arm.kind] if arm.is_control else next(methods))
+        for arm in arms
+    ]
 
 
 def density_axis(axes: Axes, densities: Sequence[float], marked: Sequence[float]) -> None:
     """A log axis of density_total in percent, dense at the left.
 
-    Ticks stand at trained densities, as many as can be read: at some of ``marked``, and at others
+    Ticks are at trained densities, as many as can be read: at some of ``marked``, and at others
     where those leave a part of the axis bare.
     """
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
@@ -126,7 +145,7 @@ def accuracy_axis(panels: Sequence[Axes], means: Sequence[float]) -> None:
     """Accuracy in percent, even in the log of the error: from 98 to 99 is as far as 80 to 90.
 
     The same limits in all panels, so that all ``means`` are inside; bars may run off. Networks
-    without any error stand at the upper edge.
+    without any error are at the upper edge.
     """
     import numpy as np
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator

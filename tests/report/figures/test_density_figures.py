@@ -5,19 +5,19 @@ import io
 import re
 
 import numpy as np
-import pytest
 import synthetic_report as made
 
-from winnow.report import curves, figures, lines, style
+from winnow.experiment.arms import OF_ROUNDS, TICKET
+from winnow.report.figures import draw_figures, style
+from winnow.report.figures.density_figures import _draw, _panels
 from winnow.report.results import Results
 from winnow.report.statistics import points
 
 
 def drawn(results: Results, metric: str) -> tuple[object, bool]:
     """The axes of a figure against density, and whether lines run off it."""
-    _, (axes,) = figures._panels(1)
-    means = lines.draw(axes, results, metric)
-    return axes, lines.limit(axes, results, metric, means)
+    _, (axes,) = _panels(1)
+    return axes, _draw(axes, results, metric)
 
 
 def line(axes: object, label: str) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
@@ -68,12 +68,12 @@ def test_collapsed_networks_leave_the_axis_and_the_caption_says_so() -> None:
     axes, clipped = drawn(made.results(rows), "stop_test_accuracy")
     assert clipped
     assert axes.get_ylim()[0] > 85  # type: ignore[attr-defined]
-    captions = {one.name: one.caption for one in figures.draw(made.results(rows))}
+    captions = {one.name: one.caption for one in draw_figures(made.results(rows))}
     assert "run off the axis" in captions["accuracy-at-stop"]
 
 
 def names(results: Results) -> list[str]:
-    return [drawing.name for drawing in figures.draw(results)]
+    return [drawing.name for drawing in draw_figures(results)]
 
 
 def test_figures_follow_the_recipe() -> None:
@@ -90,14 +90,14 @@ def test_figures_follow_the_recipe() -> None:
 
 def test_a_dense_run_alone_and_no_run_at_all() -> None:
     assert "final-accuracy" in names(made.results([made.row()]))
-    assert figures.draw(made.results([])) == []
+    assert draw_figures(made.results([])) == []
 
 
 def test_files_are_images_and_the_same_every_time() -> None:
     from PIL import Image
 
     results = made.paper_like(replicates=2, rounds=2)
-    first, second = figures.draw(results), figures.draw(results)
+    first, second = draw_figures(results), draw_figures(results)
     assert [one.name for one in first][-1] == "learning-curves"
     assert first == second
     for drawing in first:
@@ -118,70 +118,14 @@ def test_the_users_own_style_is_left_alone() -> None:
         assert matplotlib.rcParams["font.size"] == 31
 
 
-def test_every_arm_looks_different() -> None:
-    present = [*style.ARMS, "continued", "snip"]
-    looks = [style.look(arm, present) for arm in present]
-    assert len({(one.color, one.marker) for one in looks}) == len(present)
-
-
-def test_learning_curves_show_the_papers_rounds() -> None:
-    panels = curves.choose(made.paper_like(replicates=2))
-    shown = {title: [(one.arm, one.round) for one in bands] for title, bands in panels.items()}
-    # 0.8^3 = 51.2 %, 0.8^7 = 21.0 %, 0.8^12 = 6.9 %, 0.8^15 = 3.5 %; 2.3 % is too far from 1.9 %.
-    assert shown == {
-        "First rounds": [("ticket", 0), ("ticket", 3), ("ticket", 7)],
-        "Later rounds": [("ticket", 0), ("ticket", 12), ("ticket", 15)],
-        "Against reinitialisation": [
-            ("ticket", 0), ("ticket", 3), ("reinit", 3), ("ticket", 7), ("reinit", 7)
-        ],
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(("rounds", "panels"), [(0, ["Dense"]), (1, ["First rounds"])])
-def test_learning_curves_of_short_chains(rounds: int, panels: list[str]) -> None:
-    results = made.paper_like(replicates=1, rounds=rounds)
-    rows = [row for row in results.rows if row.arm == "ticket"]
-    results = dataclasses.replace(results, rows=tuple(rows))
-    assert list(curves.choose(results)) == panels
-    assert curves.draw(results) is not None
-
-
-def test_a_band_averages_draws_first_at_common_steps() -> None:
-    def curve(steps: tuple[int, ...], values: tuple[float, ...]) -> curves.Curve:
-        return curves.Curve(steps, values, values, ())
-
-    rows = [
-        made.row(arm="reinit", round=1, replicate=1, draw=0),
-        made.row(arm="reinit", round=1, replicate=1, draw=1),
-        made.row(arm="reinit", round=1, replicate=2, draw=0),
-    ]
-    found = {
-        rows[0].run: curve((10, 20, 30), (0.1, 0.2, 0.3)),
-        rows[1].run: curve((10, 20), (0.3, 0.4)),
-        rows[2].run: curve((10, 20), (0.6, 0.9)),
-    }
-    band = curves.band(made.results(rows, curves=found), "reinit", 1)
-    assert band is not None
-    assert band.steps == (10, 20)
-    assert band.mean == pytest.approx((0.4, 0.6))
-    assert (band.low, band.high) == ((0.1, 0.2), (0.6, 0.9))
-    assert curves.band(made.results(rows, curves=found), "ticket", 0) is None
-
-
-def test_curves_without_any_accuracy_are_left_out() -> None:
-    row = made.row()
-    found = {row.run: curves.Curve((10, 20), (1.0, 0.5), (), ())}
-    assert curves.draw(made.results([row], curves=found)) is None
-
-
-def test_reinitialised_curves_are_dashed_in_the_colour_of_their_round() -> None:
-    from matplotlib.figure import Figure
-
-    bands = curves.choose(made.paper_like(replicates=1))["Against reinitialisation"]
-    axes = Figure().add_subplot()
-    curves._panel(axes, "", bands, curves._shades(bands), 20_000)
-    lines = {one.get_label(): one[0] for one in axes.containers}
-    assert lines["51.2 %"].get_linestyle() == "-"
-    assert lines["51.2 % reinit"].get_linestyle() == "--"
-    assert lines["51.2 %"].get_color() == lines["51.2 % reinit"].get_color()
-    assert lines["51.2 %"].get_color() != lines["100 %"].get_color()
+def test_every_arm_of_one_figure_looks_different() -> None:
+    """By its kind, not its name: a control of a method looks like that control of a ticket."""
+    snip = made.method("snip")
+    beside = (snip, *(made.control(snip, kind) for kind in ("shuffled", "reinit", "inverted")))
+    methods = [made.method("snip", f"snip-{k}") for k in range(7)]
+    for arms in (OF_ROUNDS, beside, methods):
+        looks = style.looks(arms)
+        assert len(set(looks)) == len({(one.color, one.marker) for one in looks}) == len(arms)
+    assert style.looks(beside)[2] == style.looks(OF_ROUNDS)[1]
+    assert style.looks(OF_ROUNDS[::-1]) == style.looks(OF_ROUNDS)[::-1]
+    assert style.looks([TICKET, *methods])[1:] == style.looks(methods)
