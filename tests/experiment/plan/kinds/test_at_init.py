@@ -36,10 +36,10 @@ def test_each_method_at_initialisation_is_followed_by_its_controls():
     assert made.arm_names == [
         "ticket",
         "imp",
-        *("snip", "snip-shuffled", "snip-reinit", "snip-inverted"),
+        *("snip", "snip-inverted", "snip-reinit", "snip-shuffled"),
         "random",
         "set",
-        *("g", "g-shuffled", "g-reinit", "g-inverted"),
+        *("g", "g-inverted", "g-reinit", "g-shuffled"),
     ]
     assert [n.draw for n in points_of(made, "g-shuffled")] == [1, 2, 1, 2]
     assert [n.draw for n in points_of(made, "g-inverted", 1)] == [0, 0]

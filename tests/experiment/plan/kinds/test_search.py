@@ -283,7 +283,7 @@ def test_the_report_the_plan_and_the_listing(whole):
 
 def test_weights_from_a_file_are_known_by_their_content(whole, tmp_path, monkeypatch):
     """A file of the trained network gives the search in the trained network, bit by bit."""
-    monkeypatch.setattr("winnow.report.write", lambda *_, **__: None)  # figures take seconds
+    monkeypatch.setattr("winnow.report.write_report", lambda *_, **__: None)  # figures take seconds
     _, made, found = whole
     dense = found[made.nodes[0].run.id]
     state = dense.state("final")

@@ -69,7 +69,8 @@ class PlannedAtInit:
     @property
     def arms(self) -> tuple[Arm, ...]:
         """Its own arm, then its controls'."""
-        asked = [kind for kind in INIT_CONTROLS if getattr(self.controls, kind)]
+        in_order = sorted(INIT_CONTROLS)  # that of rows.csv
+        asked = [kind for kind in in_order if getattr(self.controls, kind)]
         return (self.method.arm, *map(self._control, asked))
 
     def points(self, replicate: Replicate) -> Iterator[Node]:
