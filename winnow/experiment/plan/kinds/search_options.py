@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from winnow.algorithms.search import SEARCH_METHODS, make_search
+from winnow.algorithms.search import SEARCH_METHODS, make_search, search_defaults
 from winnow.algorithms.search.method import SearchMethod
 from winnow.errors import UserError, unknown
 from winnow.experiment.plan.kinds.compared import ComparedMethod
@@ -70,10 +70,9 @@ class ResolvedSearch:
 def search_options(name: str) -> dict[str, object]:
     """Every option of a search → its default in a comparison."""
     search = SEARCH_METHODS[name]
-    own = {f.name: f.default for f in fields(search) if f.name != "density"}  # type: ignore[arg-type]
     training = {"optimizer": dict(search.optimizer), "schedule": search.schedule["name"]}
     start = {"weights": TRAINED} if search.pretrained else _defaults(search)
-    return {**own, **start, **training, "fine_tune": None}
+    return {**search_defaults(name), **start, **training, "fine_tune": None}
 
 
 def resolve_search(method: ComparedMethod, density: float) -> ResolvedSearch:
