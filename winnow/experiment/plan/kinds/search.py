@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from winnow.algorithms.catalogue import CatalogueEntry, KindName
 from winnow.algorithms.search import SEARCH_METHODS
@@ -24,9 +23,10 @@ from winnow.experiment.plan.kinds.search_options import (
     search_options,
 )
 from winnow.experiment.plan.replicate import Node, Replicate
-from winnow.experiment.plan.setting import plain
+from winnow.experiment.plan.setting import plain, run_init
 from winnow.experiment.recipe.model import Init
 from winnow.experiment.recipe.prune import USUAL_CRITERION
+from winnow.experiment.run_parts import RunSchedule, RunSearch
 from winnow.experiment.runs import Pruning, Run, Start
 from winnow.experiment.store.weights import hash_of_weights, weights_file
 
@@ -138,7 +138,7 @@ class PlannedSearch:
         arm, setting = self.method.arm.name, self.method.setting
         steps = setting.iterations(f"fine_tune of {arm}", tune.steps)
         schedule = setting.schedule(tune.schedule or setting.recipe.train.schedule)
-        if late := [drop for drop in schedule["drops"] if drop >= steps]:
+        if late := [drop for drop in schedule.drops if drop >= steps]:
             raise UserError(
                 f"{arm} is fine-tuned for {tune.steps}, and the schedule's drop at {late[0]}it "
                 "comes after that: give it one, fine_tune: "
@@ -146,28 +146,25 @@ class PlannedSearch:
             )
 
     def _run(self, replicate: Replicate, density: float) -> Run:
-        search, setting = self.resolved[density], self.method.setting
-        training = search.training
-        schedule = setting.schedule(training.schedule) if training.schedule else None
-        about: dict[str, Any] = {
-            "name": self.method.spec.name,
-            "options": asdict(search.method),  # type: ignore[call-overload]
-            "prunable": list(self.method.shapes),
-            "keep": self._keep(density),
-            "seed": replicate.mask_seed,
-        }
-        run = replace(
-            replicate.dense,
-            optimizer=plain(training.optimizer.resolved()),
-            schedule=schedule or dict(search.method.schedule),
-            search=about,
+        method, training = self.resolved[density].method, self.resolved[density].training
+        schedule = RunSchedule.load(method.schedule)
+        if training.schedule is not None:
+            schedule = self.method.setting.schedule(training.schedule)
+        search = RunSearch(
+            name=self.method.spec.name,
+            options=asdict(method),  # type: ignore[call-overload]
+            prunable=tuple(self.method.shapes),
+            keep=self._keep(density),
+            seed=replicate.mask_seed,
+            weights=self.weights,
         )
+        optimizer = plain(training.optimizer.resolved())
+        run = replace(replicate.dense, optimizer=optimizer, schedule=schedule, search=search)
         if self.weights is not None:
-            return replace(run, start=Start("given"), search={**about, "weights": self.weights})
-        if search.method.pretrained:
+            return replace(run, start=Start("given"))
+        if method.pretrained:
             return replace(run, start=Start("final", replicate.dense.id))
-        init = self._init(density).model_dump(mode="json")
-        return replace(run, model={**run.model, "init": init})
+        return replace(run, model=replace(run.model, init=run_init(self._init(density))))
 
     def _tuning(self, replicate: Replicate, searched: Run, tune: FineTune) -> Run:
         """The training of what a search has found, its mask fixed.
