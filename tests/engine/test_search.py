@@ -172,8 +172,8 @@ def test_a_search_resumes_exactly_through_a_file(kind: str) -> None:
     first = engine.open([job], [state])
     first.advance(2)
     first.evaluate("test")
-    tensors, about = statefile.pack(first.state()[0])
-    read = statefile.unpack(*from_bytes("state", to_bytes("state", tensors, about), "here"))
+    tensors, about = statefile.pack_state(first.state()[0])
+    read = statefile.unpack_state(*from_bytes("state", to_bytes("state", tensors, about), "here"))
     second = engine.open([job], [read])
     second.advance(4)
     one, two = whole.state()[0], second.state()[0]

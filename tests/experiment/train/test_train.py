@@ -10,7 +10,7 @@ import pytest
 import torch
 from sample_runs import RUN
 
-from winnow.data import load
+from winnow.data import load_images
 from winnow.engine.dense import DenseEngine
 from winnow.experiment.run_parts import AnyExamples, BalancedExamples
 from winnow.experiment.runs import Record
@@ -32,7 +32,7 @@ def cached(tmp_path_factory):
 def run():
     return replace(
         RUN,
-        data=replace(RUN.data, content=load("digits").content),
+        data=replace(RUN.data, content=load_images("digits").content),
         model=replace(RUN.model, hidden=(30, 20)),
         end=90,
         steps=90,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from winnow import criteria, rng
-from winnow.criteria.balanced import draw
+from winnow.criteria.balanced import draw_balanced
 from winnow.engine.base import Job
 from winnow.engine.feed import Feed
 from winnow.experiment.run_parts import BalancedExamples, ScoredExamples
@@ -36,7 +36,7 @@ def examples(job: Job, seen: ScoredExamples, seed: int) -> Iterable[tuple[Tensor
 def _balanced(labels: Tensor, seen: BalancedExamples, generator: torch.Generator) -> list[Tensor]:
     """The positions of each batch."""
     each, batches = seen.per_class, seen.batches
-    own = draw(labels, each * batches, generator).view(-1, batches, each)
+    own = draw_balanced(labels, each * batches, generator).view(-1, batches, each)
     return [own[:, k].flatten() for k in range(batches)]
 
 
@@ -52,7 +52,7 @@ class _Whole:
 
 def scored_as(model: nn.Module, criterion: str) -> nn.Module:
     """The model in the mode in which a criterion's authors score it: never with dropout."""
-    model.train(criteria.traits_of(criteria.get(criterion)).training)
+    model.train(criteria.traits_of(criteria.get_criterion(criterion)).training)
     for module in model.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.eval()

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
 from winnow.algorithms.catalogue import CatalogueEntry, KindName
-from winnow.algorithms.search import SEARCH_METHODS
+from winnow.algorithms.search import search_method
+from winnow.algorithms.search.layers import scope_of
+from winnow.allocation import keep_for_density
 from winnow.errors import UserError
 from winnow.experiment.arms import Arm
 from winnow.experiment.plan.kinds.compared import ComparedMethod
@@ -59,9 +61,10 @@ class SearchKind:
 
     def text(self, entry: CatalogueEntry) -> str:
         """What a search is in, and how it is trained."""
-        search = SEARCH_METHODS[entry.name]
-        texts = [_TEXT, _TRAINED if search.pretrained else _RANDOM]
-        return "\n".join([*texts, *([_AT_FIRST] if search.first_probability else [])])
+        search = search_method(entry.name)
+        texts = [_TEXT, _TRAINED if search.of_trained else _RANDOM]
+        at_density = "density" in search.compared.values()
+        return "\n".join([*texts, *([_AT_FIRST] if at_density else [])])
 
     def plan(self, method: ComparedMethod) -> PlannedSearch:
         """The method, ready to be planned."""
@@ -101,7 +104,7 @@ class PlannedSearch:
         """UserError for what the search cannot do in this recipe."""
         search = self.resolved[density]
         self._keep(density)
-        if not search.method.pretrained:
+        if not search.method.of_trained:
             self._init(density)
         if search.training.fine_tune is not None:
             self._check_tuning(search.training.fine_tune)
@@ -115,11 +118,17 @@ class PlannedSearch:
         return self.resolved[density].training.fine_tune
 
     def _keep(self, density: float) -> int:
-        """How many weights the search keeps."""
-        try:
-            return self.resolved[density].method.keeps(self.method.shapes)
-        except UserError as error:
-            raise UserError(f"{self.method.arm.name}: {error}") from None
+        """How many weights the search keeps, by its rates; in which layers, weights may say."""
+        method, share = self.method, self.method.share(density)
+        rates = asdict(self.resolved[density].method)["rates"]  # type: ignore[call-overload]
+        counts = keep_for_density(method.shapes, method.sizes, share, scope_of(rates))
+        keep = counts if isinstance(counts, int) else sum(counts.values())
+        if keep == 0:
+            raise UserError(
+                f"{method.arm.name}: density {share:g} keeps no weight of any layer with rates: "
+                f"{rates}; write rates: uniform, or leave that density out"
+            )
+        return keep
 
     def _init(self, density: float) -> Init:
         """What a random network starts as."""
@@ -162,7 +171,7 @@ class PlannedSearch:
         run = replace(replicate.dense, optimizer=optimizer, schedule=schedule, search=search)
         if self.weights is not None:
             return replace(run, start=Start("given"))
-        if method.pretrained:
+        if method.of_trained:
             return replace(run, start=Start("final", replicate.dense.id))
         return replace(run, model=replace(run.model, init=run_init(self._init(density))))
 

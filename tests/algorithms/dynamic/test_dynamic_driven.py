@@ -50,9 +50,9 @@ def same(one: State, other: State) -> None:
 
 
 def from_file(state: State) -> State:
-    tensors, about = statefile.pack(state, "now/")
+    tensors, about = statefile.pack_state(state, "now/")
     kept, read = from_bytes("state", to_bytes("state", tensors, {"about": about}), "test")
-    return statefile.unpack(kept, read["about"], "now/")
+    return statefile.unpack_state(kept, read["about"], "now/")
 
 
 @pytest.mark.parametrize("optimizer", [MOMENTUM, ADAM], ids=lambda spec: spec["name"])
