@@ -10,7 +10,7 @@ from torch import nn
 
 from winnow import models, rng
 from winnow.errors import UserError
-from winnow.models.initialise import initialise, schemes
+from winnow.models.initialise import SCHEMES, initialise
 
 
 def lenet() -> nn.Module:
@@ -30,7 +30,7 @@ EXPECTED = {  # standard deviation of a (300, 784) matrix
     "signed-glorot": math.sqrt(2 / 1084),
     "signed-kaiming": math.sqrt(2 / 784),
 }
-DRAWN = [scheme for scheme in schemes() if not scheme.startswith("signed")]
+DRAWN = [scheme for scheme in SCHEMES if not scheme.startswith("signed")]
 
 
 @pytest.mark.parametrize("scheme", DRAWN)
