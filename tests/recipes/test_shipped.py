@@ -79,7 +79,7 @@ def shortened(name):
 
 def auto_of(run, job):
     """What auto goes by on a machine where everything pruned is cheaper in sparse kernels."""
-    if reason := SparseEngine().refuses([job]):
+    if reason := SparseEngine().refuses(job):
         return Auto(reason=reason)
     sizes = {n: w.numel() for n, w in initial_network(run).named_parameters() if w.ndim >= 2}
     layers = {name: Layer(size, 1.0) for name, size in sizes.items()}
@@ -101,7 +101,9 @@ def test_a_shipped_recipe_trains_dense_and_pruned(name, tmp_path):
         auto = auto_of(run, job).dump()
         choice = choose(run, job, lambda state=state: state.mask, tmp_path / "none", auto)
         for engine in sorted({"dense", choice.engine}):
-            result, states = train(run, Record(), job, engines.get(engine), lambda s=state: s)
+            result, states = train(
+                run, Record(), job, engines.make_engine(engine), lambda s=state: s
+            )
             assert (result.status, states["final"].step) == ("done", STEPS)
             finals[engine] = states["final"]
             if run is pruned:

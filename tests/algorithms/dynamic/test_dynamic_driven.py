@@ -61,14 +61,14 @@ def test_density_zeros_and_slots_are_exact_after_every_iteration(name, optimizer
     one, method = job(optimizer), short(name)
     names = NAMES[:2]  # the output is protected
     state = start_dynamic(method, dense_state(one), names, seed=3)
-    session = Driven(DENSE, method, 3).open([one], [state])
+    session = Driven(DENSE, method, 3).open(one, state)
     time = method.timing(STEPS, per_epoch(one))
     total = round(0.2 * (16 * 12 + 12 * 8))
     before, changes = state, 0
     for step in range(1, STEPS + 1):
-        (stats,) = session.advance(step)
+        stats = session.advance(step)
         assert stats.step == step
-        now = session.state()[0]
+        now = session.state()
         assert now.mask is not None
         assert set(now.mask) == set(names)
         if name == "gradual":
@@ -193,12 +193,12 @@ def test_deep_r_keeps_every_sign():
     one, method = job(), short("deep-r")
     state = start_dynamic(method, dense_state(one), NAMES, seed=3)
     signs = state.extras["positive"]
-    session = Driven(DENSE, method, 3).open([one], [state])
+    session = Driven(DENSE, method, 3).open(one, state)
     rewired = 0
     for step in range(1, STEPS + 1):
-        before = session.state()[0].mask
+        before = session.state().mask
         session.advance(step)
-        now = session.state()[0]
+        now = session.state()
         rewired += now.mask != before
         for name, keep in now.mask.items():
             weight = now.weights[name][keep]
@@ -238,11 +238,11 @@ def test_the_sparse_engine_trains_the_same(name):
 def test_what_it_refuses():
     one = job({"name": "sgd", "lr": 0.1, "weight_decay": 0.0})
     method = short("snfs")
-    assert "the optimizer sgd has none" in Driven(DENSE, method, 0).refuses([one])
-    assert "trains densely" in Driven(SparseEngine(), method, 0).refuses([job()])
+    assert "the optimizer sgd has none" in Driven(DENSE, method, 0).refuses(one)
+    assert "trains densely" in Driven(SparseEngine(), method, 0).refuses(job())
     with pytest.raises(UserError, match="cannot train this: snfs grows by momentum"):
         train_dynamically(DENSE, one, dense_state(one), method, seed=0, names=NAMES)
-    assert Driven(DENSE, short("rigl"), 0).refuses([one]) is None
+    assert Driven(DENSE, short("rigl"), 0).refuses(one) is None
 
 
 def test_a_given_mask_is_kept_if_it_fits():
@@ -266,7 +266,7 @@ def test_divergence_is_told(name):
     one = job(MOMENTUM | {"lr": 1e30}, schedule={"name": "constant", "drops": [], "warmup": 0})
     method = short(name, 0.5, every="1it" if name == "deep-r" else "2it")
     state = start_dynamic(method, dense_state(one), NAMES, seed=3)
-    (stats,) = Driven(DENSE, method, 3).open([one], [state]).advance(STEPS)
+    stats = Driven(DENSE, method, 3).open(one, state).advance(STEPS)
     assert stats.diverged_at is not None
     assert 2 <= stats.diverged_at <= 10
     assert stats.step == stats.diverged_at - 1
@@ -277,11 +277,11 @@ def test_infinite_weights_are_divergence_and_no_error_of_an_update(name):
     one = job(MOMENTUM | {"lr": 1e39}, schedule={"name": "constant", "drops": [], "warmup": 0})
     method = short(name, 0.5, every="2it" if name == "rigl" else "1it")
     state = start_dynamic(method, dense_state(one), NAMES, seed=3)
-    session = Driven(DENSE, method, 3).open([one], [state])
+    session = Driven(DENSE, method, 3).open(one, state)
     made = 2 if name == "rigl" else 1
-    assert session.advance(made)[0].diverged_at is None
-    assert not bool(session.state()[0].weights["hidden.0.weight"].isfinite().all())
-    assert session.advance(STEPS)[0].diverged_at == made + 1
+    assert session.advance(made).diverged_at is None
+    assert not bool(session.state().weights["hidden.0.weight"].isfinite().all())
+    assert session.advance(STEPS).diverged_at == made + 1
 
 
 def test_deep_r_decays_at_the_rate_of_the_step_just_made():
@@ -291,9 +291,9 @@ def test_deep_r_decays_at_the_rate_of_the_step_just_made():
         before = train_dynamically(
             DENSE, one, dense_state(one), method, seed=3, names=NAMES, to=step
         )
-        plain = DENSE.open([one], [before])
+        plain = DENSE.open(one, before)
         plain.advance(step + 1)
-        stepped = plain.state()[0].weights["output.weight"]
+        stepped = plain.state().weights["output.weight"]
         after = train_dynamically(DENSE, one, before, method, seed=3, to=step + 1)
         both = before.mask["output.weight"] & after.mask["output.weight"]
         both &= after.weights["output.weight"].abs() > 1e-9  # not grown just now
@@ -304,9 +304,9 @@ def test_deep_r_decays_at_the_rate_of_the_step_just_made():
 def test_the_mean_loss_counts_every_step_once():
     one, method = job(), short("rigl", every="3it")
     state = start_dynamic(method, dense_state(one), NAMES, seed=3)
-    (stats,) = Driven(DENSE, method, 3).open([one], [state]).advance(8)
-    session = Driven(DENSE, method, 3).open([one], [state])
-    losses = [session.advance(step)[0].loss for step in range(1, 9)]
+    stats = Driven(DENSE, method, 3).open(one, state).advance(8)
+    session = Driven(DENSE, method, 3).open(one, state)
+    losses = [session.advance(step).loss for step in range(1, 9)]
     made = [loss for loss in losses if not math.isnan(loss)]
     assert len(made) == 8 - 3  # updates at 0, 3, 6
     assert stats.loss == pytest.approx(sum(made) / len(made))

@@ -99,13 +99,13 @@ def test_a_jackpot_beats_the_magnitude_mask_that_it_starts_from() -> None:
     engine = DenseEngine("cpu")
     model = job.build()
     initialise(model, "glorot-normal", 5)
-    training = engine.open([replace(job, optimizer=adam)], [fresh_state(model)])
+    training = engine.open(replace(job, optimizer=adam), fresh_state(model))
     training.advance(200)
-    trained = replace(training.state()[0], step=0)
+    trained = replace(training.state(), step=0)
     sought, state = start_search(method, job, trained, seed=6)
-    session = engine.open([sought], [state])
-    before = session.evaluate("test")[0].accuracy
+    session = engine.open(sought, state)
+    before = session.evaluate("test").accuracy
     session.advance(200)
-    after = session.evaluate("test")[0].accuracy
+    after = session.evaluate("test").accuracy
     assert after > before + 0.1
     assert after > 0.85

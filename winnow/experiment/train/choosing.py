@@ -46,7 +46,7 @@ def _settled(job: Job, store: Store, say: Callable[[str], None]) -> Auto:
     if reason := _why_dense(job):
         return Auto(reason=reason)
     try:
-        SparseEngine().prepare([job])
+        SparseEngine().prepare(job)
     except Exception as error:  # whatever a compiler may raise on a machine unknown to us
         return Auto(reason=f"the sparse engine's kernels cannot be compiled here ({error})")
 
@@ -54,7 +54,7 @@ def _settled(job: Job, store: Store, say: Callable[[str], None]) -> Auto:
         say("engine: auto measures what engines cost here, once for this machine and store")
         return measure(job, DenseEngine("cpu"), SparseEngine)
 
-    return Auto(calibration.through(_folder(store), calibration.key_of(job), measured))
+    return Auto(calibration.calibrated(_folder(store), calibration.calibration_key(job), measured))
 
 
 def known(plan: Plan, store: Store) -> Auto | None:
@@ -68,8 +68,9 @@ def known(plan: Plan, store: Store) -> Auto | None:
         job = sample(plan)
         if reason := _why_dense(job):
             return Auto(reason=reason)
-        found = calibration.read(_folder(store), calibration.key_of(job))
-        return Auto(found) if found else None
+        key = calibration.calibration_key(job)
+        costs = calibration.read_calibration(_folder(store), key)
+        return Auto(costs) if costs else None
 
 
 def _folder(store: Store) -> Path:
@@ -84,7 +85,7 @@ def _why_dense(job: Job) -> str | None:
 
     if torch.cuda.is_available():
         return "a GPU is here, which trains dense networks"
-    return SparseEngine().refuses([job])
+    return SparseEngine().refuses(job)
 
 
 def choose(
@@ -163,7 +164,7 @@ def kept(run: Run, auto: Auto) -> Mapping[str, float]:
 
 def in_one_line(plan: Plan, store: Store, auto: Auto | None) -> str:
     """What ``auto`` takes for how many runs of a plan, and by which file."""
-    from winnow.engine.calibration import path_of
+    from winnow.engine.calibration import calibration_path
 
     if auto is None:
         return "engine: auto chooses by a calibration, which the first run here makes"
@@ -175,7 +176,7 @@ def in_one_line(plan: Plan, store: Store, auto: Auto | None) -> str:
     )
     taken = ", ".join(f"{name} for {counted[name]}" for name in sorted(counted))
     guess = "" if _counts_are_planned(plan) else ", as far as masks can be foreseen"
-    file = path_of(_folder(store), auto.calibration.key)
+    file = calibration_path(_folder(store), auto.calibration.key)
     return f"engine: auto takes {taken} of {len(plan.runs)} runs{guess}; calibration: {file}"
 
 

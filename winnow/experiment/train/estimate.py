@@ -87,7 +87,7 @@ def _measure(run: Run) -> float:
     torch.set_num_threads(1)
     try:
         state = starting_state(run, _no_parent)
-        session = engine.get(run.engine).open([make_job(run)], [state])
+        session = engine.make_engine(run.engine).open(make_job(run), state)
         session.advance(run.begin + 1)  # allocations and first calls
         began, done = time.monotonic(), 0
         while time.monotonic() - began < _MEASURE and run.begin + 1 + done < run.end:
