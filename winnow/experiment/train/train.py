@@ -128,7 +128,7 @@ def _evaluate(
     run: Run, record: Record, job: Job, session: Session, progress: Progress, step: int
 ) -> None:
     curve = progress.curve
-    if run.data["validation"]:
+    if run.data.validation:
         metrics = session.evaluate("validation")
         curve["validation_loss"].append(_finite(metrics.loss))
         curve["validation_accuracy"].append(metrics.accuracy)

@@ -119,7 +119,7 @@ def _train_and_store(
     choice = choose(run, job, lambda: start().mask, path, task.get("auto"))
     engine: Engine = auto.engine_of(choice)
     if run.dynamic is not None and (method := method_of(run)) is not None:
-        engine = Driven(engine, method, run.dynamic["seed"])
+        engine = Driven(engine, method, run.dynamic.seed)
     checkpoints = Checkpoints(path, task["checkpoint"], choice.dump())
     result, states = train(
         run,
