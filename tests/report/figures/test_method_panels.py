@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from synthetic_report import control, method, results, row
+from synthetic_report import method, results, row
 
 from winnow.experiment.arms import TICKET, Arm
 from winnow.report.figures import draw_figures, style
 from winnow.report.figures.method_panels import draw_method_panels
 from winnow.report.results import Results
-from winnow.report.series import method_panels, random_masks, shown_series
+from winnow.report.series import method_panels, shown_series
 from winnow.report.statistics import points
 
 METRIC = "final_test_accuracy"
@@ -41,31 +40,6 @@ MANY = (
     method("set", "still", "dynamic"), method("mine:own_score", "own_score"),
     method("obd", kind="trained"), method("grasp"),
 )  # fmt: skip
-
-
-def test_a_panel_for_each_kind_in_the_recipes_order() -> None:
-    tuned = replace(JACKPOT, name="jackpot-fine-tuned", of="jackpot")
-    made = compared(*MANY, tuned, control(SNIP, "shuffled"))
-    panels = method_panels(made, METRIC)
-    assert {one.title: [line.label for line in one.series] for one in panels} == {
-        "Panel of mask search": ["jackpot", "jackpot-fine-tuned"],
-        "Panel of at initialisation": ["snip", "own_score", "grasp"],
-        "Panel of trained": ["one-shot", "imp", "obd"],
-        "Panel of dynamic": ["rigl", "still"],
-    }
-    assert panels[0].title == "Panel of mask search"
-    assert random_masks(made) == MANY[2]
-    assert random_masks(compared(SNIP, JACKPOT)) is None
-
-
-@pytest.mark.parametrize(("count", "parts"), [(7, [7]), (8, [4, 4]), (9, [5, 4]), (15, [5, 5, 5])])
-def test_a_full_panel_is_parted(count: int, parts: list[int]) -> None:
-    panels = method_panels(compared(*(method("snip", f"snip{k}") for k in range(count))), METRIC)
-    titles = [f" ({k + 1} of {len(parts)})" if len(parts) > 1 else "" for k in range(len(parts))]
-    assert [one.title for one in panels] == [f"Panel of at initialisation{one}" for one in titles]
-    assert [len(one.series) for one in panels] == parts
-    labels = [line.label for one in panels for line in one.series]
-    assert labels == [f"snip{k}" for k in range(count)]
 
 
 def panels_of(made: Results) -> list[Any]:
