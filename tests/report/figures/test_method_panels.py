@@ -93,20 +93,6 @@ def test_all_panels_have_the_same_axes_with_every_mean_inside() -> None:
     assert {"50", "80", "90", "95", "98"} <= set(labels)
 
 
-@pytest.mark.parametrize("mean", [1.0, 0.99, 0.1, 0.0])
-def test_axes_of_one_accuracy(mean: float) -> None:
-    """Nothing to compare, no error at all, nothing right: still an axis with ticks."""
-    from matplotlib.figure import Figure
-
-    axes = Figure().add_subplot()
-    style.accuracy_axis([axes], [100 * mean])
-    bottom, top = axes.get_ylim()
-    assert 0 <= bottom < top < 100
-    assert bottom <= min(100 * mean, top)
-    ticks = [tick for tick in axes.get_yticks() if bottom <= tick <= top]
-    assert len(ticks) >= 2
-
-
 def test_seven_methods_stay_in_one_panel() -> None:
     (few,) = draw_figures(compared(*MANY[:7]))
     (many,) = draw_figures(compared(*MANY[:8]))
