@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from winnow.report import wording
 from winnow.report.figures import style
+from winnow.report.figures.axes import accuracy_axis
 from winnow.report.figures.density_lines import draw_lines, limit_densities, limit_metric
 from winnow.report.figures.drawing import Drawing
 from winnow.report.figures.method_panels import draw_method_panels, panels_caption
@@ -89,7 +90,7 @@ def draw_controls(results: Results) -> Drawing | None:
         means += draw_lines(axes, results, plot.metric, panel.series)
         limit_densities(axes, panel.series)
         axes.set_title(panel.title)
-    style.accuracy_axis(panels, means)
+    accuracy_axis(panels, means)
     panels[0].set_ylabel(plot.axis)
     _legend(figure, *panels)
     caption = (

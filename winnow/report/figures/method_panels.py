@@ -6,7 +6,7 @@ from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING
 
-from winnow.report.figures import style
+from winnow.report.figures.axes import accuracy_axis, density_axis
 from winnow.report.figures.density_lines import draw_lines, draw_reference
 from winnow.report.results import Results
 from winnow.report.series import Panel, method_panels, random_masks, shown_series
@@ -31,11 +31,11 @@ def draw_method_panels(results: Results, metric: str, label: str) -> Figure:
     means: list[float] = []
     for axes, panel in zip(every, panels, strict=True):
         means += _draw_panel(axes, results, metric, panel)
-    style.accuracy_axis(every, means)
+    accuracy_axis(every, means)
     shown = shown_series(results, metric)
     totals = [point.density_total for line in shown for point in line.points]
     for place, axes in enumerate(every):
-        style.density_axis(axes, totals, totals)
+        density_axis(axes, totals, totals)
         _legend(axes)
         if place % columns == 0:
             axes.set_ylabel(label)
