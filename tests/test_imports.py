@@ -37,7 +37,13 @@ FLOORS = (
 )
 """From the roof to the ground. What stands on one floor does not import its neighbours."""
 
-OF_EXPERIMENT = (("train",), ("plan",), ("store",), ("recipe", "expected"), ("runs", "arms"))
+OF_EXPERIMENT = (
+    ("train",),
+    ("plan",),
+    ("store",),
+    ("recipe", "expected"),
+    ("runs", "arms", "unreachable"),
+)
 """The floors inside winnow.experiment."""
 
 

@@ -13,9 +13,11 @@ from sample_runs import RUN
 from winnow.data import load
 from winnow.engine.dense import DenseEngine
 from winnow.experiment.runs import Record
+from winnow.experiment.train.checkpoint import Checkpoints
 from winnow.experiment.train.examples import examples
-from winnow.experiment.train.prepare import make_job, starting_state
-from winnow.experiment.train.train import Checkpoints, train
+from winnow.experiment.train.job import make_job
+from winnow.experiment.train.start import starting_state
+from winnow.experiment.train.train import train
 
 ENGINE = DenseEngine("cpu")
 

@@ -13,6 +13,7 @@ from winnow.errors import UserError, unknown
 from winnow.experiment.arms import OF_ROUNDS, TICKET, Arm
 from winnow.experiment.expected import ExpectedRun, Experiment
 from winnow.experiment.plan import criterion as scoring
+from winnow.experiment.plan.groups import Group, groups_of
 from winnow.experiment.plan.kinds import init_controls, methods
 from winnow.experiment.plan.kinds import search as searching
 from winnow.experiment.plan.kinds.compared import Compared
@@ -39,6 +40,7 @@ class Plan:
     recipe: Recipe
     nodes: tuple[Node, ...]
     possible: tuple[Arm, ...]  # arms that the recipe can have, in the order of tables
+    whole: Plan | None = None  # the recipe's, where this is a part of it
 
     @cached_property
     def runs(self) -> dict[str, Run]:
@@ -52,6 +54,11 @@ class Plan:
         for node in self.nodes:
             records[node.run.id] = records.get(node.run.id, Record()) | node.record
         return records
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """Runs that can share a stack: of all that the recipe plans, whatever part this is."""
+        return groups_of((self.whole or self).runs)
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -90,7 +97,7 @@ class Plan:
         derived = {arm.of for arm in self.possible if arm.name in arms}
         shown = {*arms, *derived, "ticket", "continued"}
         kept = [n for n in self.nodes if n.run.id in needed and n.arm in shown]
-        return replace(self, nodes=tuple(kept))
+        return replace(self, nodes=tuple(kept), whole=self.whole or self)
 
 
 def expand(name: str, recipe: Recipe, source: Source) -> Plan:
