@@ -35,7 +35,7 @@ class _Worker:
 
 
 class LocalPool:
-    """Workers that live until the pool is closed; one that dies is replaced."""
+    """Workers that live until the pool is closed; one that dies at work is replaced."""
 
     def __init__(self, store: Path, size: int) -> None:
         """``size``: how many there are."""
@@ -103,10 +103,11 @@ class LocalPool:
         self.answers.put((worker, None))
 
     def _bury(self, worker: _Worker) -> int:
-        """Replace a worker that died; gives its exit code."""
+        """Replace a worker that died of its task; gives its exit code."""
         code = worker.close()
         self.workers.remove(worker)
-        if worker.task is None and not self.workers:
+        if worker.task is not None:
+            self._hire()
+        elif not self.workers:
             raise WorkerError(f"no worker could start (exit code {code}); see its messages above")
-        self._hire()
         return code
