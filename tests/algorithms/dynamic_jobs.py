@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from winnow.algorithms.dynamic import METHODS, make
-from winnow.algorithms.dynamic.method import Memory, Moment, Timing
+from winnow.algorithms.dynamic import DYNAMIC_METHODS, make_dynamic
+from winnow.algorithms.dynamic.method import Memory, Moment
+from winnow.algorithms.dynamic.timing import Timing
 from winnow.data.order import steps_per_epoch
 from winnow.engine.base import Job, Split, TrainingData
 from winnow.models import build
@@ -31,10 +32,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 def short(name: str, density: float = 0.2, **options: Any) -> Any:
     """A method whose updates come often."""
-    return make(name, density, **{**OPTIONS[name], **options})
+    return make_dynamic(name, density, **{**OPTIONS[name], **options})
 
 
-ALL = sorted(METHODS)
+ALL = sorted(DYNAMIC_METHODS)
 
 
 def job(

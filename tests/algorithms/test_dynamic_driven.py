@@ -21,7 +21,7 @@ from dynamic_jobs import (
 )
 
 from winnow import statefile
-from winnow.algorithms.dynamic.driven import Driven, starting, train_dynamic
+from winnow.algorithms.dynamic.driven import Driven, start_dynamic, train_dynamically
 from winnow.data.order import Batches
 from winnow.engine.dense import DenseEngine
 from winnow.engine.learning_rate import learning_rate
@@ -60,7 +60,7 @@ def from_file(state: State) -> State:
 def test_density_zeros_and_slots_are_exact_after_every_iteration(name, optimizer):
     one, method = job(optimizer), short(name)
     names = NAMES[:2]  # the output is protected
-    state = starting(method, dense_state(one), names, seed=3)
+    state = start_dynamic(method, dense_state(one), names, seed=3)
     session = Driven(DENSE, method, 3).open(one, state)
     time = method.timing(STEPS, per_epoch(one))
     total = round(0.2 * (16 * 12 + 12 * 8))
@@ -100,19 +100,19 @@ def test_density_zeros_and_slots_are_exact_after_every_iteration(name, optimizer
 @pytest.mark.parametrize("name", ALL)
 def test_resumed_anywhere_through_a_file_it_is_bit_identical(name, optimizer):
     one, method = job(optimizer), short(name)
-    whole = train_dynamic(DENSE, one, dense_state(one), method, seed=3, names=NAMES)
+    whole = train_dynamically(DENSE, one, dense_state(one), method, seed=3, names=NAMES)
     for cut in (0, 1, 4, 7, 8, 31, STEPS):
-        part = train_dynamic(DENSE, one, dense_state(one), method, seed=3, names=NAMES, to=cut)
+        part = train_dynamically(DENSE, one, dense_state(one), method, seed=3, names=NAMES, to=cut)
         torch.rand(5)  # what anything else draws must not matter
-        same(train_dynamic(DENSE, one, from_file(part), method, seed=3), whole)
-    other = train_dynamic(DENSE, one, dense_state(one), method, seed=4, names=NAMES)
+        same(train_dynamically(DENSE, one, from_file(part), method, seed=3), whole)
+    other = train_dynamically(DENSE, one, dense_state(one), method, seed=4, names=NAMES)
     assert (other.mask == whole.mask) == (name == "gradual")
 
 
 def test_rigl_is_its_algorithm():
     """Algorithm 1 by hand: SGD with momentum, and an update in place of every fourth step."""
     one, method = job(), short("rigl", 0.2, end="30it")
-    state = starting(method, dense_state(one), NAMES, seed=3)
+    state = start_dynamic(method, dense_state(one), NAMES, seed=3)
     model = one.build().double()
     model.load_state_dict({**state.weights, **state.buffers})
     weights = dict(model.named_parameters())
@@ -138,7 +138,7 @@ def test_rigl_is_its_algorithm():
                 g = gradients[name] * mask.get(name, 1.0) + 1e-3 * w
                 speed[name] = 0.9 * speed[name] + g
                 w -= rate * speed[name]
-    end = train_dynamic(DENSE, one, state, method, seed=3)
+    end = train_dynamically(DENSE, one, state, method, seed=3)
     assert end.step == STEPS
     assert end.updates == STEPS - 8
     assert end.mask == Mask(mask)
@@ -160,7 +160,7 @@ def exchanged(w: torch.Tensor, g: torch.Tensor, keep: torch.Tensor, fraction: fl
 def test_sparse_momentum_trains_with_dense_momenta():
     """Between updates: dense gradients and momenta, weights masked after each step."""
     one, method = job(), short("snfs", 0.3, every="20it")
-    state = starting(method, dense_state(one), NAMES, seed=3)
+    state = start_dynamic(method, dense_state(one), NAMES, seed=3)
     model = one.build()
     model.load_state_dict({**state.weights, **state.buffers})
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
@@ -175,7 +175,7 @@ def test_sparse_momentum_trains_with_dense_momenta():
         with torch.no_grad():
             for name, keep in state.mask.items():
                 named[name].masked_fill_(~keep, 0)
-    now = train_dynamic(DENSE, one, state, method, seed=3, to=12)
+    now = train_dynamically(DENSE, one, state, method, seed=3, to=12)
     assert now.dense_slots
     for name, weight in named.items():
         torch.testing.assert_close(now.weights[name], weight.detach(), rtol=1e-3, atol=1e-6)
@@ -183,15 +183,15 @@ def test_sparse_momentum_trains_with_dense_momenta():
         torch.testing.assert_close(now.slots["momentum_buffer"][name], slot, rtol=1e-3, atol=1e-6)
     removed = now.slots["momentum_buffer"]["hidden.0.weight"][~now.mask["hidden.0.weight"]]
     assert float(removed.abs().max()) > 1e-3
-    before = train_dynamic(DENSE, one, now, method, seed=3, to=19)
-    after = train_dynamic(DENSE, one, now, method, seed=3, to=20)
+    before = train_dynamically(DENSE, one, now, method, seed=3, to=19)
+    after = train_dynamically(DENSE, one, now, method, seed=3, to=20)
     grown = after.mask["hidden.0.weight"] & ~before.mask["hidden.0.weight"]
     assert bool((after.slots["momentum_buffer"]["hidden.0.weight"][grown] != 0).all())
 
 
 def test_deep_r_keeps_every_sign():
     one, method = job(), short("deep-r")
-    state = starting(method, dense_state(one), NAMES, seed=3)
+    state = start_dynamic(method, dense_state(one), NAMES, seed=3)
     signs = state.extras["positive"]
     session = Driven(DENSE, method, 3).open(one, state)
     rewired = 0
@@ -211,7 +211,7 @@ def test_deep_r_keeps_every_sign():
 def test_dsr_moves_its_threshold():
     one, method = job(), short("dsr", 0.3)
     seen = {
-        train_dynamic(DENSE, one, dense_state(one), method, seed=3, names=NAMES, to=k).scalars[
+        train_dynamically(DENSE, one, dense_state(one), method, seed=3, names=NAMES, to=k).scalars[
             "threshold"
         ]
         for k in range(0, 20, 2)
@@ -223,15 +223,15 @@ def test_dsr_moves_its_threshold():
 @pytest.mark.parametrize("name", [name for name in ALL if name != "snfs"])
 def test_the_sparse_engine_trains_the_same(name):
     one, method = job(), short(name, 0.3)
-    state = starting(method, dense_state(one), NAMES, seed=3)
-    part = train_dynamic(SparseEngine(), one, state, method, seed=3, to=12)
-    other = train_dynamic(DENSE, one, state, method, seed=3, to=12)
+    state = start_dynamic(method, dense_state(one), NAMES, seed=3)
+    part = train_dynamically(SparseEngine(), one, state, method, seed=3, to=12)
+    other = train_dynamically(DENSE, one, state, method, seed=3, to=12)
     assert part.mask == other.mask
     for layer, weight in part.weights.items():
         torch.testing.assert_close(weight, other.weights[layer], rtol=1e-3, atol=1e-5)
     same(
-        train_dynamic(SparseEngine(), one, from_file(part), method, seed=3, to=20),
-        train_dynamic(SparseEngine(), one, state, method, seed=3, to=20),
+        train_dynamically(SparseEngine(), one, from_file(part), method, seed=3, to=20),
+        train_dynamically(SparseEngine(), one, state, method, seed=3, to=20),
     )
 
 
@@ -241,31 +241,31 @@ def test_what_it_refuses():
     assert "the optimizer sgd has none" in Driven(DENSE, method, 0).refuses(one)
     assert "trains densely" in Driven(SparseEngine(), method, 0).refuses(job())
     with pytest.raises(UserError, match="cannot train this: snfs grows by momentum"):
-        train_dynamic(DENSE, one, dense_state(one), method, seed=0, names=NAMES)
+        train_dynamically(DENSE, one, dense_state(one), method, seed=0, names=NAMES)
     assert Driven(DENSE, short("rigl"), 0).refuses(one) is None
 
 
 def test_a_given_mask_is_kept_if_it_fits():
     one, method = job(), short("rigl", 0.2, distribution="erk")
-    mask = starting(short("set", 0.2, distribution="uniform"), dense_state(one), NAMES, 9).mask
+    mask = start_dynamic(short("set", 0.2, distribution="uniform"), dense_state(one), NAMES, 9).mask
     given = dataclasses.replace(dense_state(one), mask=mask)
-    begun = starting(method, given, NAMES, 3)
+    begun = start_dynamic(method, given, NAMES, 3)
     assert begun.mask == mask
     first = begun.weights["hidden.0.weight"]
     assert int((first != 0).sum()) == mask.kept_per_layer["hidden.0.weight"]
     with pytest.raises(UserError, match=r"keeps 74 of 368 weights, density 0\.201087, but rigl"):
-        starting(short("rigl", 0.3), given, NAMES, 3)
+        start_dynamic(short("rigl", 0.3), given, NAMES, 3)
     with pytest.raises(UserError, match=r"unknown weight 'hidden\.weight'"):
-        starting(method, dense_state(one), ["hidden.weight"], 3)
+        start_dynamic(method, dense_state(one), ["hidden.weight"], 3)
     with pytest.raises(UserError, match="the mask given is over"):
-        starting(method, given, NAMES[:2], 3)
+        start_dynamic(method, given, NAMES[:2], 3)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_divergence_is_told(name):
     one = job(MOMENTUM | {"lr": 1e30}, schedule={"name": "constant", "drops": [], "warmup": 0})
     method = short(name, 0.5, every="1it" if name == "deep-r" else "2it")
-    state = starting(method, dense_state(one), NAMES, seed=3)
+    state = start_dynamic(method, dense_state(one), NAMES, seed=3)
     stats = Driven(DENSE, method, 3).open(one, state).advance(STEPS)
     assert stats.diverged_at is not None
     assert 2 <= stats.diverged_at <= 10
@@ -276,7 +276,7 @@ def test_divergence_is_told(name):
 def test_infinite_weights_are_divergence_and_no_error_of_an_update(name):
     one = job(MOMENTUM | {"lr": 1e39}, schedule={"name": "constant", "drops": [], "warmup": 0})
     method = short(name, 0.5, every="2it" if name == "rigl" else "1it")
-    state = starting(method, dense_state(one), NAMES, seed=3)
+    state = start_dynamic(method, dense_state(one), NAMES, seed=3)
     session = Driven(DENSE, method, 3).open(one, state)
     made = 2 if name == "rigl" else 1
     assert session.advance(made).diverged_at is None
@@ -288,11 +288,13 @@ def test_deep_r_decays_at_the_rate_of_the_step_just_made():
     one = job(schedule={"name": "steps", "drops": [3], "factor": 0.01, "warmup": 0})
     method = short("deep-r", 0.5, l1=0.01, noise=0.0, temperature=None)
     for step, rate in ((2, 0.05), (3, 0.0005)):  # the number of a step and its rate
-        before = train_dynamic(DENSE, one, dense_state(one), method, seed=3, names=NAMES, to=step)
+        before = train_dynamically(
+            DENSE, one, dense_state(one), method, seed=3, names=NAMES, to=step
+        )
         plain = DENSE.open(one, before)
         plain.advance(step + 1)
         stepped = plain.state().weights["output.weight"]
-        after = train_dynamic(DENSE, one, before, method, seed=3, to=step + 1)
+        after = train_dynamically(DENSE, one, before, method, seed=3, to=step + 1)
         both = before.mask["output.weight"] & after.mask["output.weight"]
         both &= after.weights["output.weight"].abs() > 1e-9  # not grown just now
         moved = (stepped - after.weights["output.weight"])[both] * stepped[both].sign()
@@ -301,7 +303,7 @@ def test_deep_r_decays_at_the_rate_of_the_step_just_made():
 
 def test_the_mean_loss_counts_every_step_once():
     one, method = job(), short("rigl", every="3it")
-    state = starting(method, dense_state(one), NAMES, seed=3)
+    state = start_dynamic(method, dense_state(one), NAMES, seed=3)
     stats = Driven(DENSE, method, 3).open(one, state).advance(8)
     session = Driven(DENSE, method, 3).open(one, state)
     losses = [session.advance(step).loss for step in range(1, 9)]

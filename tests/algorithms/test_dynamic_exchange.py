@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winnow.algorithms.dynamic import exchange
-from winnow.algorithms.dynamic.method import Timing, amount, timed
 from winnow.algorithms.dynamic.start import check_distribution, random_mask
+from winnow.algorithms.dynamic.timing import Timing, timed
+from winnow.amounts import iterations_of
 from winnow.errors import UserError
 
 SHAPES = {"a": (5, 7), "b": (3, 2, 2, 2), "c": (4,)}
@@ -100,7 +101,7 @@ def test_shares_by_hand():
 
 
 def test_parts_are_what_is_meant():
-    assert [exchange.part(0.29, 100), exchange.part(0.3, 10), exchange.part(0.3, 9)] == [29, 3, 2]
+    assert [exchange.fraction_of(n, f) for n, f in ((100, 0.29), (10, 0.3), (9, 0.3))] == [29, 3, 2]
 
 
 @pytest.mark.parametrize("distribution", ["uniform", "er", "erk"])
@@ -142,8 +143,11 @@ def test_when_the_mask_changes():
 @pytest.mark.parametrize(
     ("call", "told"),
     [
-        (lambda: amount("set", "every", "1ep", None), "pass per_epoch="),
-        (lambda: amount("set", "every", 100, None), 'every is 100: write iterations as "500it"'),
+        (lambda: iterations_of("set", "every", "1ep", None), "pass per_epoch="),
+        (
+            lambda: iterations_of("set", "every", 100, None),
+            'every is 100: write iterations as "500it"',
+        ),
         (lambda: timed("x", 10, 1, every="0it"), "every is '0it'"),
         (lambda: timed("x", 10, 1, every="1it", begin="8it", end="4it"), "after its end at 4"),
     ],

@@ -12,7 +12,7 @@ from dynamic_jobs import ADAM, ALL, MOMENTUM, OPTIONS, STEPS, dense_state, job, 
 from torch import nn
 
 import winnow as wn
-from winnow.algorithms.dynamic.driven import Driven, starting
+from winnow.algorithms.dynamic.driven import Driven, start_dynamic
 from winnow.data.order import Batches
 from winnow.engine.dense import DenseEngine
 from winnow.engine.learning_rate import learning_rate
@@ -63,7 +63,7 @@ def test_it_is_the_engines_trajectory(name, spec):
     one = job(spec, schedule={"name": "constant", "drops": [], "factor": None, "warmup": 0})
     method = short(name)
     names = ["hidden.0.weight", "hidden.1.weight"]
-    state = starting(method, dense_state(one), names, seed=3)
+    state = start_dynamic(method, dense_state(one), names, seed=3)
     session = Driven(DenseEngine("cpu"), method, 3).open(one, state)
     session.advance(14)
     there = session.state()

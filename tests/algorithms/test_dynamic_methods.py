@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winnow import rng
-from winnow.algorithms.dynamic import METHODS, exchange, make
+from winnow.algorithms.dynamic import DYNAMIC_METHODS, exchange, make_dynamic
 from winnow.algorithms.dynamic.deep_r import DeepR
 from winnow.algorithms.dynamic.dsr import drop_below, next_threshold
-from winnow.algorithms.dynamic.method import Memory, Timing
+from winnow.algorithms.dynamic.method import Memory
 from winnow.algorithms.dynamic.snfs import drop_counts, momentum_shares
+from winnow.algorithms.dynamic.timing import Timing
 from winnow.errors import UserError
 from winnow.mask import Mask
 
@@ -49,7 +50,7 @@ def test_rigl_drops_the_smallest_and_grows_the_largest_gradients(seed, density, 
     weights, gradient = tensors(seed, SHAPES), tensors(seed + 1, SHAPES)
     mask = masks(seed, SHAPES, density)
     at = moment(weights, mask, step=step, gradient=lambda: gradient | {"bias": torch.ones(2)})
-    change = make("rigl", 0.1).update(at)
+    change = make_dynamic("rigl", 0.1).update(at)
     fraction = 0.3 / 2 * (1 + math.cos(math.pi * step / 100))
     for name, keep in mask.items():
         count = int(fraction * int(keep.sum()) + 1e-6)
@@ -70,7 +71,7 @@ def test_rigl_decays():
         weights, mask, step=90, timing=Timing(10, 110, 10, 120), gradient=lambda: gradient
     )
     for decay, dropped in [("constant", 20), ("linear", 4), ("cosine", 1)]:
-        kept = make("rigl", 0.1, drop=0.4, decay=decay).update(late).mask["a"]
+        kept = make_dynamic("rigl", 0.1, drop=0.4, decay=decay).update(late).mask["a"]
         assert flat_set(mask["a"] & ~kept) == smallest(weights["a"], mask["a"], dropped)
 
 
@@ -78,20 +79,20 @@ def test_rigl_decays():
 @given(st.integers(0, 1000), st.floats(0.05, 1))
 def test_set_drops_the_smallest_and_keeps_each_count(seed, density):
     weights, mask = tensors(seed, SHAPES), masks(seed, SHAPES, density)
-    change = make("set", 0.1).update(moment(weights, mask))
+    change = make_dynamic("set", 0.1).update(moment(weights, mask))
     for name, keep in mask.items():
         n = int(keep.sum())
         gone = smallest(weights[name], keep, int(0.3 * n + 1e-6))
         assert flat_set(keep & ~change.mask[name]) <= gone
         assert int(change.mask[name].sum()) == n
-    again = make("set", 0.1).update(moment(weights, mask)).mask
+    again = make_dynamic("set", 0.1).update(moment(weights, mask)).mask
     assert all(torch.equal(again[n], change.mask[n]) for n in mask)
 
 
 def test_set_grows_elsewhere_at_other_steps_and_seeds():
     weights, mask = tensors(0, SHAPES), masks(0, SHAPES, 0.3)
     found = [
-        Mask(make("set", 0.1).update(moment(weights, mask, **more)).mask)
+        Mask(make_dynamic("set", 0.1).update(moment(weights, mask, **more)).mask)
         for more in ({}, {"step": 60}, {"seed": 4})
     ]
     assert len({hash(one) for one in found}) == 3
@@ -103,7 +104,7 @@ def test_snfs_shares_by_momentum_and_grows_the_largest(seed, density):
     weights, momenta = tensors(seed, SHAPES), tensors(seed + 1, SHAPES)
     mask = masks(seed, SHAPES, density)
     at = moment(weights, mask, momentum=lambda: momenta)
-    change = make("snfs", 0.1).update(at)
+    change = make_dynamic("snfs", 0.1).update(at)
     means = {
         n: float(momenta[n][k].abs().double().mean()) if bool(k.any()) else 0.0
         for n, k in mask.items()
@@ -134,7 +135,7 @@ def test_snfs_gives_layers_with_more_momentum_more():
     weights = tensors(0, SHAPES)
     mask = masks(0, SHAPES, 0.4)
     momenta = {"a": torch.full((6, 5), 3.0), "b": torch.ones(4, 3, 2, 2), "c": torch.ones(3, 4)}
-    change = make("snfs", 0.1).update(moment(weights, mask, momentum=lambda: momenta))
+    change = make_dynamic("snfs", 0.1).update(moment(weights, mask, momentum=lambda: momenta))
     gained = {n: int(change.mask[n].sum()) - int(mask[n].sum()) for n in mask}
     assert gained["a"] > 0
     assert gained["b"] < 0
@@ -146,7 +147,7 @@ def test_snfs_gives_layers_with_more_momentum_more():
 def test_dsr_drops_below_one_threshold_and_grows_by_survivors(seed, density, threshold):
     weights, mask = tensors(seed, SHAPES), masks(seed, SHAPES, density)
     memory = Memory({"threshold": threshold})
-    change = make("dsr", 0.1).update(moment(weights, mask, memory=memory))
+    change = make_dynamic("dsr", 0.1).update(moment(weights, mask, memory=memory))
     values = {name: weights[name][keep] for name, keep in mask.items()}
     kept = drop_below(values, mask, threshold)
     active = {n: int(k.sum()) for n, k in mask.items()}
@@ -180,7 +181,9 @@ def test_dsr_growth_is_proportional_to_the_survivors():
     mask["a"][:300], mask["b"][:300] = True, True
     weights = {n: torch.ones(1000) for n in mask}
     weights["a"][:100] = 0.01  # a loses 100 and has 200 left, b loses none of 300
-    change = make("dsr", 0.1).update(moment(weights, mask, memory=Memory({"threshold": 0.1})))
+    change = make_dynamic("dsr", 0.1).update(
+        moment(weights, mask, memory=Memory({"threshold": 0.1}))
+    )
     assert {n: int(k.sum()) for n, k in change.mask.items()} == {"a": 240, "b": 360}
 
 
@@ -202,7 +205,7 @@ def test_dsr_updates_as_often_as_the_original():
     for epoch in range(190):
         period = 100 if epoch < 25 else 200 if epoch < 80 else 400 if epoch < 140 else 800
         due += sum(i % period == 0 for i in range(500 * epoch, 500 * epoch + 500) if i)
-    timing = make("dsr", 0.1).timing(100_000, 500)
+    timing = make_dynamic("dsr", 0.1).timing(100_000, 500)
     assert sum(timing.due(step) for step in range(1, 100_001)) == due == 367
 
 
@@ -211,7 +214,7 @@ def test_deep_r_starts_with_layers_like_the_original():
     shapes = {"a": (300, 784), "b": (100, 300), "c": (10, 100)}
     script = {"a": 2352, "b": 900, "c": 300}
     weights = {name: torch.ones(shape) for name, shape in shapes.items()}
-    found = make("deep-r", 3552 / 266_200).start(weights, 0).kept_per_layer
+    found = make_dynamic("deep-r", 3552 / 266_200).start(weights, 0).kept_per_layer
     assert sum(found.values()) == 3552
     for name, count in script.items():
         assert found[name] == pytest.approx(count, rel=0.2)
@@ -279,7 +282,7 @@ def test_full_and_empty_layers(name):
     shapes = {n: tuple(w.shape) for n, w in weights.items()}
     mask = masks(0, shapes, 0.5)
     mask["a"][:], mask["c"][:] = True, False
-    method = make(name, 0.5)
+    method = make_dynamic(name, 0.5)
     memory = method.memory(weights, Mask(mask), 0)
     weights = under(mask, weights)
     more = {"gradient": lambda: tensors(1, shapes), "momentum": lambda: tensors(1, shapes)}
@@ -295,19 +298,19 @@ def test_full_and_empty_layers(name):
 
 
 def test_names_and_options():
-    assert list(METHODS) == ["gradual", "set", "deep-r", "dsr", "snfs", "rigl"]
+    assert list(DYNAMIC_METHODS) == ["gradual", "set", "deep-r", "dsr", "snfs", "rigl"]
     with pytest.raises(UserError, match=r"unknown dynamic method 'rig1'\. Did you mean 'rigl'"):
-        make("rig1", 0.1)
+        make_dynamic("rig1", 0.1)
     with pytest.raises(UserError, match=r"unknown option of rigl: 'evry'\. Did you mean 'every'"):
-        make("rigl", 0.1, evry="1it")
+        make_dynamic("rigl", 0.1, evry="1it")
     with pytest.raises(UserError, match=r"rigl: drop is 1\.5"):
-        make("rigl", 0.1, drop=1.5)
+        make_dynamic("rigl", 0.1, drop=1.5)
     with pytest.raises(UserError, match="set: unknown decay 'cosin'"):
-        make("set", 0.1, decay="cosin")
+        make_dynamic("set", 0.1, decay="cosin")
     with pytest.raises(UserError, match="dsr: threshold is 0"):
-        make("dsr", 0.1, threshold=0)
+        make_dynamic("dsr", 0.1, threshold=0)
     with pytest.raises(UserError, match="deep-r: l1 is -1"):
-        make("deep-r", 0.1, l1=-1)
+        make_dynamic("deep-r", 0.1, l1=-1)
     with pytest.raises(UserError, match="scope is 'row'"):
-        make("deep-r", 0.1, scope="row")
-    assert replace(make("rigl", 0.1), distribution="uniform").protects == ("first",)
+        make_dynamic("deep-r", 0.1, scope="row")
+    assert replace(make_dynamic("rigl", 0.1), distribution="uniform").protects == ("first",)

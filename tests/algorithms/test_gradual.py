@@ -8,9 +8,9 @@ from dynamic_jobs import NAMES, STEPS, dense_state, job
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winnow.algorithms.dynamic import make
-from winnow.algorithms.dynamic.driven import Driven, starting, train_dynamic
-from winnow.algorithms.dynamic.gradual import pruned
+from winnow.algorithms.dynamic import make_dynamic
+from winnow.algorithms.dynamic.driven import Driven, start_dynamic, train_dynamically
+from winnow.algorithms.dynamic.gradual import prune_kept
 from winnow.engine.dense import DenseEngine
 from winnow.errors import UserError
 from winnow.mask import Mask
@@ -24,10 +24,10 @@ WHOLE = 16 * 12 + 12 * 8 + 8 * 10
 @pytest.mark.parametrize(("begin", "initial"), [("0it", 1.0), ("0it", 0.6), ("6it", 0.7)])
 def test_densities_follow_the_cubic_exactly(scope, begin, initial):
     one = job()
-    method = make(
+    method = make_dynamic(
         "gradual", 0.07, every="5it", begin=begin, end="33it", initial=initial, scope=scope
     )
-    state = starting(method, dense_state(one), NAMES, 0)
+    state = start_dynamic(method, dense_state(one), NAMES, 0)
     session = Driven(DENSE, method, 0).open(one, state)
     start, now = int(begin[:-2]), state
     for step in range(STEPS + 1):
@@ -49,13 +49,13 @@ def due(step: int, start: int) -> bool:
 
 def test_the_smallest_go_first():
     one = job()
-    method = make("gradual", 0.2, every="8it", end="16it", scope="global")
-    state = starting(method, dense_state(one), NAMES, 0)
-    before = train_dynamic(DENSE, one, state, method, seed=0, to=8)
+    method = make_dynamic("gradual", 0.2, every="8it", end="16it", scope="global")
+    state = start_dynamic(method, dense_state(one), NAMES, 0)
+    before = train_dynamically(DENSE, one, state, method, seed=0, to=8)
     session = DENSE.open(one, before)  # the same steps, without a pruning
     session.advance(16)
     weights = session.state().weights
-    after = train_dynamic(DENSE, one, before, method, seed=0, to=16).mask
+    after = train_dynamically(DENSE, one, before, method, seed=0, to=16).mask
     kept = torch.cat([weights[n][after[n]].abs() for n in NAMES])
     gone = torch.cat([weights[n][before.mask[n] & ~after[n]].abs() for n in NAMES])
     assert len(gone) > 20
@@ -75,7 +75,7 @@ def test_any_falling_densities_are_exact_and_monotone(seed, densities, scope):
     before = Mask.dense(weights)
     for density in sorted(densities, reverse=True):
         values = {name: weights[name][before[name]] for name in weights}
-        mask = pruned(values, before, density, scope)
+        mask = prune_kept(values, before, density, scope)
         assert mask.is_subset(before)
         if scope == "layer":
             wanted = {n: round(density * w.numel()) for n, w in weights.items()}
@@ -87,12 +87,12 @@ def test_any_falling_densities_are_exact_and_monotone(seed, densities, scope):
 
 def test_what_cannot_be_reached_is_told():
     with pytest.raises(UserError, match=r"reachable densities are 0 to 0\.4"):
-        make("gradual", 0.5, initial=0.4)
+        make_dynamic("gradual", 0.5, initial=0.4)
     with pytest.raises(UserError, match="from iteration 50 to 50 of 100"):
-        make("gradual", 0.5, begin="50it", end="50it").timing(100, None)
+        make_dynamic("gradual", 0.5, begin="50it", end="50it").timing(100, None)
     with pytest.raises(UserError, match="to 130 of 100: it must begin before its end"):
-        make("gradual", 0.5, end="130it").timing(100, None)
+        make_dynamic("gradual", 0.5, end="130it").timing(100, None)
     with pytest.raises(UserError, match="unknown scope 'unifrm'"):
-        make("gradual", 0.5, scope="unifrm")
+        make_dynamic("gradual", 0.5, scope="unifrm")
     with pytest.raises(UserError, match=r"density is 1\.5"):
-        make("gradual", 1.5)
+        make_dynamic("gradual", 1.5)

@@ -14,8 +14,8 @@ from dynamic_jobs import job as little_job
 from torch import nn
 
 import winnow as wn
-from winnow.algorithms.search import METHODS, make
-from winnow.algorithms.search.driven import search, starting
+from winnow.algorithms.search import SEARCH_METHODS, make_search
+from winnow.algorithms.search.driven import run_search, start_search
 from winnow.engine.dense import DenseEngine
 from winnow.engine.feed import Feed
 from winnow.engine.search import mask_of
@@ -43,7 +43,7 @@ def found(model: nn.Module, method: str = "jackpot", **changes: Any) -> wn.Mask:
     return wn.search(model, method, loss_fn=F.cross_entropy, **{**usual, **changes})
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SEARCH_METHODS)
 def test_parameters_gradients_and_modes_are_as_before(method: str) -> None:
     model = network()
     model[1].eval()
@@ -79,12 +79,14 @@ def test_statistics_are_those_of_the_search_unless_fixed() -> None:
     assert torch.equal(two[1].running_mean, fresh[1].running_mean)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SEARCH_METHODS)
 def test_the_loop_is_the_engines_search(method: str) -> None:
-    job = little_job({**METHODS[method].optimizer}, schedule=METHODS[method].schedule, steps=12)
-    chosen = make(method, density=0.3)
-    sought, state = starting(chosen, job, dense_state(job), seed=3)
-    after = search(DenseEngine("cpu"), sought, state)
+    job = little_job(
+        {**SEARCH_METHODS[method].optimizer}, schedule=SEARCH_METHODS[method].schedule, steps=12
+    )
+    chosen = make_search(method, density=0.3)
+    sought, state = start_search(chosen, job, dense_state(job), seed=3)
+    after = run_search(DenseEngine("cpu"), sought, state)
     assert sought.search is not None
     model = job.build()
     load_weights(model, dense_state(job))
@@ -165,7 +167,7 @@ def test_the_same_seed_finds_the_same_mask() -> None:
     assert 0.3 < masks[0].density < 0.7
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SEARCH_METHODS)
 def test_half_precision_weights_have_scores_in_full(method: str) -> None:
     model = network()[5:].bfloat16()
     before = copy.deepcopy(model)

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from dynamic_jobs import job as little_job
 
 from winnow import score
-from winnow.algorithms.dynamic import make as make_dynamic
+from winnow.algorithms.dynamic import make_dynamic
 from winnow.algorithms.dynamic.driven import Driven
-from winnow.algorithms.search import make
-from winnow.algorithms.search.driven import resuming, search, settled, starting
+from winnow.algorithms.search import make_search
+from winnow.algorithms.search.driven import resume_search, run_search, settled, start_search
 from winnow.algorithms.search.layers import counts_of
 from winnow.data import load
 from winnow.engine.base import Job, Split, TrainingData
@@ -43,7 +43,7 @@ def dense(job: Job) -> State:
 
 def begun(name: str = "jackpot", mask: Mask | None = None, **options: Any) -> tuple[Job, State]:
     job = little_job()
-    return starting(make(name, **options), job, dense(job), seed=3, mask=mask)
+    return start_search(make_search(name, **options), job, dense(job), seed=3, mask=mask)
 
 
 def first_mask(job: Job, state: State) -> Mask:
@@ -75,8 +75,8 @@ def test_warm_starts_are_the_layers_best_by_the_criterion(
 ) -> None:
     job = little_job()
     x, y = Feed(job, torch.device("cpu")).batch(0)
-    method = make("jackpot", density=0.3, start=criterion)
-    sought, state = starting(method, job, dense(job), seed=3, batch=(x, y))
+    method = make_search("jackpot", density=0.3, start=criterion)
+    sought, state = start_search(method, job, dense(job), seed=3, batch=(x, y))
     counts = counts_of({n: state.weights[n] for n in HIDDEN}, 0.3, "magnitude")
     assert first_mask(sought, state) == best(criterion, counts, (x, y), **options)
     assert first_mask(sought, state) != first_mask(*begun(density=0.3))
@@ -117,9 +117,9 @@ def test_a_random_start_is_uniform_and_depends_on_the_seed_only() -> None:
     job = little_job(shape=(1, 20, 20))
     values = []
     for seed in (3, 3, 4):
-        method = make("jackpot", density=0.3, start="random")
+        method = make_search("jackpot", density=0.3, start="random")
         values.append(
-            starting(method, job, dense(job), seed=seed)[1].extras[SCORES]["hidden.0.weight"]
+            start_search(method, job, dense(job), seed=seed)[1].extras[SCORES]["hidden.0.weight"]
         )
     assert torch.equal(values[0], values[1])
     assert not torch.equal(values[0], values[2])
@@ -171,10 +171,14 @@ def test_which_layers_compete() -> None:
     assert list(begun(density=0.3)[1].extras[SCORES]) == HIDDEN
     assert list(begun("edge-popup", density=0.3)[1].extras[SCORES]) == ALL
     job = little_job()
-    chosen = starting(make("jackpot", density=0.3), job, dense(job), seed=3, names=ALL[1:])
+    chosen = start_search(
+        make_search("jackpot", density=0.3), job, dense(job), seed=3, names=ALL[1:]
+    )
     assert list(chosen[1].extras[SCORES]) == ALL[1:]
     with pytest.raises(UserError, match=r"no weight 'hidden\.9\.weight'"):
-        starting(make("jackpot", density=0.3), job, dense(job), seed=3, names=["hidden.9.weight"])
+        start_search(
+            make_search("jackpot", density=0.3), job, dense(job), seed=3, names=["hidden.9.weight"]
+        )
 
 
 @pytest.mark.parametrize(
@@ -193,7 +197,7 @@ def test_which_layers_compete() -> None:
 )
 def test_bad_options(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        make(name, **options)
+        make_search(name, **options)
 
 
 def test_dynamic_methods_refuse_a_job_in_search() -> None:
@@ -205,7 +209,7 @@ def test_dynamic_methods_refuse_a_job_in_search() -> None:
 def test_a_search_then_fine_tuning() -> None:
     engine = DenseEngine("cpu")
     job, state = begun(density=0.3)
-    after = search(engine, job, state)
+    after = run_search(engine, job, state)
     assert job.search is not None
     plainly, ticket = settled(job, after)
     assert ticket.mask is not None
@@ -220,12 +224,12 @@ def test_a_search_then_fine_tuning() -> None:
 
 @pytest.mark.parametrize("name", ["edge-popup", "supermask", "jackpot"])
 def test_the_job_of_a_search_follows_from_any_of_its_states(name: str) -> None:
-    method = make(name, density=0.3, **({"start": "grasp"} if name == "jackpot" else {}))
+    method = make_search(name, density=0.3, **({"start": "grasp"} if name == "jackpot" else {}))
     job = little_job()
-    sought, state = starting(method, job, dense(job), seed=3)
-    half = search(DenseEngine("cpu"), sought, state, to=5)
+    sought, state = start_search(method, job, dense(job), seed=3)
+    half = run_search(DenseEngine("cpu"), sought, state, to=5)
     assert half.step == 5
-    assert resuming(method, job, half, seed=3).search == sought.search
+    assert resume_search(method, job, half, seed=3).search == sought.search
 
 
 def test_without_a_search_nothing_is_to_settle() -> None:
@@ -263,11 +267,11 @@ def digits(method: Any, hidden: list[int], steps: int) -> Job:
 def test_a_wide_random_network_holds_one_that_works_untrained(
     name: str, options: dict[str, Any], least: float
 ) -> None:
-    method = make(name, **options)
+    method = make_search(name, **options)
     job = digits(method, [300, 100], 300)
     model = job.build()
     initialise(model, "signed-kaiming", 5, kept=0.5)
-    sought, state = starting(method, job, fresh_state(model), seed=6)
+    sought, state = start_search(method, job, fresh_state(model), seed=6)
     engine = DenseEngine("cpu")
     before = engine.open(sought, state).evaluate("test").accuracy
     session = engine.open(sought, state)
@@ -278,7 +282,7 @@ def test_a_wide_random_network_holds_one_that_works_untrained(
 
 
 def test_a_jackpot_beats_the_magnitude_mask_that_it_starts_from() -> None:
-    method = make("jackpot", density=0.1)
+    method = make_search("jackpot", density=0.1)
     adam = {"name": "adam", "lr": 1e-3, "weight_decay": 0.0, "betas": [0.9, 0.999], "eps": 1e-8}
     job = digits(method, [100, 50], 200)
     engine = DenseEngine("cpu")
@@ -287,7 +291,7 @@ def test_a_jackpot_beats_the_magnitude_mask_that_it_starts_from() -> None:
     training = engine.open(replace(job, optimizer=adam), fresh_state(model))
     training.advance(200)
     trained = replace(training.state(), step=0)
-    sought, state = starting(method, job, trained, seed=6)
+    sought, state = start_search(method, job, trained, seed=6)
     session = engine.open(sought, state)
     before = session.evaluate("test").accuracy
     session.advance(200)

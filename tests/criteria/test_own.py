@@ -13,7 +13,7 @@ from torch import nn
 import winnow as wn
 from winnow.criteria import CRITERIA, Traits, get, source_of, traits, traits_of
 from winnow.errors import UserError
-from winnow.experiment.plan import criterion as scoring
+from winnow.experiment.plan.criterion import Scoring, resolve_scoring
 from winnow.experiment.train.examples import scored_as
 
 GOOD = """
@@ -73,7 +73,8 @@ def test_a_function_of_a_package(write):
 def test_traits_are_what_experiments_go_by(write):
     write(GOOD)
     assert traits_of(get("own_criteria:large")) == Traits("none", 0, 7)
-    assert scoring.resolved("own_criteria:large", {}) == ({"power": 1.0}, None)
+    name = "own_criteria:large"
+    assert resolve_scoring(name, {}) == Scoring(name, {"power": 1.0}, None)
     seen = []
     mask = wn.prune_at_init(
         model(), "own_criteria:large", density=0.5, on_round=lambda k, _: seen.append(k)
@@ -170,4 +171,4 @@ def test_a_function_that_does_not_fit_is_told_so(function, options, said):
 def test_options_of_an_experiment_are_plain(write):
     write("def f(subject, *, kind=print):\n    return {}")
     with pytest.raises(UserError, match="kind of own_criteria:f is <built-in function print>"):
-        scoring.resolved("own_criteria:f", {})
+        resolve_scoring("own_criteria:f", {})

@@ -13,7 +13,6 @@ import torch
 from image_folders import Folder
 
 from winnow import data
-from winnow.data import cache as caching
 from winnow.data import local
 from winnow.errors import UserError
 
@@ -108,10 +107,6 @@ def test_places_are_read_from_the_environment(
     monkeypatch.setenv("WINNOW_CACHE", str(tmp_path / "cache"))
     data.load("mnist", online=False)
     assert cached(tmp_path).name.startswith("mnist-")
-    monkeypatch.delenv("WINNOW_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    if caching.sys.platform == "linux":
-        assert caching.folder() == tmp_path / "xdg" / "winnow"
 
 
 def test_nothing_but_the_cache_file_and_its_lock_stays(tmp_path: Path, make_folder: Folder) -> None:

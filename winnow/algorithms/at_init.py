@@ -43,8 +43,7 @@ def prune_at_init(
     Round k = 1 … n scores the model with the mask of round k − 1 applied and keeps the density
     ρ^(k/n) of all weights, exactly; what is removed never returns. Tanaka et al. 2020 (SynFlow),
     algorithm 1 and section 6; one round is Lee et al. 2019 (SNIP) and Wang et al. 2020 (GraSP).
-    ``rounds`` defaults to 100 for synflow, to 1 for the others, and to their own ``traits`` for
-    criteria of one's own.
+    ``rounds`` defaults to that of the criterion's ``traits``: 100 for synflow, 1 for the others.
 
     ``density`` (a number, or names and patterns -> numbers), ``scope``, ``ignore`` and ``least``
     (weights that each layer keeps at least): as in ``wn.prune``. The other arguments and

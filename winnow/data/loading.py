@@ -12,6 +12,7 @@ from winnow.data.facts import Facts, facts
 from winnow.data.hub import Hub, Unreachable
 from winnow.data.images import Arrays, Images
 from winnow.data.local import Local
+from winnow.files import cache_folder
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def load(
     known = facts(name)
     source = _source(known, root)
     key = source.key()
-    path = caching.path_of(caching.folder(cache), name, key)
+    path = caching.path_of(cache_folder(cache), name, key)
 
     def read(scratch: Path) -> tuple[Arrays, str]:
         return _read(known, source, scratch, root, online)
@@ -69,7 +70,7 @@ def content_of(
     """
     source = _source(facts(name), root)
     key = source.key()
-    path = caching.path_of(caching.folder(cache), name, key)
+    path = caching.path_of(cache_folder(cache), name, key)
     recorded = caching.known_content(path, key)
     return recorded or load(name, root=root, cache=cache, online=online).content
 

@@ -6,32 +6,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
-from winnow.algorithms.search.method import EdgePopup, Jackpot, Method, Supermask
+from winnow.algorithms.search.method import EdgePopup, Jackpot, SearchMethod, Supermask
 from winnow.errors import UserError, unknown
 
-METHODS: Mapping[str, type[Method]] = {kind.name: kind for kind in (EdgePopup, Supermask, Jackpot)}
+SEARCH_METHODS: Mapping[str, type[SearchMethod]] = {
+    kind.name: kind for kind in (EdgePopup, Supermask, Jackpot)
+}
 
 
-def make(name: str, density: float | None = None, **options: Any) -> Method:
+def make_search(name: str, density: float | None = None, **options: Any) -> SearchMethod:
     """The method called ``name`` with its options. UserError for an unknown name or option, and
     for a missing density.
     """
-    if name not in METHODS:
-        raise unknown("mask search", str(name), METHODS, f"Searches are {', '.join(METHODS)}")
-    made: Any = METHODS[name]
-    valid = [field.name for field in fields(made)]
+    if name not in SEARCH_METHODS:
+        raise unknown(
+            "mask search", str(name), SEARCH_METHODS, f"Searches are {', '.join(SEARCH_METHODS)}"
+        )
+    made: Any = SEARCH_METHODS[name]
+    valid = {field.name: field.default for field in fields(made)}
     for option in options:
         if option not in valid:
             raise unknown(
                 f"option of {name}:", option, valid, f"Its options are {', '.join(valid)}"
             )
-    if density is None and name == "edge-popup":
-        raise UserError("edge-popup needs density=, e.g. 0.5")
+    if density is None and valid["density"] is MISSING:
+        raise UserError(f"{name} needs density=, e.g. 0.5")
     try:
-        result: Method = made(density=density, **options)
+        result: SearchMethod = made(density=density, **options)
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
     return result

@@ -1,6 +1,6 @@
 """Mask search on an engine: from a dense state to a job and a state in search, and to its find.
 
-    job, state = starting(make("jackpot", density=0.1), job, dense, seed=0)
+    job, state = start_search(make("jackpot", density=0.1), job, dense, seed=0)
     session = engine.open(job, state)
     session.advance(job.steps)
     plain, ticket = settled(job, session.state())
@@ -21,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from winnow import rng
-from winnow.algorithms.search.method import SCORING_BATCH, Method, Start
+from winnow import criteria, rng
+from winnow.algorithms.search.method import SCORING_BATCH, SearchMethod, SearchStart
 from winnow.engine.base import Engine, Job
 from winnow.engine.feed import Feed
 from winnow.engine.search import found_network
@@ -35,8 +35,8 @@ from winnow.selection import Params, prunable, resolve_names
 from winnow.state import State, load_weights
 
 
-def starting(
-    method: Method,
+def start_search(
+    method: SearchMethod,
     job: Job,
     state: State,
     *,
@@ -53,7 +53,7 @@ def starting(
     images, drawn from (``seed``, "scoring batch") and not augmented. ``mask``: what a jackpot
     starts from. UserError for a state with a mask, and for what the method refuses.
     """
-    sought = resuming(method, job, state, seed=seed, names=names, mask=mask)
+    sought = resume_search(method, job, state, seed=seed, names=names, mask=mask)
     assert sought.search is not None
     chosen = sought.search.names
 
@@ -64,14 +64,14 @@ def starting(
         return warm_scores(model, criterion, options, chosen, data, F.cross_entropy, seed)
 
     weights = {name: state.weights[name] for name in chosen}
-    scores = method.scores(Start(weights, seed, scored, mask), sought.search)
+    scores = method.scores(SearchStart(weights, seed, scored, mask), sought.search)
     begun = replace(state, slots={}, updates=0, extras={**state.extras, SCORES: scores})
     check_searchable(sought.search, begun)
     return sought, begun
 
 
-def resuming(
-    method: Method,
+def resume_search(
+    method: SearchMethod,
     job: Job,
     state: State,
     *,
@@ -79,12 +79,12 @@ def resuming(
     names: Sequence[str] | None = None,
     mask: Mask | None = None,
 ) -> Job:
-    """The job as a search, from any of its states: what `starting` gave, nothing scored anew."""
+    """The job as a search, from any of its states: as `start_search` does, nothing scored anew."""
     chosen = list(competing(job.build(), method)) if names is None else list(names)
     if strangers := [name for name in chosen if name not in state.weights]:
         raise UserError(f"the network has no weight {strangers[0]!r} to search over")
     weights = {name: state.weights[name] for name in chosen}
-    return replace(job, search=method.search(Start(weights, seed, _unscored, mask)))
+    return replace(job, search=method.search(SearchStart(weights, seed, _unscored, mask)))
 
 
 def settled(job: Job, state: State) -> tuple[Job, State]:
@@ -97,10 +97,10 @@ def settled(job: Job, state: State) -> tuple[Job, State]:
     return replace(job, search=None), found_network(job.search, state)
 
 
-def search(engine: Engine, job: Job, state: State, *, to: int | None = None) -> State:
-    """Search from a state of `starting`, or of a search, up to iteration ``to`` (default its end).
+def run_search(engine: Engine, job: Job, state: State, *, to: int | None = None) -> State:
+    """Search from a state of `start_search`, or of a search, up to ``to`` (default: the end).
 
-    The state there, still in search. UserError if the engine refuses or training diverges.
+    Returns the state there, still in search. UserError if the engine refuses or training diverges.
     """
     if reason := engine.refuses(job):
         raise UserError(f"engine: {engine.name} cannot search: {reason}. Write engine: dense")
@@ -113,7 +113,7 @@ def search(engine: Engine, job: Job, state: State, *, to: int | None = None) -> 
 
 def competing(
     model: nn.Module,
-    method: Method,
+    method: SearchMethod,
     params: Params | None = None,
     ignore: str | Iterable[str] | None = None,
 ) -> dict[str, nn.Parameter]:
@@ -145,13 +145,18 @@ def warm_scores(
     model.train()
     try:
         of = partial(score, model, criterion, params=list(names), **options)
-        if criterion == "magnitude":
+        if not sees_examples(criterion):
             return of()
         generator = rng.torch_generator(seed, "search", "score")
         return of(batch=batch, loss_fn=loss_fn, generator=generator)
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+def sees_examples(criterion: str) -> bool:
+    """Whether a criterion needs data to score."""
+    return criteria.traits_of(criteria.get(criterion)).examples != "none"
 
 
 def _unscored(criterion: str, options: Mapping[str, Any]) -> NoReturn:

@@ -7,15 +7,15 @@ the reparametrisation that engines train, and with the first scores.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
-from winnow.algorithms.search.first import constant, kaiming, uniform
-from winnow.algorithms.search.layers import check_rates, counts_of
+from winnow.algorithms.search.first import filled, kaiming, uniform
+from winnow.algorithms.search.layers import check_rates, counts_of, kept_in_all
 from winnow.allocation import check_density
 from winnow.errors import UserError, unknown
 from winnow.mask import Mask
@@ -33,7 +33,7 @@ SCORING_BATCH = 256
 
 
 @dataclass(frozen=True)
-class Start:
+class SearchStart:
     """What a method sees when its search begins: the frozen weights that compete, a seed, a mask
     to start from if one is given, and ``score(criterion, options)``, which scores the network.
     """
@@ -44,25 +44,38 @@ class Start:
     mask: Mask | None = None
 
 
-class Method(Protocol):
+class SearchMethod(Protocol):
     """A method of mask search.
 
     ``protects``: names, patterns and group words of the layers that the original leaves dense.
     ``optimizer`` and ``schedule``: the original's, for the scores, as a job takes them.
+    ``pretrained``: it searches in a trained network, not in a random one. ``first_probability``:
+    its option for the probability with which weights are kept at first, None if there is none.
     """
 
     name: ClassVar[str]
     protects: ClassVar[tuple[str, ...]]
     optimizer: ClassVar[Mapping[str, Any]]
     schedule: ClassVar[Mapping[str, Any]]
+    pretrained: ClassVar[bool]
+    first_probability: ClassVar[str | None]
 
-    def search(self, start: Start) -> Search:
+    @property
+    def warm_start(self) -> str | None:
+        """The criterion whose scores the search starts from; None if it sees none."""
+        ...
+
+    def keeps(self, shapes: Mapping[str, Sequence[int]]) -> int:
+        """How many weights of layers of these shapes it keeps. UserError for none."""
+        ...
+
+    def search(self, start: SearchStart) -> Search:
         """The reparametrisation, of the options, the weights and the mask alone: a search that is
         resumed gets it again. UserError for what cannot be.
         """
         ...
 
-    def scores(self, start: Start, search: Search) -> dict[str, Tensor]:
+    def scores(self, start: SearchStart, search: Search) -> dict[str, Tensor]:
         """The first scores."""
         ...
 
@@ -86,6 +99,8 @@ class EdgePopup:
     protects: ClassVar[tuple[str, ...]] = ()
     optimizer: ClassVar[Mapping[str, Any]] = _sgd(0.1, 1e-4)
     schedule: ClassVar[Mapping[str, Any]] = COSINE
+    pretrained: ClassVar[bool] = False
+    first_probability: ClassVar[str | None] = None
 
     density: float
     rates: str = "layer"
@@ -97,13 +112,22 @@ class EdgePopup:
         check_rates(self.rates)
         check_statistics(self.statistics)
 
-    def search(self, start: Start) -> Search:
+    @property
+    def warm_start(self) -> str | None:
+        """None: scores are random."""
+        return None
+
+    def keeps(self, shapes: Mapping[str, Sequence[int]]) -> int:
+        """By its rates."""
+        return kept_in_all(shapes, self.density, self.rates)
+
+    def search(self, start: SearchStart) -> Search:
         """Top-k."""
         _no_mask(self.name, start)
         keep = counts_of(start.weights, self.density, self.rates)
         return _top_k(start, keep, self.absolute, self.statistics)
 
-    def scores(self, start: Start, search: Search) -> dict[str, Tensor]:  # noqa: ARG002
+    def scores(self, start: SearchStart, search: Search) -> dict[str, Tensor]:  # noqa: ARG002
         """Random."""
         return {n: kaiming(n, w, start.seed) for n, w in start.weights.items()}
 
@@ -124,6 +148,8 @@ class Supermask:
     protects: ClassVar[tuple[str, ...]] = ()
     optimizer: ClassVar[Mapping[str, Any]] = _sgd(100.0, 0.0)
     schedule: ClassVar[Mapping[str, Any]] = CONSTANT
+    pretrained: ClassVar[bool] = False
+    first_probability: ClassVar[str | None] = "probability"
 
     density: float | None = None
     rates: str = "layer"
@@ -139,7 +165,18 @@ class Supermask:
         if not 0 < self.probability < 1:
             raise UserError(f"probability is {self.probability!r}: give a number between 0 and 1")
 
-    def search(self, start: Start) -> Search:
+    @property
+    def warm_start(self) -> str | None:
+        """None: scores are equal."""
+        return None
+
+    def keeps(self, shapes: Mapping[str, Sequence[int]]) -> int:
+        """By its rates."""
+        if self.density is None:
+            raise UserError("supermask keeps what it finds: give it a density")
+        return kept_in_all(shapes, self.density, self.rates)
+
+    def search(self, start: SearchStart) -> Search:
         """Bernoulli masks."""
         _no_mask(self.name, start)
         weights, density = start.weights, self.density
@@ -152,10 +189,10 @@ class Supermask:
             seed=start.seed,
         )
 
-    def scores(self, start: Start, search: Search) -> dict[str, Tensor]:  # noqa: ARG002
+    def scores(self, start: SearchStart, search: Search) -> dict[str, Tensor]:  # noqa: ARG002
         """Equal probabilities."""
         first = math.log(self.probability / (1 - self.probability))
-        return {name: constant(weight, first) for name, weight in start.weights.items()}
+        return {name: filled(weight, first) for name, weight in start.weights.items()}
 
 
 @dataclass(frozen=True)
@@ -176,6 +213,8 @@ class Jackpot:
     protects: ClassVar[tuple[str, ...]] = ("output",)
     optimizer: ClassVar[Mapping[str, Any]] = _sgd(0.1, 5e-4)
     schedule: ClassVar[Mapping[str, Any]] = COSINE
+    pretrained: ClassVar[bool] = True
+    first_probability: ClassVar[str | None] = None
 
     density: float | None = None
     start: str = "magnitude"
@@ -194,13 +233,24 @@ class Jackpot:
         check_rates(self.rates)
         check_statistics(self.statistics)
 
-    def search(self, start: Start) -> Search:
+    @property
+    def warm_start(self) -> str | None:
+        """``start``, where that is a criterion that sees something."""
+        return None if self.start == "random" else self.start
+
+    def keeps(self, shapes: Mapping[str, Sequence[int]]) -> int:
+        """By its rates; where they lie in detail, weights may say."""
+        if self.density is None:
+            raise UserError("jackpot keeps what its mask does: give it a density")
+        return kept_in_all(shapes, self.density, self.rates)
+
+    def search(self, start: SearchStart) -> Search:
         """Top-k."""
         return _top_k(start, self._counts(start), self.absolute, self.statistics)
 
-    def scores(self, start: Start, search: Search) -> dict[str, Tensor]:
+    def scores(self, start: SearchStart, search: Search) -> dict[str, Tensor]:
         """Warm, or random."""
-        if start.mask is None and self.start == "random":
+        if start.mask is None and self.warm_start is None:
             return {n: uniform(n, w, start.seed) for n, w in start.weights.items()}
         assert search.keep is not None
         mask = self._warm(start, search.keep) if start.mask is None else start.mask
@@ -209,7 +259,7 @@ class Jackpot:
             for name, weight in start.weights.items()
         }
 
-    def _counts(self, start: Start) -> dict[str, int]:
+    def _counts(self, start: SearchStart) -> dict[str, int]:
         if start.mask is None:
             if self.density is None:
                 raise UserError("jackpot needs density=, e.g. 0.1, or a mask to start from")
@@ -217,9 +267,10 @@ class Jackpot:
         _check_mask(start.mask, start.weights, self.density)
         return start.mask.kept_per_layer
 
-    def _warm(self, start: Start, keep: Mapping[str, int]) -> Mask:
+    def _warm(self, start: SearchStart, keep: Mapping[str, int]) -> Mask:
         options = {"temperature": 1.0} if self.start == "grasp" else {}
-        return prune_to(start.score(self.start, options), keep)
+        assert self.warm_start is not None
+        return prune_to(start.score(self.warm_start, options), keep)
 
 
 def check_statistics(statistics: str) -> None:
@@ -228,12 +279,14 @@ def check_statistics(statistics: str) -> None:
         raise UserError(f"statistics is {statistics!r}: choose 'updated' or 'fixed'")
 
 
-def _top_k(start: Start, keep: Mapping[str, int], absolute: bool, statistics: Statistics) -> Search:
+def _top_k(
+    start: SearchStart, keep: Mapping[str, int], absolute: bool, statistics: Statistics
+) -> Search:
     names = tuple(start.weights)
     return Search("top-k", names, dict(keep), absolute, statistics=statistics, seed=start.seed)
 
 
-def _no_mask(method: str, start: Start) -> None:
+def _no_mask(method: str, start: SearchStart) -> None:
     if start.mask is not None:
         raise UserError(f"{method} starts from random scores, not from a mask: jackpot does")
 

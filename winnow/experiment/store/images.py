@@ -29,7 +29,7 @@ def find_source(recipe: Recipe) -> Source:
     return Source(len(images.train_y), images.content)
 
 
-def remember(source: Source, recipe: Recipe, store: Store) -> None:
+def remember_source(source: Source, recipe: Recipe, store: Store) -> None:
     """Note in the store which images its runs of this data were trained on.
 
     Reports and plans can then be made where the images are not.

@@ -4,6 +4,7 @@ STORE/store.json                      format
 STORE/runs/NAME-HASH12/run.json       identity (verified against the hash), provenance
                       /result.json    curve, numbers, hashes of the files beside it
                       /*.safetensors  states: final, at rewinding steps
+STORE/experiments/NAME-HASH12/        experiment.json: the runs and arms of an experiment
 STORE/checkpoints/HASH.safetensors    unfinished runs
 STORE/calibration/KEY.json            what engines cost on a machine (winnow.engine.calibration)
 STORE/weights/HASH.safetensors        trained weights that recipes give

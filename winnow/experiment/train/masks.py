@@ -127,7 +127,8 @@ def _at_init(run: Run, pruning: Pruning) -> Mask:
 def _options(run: Run, pruning: Pruning) -> dict[str, Any]:
     """What the criterion is given; the shape of an example follows from the data."""
     options = dict(pruning.options)
-    if pruning.criterion == "synflow" and options.get("input_shape") is None:
+    known = criteria.traits_of(criteria.get(pruning.criterion))
+    if known.takes_input_shape and options.get("input_shape") is None:
         options["input_shape"] = facts(run.data["name"]).shape
     return options
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from winnow.algorithms import dynamic, search
-from winnow.algorithms.dynamic.driven import starting as starting_dynamic
-from winnow.algorithms.dynamic.method import Method
-from winnow.algorithms.search import driven as searching
+from winnow.algorithms.dynamic import make_dynamic
+from winnow.algorithms.dynamic.driven import start_dynamic
+from winnow.algorithms.dynamic.method import DynamicMethod
+from winnow.algorithms.search import make_search
+from winnow.algorithms.search.driven import resume_search, start_search
 from winnow.engine.base import Job
 from winnow.experiment.runs import Run
 from winnow.experiment.train.job import initial_network, make_job
@@ -40,11 +41,11 @@ def starting_state(run: Run, parents: Parents, given: Given | None = None) -> St
     return _begun(run, masked(state))
 
 
-def method_of(run: Run) -> Method | None:
+def method_of(run: Run) -> DynamicMethod | None:
     """The dynamic method that changes the run's mask, or None."""
     if run.dynamic is None:
         return None
-    return dynamic.make(run.dynamic["name"], **run.dynamic["options"])
+    return make_dynamic(run.dynamic["name"], **run.dynamic["options"])
 
 
 def job_from(run: Run, job: Job, state: State) -> Job:
@@ -53,18 +54,18 @@ def job_from(run: Run, job: Job, state: State) -> Job:
     """
     if (about := run.search) is None:
         return job
-    method = search.make(about["name"], **about["options"])
-    return searching.resuming(method, job, state, seed=about["seed"], names=about["prunable"])
+    method = make_search(about["name"], **about["options"])
+    return resume_search(method, job, state, seed=about["seed"], names=about["prunable"])
 
 
 def _begun(run: Run, state: State) -> State:
     """The state under the first mask of the run's dynamic method, or with the first scores of its
     search, if it has one."""
     if (about := run.search) is not None:
-        sought = search.make(about["name"], **about["options"])
+        sought = make_search(about["name"], **about["options"])
         job, names = make_job(run), about["prunable"]
-        return searching.starting(sought, job, state, seed=about["seed"], names=names)[1]
+        return start_search(sought, job, state, seed=about["seed"], names=names)[1]
     method = method_of(run)
     if run.dynamic is None or method is None:
         return state
-    return starting_dynamic(method, state, run.prunable, run.dynamic["seed"])
+    return start_dynamic(method, state, run.prunable, run.dynamic["seed"])

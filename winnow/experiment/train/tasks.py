@@ -14,7 +14,7 @@ from winnow.engine.base import Engine, Stacks
 from winnow.errors import UserError
 from winnow.experiment.runs import Record, Run
 from winnow.experiment.store.store import Found, Store
-from winnow.experiment.store.weights import recall
+from winnow.experiment.store.weights import read_weights
 from winnow.experiment.train.checkpoint import Checkpoints
 from winnow.experiment.train.choosing import Seat, choose_engine
 from winnow.experiment.train.job import make_job
@@ -130,7 +130,7 @@ def _start(store: Store, task: Task, run: Run) -> State:
         return used[-1]
 
     try:
-        return starting_state(run, parent, lambda content: recall(store, content))
+        return starting_state(run, parent, lambda content: read_weights(store, content))
     except ValueError as error:
         if isinstance(error, UserError) or not used:
             raise

@@ -25,7 +25,7 @@ Ended = tuple[Result, dict[str, State]]
 Opener = Callable[[Mapping[int, Job], Mapping[int, State]], Mapping[int, Training]]
 """Opens sessions, each at a place of its own."""
 
-Report = Callable[[Run, int], None]
+OnStep = Callable[[Run, int], None]
 """Takes a run and the iteration that it has reached."""
 
 
@@ -90,7 +90,7 @@ def _silent(_run: Run, _step: int) -> None:
 
 
 def train_together(
-    begun: Mapping[int, Begun], opener: Opener, report: Report = _silent
+    begun: Mapping[int, Begun], opener: Opener, report: OnStep = _silent
 ) -> dict[int, Ended]:
     """Train runs that stand at the same iteration and end at the same one, by their places.
 
@@ -107,7 +107,7 @@ def train_together(
     return {at: trainee.end(best.get(at)) for at, trainee in trainees.items()}
 
 
-def _advance(live: list[Trainee], step: int, report: Report) -> None:
+def _advance(live: list[Trainee], step: int, report: OnStep) -> None:
     """Train all of them to their end, or until they diverge."""
     end, pace = live[0].run.end, 1
     every = min((t.checkpoints.every for t in live if t.checkpoints), default=0.0)
