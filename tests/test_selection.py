@@ -10,12 +10,12 @@ from winnow.errors import UserError
 from winnow.selection import (
     expand_patterns,
     expand_rates,
-    groups,
     match,
     parameters,
     prunable,
     resolve_names,
     spread,
+    weight_groups,
 )
 
 
@@ -105,13 +105,15 @@ def test_spread_prefers_exact_names_and_refuses_contradictions() -> None:
 
 
 def test_groups() -> None:
-    assert groups(Net()) == {
+    assert weight_groups(Net()) == {
         "conv": ["stem.weight", "up.weight"],
         "linear": ["fc1.weight", "fc2.weight"],
         "first": ["stem.weight"],
         "output": ["fc2.weight"],
     }
-    assert groups(nn.Sequential(nn.Conv1d(1, 1, 1), nn.Conv1d(1, 2, 1)))["output"] == ["1.weight"]
+    assert weight_groups(nn.Sequential(nn.Conv1d(1, 1, 1), nn.Conv1d(1, 2, 1)))["output"] == [
+        "1.weight"
+    ]
 
 
 def test_the_most_specific_key_wins() -> None:

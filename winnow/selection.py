@@ -79,7 +79,7 @@ def spread(names: Iterable[str], values: Mapping[str, _Value]) -> dict[str, _Val
     return _resolve(names, {key: _matching(names, key) for key in values}, values)
 
 
-def groups(model: nn.Module, params: Params | None = None) -> dict[str, list[str]]:
+def weight_groups(model: nn.Module, params: Params | None = None) -> dict[str, list[str]]:
     """The recipe words: ``conv``, ``linear``, ``first`` and ``output`` -> names they stand for.
 
     ``output`` is the last Linear weight in module order, or the last prunable one without any;
@@ -187,7 +187,7 @@ def _some(names: Sequence[str], limit: int = 8) -> str:
 def _members(model: nn.Module, names: Sequence[str], key: str, params: Params | None) -> list[str]:
     if key not in GROUPS or key in names:
         return _matching(names, key)
-    found = groups(model, params)[key]
+    found = weight_groups(model, params)[key]
     if not found:
         raise UserError(f"group {key!r} is empty: the model has no such layer among {_some(names)}")
     return found

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from inline_pool import InlinePool
 
-from winnow.data import load
+from winnow.data import load_images
 from winnow.errors import UserError
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
@@ -35,7 +35,7 @@ def store(tmp_path):
 
 def plan_of(*overrides):
     recipe = load_recipe("lth/digits", [*SMALL, "engine=dense", *overrides], 1)
-    return expand("small", recipe, Source(1437, load("digits").content))
+    return expand("small", recipe, Source(1437, load_images("digits").content))
 
 
 class Playing(InlinePool):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from inline_pool import InlinePool
 
-from winnow.data import load
+from winnow.data import load_images
 from winnow.engine.auto import Auto, Choice
 from winnow.engine.stacked import StackedEngine
 from winnow.experiment.plan.plan import expand
@@ -49,7 +49,7 @@ def cached(tmp_path_factory):
 
 def plan_of(*overrides, engine="stacked", replicates=2):
     recipe = load_recipe("lth/digits", [*SMALL, f"engine={engine}", *overrides], replicates)
-    return expand("small", recipe, Source(1437, load("digits").content))
+    return expand("small", recipe, Source(1437, load_images("digits").content))
 
 
 def executed(plan, path, **settings):
@@ -304,7 +304,7 @@ def test_masks_that_change_train_alone_on_the_stacked_engine(tmp_path):
     overrides = ["train.steps=40it", "model.hidden=[20, 10]", "engine=stacked"]
     methods = "compare={methods: [{name: set, every: 10it}], densities: [0.3]}"
     recipe = load_recipe("lth/digits", [*overrides, "prune={}", "controls={}", methods], 2)
-    plan = expand("small", recipe, Source(1437, load("digits").content))
+    plan = expand("small", recipe, Source(1437, load_images("digits").content))
     store, started = executed(plan, tmp_path / "runs")
     assert [(len(t.orders), t.width) for t in started] == [(2, 2), (1, 1), (1, 1)]
     changing = [run for run in plan.runs.values() if run.dynamic]

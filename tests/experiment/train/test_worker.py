@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from winnow.data import load
+from winnow.data import load_images
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.store.images import Source
@@ -16,7 +16,7 @@ from winnow.experiment.train.worker import serve
 
 def task_of(overrides: list[str]) -> Task:
     """The task of a plan's dense run, as the executor sends it."""
-    content = load("digits").content
+    content = load_images("digits").content
     plan = expand("small", load_recipe("lth/digits", overrides, 1), Source(1437, content))
     run = plan.nodes[0].run
     return Task((Order(run, plan.records[run.id]),))

@@ -47,8 +47,7 @@ def kept_in_all(shapes: Mapping[str, Sequence[int]], density: float, rates: str)
     """How many weights `counts_of` keeps of layers of these shapes. UserError for none."""
     whole = {name: tuple(shape) for name, shape in shapes.items()}
     alive = {name: math.prod(shape) for name, shape in whole.items()}
-    scope = "global" if rates == "magnitude" else rates
-    counts = keep_for_density(whole, alive, density, scope)
+    counts = keep_for_density(whole, alive, density, _scope(rates))
     keep = counts if isinstance(counts, int) else sum(counts.values())
     if keep == 0:
         raise UserError(
@@ -56,3 +55,8 @@ def kept_in_all(shapes: Mapping[str, Sequence[int]], density: float, rates: str)
             "uniform, or leave that density out"
         )
     return keep
+
+
+def _scope(rates: str) -> str:
+    """The scope that shares weights out over layers as these rates do."""
+    return "global" if rates == "magnitude" else rates

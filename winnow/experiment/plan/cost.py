@@ -47,7 +47,7 @@ def _of_pruning(run: Run, examples: int) -> float:
     pruning = run.pruning
     if pruning is None:
         return 0.0
-    passes = criteria.traits_of(criteria.get(pruning.criterion)).passes * pruning.rounds
+    passes = criteria.traits_of(criteria.get_criterion(pruning.criterion)).passes * pruning.rounds
     passes += pruning.rounds if run.start.is_operated else 0
     return passes * _seen(run, examples) / examples
 
@@ -68,5 +68,5 @@ def _of_search(run: Run, examples: int) -> float:
     if run.search is None:
         return 0.0
     warm = make_search(run.search["name"], **run.search["options"]).warm_start
-    passes = criteria.traits_of(criteria.get(warm)).passes if warm else 0
+    passes = criteria.traits_of(criteria.get_criterion(warm)).passes if warm else 0
     return passes * min(SCORING_BATCH, examples) / examples

@@ -52,7 +52,7 @@ def resolve_scoring(criterion: str, options: Mapping[str, Any]) -> Scoring:
     """The scoring that a recipe asks for, defaults included. UserError for an option that there is
     not, and for what identities of runs cannot hold.
     """
-    function, written = criteria.get(criterion), own_options(options)
+    function, written = criteria.get_criterion(criterion), own_options(options)
     about = {k: v for k, v in options.items() if k in _ABOUT_DATA}
     check_options(function, criterion, written)
     if "seed" in written:
@@ -84,7 +84,7 @@ def _checked(criterion: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _examples(criterion: str, about: Mapping[str, Any]) -> dict[str, Any] | None:
-    usual = criteria.traits_of(criteria.get(criterion)).examples
+    usual = criteria.traits_of(criteria.get_criterion(criterion)).examples
     if usual == "none":
         if about:
             raise UserError(f"{criterion} sees no examples: leave out {', '.join(about)}")

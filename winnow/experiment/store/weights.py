@@ -18,7 +18,7 @@ from winnow.files import write_whole
 from winnow.mask import from_bytes, to_bytes
 from winnow.pretrained import load_pretrained
 from winnow.state import State, fresh_state
-from winnow.statefile import pack, unpack
+from winnow.statefile import pack_state, unpack_state
 
 TRAINED = "trained"
 """In place of a file: the network that the replicate has trained itself."""
@@ -41,14 +41,14 @@ def copy_weights(recipe: Recipe, store: Store) -> None:
     for method in recipe.compare.methods if recipe.compare else ():
         if file := weights_file(method):
             state = _read(recipe, file, method.arm_name)
-            write_whole(_place(store, _hash(state)), to_bytes("state", *pack(state)))
+            write_whole(_place(store, _hash(state)), to_bytes("state", *pack_state(state)))
 
 
 def read_weights(store: Store, content: str) -> State:
     """The weights with this hash. UserError: the store's copy is lost or damaged."""
     place = _place(store, content)
     try:
-        state = unpack(*from_bytes("state", place.read_bytes(), str(place)))
+        state = unpack_state(*from_bytes("state", place.read_bytes(), str(place)))
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{place}: {error}: run the command again, which copies it") from None
     if _hash(state) != content:

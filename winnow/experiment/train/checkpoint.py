@@ -59,7 +59,7 @@ def save_checkpoint(
     tensors: dict[str, Tensor] = {}
     about: dict[str, Any] = {}
     for name, state in states.items():
-        packed, about[name] = statefile.pack(state, f"{name}/")
+        packed, about[name] = statefile.pack_state(state, f"{name}/")
         tensors |= packed
     seen = {
         "curve": progress.curve,
@@ -85,7 +85,7 @@ def read_checkpoint(
     if not Record.load(plain["record"]).covers(record):
         return None
     states = {
-        name: statefile.unpack(_under(tensors, f"{name}/"), about, f"{name}/")
+        name: statefile.unpack_state(_under(tensors, f"{name}/"), about, f"{name}/")
         for name, about in plain["states"].items()
     }
     progress = Progress(**plain["progress"])

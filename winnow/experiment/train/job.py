@@ -7,7 +7,7 @@ import functools
 import torch
 from torch import nn
 
-from winnow.data import Images, load
+from winnow.data import Images, load_images
 from winnow.data.facts import facts
 from winnow.data.split import split
 from winnow.engine.base import Job, Split, TrainingData
@@ -68,7 +68,7 @@ def _training_data(run: Run) -> TrainingData:
 
 @functools.lru_cache(maxsize=2)
 def _images(name: str, content: str) -> Images:
-    images = load(name, online=False)
+    images = load_images(name, online=False)
     if images.content != content:
         raise UserError(
             f"the images of {name} have changed since this experiment was planned "

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from winnow import criteria, rng
-from winnow.algorithms.at_init import Density, prune_at_init
+from winnow.algorithms.at_init import Densities, prune_at_init
 from winnow.algorithms.trained import prune_trained
 from winnow.data.facts import facts
 from winnow.errors import UserError
@@ -103,7 +103,7 @@ def _at_init(run: Run, pruning: Pruning) -> Mask:
     model = initial_network(run, draw=0)
     sizes = {name: model.get_parameter(name).numel() for name in pruning.prunable}
     keep = pruning.keep
-    density: Density = (
+    density: Densities = (
         keep / sum(sizes.values())
         if isinstance(keep, int)
         else {name: count / sizes[name] for name, count in keep.items()}
@@ -127,7 +127,7 @@ def _at_init(run: Run, pruning: Pruning) -> Mask:
 def _options(run: Run, pruning: Pruning) -> dict[str, Any]:
     """What the criterion is given; the shape of an example follows from the data."""
     options = dict(pruning.options)
-    known = criteria.traits_of(criteria.get(pruning.criterion))
+    known = criteria.traits_of(criteria.get_criterion(pruning.criterion))
     if known.takes_input_shape and options.get("input_shape") is None:
         options["input_shape"] = facts(run.data["name"]).shape
     return options

@@ -31,7 +31,7 @@ from winnow.experiment.train.train import (
 )
 from winnow.mask import from_bytes, to_bytes
 from winnow.state import State
-from winnow.statefile import pack
+from winnow.statefile import pack_state
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,8 @@ def _opener(one: _Taken) -> Opener:
 def _write(store: Store, taken: _Taken, ended: Ended, about: Mapping[str, Any]) -> None:
     result, states = ended
     files = {
-        f"{name}.safetensors": to_bytes("state", *pack(state)) for name, state in states.items()
+        f"{name}.safetensors": to_bytes("state", *pack_state(state))
+        for name, state in states.items()
     }
     provenance = {**about, "engine": taken.engine.name, "choice": taken.choice.dump()}
     if taken.engine.notes:

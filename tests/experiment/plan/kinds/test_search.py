@@ -11,7 +11,7 @@ import yaml
 import winnow as wn
 from winnow.algorithms.search import SEARCH_METHODS as SEARCHES
 from winnow.cli.describe import describe_plan, describe_run, describe_whole_run
-from winnow.data import load
+from winnow.data import load_images
 from winnow.engine.auto import Auto
 from winnow.engine.dense import DenseEngine
 from winnow.errors import UserError
@@ -55,7 +55,7 @@ def cache(tmp_path_factory):
 def plan(methods=WRITTEN["compare"]["methods"], densities=(0.3, 0.1), **changes):
     compare = {"methods": list(methods), "densities": list(densities)}
     recipe = check_recipe({**WRITTEN, "compare": compare, **changes}, "small")
-    return expand("small", recipe, Source(1437, load("digits").content))
+    return expand("small", recipe, Source(1437, load_images("digits").content))
 
 
 def runs(made, arm):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from winnow.data import load
+from winnow.data import load_images
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.store.images import Source
@@ -16,7 +16,7 @@ from winnow.experiment.train.protocol import Answer, Order, Task, WorkerError
 def long_task():
     overrides = ["train.steps=1000000it", "prune.rounds=0", "engine=dense"]
     recipe = load_recipe("lth/digits", [*overrides, "model.hidden=[9, 5]"], 1)
-    plan = expand("small", recipe, Source(1437, load("digits").content))
+    plan = expand("small", recipe, Source(1437, load_images("digits").content))
     return Task((Order(plan.nodes[0].run, plan.nodes[0].record),))
 
 

@@ -126,5 +126,5 @@ class PlannedTrained:
     @property
     def _has_surgeon(self) -> bool:
         """Whether the method moves the weights that stay."""
-        function = criteria.get(self.scoring.criterion)
+        function = criteria.get_criterion(self.scoring.criterion)
         return self.kind.is_criterion and criteria.traits_of(function).surgeon is not None

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winnow.algorithms.dynamic import make_dynamic
-from winnow.algorithms.dynamic.driven import Driven, start_dynamic, train_dynamically
+from winnow.algorithms.dynamic.driven import Driven, start_dynamic, train_dynamic
 from winnow.algorithms.dynamic.gradual import prune_kept
 from winnow.engine.dense import DenseEngine
 from winnow.errors import UserError
@@ -51,11 +51,11 @@ def test_the_smallest_go_first():
     one = job()
     method = make_dynamic("gradual", 0.2, every="8it", end="16it", scope="global")
     state = start_dynamic(method, dense_state(one), NAMES, 0)
-    before = train_dynamically(DENSE, one, state, method, seed=0, to=8)
+    before = train_dynamic(DENSE, one, state, method, seed=0, to=8)
     session = DENSE.open(one, before)  # the same steps, without a pruning
     session.advance(16)
     weights = session.state().weights
-    after = train_dynamically(DENSE, one, before, method, seed=0, to=16).mask
+    after = train_dynamic(DENSE, one, before, method, seed=0, to=16).mask
     kept = torch.cat([weights[n][after[n]].abs() for n in NAMES])
     gone = torch.cat([weights[n][before.mask[n] & ~after[n]].abs() for n in NAMES])
     assert len(gone) > 20

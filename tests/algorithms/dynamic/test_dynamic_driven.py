@@ -21,7 +21,7 @@ from dynamic_jobs import (
 )
 
 from winnow import statefile
-from winnow.algorithms.dynamic.driven import Driven, start_dynamic, train_dynamically
+from winnow.algorithms.dynamic.driven import Driven, start_dynamic, train_dynamic
 from winnow.data.order import Batches
 from winnow.engine.dense import DenseEngine
 from winnow.engine.learning_rate import learning_rate
@@ -50,9 +50,9 @@ def same(one: State, other: State) -> None:
 
 
 def from_file(state: State) -> State:
-    tensors, about = statefile.pack(state, "now/")
+    tensors, about = statefile.pack_state(state, "now/")
     kept, read = from_bytes("state", to_bytes("state", tensors, {"about": about}), "test")
-    return statefile.unpack(kept, read["about"], "now/")
+    return statefile.unpack_state(kept, read["about"], "now/")
 
 
 @pytest.mark.parametrize("optimizer", [MOMENTUM, ADAM], ids=lambda spec: spec["name"])
@@ -100,12 +100,12 @@ def test_density_zeros_and_slots_are_exact_after_every_iteration(name, optimizer
 @pytest.mark.parametrize("name", ALL)
 def test_resumed_anywhere_through_a_file_it_is_bit_identical(name, optimizer):
     one, method = job(optimizer), short(name)
-    whole = train_dynamically(DENSE, one, dense_state(one), method, seed=3, names=NAMES)
+    whole = train_dynamic(DENSE, one, dense_state(one), method, seed=3, names=NAMES)
     for cut in (0, 1, 4, 7, 8, 31, STEPS):
-        part = train_dynamically(DENSE, one, dense_state(one), method, seed=3, names=NAMES, to=cut)
+        part = train_dynamic(DENSE, one, dense_state(one), method, seed=3, names=NAMES, to=cut)
         torch.rand(5)  # what anything else draws must not matter
-        same(train_dynamically(DENSE, one, from_file(part), method, seed=3), whole)
-    other = train_dynamically(DENSE, one, dense_state(one), method, seed=4, names=NAMES)
+        same(train_dynamic(DENSE, one, from_file(part), method, seed=3), whole)
+    other = train_dynamic(DENSE, one, dense_state(one), method, seed=4, names=NAMES)
     assert (other.mask == whole.mask) == (name == "gradual")
 
 
@@ -138,7 +138,7 @@ def test_rigl_is_its_algorithm():
                 g = gradients[name] * mask.get(name, 1.0) + 1e-3 * w
                 speed[name] = 0.9 * speed[name] + g
                 w -= rate * speed[name]
-    end = train_dynamically(DENSE, one, state, method, seed=3)
+    end = train_dynamic(DENSE, one, state, method, seed=3)
     assert end.step == STEPS
     assert end.updates == STEPS - 8
     assert end.mask == Mask(mask)
@@ -175,7 +175,7 @@ def test_sparse_momentum_trains_with_dense_momenta():
         with torch.no_grad():
             for name, keep in state.mask.items():
                 named[name].masked_fill_(~keep, 0)
-    now = train_dynamically(DENSE, one, state, method, seed=3, to=12)
+    now = train_dynamic(DENSE, one, state, method, seed=3, to=12)
     assert now.dense_slots
     for name, weight in named.items():
         torch.testing.assert_close(now.weights[name], weight.detach(), rtol=1e-3, atol=1e-6)
@@ -183,8 +183,8 @@ def test_sparse_momentum_trains_with_dense_momenta():
         torch.testing.assert_close(now.slots["momentum_buffer"][name], slot, rtol=1e-3, atol=1e-6)
     removed = now.slots["momentum_buffer"]["hidden.0.weight"][~now.mask["hidden.0.weight"]]
     assert float(removed.abs().max()) > 1e-3
-    before = train_dynamically(DENSE, one, now, method, seed=3, to=19)
-    after = train_dynamically(DENSE, one, now, method, seed=3, to=20)
+    before = train_dynamic(DENSE, one, now, method, seed=3, to=19)
+    after = train_dynamic(DENSE, one, now, method, seed=3, to=20)
     grown = after.mask["hidden.0.weight"] & ~before.mask["hidden.0.weight"]
     assert bool((after.slots["momentum_buffer"]["hidden.0.weight"][grown] != 0).all())
 
@@ -211,7 +211,7 @@ def test_deep_r_keeps_every_sign():
 def test_dsr_moves_its_threshold():
     one, method = job(), short("dsr", 0.3)
     seen = {
-        train_dynamically(DENSE, one, dense_state(one), method, seed=3, names=NAMES, to=k).scalars[
+        train_dynamic(DENSE, one, dense_state(one), method, seed=3, names=NAMES, to=k).scalars[
             "threshold"
         ]
         for k in range(0, 20, 2)
@@ -224,14 +224,14 @@ def test_dsr_moves_its_threshold():
 def test_the_sparse_engine_trains_the_same(name):
     one, method = job(), short(name, 0.3)
     state = start_dynamic(method, dense_state(one), NAMES, seed=3)
-    part = train_dynamically(SparseEngine(), one, state, method, seed=3, to=12)
-    other = train_dynamically(DENSE, one, state, method, seed=3, to=12)
+    part = train_dynamic(SparseEngine(), one, state, method, seed=3, to=12)
+    other = train_dynamic(DENSE, one, state, method, seed=3, to=12)
     assert part.mask == other.mask
     for layer, weight in part.weights.items():
         torch.testing.assert_close(weight, other.weights[layer], rtol=1e-3, atol=1e-5)
     same(
-        train_dynamically(SparseEngine(), one, from_file(part), method, seed=3, to=20),
-        train_dynamically(SparseEngine(), one, state, method, seed=3, to=20),
+        train_dynamic(SparseEngine(), one, from_file(part), method, seed=3, to=20),
+        train_dynamic(SparseEngine(), one, state, method, seed=3, to=20),
     )
 
 
@@ -241,7 +241,7 @@ def test_what_it_refuses():
     assert "the optimizer sgd has none" in Driven(DENSE, method, 0).refuses(one)
     assert "trains densely" in Driven(SparseEngine(), method, 0).refuses(job())
     with pytest.raises(UserError, match="cannot train this: snfs grows by momentum"):
-        train_dynamically(DENSE, one, dense_state(one), method, seed=0, names=NAMES)
+        train_dynamic(DENSE, one, dense_state(one), method, seed=0, names=NAMES)
     assert Driven(DENSE, short("rigl"), 0).refuses(one) is None
 
 
@@ -288,13 +288,11 @@ def test_deep_r_decays_at_the_rate_of_the_step_just_made():
     one = job(schedule={"name": "steps", "drops": [3], "factor": 0.01, "warmup": 0})
     method = short("deep-r", 0.5, l1=0.01, noise=0.0, temperature=None)
     for step, rate in ((2, 0.05), (3, 0.0005)):  # the number of a step and its rate
-        before = train_dynamically(
-            DENSE, one, dense_state(one), method, seed=3, names=NAMES, to=step
-        )
+        before = train_dynamic(DENSE, one, dense_state(one), method, seed=3, names=NAMES, to=step)
         plain = DENSE.open(one, before)
         plain.advance(step + 1)
         stepped = plain.state().weights["output.weight"]
-        after = train_dynamically(DENSE, one, before, method, seed=3, to=step + 1)
+        after = train_dynamic(DENSE, one, before, method, seed=3, to=step + 1)
         both = before.mask["output.weight"] & after.mask["output.weight"]
         both &= after.weights["output.weight"].abs() > 1e-9  # not grown just now
         moved = (stepped - after.weights["output.weight"])[both] * stepped[both].sign()

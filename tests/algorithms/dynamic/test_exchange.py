@@ -1,20 +1,15 @@
-"""What the dynamic methods share, against sorting by hand."""
+"""What updates are made of, against sorting by hand."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-import pytest
 import torch
 from dynamic_jobs import masks, tensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winnow.algorithms.dynamic import exchange
-from winnow.algorithms.dynamic.start import check_distribution, random_mask
-from winnow.algorithms.dynamic.timing import Timing, timed
-from winnow.amounts import iterations_of
-from winnow.errors import UserError
 
 SHAPES = {"a": (5, 7), "b": (3, 2, 2, 2), "c": (4,)}
 
@@ -102,56 +97,3 @@ def test_shares_by_hand():
 
 def test_parts_are_what_is_meant():
     assert [exchange.fraction_of(n, f) for n, f in ((100, 0.29), (10, 0.3), (9, 0.3))] == [29, 3, 2]
-
-
-@pytest.mark.parametrize("distribution", ["uniform", "er", "erk"])
-@pytest.mark.parametrize("density", [0.05, 0.3, 1.0])
-def test_the_first_mask_is_exact_and_the_same_for_all(distribution, density):
-    weights = tensors(0, SHAPES)
-    mask = random_mask(weights, density, distribution, 1)
-    whole = sum(w.numel() for w in weights.values())
-    assert mask.kept == round(density * whole)
-    assert mask == random_mask(weights, density, distribution, 1)
-    if density == 0.3:
-        assert mask != random_mask(weights, density, distribution, 2)
-
-
-def test_a_density_out_of_reach_is_told_with_the_range():
-    weights = tensors(0, SHAPES)
-    with pytest.raises(UserError, match=r"keeps none of 63 weights; reachable are 0\.0159 to 1"):
-        random_mask(weights, 0.001, "erk", 1)
-    with pytest.raises(UserError, match=r"needs 1 in each layer .* are (\S+) to 1") as told:
-        random_mask(weights, 0.03, "uniform", 1, least=1)
-    lowest = float(str(told.value).split(" are ")[1].split(" to ")[0])
-    assert all(random_mask(weights, lowest, "uniform", 1, least=1).kept_per_layer.values())
-    with pytest.raises(UserError, match="needs 1"):
-        random_mask(weights, lowest - 1 / 63, "uniform", 1, least=1)
-    with pytest.raises(UserError, match="Did you mean 'erk'"):
-        check_distribution("erkk")
-
-
-def test_when_the_mask_changes():
-    time = Timing(begin=10, end=40, every=8, steps=50, last=47)
-    assert [s for s in range(60) if time.due(s)] == [10, 18, 26, 34, 47]
-    assert time.next(11, 50) == 18
-    assert time.next(35, 47) == 47
-    slower = Timing(begin=0, end=70, every=5, steps=80, doubled=(20, 50))
-    assert [s for s in range(80) if slower.due(s)] == [0, 5, 10, 15, 20, 30, 40, 60]
-    assert timed("x", 100, 10, every="2ep", begin="5it", share=0.75) == Timing(5, 75, 20, 100)
-
-
-@pytest.mark.parametrize(
-    ("call", "told"),
-    [
-        (lambda: iterations_of("set", "every", "1ep", None), "pass per_epoch="),
-        (
-            lambda: iterations_of("set", "every", 100, None),
-            'every is 100: write iterations as "500it"',
-        ),
-        (lambda: timed("x", 10, 1, every="0it"), "every is '0it'"),
-        (lambda: timed("x", 10, 1, every="1it", begin="8it", end="4it"), "after its end at 4"),
-    ],
-)
-def test_amounts_that_mean_nothing(call, told):
-    with pytest.raises(UserError, match=told):
-        call()
