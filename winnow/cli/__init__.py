@@ -113,7 +113,8 @@ def run(
 ) -> None:
     """Run what is missing of a recipe, and write its report."""
     from winnow.cli.progress import Tally, shown
-    from winnow.experiment.train.executor import DiskError, status_of
+    from winnow.experiment.train.executor import status_of
+    from winnow.experiment.train.protocol import DiskError
     from winnow.experiments import run as run_recipe
     from winnow.experiments import store_path
 
@@ -332,7 +333,7 @@ def bench(
     densities = compare.DENSITIES if density is None else _densities(density)
     compare.check(densities, engine or (), seconds)
     write.check_out(out)
-    job = compare.make_job(work)
+    job = compare.work_job(work)
     chosen, notes = compare.willing(engine or sides.NAMES, job)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)

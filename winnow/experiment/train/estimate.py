@@ -11,7 +11,7 @@ from winnow.engine.calibration import Calibration
 from winnow.experiment.plan.plan import Plan
 from winnow.experiment.runs import Run
 from winnow.experiment.store.store import Found, Store
-from winnow.experiment.train.choosing import images_evaluated, kept, planned
+from winnow.experiment.train.choosing import images_evaluated, planned, planned_kept
 
 _MEASURE = 0.5  # seconds of measured training
 _OVERHEAD = 1.1  # evaluation and files, measured on the digits recipe
@@ -47,7 +47,8 @@ def _calibrated(
     ]
     pace = statistics.median(paces) if paces else _OVERHEAD
     return {
-        identity: pace * seconds(calibration, choice.engine, kept(run, auto), images_evaluated(run))
+        identity: pace
+        * seconds(calibration, choice.engine, planned_kept(run, auto), images_evaluated(run))
         for (identity, run), choice in zip(
             plan.runs.items(), planned(plan, auto).values(), strict=True
         )
@@ -81,7 +82,8 @@ def _measure(run: Run) -> float:
     import torch
 
     from winnow import engine
-    from winnow.experiment.train.prepare import make_job, starting_state
+    from winnow.experiment.train.job import make_job
+    from winnow.experiment.train.start import starting_state
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
