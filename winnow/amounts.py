@@ -26,7 +26,7 @@ def iterations(steps: str, per_epoch: int) -> int:
     return int(match[1]) if match[2] == "it" else round(float(match[1]) * per_epoch)
 
 
-def iterations_of(method: str, option: str, value: object, per_epoch: int | None) -> int:
+def option_iterations(method: str, option: str, value: object, per_epoch: int | None) -> int:
     """What an option of a method says as an amount of training, in iterations.
 
     UserError, with both names, for what is no amount, and for epochs where ``per_epoch``, the

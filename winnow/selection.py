@@ -79,7 +79,7 @@ def spread(names: Iterable[str], values: Mapping[str, _Value]) -> dict[str, _Val
     return _resolve(names, {key: _matching(names, key) for key in values}, values)
 
 
-def groups(model: nn.Module, params: Params | None = None) -> dict[str, list[str]]:
+def weight_groups(model: nn.Module, params: Params | None = None) -> dict[str, list[str]]:
     """The recipe words: ``conv``, ``linear``, ``first`` and ``output`` -> names they stand for.
 
     ``output`` is the last Linear weight in module order, or the last prunable one without any;
@@ -96,7 +96,7 @@ def groups(model: nn.Module, params: Params | None = None) -> dict[str, list[str
     }
 
 
-def expand_patterns(
+def spread_over(
     model: nn.Module, values: Mapping[str, _Value], params: Params | None = None
 ) -> dict[str, _Value]:
     """Names, patterns and group words -> values, as exact names of prunable weights -> values.
@@ -116,13 +116,11 @@ def expand_rates(
 ) -> dict[str, float]:
     """The rate of every prunable weight; ``default`` where ``rates`` says nothing.
 
-    Keys: names, patterns and group words, of which the most specific wins: exact name > glob or
-    ``re:`` > first, output > conv, linear. Raises UserError for a rate outside [0, 1), a key
-    without a match, and two of equal rank that disagree.
+    Keys as in ``spread_over``. Raises UserError for a rate outside [0, 1) or a key without a match.
     """
     for key, rate in rates.items():
         check_rate(rate, key)
-    chosen = expand_patterns(model, rates, params)
+    chosen = spread_over(model, rates, params)
     return {name: chosen.get(name, check_rate(default)) for name in prunable(model, params)}
 
 
@@ -187,7 +185,7 @@ def _some(names: Sequence[str], limit: int = 8) -> str:
 def _members(model: nn.Module, names: Sequence[str], key: str, params: Params | None) -> list[str]:
     if key not in GROUPS or key in names:
         return _matching(names, key)
-    found = groups(model, params)[key]
+    found = weight_groups(model, params)[key]
     if not found:
         raise UserError(f"group {key!r} is empty: the model has no such layer among {_some(names)}")
     return found

@@ -132,7 +132,7 @@ def find_method(name: str) -> CatalogueEntry:
     UserError with the nearest name if there is none.
     """
     if is_own(name):
-        return _criterion(name, criteria.get(name))
+        return _criterion(name, criteria.get_criterion(name))
     if name not in METHODS:
         raise unknown("method", name, METHODS, "`winnow methods` lists them")
     return METHODS[name]

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from winnow import criteria
-from winnow.criteria.base import Loss, Subject
+from winnow.criteria.base import Subject
 from winnow.errors import UserError
 from winnow.mask import Mask
+from winnow.moments.kinds import Loss
 from winnow.scoring import unchanged
 from winnow.selection import parameters, prunable, uncompiled
 from winnow.sparsifying import fitting
@@ -36,7 +37,7 @@ def operate(
     mask of the criterion's scores and fine-tuning. Raises UserError as the surgeon does, for a
     criterion that has none, and for a mask that does not fit.
     """
-    surgeon = criteria.traits_of(criteria.get(criterion)).surgeon
+    surgeon = criteria.traits_of(criteria.get_criterion(criterion)).surgeon
     if surgeon is None:
         raise UserError(f"{criterion} has no surgeon: it says nothing of the weights that stay")
     if batch is not None and loader is not None:

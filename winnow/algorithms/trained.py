@@ -11,8 +11,8 @@ from torch import nn
 from winnow import criteria, rng
 from winnow.algorithms.surgeon import operate
 from winnow.allocation import Keep
-from winnow.criteria.base import Loss
 from winnow.mask import Mask
+from winnow.moments.kinds import Loss
 from winnow.pruning import prune_to
 from winnow.scoring import score
 from winnow.selection import parameters
@@ -45,7 +45,7 @@ def prune_trained(
     """
     data: dict[str, Any] = {"loader": loader, "loss_fn": loss_fn}
     weights = parameters(model)
-    has_surgeon = criteria.traits_of(criteria.get(criterion)).surgeon is not None
+    has_surgeon = criteria.traits_of(criteria.get_criterion(criterion)).surgeon is not None
     for k in range(1, rounds + 1):
         scores = score(
             model, criterion, params=list(mask), mask=mask,

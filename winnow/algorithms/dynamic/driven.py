@@ -42,7 +42,7 @@ def start_dynamic(method: DynamicMethod, state: State, names: Sequence[str], see
     return masked(replace(state, mask=mask, scalars=memory.scalars, extras=memory.tensors))
 
 
-def train_dynamically(
+def train_dynamic(
     engine: Engine,
     job: Job,
     state: State,

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from winnow.algorithms.dynamic import make_dynamic
 from winnow.algorithms.dynamic.driven import check_given, momentum
 from winnow.algorithms.dynamic.method import Change, DynamicMethod, Memory, Moment
-from winnow.amounts import iterations_of
+from winnow.amounts import option_iterations
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.selection import Params, parameters, prunable, resolve_names
@@ -64,7 +64,7 @@ def dynamic(
     """
     chosen = make_dynamic(method, density, **options)
     competing = _competing(model, chosen, params, ignore)
-    total = iterations_of(method, "steps", steps, per_epoch)
+    total = option_iterations(method, "steps", steps, per_epoch)
     return Dynamic(model, chosen, optimizer, list(competing), total, per_epoch, mask, seed)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from winnow.amounts import iterations_of
+from winnow.amounts import option_iterations
 from winnow.errors import UserError
 
 
@@ -51,11 +51,11 @@ def timed(
     UserError for amounts that are none, for epochs where ``per_epoch`` is None, for updates more
     often than every iteration, and for an end before the begin.
     """
-    period = iterations_of(method, "every", every, per_epoch)
-    first = iterations_of(method, "begin", begin, per_epoch)
+    period = option_iterations(method, "every", every, per_epoch)
+    first = option_iterations(method, "begin", begin, per_epoch)
     last = math.floor(share * steps + 1e-6)
     if end is not None:
-        last = iterations_of(method, "end", end, per_epoch)
+        last = option_iterations(method, "end", end, per_epoch)
     if period < 1:
         raise UserError(f"every is {every!r}: {method} updates every iteration at most, '1it'")
     if not first <= last:

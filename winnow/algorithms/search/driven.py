@@ -1,12 +1,12 @@
 """Mask search on an engine: from a dense state to a job and a state in search, and to its find.
 
-    job, state = starting(make("jackpot", density=0.1), job, dense, seed=0)
+    job, state = start_search(make_search("jackpot", density=0.1), job, dense, seed=0)
     session = engine.open(job, state)
     session.advance(job.steps)
     plain, ticket = settled(job, session.state())
 
 A state in search holds the frozen weights whole, no mask, and its scores in ``extras``: opened
-again with the same job (`resuming` makes it), it continues bit-identically. Fine-tuning is an
+again with the same job (`resume_search` makes it), it continues bit-identically. Fine-tuning is an
 ordinary job from the ticket.
 """
 
@@ -14,15 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, NoReturn
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from winnow import criteria, rng
+from winnow import rng
 from winnow.algorithms.search.method import SCORING_BATCH, SearchMethod, SearchStart
+from winnow.criteria import get_criterion, traits_of
 from winnow.engine.base import Engine, Job
 from winnow.engine.feed import Feed
 from winnow.engine.search import found_network
@@ -60,7 +60,8 @@ def start_search(
     def scored(criterion: str, options: Mapping[str, Any]) -> Mapping[str, Tensor]:
         model = job.build()
         load_weights(model, state)
-        data = _scoring_batch(job, seed) if batch is None else batch
+        drawn = batch is None and needs_data(criterion)
+        data = _scoring_batch(job, seed) if drawn else batch
         return warm_scores(model, criterion, options, chosen, data, F.cross_entropy, seed)
 
     weights = {name: state.weights[name] for name in chosen}
@@ -79,7 +80,7 @@ def resume_search(
     names: Sequence[str] | None = None,
     mask: Mask | None = None,
 ) -> Job:
-    """The job as a search, from any of its states: what `starting` gave, nothing scored anew."""
+    """The search that `start_search` gave, from any of its states; nothing is scored anew."""
     chosen = list(competing(job.build(), method)) if names is None else list(names)
     if strangers := [name for name in chosen if name not in state.weights]:
         raise UserError(f"the network has no weight {strangers[0]!r} to search over")
@@ -98,7 +99,7 @@ def settled(job: Job, state: State) -> tuple[Job, State]:
 
 
 def run_search(engine: Engine, job: Job, state: State, *, to: int | None = None) -> State:
-    """Search from a state of `starting`, or of a search, up to iteration ``to`` (default its end).
+    """Search from a state of `start_search`, or of a search, up to iteration ``to`` (default: all).
 
     The state there, still in search. UserError if the engine refuses or training diverges.
     """
@@ -144,19 +145,18 @@ def warm_scores(
     modes = {module: module.training for module in model.modules()}
     model.train()
     try:
-        of = partial(score, model, criterion, params=list(names), **options)
-        if not sees_examples(criterion):
-            return of()
-        generator = rng.torch_generator(seed, "search", "score")
-        return of(batch=batch, loss_fn=loss_fn, generator=generator)
+        return score(
+            model, criterion, batch=batch, loss_fn=loss_fn, params=list(names),
+            generator=rng.torch_generator(seed, "search", "score"), **options,
+        )  # fmt: skip
     finally:
         for module, mode in modes.items():
             module.training = mode
 
 
-def sees_examples(criterion: str) -> bool:
-    """Whether a criterion needs data to score."""
-    return criteria.traits_of(criteria.get(criterion)).examples != "none"
+def needs_data(criterion: str) -> bool:
+    """Whether a criterion scores with examples, or draws."""
+    return traits_of(get_criterion(criterion)).examples != "none"
 
 
 def _unscored(criterion: str, options: Mapping[str, Any]) -> NoReturn:

@@ -18,12 +18,13 @@ from torch import nn
 
 from winnow.engine.base import Job, Session
 from winnow.engine.reopened import not_here
-from winnow.engine.sparse_cpu import kernel_groups
-from winnow.engine.sparse_cpu.chain import UnsupportedError, chain_of
-from winnow.engine.sparse_cpu.chain_lane import ChainSession
-from winnow.engine.sparse_cpu.graph_lane import GraphSession
-from winnow.engine.sparse_cpu.trace import trace
-from winnow.engine.sparse_cpu.update import RULES
+from winnow.engine.sparse_cpu.chain.layers import chain_of
+from winnow.engine.sparse_cpu.chain.session import ChainSession
+from winnow.engine.sparse_cpu.graph.session import GraphSession
+from winnow.engine.sparse_cpu.graph.trace import trace
+from winnow.engine.sparse_cpu.kernels.groups import prepare_chain_kernels, prepare_graph_kernels
+from winnow.engine.sparse_cpu.kernels.update import RULES
+from winnow.engine.sparse_cpu.unsupported import UnsupportedError
 from winnow.errors import UserError
 from winnow.state import State, masked
 
@@ -56,7 +57,7 @@ class SparseEngine:
         """Start or continue the job from a state.
 
         The first session of a machine compiles the kernels that it needs. What torch runs for want
-        of a kernel is logged, and stands in ``notes``. UserError when the job is refused or a
+        of a kernel is logged, and kept in ``notes``. UserError when the job is refused or a
         label has no output.
         """
         way = self._way(job)
@@ -103,9 +104,9 @@ class _Way:
 
 def _compile(way: _Way) -> None:
     if way.kind == "chain":
-        kernel_groups.chains()
+        prepare_chain_kernels()
     elif way.kind == "graph":
-        kernel_groups.graphs()
+        prepare_graph_kernels()
 
 
 def _is_chain(model: nn.Module, features: int) -> bool:

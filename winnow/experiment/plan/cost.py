@@ -47,7 +47,7 @@ def _of_pruning(run: Run, examples: int) -> float:
     pruning = run.pruning
     if pruning is None:
         return 0.0
-    passes = criteria.traits_of(criteria.get(pruning.criterion)).passes * pruning.rounds
+    passes = criteria.traits_of(criteria.get_criterion(pruning.criterion)).passes * pruning.rounds
     passes += pruning.rounds if run.start.is_operated else 0
     return passes * _seen(run, examples) / examples
 
@@ -56,17 +56,13 @@ def _seen(run: Run, examples: int) -> float:
     """How many examples the run's criterion sees at once, of a training split of ``examples``."""
     assert run.pruning is not None
     seen = run.pruning.scoring
-    if seen is None:
-        return 1.0
-    if "per_class" in seen:
-        return float(seen["per_class"] * seen["batches"] * facts(run.data["name"]).classes)
-    return float(examples if seen["examples"] == "all" else seen["examples"])
+    return 1.0 if seen is None else seen.count(facts(run.data.name).classes, examples)
 
 
 def _of_search(run: Run, examples: int) -> float:
     """What scoring for the warm start of a search costs."""
     if run.search is None:
         return 0.0
-    warm = make_search(run.search["name"], **run.search["options"]).warm_start
-    passes = criteria.traits_of(criteria.get(warm)).passes if warm else 0
+    warm = make_search(run.search.name, **run.search.options).scored_by
+    passes = criteria.traits_of(criteria.get_criterion(warm)).passes if warm else 0
     return passes * min(SCORING_BATCH, examples) / examples

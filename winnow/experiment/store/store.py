@@ -236,7 +236,7 @@ class Found:
     def state(self, which: str) -> State:
         """The state ``final`` or ``step-N``. Raises ValueError when its file is damaged."""
         from winnow.mask import from_bytes
-        from winnow.statefile import unpack
+        from winnow.statefile import unpack_state
 
         name = f"{which}.safetensors"
         try:
@@ -245,7 +245,7 @@ class Found:
             raise ValueError(f"{self.folder / name} cannot be read: {error}") from None
         if hashlib.sha256(data).hexdigest() != self.result.files.get(name):
             raise ValueError(f"{self.folder / name} is damaged: its hash is not the stored one")
-        return unpack(*from_bytes("state", data, str(self.folder / name)))
+        return unpack_state(*from_bytes("state", data, str(self.folder / name)))
 
 
 def read_found(folder: Path, identity: str | None) -> Found:

@@ -6,6 +6,7 @@ import functools
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +132,7 @@ def images_evaluated(run: Run) -> float:
 
     The test images of a learning curve are not counted: what is recorded changes no number.
     """
-    return float(run.data["validation"]) / run.evaluate
+    return float(run.data.validation) / run.evaluate
 
 
 def planned(plan: Plan, auto: Auto) -> dict[str, Choice]:
@@ -180,7 +181,9 @@ def in_one_line(plan: Plan, store: Store, auto: Auto | None) -> str:
 
 
 def _begins_dense(run: Run) -> bool:
-    return run.dynamic is not None and run.dynamic["name"] == "gradual"
+    from winnow.algorithms.dynamic import DYNAMIC_METHODS
+
+    return run.dynamic is not None and DYNAMIC_METHODS[run.dynamic.name].starts_dense
 
 
 def _counts_are_planned(plan: Plan) -> bool:
@@ -198,7 +201,7 @@ def sample(plan: Plan) -> Job:
     from winnow.experiment.train.prepare import make_network
 
     run = next(iter(plan.runs.values()))
-    about = facts(run.data["name"])
+    about = facts(run.data.name)
     count = min(about.train_size, _IMAGES)
     generator = rng.torch_generator(0, "calibration", "images")
     shape = (count, *about.shape)
@@ -207,12 +210,12 @@ def sample(plan: Plan) -> Job:
     splits = {"train": Split(x, y, torch.arange(count))}
     return Job(
         build=functools.partial(make_network, run),
-        data=TrainingData(splits, about.mean, about.std, run.data["augment"]),
+        data=TrainingData(splits, about.mean, about.std, run.data.augment),
         steps=run.steps,
         batch=min(run.batch, count),
         last_batch=run.last_batch,
         optimizer=run.optimizer,
-        schedule=run.schedule,
+        schedule=asdict(run.schedule),
         seeds={"order": 0, "augment": 0, "dropout": 0},
         clip=run.clip,
     )

@@ -60,8 +60,8 @@ def _engine(found: Found) -> str:
 
 
 def _kind(run: Run) -> tuple[object, ...]:
-    model = tuple(sorted((k, str(v)) for k, v in run.model.items() if k != "init"))
-    return run.data["name"], model, run.batch, run.optimizer["name"], run.engine
+    model = (run.model.name, run.model.hidden, run.model.width, run.model.dropout)
+    return run.data.name, model, run.batch, run.optimizer["name"], run.engine
 
 
 def seconds_left(

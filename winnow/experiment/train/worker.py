@@ -95,7 +95,7 @@ def _train_and_store(
     from winnow.experiment.train.prepare import make_job, method_of, starting_state
     from winnow.experiment.train.train import Checkpoints, train
     from winnow.mask import to_bytes
-    from winnow.statefile import pack
+    from winnow.statefile import pack_state
 
     parents = {identity: load_run(plain) for identity, plain in task["parents"].items()}
 
@@ -119,7 +119,7 @@ def _train_and_store(
     choice = choose(run, job, lambda: start().mask, path, task.get("auto"))
     engine: Engine = auto.engine_of(choice)
     if run.dynamic is not None and (method := method_of(run)) is not None:
-        engine = Driven(engine, method, run.dynamic["seed"])
+        engine = Driven(engine, method, run.dynamic.seed)
     checkpoints = Checkpoints(path, task["checkpoint"], choice.dump())
     result, states = train(
         run,
@@ -131,7 +131,8 @@ def _train_and_store(
         lambda step: tell(event="step", step=step - run.begin),
     )
     files = {
-        f"{name}.safetensors": to_bytes("state", *pack(state)) for name, state in states.items()
+        f"{name}.safetensors": to_bytes("state", *pack_state(state))
+        for name, state in states.items()
     }
     about = {**task["about"], "engine": engine.name, "choice": choice.dump()}
     if engine.notes:
