@@ -26,7 +26,7 @@ from lenet import network as lenet
 from script import arguments, keep, parse
 from torch import nn
 
-from winnow.engine.base import Engine, Job, Split, TrainingData
+from winnow.engine.base import Engine, Job, Split, Stacks, TrainingData
 from winnow.engine.compiled import CompiledEngine
 from winnow.engine.dense import DenseEngine
 from winnow.engine.stacked import StackedEngine
@@ -35,7 +35,7 @@ from winnow.models import build
 from winnow.models.initialise import initialise
 from winnow.state import fresh_state
 
-LANES, DENSITY = 5, 0.2
+NETWORKS, DENSITY = 5, 0.2
 PAIRS = {
     "five": "5 x LeNet-300-100, batch 60, Adam, each",
     "lenet": "LeNet-300-100, batch 60, Adam",
@@ -71,29 +71,33 @@ def resnet_job(seed: int) -> Job:
     return Job(resnet, data, 10**9, 64, "keep", MOMENTUM, CONSTANT, seeds)
 
 
-def steps(engine: Engine, make: Callable[[int], Job], lanes: int = 1) -> Advance:
-    """Trains so many iterations of each lane."""
-    jobs = [make(seed) for seed in range(lanes)]
-    states = []
-    for job in jobs:
-        model = job.build()
-        states.append(fresh_state(model, random_mask(model, DENSITY)))
-    session = engine.open(jobs, states)
+def steps(engine: Engine, make: Callable[[int], Job], networks: int = 1) -> Advance:
+    """Trains so many iterations of each network; in one stack where the engine stacks."""
+    jobs = {seed: make(seed) for seed in range(networks)}
+    models = {seed: job.build() for seed, job in jobs.items()}
+    states = {n: fresh_state(model, random_mask(model, DENSITY)) for n, model in models.items()}
+    if isinstance(engine, Stacks):
+        sessions = engine.open_many(jobs, states, networks)
+    else:
+        sessions = {n: engine.open(job, states[n]) for n, job in jobs.items()}
     reached = 0
 
     def advance(count: int) -> None:
         nonlocal reached
         reached += count
-        session.advance(reached)
+        for session in sessions.values():
+            session.advance(reached)
 
     return advance
 
 
-def measured(sides: dict[str, Advance], seconds: float, lanes: int, slow: bool) -> dict[str, float]:
+def measured(
+    sides: dict[str, Advance], seconds: float, networks: int, slow: bool
+) -> dict[str, float]:
     """The median time of each side, and how often the first takes that of the others."""
     turns = in_turns(sides, seconds, *((2, 1) if slow else ()))
     first = next(iter(turns))
-    times = {name: round(statistics.median(t) / lanes, 1) for name, t in turns.items()}
+    times = {name: round(statistics.median(t) / networks, 1) for name, t in turns.items()}
     ratios = {
         f"{first} / {name}": round(
             statistics.median(a / b for a, b in zip(turns[first], turns[name], strict=True)), 2
@@ -109,10 +113,10 @@ def measured_pair(name: str, seconds: float, notes: list[str]) -> dict[str, floa
     compiled, bf16 = CompiledEngine("cpu"), CompiledEngine("cpu", bf16=True)
     if name == "five":
         sides = {
-            "dense": steps(dense, lenet_job, LANES),
-            "stacked": steps(stacked, lenet_job, LANES),
+            "dense": steps(dense, lenet_job, NETWORKS),
+            "stacked": steps(stacked, lenet_job, NETWORKS),
         }
-        return measured(sides, seconds, LANES, slow=False)
+        return measured(sides, seconds, NETWORKS, slow=False)
     make = {"lenet": lenet_job, "resnet": resnet_job}[name]
     sides = {"dense": steps(dense, make), "compiled": steps(compiled, make)}
     if name == "resnet":

@@ -31,7 +31,7 @@ from torch.func import functional_call, grad, vmap
 from winnow.engine.turns import machine
 from winnow.models import build
 from winnow.models.initialise import initialise
-from winnow.moments import Kind, moments
+from winnow.moments import MomentKind, moments
 from winnow.selection import prunable
 
 BATCH, CHUNK, FEW, WARM = 128, 32, 32, 16
@@ -67,7 +67,7 @@ class Sides:
             self.model.zero_grad()
             F.cross_entropy(self.model(x), y).backward()
 
-    def moments(self, kind: Kind) -> dict[str, Tensor]:
+    def moments(self, kind: MomentKind) -> dict[str, Tensor]:
         return moments(self.model, self.batches(), F.cross_entropy, self.weights, kind)
 
     def one_by_one(self) -> list[Tensor]:

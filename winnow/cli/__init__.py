@@ -186,10 +186,10 @@ def methods(
     ] = None,
 ) -> None:
     """List the methods that experiments compare, or show one."""
-    from winnow.algorithms import catalogue
+    from winnow.algorithms.catalogue import find_method
     from winnow.cli.describe import describe_method, describe_methods
 
-    lines = describe_methods() if name is None else describe_method(catalogue.get(name))
+    lines = describe_methods() if name is None else describe_method(find_method(name))
     for line in lines:
         print(line)
 
@@ -275,11 +275,10 @@ def report(
     """Write tables, figures and a page from what is finished. Trains nothing."""
     from winnow import report as reports
     from winnow.experiments import plan_offline
-    from winnow.report.read import read_results
 
     place = _reading(store)
     plans = [plan_offline(name, place, o or (), replicates, only or ()) for name in recipes]
-    results = [read_results(one.experiment(), place) for one, _ in plans]
+    results = [reports.read_results(one.experiment(), place) for one, _ in plans]
     for one in results:
         if not one.rows:
             raise UserError(
@@ -288,7 +287,7 @@ def report(
         if one.missing:
             left = f"{one.missing} runs of {one.name} are not finished yet and left out"
             print(left, file=sys.stderr)
-    _print_paths(reports.write(results, out, command=as_typed()))
+    _print_paths(reports.write_report(results, out, command=as_typed()))
 
 
 def _densities(text: str) -> tuple[float, ...]:

@@ -16,9 +16,17 @@ import torch
 import winnow as wn
 from winnow.cli.describe import describe_plan
 from winnow.cli.progress import Tally, shown
-from winnow.data import load
+from winnow.data import load_images
 from winnow.engine.auto import Auto, Choice
-from winnow.engine.calibration import Calibration, Cost, Layer, LayerCost, Rung, key_of, path_of
+from winnow.engine.calibration import (
+    Calibration,
+    Cost,
+    Layer,
+    LayerCost,
+    Rung,
+    calibration_key,
+    calibration_path,
+)
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.runs import Record
@@ -52,7 +60,7 @@ def store(tmp_path):
 
 def plan_of(*overrides):
     recipe = load_recipe("lth/digits", [*SMALL, *overrides], 1)
-    return expand("small", recipe, Source(1437, load("digits").content))
+    return expand("small", recipe, Source(1437, load_images("digits").content))
 
 
 def calibrated(plan, break_even):
@@ -61,14 +69,14 @@ def calibrated(plan, break_even):
         Rung(d, Cost(1e-3, 0.0), Cost((d / break_even) * 1e-3, 0.0)) for d in (1.0, 0.5, 0.01)
     )
     layers = {name: Layer(size, 1.0) for name, size in SIZES.items()}
-    key = key_of(choosing.sample(plan))
+    key = calibration_key(choosing.sample(plan))
     return Calibration(key, {"float32 lanes": W}, rungs, layers, dict[str, LayerCost]())
 
 
 def give(store, found):
     """Put a calibration into a store, as if it had been measured."""
     text = json.dumps({**found.dump(), "sha256": found.hash})
-    write_whole(path_of(store.path / "calibration", found.key), text)
+    write_whole(calibration_path(store.path / "calibration", found.key), text)
 
 
 def executed(plan, store):
@@ -92,7 +100,7 @@ def test_dense_and_sparse_rounds_equal_those_of_the_engines_themselves(store):
     assert len(plan.runs) == 7  # dense; two tickets, reinitialised and random ones
     assert notes == [
         "engine: auto takes dense for 1, sparse for 6 of 7 runs; calibration: "
-        f"{path_of(store.path / 'calibration', found.key)}"
+        f"{calibration_path(store.path / 'calibration', found.key)}"
     ]
     mixed = stored(plan, store)
     ticket = next(n.run for n in plan.nodes if (n.arm, n.round) == ("ticket", 1))
@@ -115,7 +123,7 @@ def test_dense_and_sparse_rounds_equal_those_of_the_engines_themselves(store):
 def wn_engine(name):
     from winnow import engine
 
-    return engine.get(name)
+    return engine.make_engine(name)
 
 
 def begin(run, found):

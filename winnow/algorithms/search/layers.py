@@ -19,6 +19,11 @@ def check_rates(rates: str) -> None:
         raise unknown("layer rates:", str(rates), RATES, f"They are {', '.join(RATES)}")
 
 
+def scope_of(rates: str) -> str:
+    """The scope of ``wn.prune`` that shares weights out over layers as these rates do."""
+    return "global" if rates == "magnitude" else rates
+
+
 def counts_of(weights: Mapping[str, Tensor], density: float, rates: str) -> dict[str, int]:
     """Name → how many of its weights stay.
 

@@ -6,6 +6,7 @@ import functools
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ def _settled(job: Job, store: Store, say: Callable[[str], None]) -> Auto:
     if reason := _why_dense(job):
         return Auto(reason=reason)
     try:
-        SparseEngine().prepare([job])
+        SparseEngine().prepare(job)
     except Exception as error:  # whatever a compiler may raise on a machine unknown to us
         return Auto(reason=f"the sparse engine's kernels cannot be compiled here ({error})")
 
@@ -53,7 +54,7 @@ def _settled(job: Job, store: Store, say: Callable[[str], None]) -> Auto:
         say("engine: auto measures what engines cost here, once for this machine and store")
         return measure(job, DenseEngine("cpu"), SparseEngine)
 
-    return Auto(calibration.through(_folder(store), calibration.key_of(job), measured))
+    return Auto(calibration.calibrated(_folder(store), calibration.calibration_key(job), measured))
 
 
 def known(plan: Plan, store: Store) -> Auto | None:
@@ -67,8 +68,9 @@ def known(plan: Plan, store: Store) -> Auto | None:
         job = sample(plan)
         if reason := _why_dense(job):
             return Auto(reason=reason)
-        found = calibration.read(_folder(store), calibration.key_of(job))
-        return Auto(found) if found else None
+        key = calibration.calibration_key(job)
+        costs = calibration.read_calibration(_folder(store), key)
+        return Auto(costs) if costs else None
 
 
 def _folder(store: Store) -> Path:
@@ -83,7 +85,7 @@ def _why_dense(job: Job) -> str | None:
 
     if torch.cuda.is_available():
         return "a GPU is here, which trains dense networks"
-    return SparseEngine().refuses([job])
+    return SparseEngine().refuses(job)
 
 
 def choose(
@@ -130,7 +132,7 @@ def images_evaluated(run: Run) -> float:
 
     The test images of a learning curve are not counted: what is recorded changes no number.
     """
-    return float(run.data["validation"]) / run.evaluate
+    return float(run.data.validation) / run.evaluate
 
 
 def planned(plan: Plan, auto: Auto) -> dict[str, Choice]:
@@ -162,7 +164,7 @@ def kept(run: Run, auto: Auto) -> Mapping[str, float]:
 
 def in_one_line(plan: Plan, store: Store, auto: Auto | None) -> str:
     """What ``auto`` takes for how many runs of a plan, and by which file."""
-    from winnow.engine.calibration import path_of
+    from winnow.engine.calibration import calibration_path
 
     if auto is None:
         return "engine: auto chooses by a calibration, which the first run here makes"
@@ -174,12 +176,14 @@ def in_one_line(plan: Plan, store: Store, auto: Auto | None) -> str:
     )
     taken = ", ".join(f"{name} for {counted[name]}" for name in sorted(counted))
     guess = "" if _counts_are_planned(plan) else ", as far as masks can be foreseen"
-    file = path_of(_folder(store), auto.calibration.key)
+    file = calibration_path(_folder(store), auto.calibration.key)
     return f"engine: auto takes {taken} of {len(plan.runs)} runs{guess}; calibration: {file}"
 
 
 def _begins_dense(run: Run) -> bool:
-    return run.dynamic is not None and run.dynamic["name"] == "gradual"
+    from winnow.algorithms.dynamic import DYNAMIC_METHODS
+
+    return run.dynamic is not None and DYNAMIC_METHODS[run.dynamic.name].starts_dense
 
 
 def _counts_are_planned(plan: Plan) -> bool:
@@ -197,7 +201,7 @@ def sample(plan: Plan) -> Job:
     from winnow.experiment.train.prepare import make_network
 
     run = next(iter(plan.runs.values()))
-    about = facts(run.data["name"])
+    about = facts(run.data.name)
     count = min(about.train_size, _IMAGES)
     generator = rng.torch_generator(0, "calibration", "images")
     shape = (count, *about.shape)
@@ -206,12 +210,12 @@ def sample(plan: Plan) -> Job:
     splits = {"train": Split(x, y, torch.arange(count))}
     return Job(
         build=functools.partial(make_network, run),
-        data=TrainingData(splits, about.mean, about.std, run.data["augment"]),
+        data=TrainingData(splits, about.mean, about.std, run.data.augment),
         steps=run.steps,
         batch=min(run.batch, count),
         last_batch=run.last_batch,
         optimizer=run.optimizer,
-        schedule=run.schedule,
+        schedule=asdict(run.schedule),
         seeds={"order": 0, "augment": 0, "dropout": 0},
         clip=run.clip,
     )

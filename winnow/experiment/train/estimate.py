@@ -60,8 +60,8 @@ def _engine(found: Found) -> str:
 
 
 def _kind(run: Run) -> tuple[object, ...]:
-    model = tuple(sorted((k, str(v)) for k, v in run.model.items() if k != "init"))
-    return run.data["name"], model, run.batch, run.optimizer["name"], run.engine
+    model = (run.model.name, run.model.hidden, run.model.width, run.model.dropout)
+    return run.data.name, model, run.batch, run.optimizer["name"], run.engine
 
 
 def seconds_left(
@@ -87,7 +87,7 @@ def _measure(run: Run) -> float:
     torch.set_num_threads(1)
     try:
         state = starting_state(run, _no_parent)
-        session = engine.get(run.engine).open([make_job(run)], [state])
+        session = engine.make_engine(run.engine).open(make_job(run), state)
         session.advance(run.begin + 1)  # allocations and first calls
         began, done = time.monotonic(), 0
         while time.monotonic() - began < _MEASURE and run.begin + 1 + done < run.end:

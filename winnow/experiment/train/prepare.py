@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from winnow import criteria, rng
-from winnow.algorithms.at_init import Density, prune_at_init
-from winnow.algorithms.dynamic import make
-from winnow.algorithms.dynamic.driven import starting
-from winnow.algorithms.dynamic.method import Method
+from winnow.algorithms.at_init import Densities, prune_at_init
+from winnow.algorithms.dynamic import make_dynamic
+from winnow.algorithms.dynamic.driven import start_dynamic
+from winnow.algorithms.dynamic.method import DynamicMethod
 from winnow.algorithms.trained import prune_trained
-from winnow.data import Images, load
+from winnow.data import Images, load_images
 from winnow.data.facts import facts
 from winnow.data.split import split
 from winnow.engine.base import Job, Split, TrainingData
@@ -49,7 +49,7 @@ def make_job(run: Run) -> Job:
         batch=run.batch,
         last_batch=run.last_batch,
         optimizer=run.optimizer,
-        schedule=run.schedule,
+        schedule=asdict(run.schedule),
         seeds=run.seeds,
         clip=run.clip,
     )
@@ -57,10 +57,15 @@ def make_job(run: Run) -> Job:
 
 def make_network(run: Run) -> nn.Module:
     """The run's network, with whatever weights its modules start with."""
-    about = facts(run.data["name"])
-    model = run.model
-    options = {k: model[k] for k in ("hidden", "width", "dropout")}
-    return build(model["name"], inputs=about.shape, classes=about.classes, **options)
+    about, model = facts(run.data.name), run.model
+    return build(
+        model.name,
+        inputs=about.shape,
+        classes=about.classes,
+        hidden=model.hidden,
+        width=model.width,
+        dropout=model.dropout,
+    )
 
 
 def starting_state(run: Run, parents: Parents, given: Given | None = None) -> State:
@@ -74,7 +79,8 @@ def starting_state(run: Run, parents: Parents, given: Given | None = None) -> St
     if start.kind == "given":
         assert given is not None
         assert run.search is not None
-        return _begun(run, replace(given(run.search["weights"]), step=run.begin))
+        assert run.search.weights is not None
+        return _begun(run, replace(given(run.search.weights), step=run.begin))
     assert start.run is not None
     found = _state_of(parents(start.run), start.step)
     state = State(run.begin, found.weights, found.buffers, mask)
@@ -93,18 +99,17 @@ def _state_of(found: Found, step: int | None) -> State:
 
 def initial_network(run: Run, draw: int | None = None) -> nn.Module:
     """The run's network with its initial weights, or those of another draw."""
-    model, init = make_network(run), run.model["init"]
-    chosen = run.draw if draw is None else draw
-    kept = init.get("kept", 1.0)  # absent in older runs
-    initialise(model, init["name"], run.seeds["init"], std=init["std"], draw=chosen, kept=kept)
+    model, init = make_network(run), run.model.init
+    chosen, seed = run.draw if draw is None else draw, run.seeds["init"]
+    initialise(model, init.name, seed, std=init.std, draw=chosen, kept=init.kept)
     return model
 
 
-def method_of(run: Run) -> Method | None:
+def method_of(run: Run) -> DynamicMethod | None:
     """The dynamic method that changes the run's mask, or None."""
     if run.dynamic is None:
         return None
-    return make(run.dynamic["name"], **run.dynamic["options"])
+    return make_dynamic(run.dynamic.name, **run.dynamic.options)
 
 
 def _begun(run: Run, state: State) -> State:
@@ -115,7 +120,7 @@ def _begun(run: Run, state: State) -> State:
     method = method_of(run)
     if run.dynamic is None or method is None:
         return state
-    return starting(method, state, run.prunable, run.dynamic["seed"])
+    return start_dynamic(method, state, run.prunable, run.dynamic.seed)
 
 
 def derive_mask(run: Run, parents: Parents) -> Mask:
@@ -191,7 +196,7 @@ def _at_init(run: Run, pruning: Pruning) -> Mask:
     model = initial_network(run, draw=0)
     sizes = {name: model.get_parameter(name).numel() for name in pruning.prunable}
     keep = pruning.keep
-    density: Density = (
+    density: Densities = (
         keep / sum(sizes.values())
         if isinstance(keep, int)
         else {name: count / sizes[name] for name, count in keep.items()}
@@ -215,8 +220,9 @@ def _at_init(run: Run, pruning: Pruning) -> Mask:
 def _options(run: Run, pruning: Pruning) -> dict[str, Any]:
     """What the criterion is given; the shape of an example follows from the data."""
     options = dict(pruning.options)
-    if pruning.criterion == "synflow" and options.get("input_shape") is None:
-        options["input_shape"] = facts(run.data["name"]).shape
+    known = criteria.traits_of(criteria.get_criterion(pruning.criterion))
+    if known.takes_input_shape and options.get("input_shape") is None:
+        options["input_shape"] = facts(run.data.name).shape
     return options
 
 
@@ -231,10 +237,10 @@ def _data(run: Run, pruning: Pruning) -> dict[str, Any]:
 def _training_data(run: Run) -> TrainingData:
     """The run's splits: indices into the images, which all runs of a worker share in memory."""
     data = run.data
-    images = _images(data["name"], data["content"])
+    images = _images(data.name, data.content)
     seed = run.seeds.get("split", 0)  # absent where nothing is drawn
     count = len(images.train_y)
-    train, held_out = split(count, data["validation"], seed, data.get("train"))
+    train, held_out = split(count, data.validation, seed, data.train)
     every_test = torch.arange(len(images.test_y))
     splits = {
         "train": Split(images.train_x, images.train_y, train),
@@ -242,12 +248,12 @@ def _training_data(run: Run) -> TrainingData:
     }
     if len(held_out):
         splits["validation"] = Split(images.train_x, images.train_y, held_out)
-    return TrainingData(splits, images.mean, images.std, data["augment"])
+    return TrainingData(splits, images.mean, images.std, data.augment)
 
 
 @functools.lru_cache(maxsize=2)
 def _images(name: str, content: str) -> Images:
-    images = load(name, online=False)
+    images = load_images(name, online=False)
     if images.content != content:
         raise UserError(
             f"the images of {name} have changed since this experiment was planned "
