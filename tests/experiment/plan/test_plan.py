@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from winnow.cli.describe import describe_plan
+from winnow.cli.describe.plan import describe_plan
 from winnow.errors import UserError
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import check, load_recipe

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import winnow as wn
-from winnow.cli.describe import describe_plan
+from winnow.cli.describe.plan import describe_plan
 from winnow.cli.progress import Tally, shown
 from winnow.data import load
 from winnow.engine.auto import Auto, Choice
