@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from winnow.cli.options import Jobs, Only, Overrides, RecipeArgument, Replicates, StoreOption
 from winnow.cli.store import read_store
 
@@ -13,6 +17,7 @@ def plan_command(
     jobs: Jobs = None,
     only: Only = None,
     store: StoreOption = None,
+    runs: Annotated[bool, typer.Option("--runs", help="List every run.")] = False,
 ) -> None:
     """List the runs of a recipe, what is done, and the time left. Trains nothing."""
     from winnow.cli.describe.plan import describe_plan
@@ -20,5 +25,5 @@ def plan_command(
 
     place = read_store(store)
     chosen, note = plan_offline(recipe, place, o or (), replicates, only or ())
-    for line in describe_plan(chosen, place, check_jobs(jobs), note):
+    for line in describe_plan(chosen, place, check_jobs(jobs), note, runs):
         print(line)

@@ -1,4 +1,4 @@
-"""Plans and stored runs in words, as plain lines."""
+"""A plan in words: arms, what is done, the time that is left, single runs if wanted."""
 
 from __future__ import annotations
 
@@ -6,52 +6,70 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from winnow.cli.progress import in_words
-from winnow.data import Unreachable
-from winnow.engine.auto import Auto
 from winnow.experiment.plan.plan import Plan
 from winnow.experiment.store.store import Store
 from winnow.experiment.train.choosing import in_one_line, known
-from winnow.experiment.train.estimate import iterations_of, seconds_left, seconds_per_iteration
+from winnow.experiment.train.estimate import Pace, iterations_of, pace_of, seconds_left
 from winnow.experiment.train.executor import status_of
+from winnow.report import wording
 
 
-def describe_plan(plan: Plan, store: Store, jobs: int, note: str | None) -> Iterator[str]:
-    """The runs of a plan, the cost of each arm, what is done, the time left.
+def describe_plan(
+    plan: Plan, store: Store, jobs: int, note: str | None, runs: bool = False
+) -> Iterator[str]:
+    """The cost of each arm of a plan, what is done, the time left; with ``runs`` every run.
 
     ``note``: why nothing can be recognised as done (the data is not here), or None.
     """
     status = status_of(plan, store) if note is None else dict.fromkeys(plan.runs, "missing")
-    yield from _runs(plan, status)
-    yield ""
     yield from _arms(plan, status)
     if len(plan.nodes) > len(plan.runs):
         yield "a run that several arms share counts for the first of them"
     yield ""
+    if runs:
+        yield from _runs(plan, status)
+        yield ""
     done = sum(s != "missing" for s in status.values())
     total = iterations_of(list(plan.runs.values()))
     yield f"{len(status)} runs, {total} iterations; {done} runs done, {len(status) - done} missing"
-    auto = known(plan, store) if plan.recipe.engine == "auto" else None
-    if plan.recipe.engine == "auto":
-        yield in_one_line(plan, store, auto)
+    yield from _time(plan, store, status, jobs)
     if note:
         yield f"note: {note}"
-    elif done == len(status):
+
+
+def _time(plan: Plan, store: Store, status: Mapping[str, str], jobs: int) -> Iterator[str]:
+    """The pace, the engines, the time left."""
+    if "missing" not in status.values():
+        if plan.recipe.engine == "auto":
+            yield in_one_line(plan, store, known(plan, store))
         yield "time left: none, everything is done"
-    else:
-        yield _time_left(plan, store, status, jobs, auto)
+        return
+    pace = pace_of(plan, store)
+    yield _pace(plan, pace, status)
+    if pace.chosen:
+        yield pace.chosen
+    left = seconds_left(plan, status, pace.seconds, jobs)
+    yield f"time left: about {in_words(left)} with --jobs {jobs}"
 
 
-def _time_left(
-    plan: Plan, store: Store, status: Mapping[str, str], jobs: int, auto: Auto | None
-) -> str:
-    try:
-        each = seconds_per_iteration(plan, store, auto)
-    except Unreachable:
-        return "time left: unknown, as the images are not here and no run like these is stored"
-    left = seconds_left(plan, status, each, jobs)
-    missing = iterations_of([plan.runs[i] for i, s in status.items() if s == "missing"])
-    pace = f"{left * jobs / missing * 1e3:.2f} ms an iteration"
-    return f"time left: about {in_words(left)} with --jobs {jobs} ({pace})"
+def _pace(plan: Plan, pace: Pace, status: Mapping[str, str]) -> str:
+    """What an iteration takes at the largest and at the smallest density that are missing."""
+    missing = [node for node in plan.nodes if status[node.run.id] == "missing"]
+    ends = [choose(missing, key=lambda node: node.density_total) for choose in (max, min)]
+    (engine, first), (other, last) = (
+        (pace.engines[node.run.id], f"{_milliseconds(pace.seconds[node.run.id])} ms")
+        for node in ends
+    )
+    largest, smallest = (f"{wording.percent(node.density_total)} %" for node in ends)
+    line = f"pace: {engine}, {first} an iteration at {largest} of the weights"
+    if smallest != largest:
+        line += f", {last} at {smallest}" if other == engine else f"; {other}, {last} at {smallest}"
+    return f"{line}; {pace.basis}"
+
+
+def _milliseconds(seconds: float) -> str:
+    value = 1e3 * seconds
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
 def _runs(plan: Plan, status: Mapping[str, str]) -> Iterator[str]:
