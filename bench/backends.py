@@ -3,11 +3,11 @@
     python bench/backends.py [--seconds 20]
 
 Each pair in one run and in turns, on one thread, data included, density 0.2, random images, so
-that nothing has to be downloaded. `stacked` trains five LeNets as one batched network, against five
-lanes of the dense engine: a CPU is never idle, and five sets of weights leave its cache. ResNet-20
-is measured in batches of 64 of CIFAR's shape, with random flips and crops; the dense engine lays
-images out channels first, the compiled one channels last. Quote the ratios: machines are shared,
-and absolute times drift. Writes bench/results/backends.json.
+that nothing has to be downloaded. `stacked` trains five LeNets as one batched network, against
+five sessions of the dense engine: a CPU is never idle, and five sets of weights leave its cache.
+ResNet-20 is measured in batches of 64 of CIFAR's shape, with random flips and crops; the dense
+engine lays images out channels first, the compiled one channels last. Quote the ratios: machines
+are shared, and absolute times drift. Writes bench/results/backends.json.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lenet import ADAM, BATCH, CONSTANT, MEAN, STD, Advance, in_turns, machine, random_mask
+from lenet import ADAM, BATCH, CONSTANT, MEAN, STD, Advance, in_turns, random_mask
 from lenet import images as pictures
 from lenet import network as lenet
 from torch import nn
 
-from winnow.engine.base import Engine, Job, Split, TrainingData
+from winnow.engine.base import Engine, Job, Split, Stacks, TrainingData
 from winnow.engine.compiled import CompiledEngine
 from winnow.engine.dense import DenseEngine
 from winnow.engine.stacked import StackedEngine
+from winnow.engine.turns import machine
 from winnow.files import write_whole
 from winnow.models import build
 from winnow.models.initialise import initialise
 from winnow.state import fresh_state
 
-LANES, DENSITY = 5, 0.2
+NETWORKS, DENSITY = 5, 0.2
 MOMENTUM = {"name": "momentum", "lr": 0.03, "weight_decay": 1e-4, "momentum": 0.9}
 RESULTS = Path(__file__).parent / "results" / "backends.json"
 
@@ -64,29 +65,33 @@ def resnet_job(seed: int) -> Job:
     return Job(resnet, data, 10**9, 64, "keep", MOMENTUM, CONSTANT, seeds)
 
 
-def steps(engine: Engine, make: Callable[[int], Job], lanes: int = 1) -> Advance:
-    """Trains so many iterations of each lane."""
-    jobs = [make(seed) for seed in range(lanes)]
-    states = []
-    for job in jobs:
-        model = job.build()
-        states.append(fresh_state(model, random_mask(model, DENSITY)))
-    session = engine.open(jobs, states)
+def steps(engine: Engine, make: Callable[[int], Job], networks: int = 1) -> Advance:
+    """Trains so many iterations of each network; in one stack where the engine stacks."""
+    jobs = {seed: make(seed) for seed in range(networks)}
+    models = {seed: job.build() for seed, job in jobs.items()}
+    states = {n: fresh_state(model, random_mask(model, DENSITY)) for n, model in models.items()}
+    if isinstance(engine, Stacks):
+        sessions = engine.open_many(jobs, states, networks)
+    else:
+        sessions = {n: engine.open(job, states[n]) for n, job in jobs.items()}
     reached = 0
 
     def advance(count: int) -> None:
         nonlocal reached
         reached += count
-        session.advance(reached)
+        for session in sessions.values():
+            session.advance(reached)
 
     return advance
 
 
-def measured(sides: dict[str, Advance], seconds: float, lanes: int, slow: bool) -> dict[str, float]:
+def measured(
+    sides: dict[str, Advance], seconds: float, networks: int, slow: bool
+) -> dict[str, float]:
     """The median time of each side, and how often the first takes that of the others."""
     turns = in_turns(sides, seconds, *((2, 1) if slow else ()))
     first = next(iter(turns))
-    times = {name: round(statistics.median(t) / lanes, 1) for name, t in turns.items()}
+    times = {name: round(statistics.median(t) / networks, 1) for name, t in turns.items()}
     ratios = {
         f"{first} / {name}": round(
             statistics.median(a / b for a, b in zip(turns[first], turns[name], strict=True)), 2
@@ -107,8 +112,11 @@ def main() -> None:
     compiled, bf16 = CompiledEngine("cpu"), CompiledEngine("cpu", bf16=True)
     pairs = {
         "5 x LeNet-300-100, batch 60, Adam, each": (
-            {"dense": steps(dense, lenet_job, LANES), "stacked": steps(stacked, lenet_job, LANES)},
-            LANES,
+            {
+                "dense": steps(dense, lenet_job, NETWORKS),
+                "stacked": steps(stacked, lenet_job, NETWORKS),
+            },
+            NETWORKS,
             False,
         ),
         "LeNet-300-100, batch 60, Adam": (
@@ -131,8 +139,8 @@ def main() -> None:
         "machine": machine(),
         "density": DENSITY,
     }
-    for name, (sides, lanes, slow) in pairs.items():
-        answer[name] = measured(sides, asked.seconds, lanes, slow)
+    for name, (sides, networks, slow) in pairs.items():
+        answer[name] = measured(sides, asked.seconds, networks, slow)
     answer["notes"] = [*compiled.notes, *bf16.notes]
     print(json.dumps(answer, indent=1))
     write_whole(RESULTS, json.dumps(answer, indent=1) + "\n")

@@ -49,7 +49,7 @@ def engine_steps(engine: Engine, density: float, x: Tensor, y: Tensor) -> Advanc
     data = TrainingData({"train": Split(x, y, torch.arange(len(y)))}, (MEAN,), (STD,))
     job = Job(network, data, 10**9, BATCH, "keep", ADAM, CONSTANT, {"order": 0})
     model = network()
-    session = engine.open([job], [fresh_state(model, random_mask(model, density))])
+    session = engine.open(job, fresh_state(model, random_mask(model, density)))
     reached = 0
 
     def advance(count: int) -> None:

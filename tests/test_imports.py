@@ -1,16 +1,44 @@
-"""The rules of the layout, checked on the import statements of every file."""
+"""The floors of the house, checked on the import statements of every file.
+
+Imports go down only. Those inside functions count, and those for types alone too.
+"""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "winnow"
+
+FLOORS = (
+    ("cli",),
+    ("importing", "bench"),
+    ("experiments",),
+    ("report",),
+    ("experiment",),
+    ("algorithms",),
+    ("pretrained",),
+    ("ticket",),
+    ("scoring", "sparsifying", "statefile"),
+    ("criteria",),
+    ("moments",),
+    ("engine",),
+    ("kernels",),
+    ("data", "models", "state", "pruning"),
+    ("selection", "schedule"),
+    ("allocation", "amounts", "topk", "files", "rng", "reparametrisation"),
+    ("errors", "mask"),
+)
+"""From the roof to the ground. What stands on one floor does not import its neighbours."""
+
+OF_EXPERIMENT = (("train",), ("plan",), ("store",), ("recipe", "expected"), ("runs", "arms"))
+"""The floors inside winnow.experiment."""
 
 
 def module_name(path: Path) -> str:
@@ -22,30 +50,35 @@ FILES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def imported(tree: ast.AST) -> set[str]:
-    """Full names in the import statements, those inside functions included."""
+    """Full names in the import statements; of ``from package import module`` the module alone."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute here"
-            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                names.add(whole if whole in FILES else str(node.module))
     return names
 
 
 def direct(name: str) -> set[str]:
-    """Modules of the project that a module imports, typing-only imports included.
+    """Modules of the project that a module imports.
 
     Not the package itself: it imports nothing by itself (a test below), only what is asked of it.
     """
     return imported(ast.parse(FILES[name].read_text())) & FILES.keys() - {name, "winnow"}
 
 
+DIRECT = {name: direct(name) for name in FILES}
+
+
 def reachable(name: str) -> set[str]:
     found: set[str] = set()
     waiting = [name]
     while waiting:
-        for other in direct(waiting.pop()) - found:
+        for other in DIRECT[waiting.pop()] - found:
             found.add(other)
             waiting.append(other)
     return found
@@ -59,15 +92,62 @@ def modules_in(*packages: str) -> list[str]:
     return [name for name in FILES if inside(name, *packages)]
 
 
+def climbs(floors: tuple[tuple[str, ...], ...], depth: int, graph: dict[str, set[str]]) -> set[str]:
+    """Imports that do not go down. ``depth``: which part of a module's name says where it lives."""
+    floor = {unit: level for level, units in enumerate(reversed(floors)) for unit in units}
+
+    def unit_of(name: str) -> str | None:
+        parts = name.split(".")
+        return parts[depth] if len(parts) > depth and parts[depth] in floor else None
+
+    return {
+        f"{name} imports {other}"
+        for name, others in graph.items()
+        for other in others
+        if (here := unit_of(name)) and (there := unit_of(other)) and here != there
+        if floor[there] >= floor[here]
+    }
+
+
 def test_the_walk_sees_imports() -> None:
-    assert "winnow.topk" in direct("winnow.pruning")
+    assert "winnow.topk" in DIRECT["winnow.pruning"]
     assert "winnow.mask" in reachable("winnow.algorithms.imp")
     tree = ast.parse("def f():\n    from winnow.engine import dense\n    import winnow.rng")
-    assert {"winnow.engine", "winnow.engine.dense", "winnow.rng"} <= imported(tree)
+    assert imported(tree) == {"winnow.engine.dense", "winnow.rng"}
+
+
+def test_every_module_has_a_floor() -> None:
+    units = {name.split(".")[1] for name in FILES if "." in name}
+    assert units - {unit for floor in FLOORS for unit in floor} == {"__main__"}
+    rooms = {name.split(".")[2] for name in modules_in("experiment") if name.count(".") > 1}
+    assert rooms == {room for floor in OF_EXPERIMENT for room in floor}
+
+
+def test_imports_go_down_only() -> None:
+    assert not climbs(FLOORS, 1, DIRECT)
+    assert not climbs(OF_EXPERIMENT, 2, {n: DIRECT[n] for n in modules_in("experiment")})
+
+
+def test_a_climb_is_noticed() -> None:
+    graph = {
+        "winnow.mask": {"winnow.errors"},
+        "winnow.engine.dense": {"winnow.criteria", "winnow.mask", "winnow.engine.base"},
+    }
+    assert climbs(FLOORS, 1, graph) == {
+        "winnow.mask imports winnow.errors",
+        "winnow.engine.dense imports winnow.criteria",
+    }
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    """A package's ``__init__`` may hand out what its files define: they ask it nothing."""
+    try:
+        list(TopologicalSorter(DIRECT).static_order())
+    except CycleError as error:
+        pytest.fail(f"a circle: {' → '.join(error.args[1])}")
 
 
 def test_mask_imports_nothing_of_the_project() -> None:
-    assert direct("winnow.mask") == set()
     assert not [n for n in imported(ast.parse(FILES["winnow.mask"].read_text())) if "winnow" in n]
 
 
@@ -78,8 +158,9 @@ def test_a_criterion_sees_no_schedule_no_store_and_no_engine(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", modules_in("report"))
-def test_a_report_never_reaches_the_engine(name: str) -> None:
-    assert not [m for m in reachable(name) if inside(m, "engine")]
+def test_a_report_reads_rows_and_reaches_no_engine_and_no_plan(name: str) -> None:
+    hidden = ("engine", "experiment.plan", "experiment.train")
+    assert not [m for m in reachable(name) if inside(m, *hidden)]
 
 
 @pytest.mark.parametrize("name", modules_in("kernels"))
@@ -95,7 +176,7 @@ def test_no_backend_knows_a_schedule_or_an_algorithm(name: str) -> None:
 
 def test_only_algorithms_and_experiments_see_criteria_and_schedules_together() -> None:
     for name in FILES:
-        seen = {name, *direct(name)}
+        seen = {name, *DIRECT[name]}
         both = all(any(inside(m, part) for m in seen) for part in ("criteria", "schedule"))
         assert not both or inside(name, "algorithms", "experiment"), name
 

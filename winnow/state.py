@@ -41,6 +41,17 @@ def fresh_state(model: nn.Module, mask: Mask | None = None, step: int = 0) -> St
     return masked(State(step, weights, buffers, mask))
 
 
+def copied(state: State) -> State:
+    """The state in memory of its own."""
+    return replace(
+        state,
+        weights=_clones(state.weights),
+        buffers=_clones(state.buffers),
+        slots={slot: _clones(tensors) for slot, tensors in state.slots.items()},
+        extras={kind: _clones(tensors) for kind, tensors in state.extras.items()},
+    )
+
+
 def masked(state: State) -> State:
     """The state with removed weights at exactly +0, and their slots unless these live on."""
     if state.mask is None:
@@ -82,6 +93,10 @@ def newly_kept(before: Mask | None, after: Mask) -> Tensors:
         return {}
     new = {name: after[name] & ~before[name] for name in after if name in before}
     return {name: bits for name, bits in new.items() if bool(bits.any())}
+
+
+def _clones(tensors: Tensors) -> Tensors:
+    return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
 def _zeroed(tensors: Tensors, keep: Mask) -> Tensors:

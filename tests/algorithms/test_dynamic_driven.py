@@ -21,7 +21,7 @@ from dynamic_jobs import (
 )
 
 from winnow import statefile
-from winnow.algorithms.dynamic.driven import Driven, starting, train
+from winnow.algorithms.dynamic.driven import Driven, starting, train_dynamic
 from winnow.data.order import Batches
 from winnow.engine.dense import DenseEngine
 from winnow.engine.learning_rate import learning_rate
@@ -61,14 +61,14 @@ def test_density_zeros_and_slots_are_exact_after_every_iteration(name, optimizer
     one, method = job(optimizer), short(name)
     names = NAMES[:2]  # the output is protected
     state = starting(method, dense_state(one), names, seed=3)
-    session = Driven(DENSE, method, 3).open([one], [state])
+    session = Driven(DENSE, method, 3).open(one, state)
     time = method.timing(STEPS, per_epoch(one))
     total = round(0.2 * (16 * 12 + 12 * 8))
     before, changes = state, 0
     for step in range(1, STEPS + 1):
-        (stats,) = session.advance(step)
+        stats = session.advance(step)
         assert stats.step == step
-        now = session.state()[0]
+        now = session.state()
         assert now.mask is not None
         assert set(now.mask) == set(names)
         if name == "gradual":
@@ -100,12 +100,12 @@ def test_density_zeros_and_slots_are_exact_after_every_iteration(name, optimizer
 @pytest.mark.parametrize("name", ALL)
 def test_resumed_anywhere_through_a_file_it_is_bit_identical(name, optimizer):
     one, method = job(optimizer), short(name)
-    whole = train(DENSE, one, dense_state(one), method, seed=3, names=NAMES)
+    whole = train_dynamic(DENSE, one, dense_state(one), method, seed=3, names=NAMES)
     for cut in (0, 1, 4, 7, 8, 31, STEPS):
-        part = train(DENSE, one, dense_state(one), method, seed=3, names=NAMES, to=cut)
+        part = train_dynamic(DENSE, one, dense_state(one), method, seed=3, names=NAMES, to=cut)
         torch.rand(5)  # what anything else draws must not matter
-        same(train(DENSE, one, from_file(part), method, seed=3), whole)
-    other = train(DENSE, one, dense_state(one), method, seed=4, names=NAMES)
+        same(train_dynamic(DENSE, one, from_file(part), method, seed=3), whole)
+    other = train_dynamic(DENSE, one, dense_state(one), method, seed=4, names=NAMES)
     assert (other.mask == whole.mask) == (name == "gradual")
 
 
@@ -138,7 +138,7 @@ def test_rigl_is_its_algorithm():
                 g = gradients[name] * mask.get(name, 1.0) + 1e-3 * w
                 speed[name] = 0.9 * speed[name] + g
                 w -= rate * speed[name]
-    end = train(DENSE, one, state, method, seed=3)
+    end = train_dynamic(DENSE, one, state, method, seed=3)
     assert end.step == STEPS
     assert end.updates == STEPS - 8
     assert end.mask == Mask(mask)
@@ -175,7 +175,7 @@ def test_sparse_momentum_trains_with_dense_momenta():
         with torch.no_grad():
             for name, keep in state.mask.items():
                 named[name].masked_fill_(~keep, 0)
-    now = train(DENSE, one, state, method, seed=3, to=12)
+    now = train_dynamic(DENSE, one, state, method, seed=3, to=12)
     assert now.dense_slots
     for name, weight in named.items():
         torch.testing.assert_close(now.weights[name], weight.detach(), rtol=1e-3, atol=1e-6)
@@ -183,8 +183,8 @@ def test_sparse_momentum_trains_with_dense_momenta():
         torch.testing.assert_close(now.slots["momentum_buffer"][name], slot, rtol=1e-3, atol=1e-6)
     removed = now.slots["momentum_buffer"]["hidden.0.weight"][~now.mask["hidden.0.weight"]]
     assert float(removed.abs().max()) > 1e-3
-    before = train(DENSE, one, now, method, seed=3, to=19)
-    after = train(DENSE, one, now, method, seed=3, to=20)
+    before = train_dynamic(DENSE, one, now, method, seed=3, to=19)
+    after = train_dynamic(DENSE, one, now, method, seed=3, to=20)
     grown = after.mask["hidden.0.weight"] & ~before.mask["hidden.0.weight"]
     assert bool((after.slots["momentum_buffer"]["hidden.0.weight"][grown] != 0).all())
 
@@ -193,12 +193,12 @@ def test_deep_r_keeps_every_sign():
     one, method = job(), short("deep-r")
     state = starting(method, dense_state(one), NAMES, seed=3)
     signs = state.extras["positive"]
-    session = Driven(DENSE, method, 3).open([one], [state])
+    session = Driven(DENSE, method, 3).open(one, state)
     rewired = 0
     for step in range(1, STEPS + 1):
-        before = session.state()[0].mask
+        before = session.state().mask
         session.advance(step)
-        now = session.state()[0]
+        now = session.state()
         rewired += now.mask != before
         for name, keep in now.mask.items():
             weight = now.weights[name][keep]
@@ -211,7 +211,9 @@ def test_deep_r_keeps_every_sign():
 def test_dsr_moves_its_threshold():
     one, method = job(), short("dsr", 0.3)
     seen = {
-        train(DENSE, one, dense_state(one), method, seed=3, names=NAMES, to=k).scalars["threshold"]
+        train_dynamic(DENSE, one, dense_state(one), method, seed=3, names=NAMES, to=k).scalars[
+            "threshold"
+        ]
         for k in range(0, 20, 2)
     }
     assert len(seen) > 2
@@ -222,25 +224,25 @@ def test_dsr_moves_its_threshold():
 def test_the_sparse_engine_trains_the_same(name):
     one, method = job(), short(name, 0.3)
     state = starting(method, dense_state(one), NAMES, seed=3)
-    part = train(SparseEngine(), one, state, method, seed=3, to=12)
-    other = train(DENSE, one, state, method, seed=3, to=12)
+    part = train_dynamic(SparseEngine(), one, state, method, seed=3, to=12)
+    other = train_dynamic(DENSE, one, state, method, seed=3, to=12)
     assert part.mask == other.mask
     for layer, weight in part.weights.items():
         torch.testing.assert_close(weight, other.weights[layer], rtol=1e-3, atol=1e-5)
     same(
-        train(SparseEngine(), one, from_file(part), method, seed=3, to=20),
-        train(SparseEngine(), one, state, method, seed=3, to=20),
+        train_dynamic(SparseEngine(), one, from_file(part), method, seed=3, to=20),
+        train_dynamic(SparseEngine(), one, state, method, seed=3, to=20),
     )
 
 
 def test_what_it_refuses():
     one = job({"name": "sgd", "lr": 0.1, "weight_decay": 0.0})
     method = short("snfs")
-    assert "the optimizer sgd has none" in Driven(DENSE, method, 0).refuses([one])
-    assert "trains densely" in Driven(SparseEngine(), method, 0).refuses([job()])
+    assert "the optimizer sgd has none" in Driven(DENSE, method, 0).refuses(one)
+    assert "trains densely" in Driven(SparseEngine(), method, 0).refuses(job())
     with pytest.raises(UserError, match="cannot train this: snfs grows by momentum"):
-        train(DENSE, one, dense_state(one), method, seed=0, names=NAMES)
-    assert Driven(DENSE, short("rigl"), 0).refuses([one]) is None
+        train_dynamic(DENSE, one, dense_state(one), method, seed=0, names=NAMES)
+    assert Driven(DENSE, short("rigl"), 0).refuses(one) is None
 
 
 def test_a_given_mask_is_kept_if_it_fits():
@@ -264,7 +266,7 @@ def test_divergence_is_told(name):
     one = job(MOMENTUM | {"lr": 1e30}, schedule={"name": "constant", "drops": [], "warmup": 0})
     method = short(name, 0.5, every="1it" if name == "deep-r" else "2it")
     state = starting(method, dense_state(one), NAMES, seed=3)
-    (stats,) = Driven(DENSE, method, 3).open([one], [state]).advance(STEPS)
+    stats = Driven(DENSE, method, 3).open(one, state).advance(STEPS)
     assert stats.diverged_at is not None
     assert 2 <= stats.diverged_at <= 10
     assert stats.step == stats.diverged_at - 1
@@ -275,22 +277,22 @@ def test_infinite_weights_are_divergence_and_no_error_of_an_update(name):
     one = job(MOMENTUM | {"lr": 1e39}, schedule={"name": "constant", "drops": [], "warmup": 0})
     method = short(name, 0.5, every="2it" if name == "rigl" else "1it")
     state = starting(method, dense_state(one), NAMES, seed=3)
-    session = Driven(DENSE, method, 3).open([one], [state])
+    session = Driven(DENSE, method, 3).open(one, state)
     made = 2 if name == "rigl" else 1
-    assert session.advance(made)[0].diverged_at is None
-    assert not bool(session.state()[0].weights["hidden.0.weight"].isfinite().all())
-    assert session.advance(STEPS)[0].diverged_at == made + 1
+    assert session.advance(made).diverged_at is None
+    assert not bool(session.state().weights["hidden.0.weight"].isfinite().all())
+    assert session.advance(STEPS).diverged_at == made + 1
 
 
 def test_deep_r_decays_at_the_rate_of_the_step_just_made():
     one = job(schedule={"name": "steps", "drops": [3], "factor": 0.01, "warmup": 0})
     method = short("deep-r", 0.5, l1=0.01, noise=0.0, temperature=None)
     for step, rate in ((2, 0.05), (3, 0.0005)):  # the number of a step and its rate
-        before = train(DENSE, one, dense_state(one), method, seed=3, names=NAMES, to=step)
-        plain = DENSE.open([one], [before])
+        before = train_dynamic(DENSE, one, dense_state(one), method, seed=3, names=NAMES, to=step)
+        plain = DENSE.open(one, before)
         plain.advance(step + 1)
-        stepped = plain.state()[0].weights["output.weight"]
-        after = train(DENSE, one, before, method, seed=3, to=step + 1)
+        stepped = plain.state().weights["output.weight"]
+        after = train_dynamic(DENSE, one, before, method, seed=3, to=step + 1)
         both = before.mask["output.weight"] & after.mask["output.weight"]
         both &= after.weights["output.weight"].abs() > 1e-9  # not grown just now
         moved = (stepped - after.weights["output.weight"])[both] * stepped[both].sign()
@@ -300,9 +302,9 @@ def test_deep_r_decays_at_the_rate_of_the_step_just_made():
 def test_the_mean_loss_counts_every_step_once():
     one, method = job(), short("rigl", every="3it")
     state = starting(method, dense_state(one), NAMES, seed=3)
-    (stats,) = Driven(DENSE, method, 3).open([one], [state]).advance(8)
-    session = Driven(DENSE, method, 3).open([one], [state])
-    losses = [session.advance(step)[0].loss for step in range(1, 9)]
+    stats = Driven(DENSE, method, 3).open(one, state).advance(8)
+    session = Driven(DENSE, method, 3).open(one, state)
+    losses = [session.advance(step).loss for step in range(1, 9)]
     made = [loss for loss in losses if not math.isnan(loss)]
     assert len(made) == 8 - 3  # updates at 0, 3, 6
     assert stats.loss == pytest.approx(sum(made) / len(made))

@@ -64,9 +64,9 @@ def test_it_is_the_engines_trajectory(name, spec):
     method = short(name)
     names = ["hidden.0.weight", "hidden.1.weight"]
     state = starting(method, dense_state(one), names, seed=3)
-    session = Driven(DenseEngine("cpu"), method, 3).open([one], [state])
+    session = Driven(DenseEngine("cpu"), method, 3).open(one, state)
     session.advance(14)
-    there = session.state()[0]
+    there = session.state()
     loop = Loop(name, spec).run(14)
     assert loop.sparse.mask == there.mask
     for layer, weight in loop.weights().items():

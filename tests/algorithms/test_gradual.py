@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winnow.algorithms.dynamic import make
-from winnow.algorithms.dynamic.driven import Driven, starting, train
+from winnow.algorithms.dynamic.driven import Driven, starting, train_dynamic
 from winnow.algorithms.dynamic.gradual import pruned
 from winnow.engine.dense import DenseEngine
 from winnow.errors import UserError
@@ -28,12 +28,12 @@ def test_densities_follow_the_cubic_exactly(scope, begin, initial):
         "gradual", 0.07, every="5it", begin=begin, end="33it", initial=initial, scope=scope
     )
     state = starting(method, dense_state(one), NAMES, 0)
-    session = Driven(DENSE, method, 0).open([one], [state])
+    session = Driven(DENSE, method, 0).open(one, state)
     start, now = int(begin[:-2]), state
     for step in range(STEPS + 1):
         before = now.mask
         session.advance(step)
-        now = session.state()[0]
+        now = session.state()
         assert now.mask.is_subset(before)
         latest = next((s for s in range(step, -1, -1) if due(s, start)), None)
         density = 1.0
@@ -51,11 +51,11 @@ def test_the_smallest_go_first():
     one = job()
     method = make("gradual", 0.2, every="8it", end="16it", scope="global")
     state = starting(method, dense_state(one), NAMES, 0)
-    before = train(DENSE, one, state, method, seed=0, to=8)
-    session = DENSE.open([one], [before])  # the same steps, without a pruning
+    before = train_dynamic(DENSE, one, state, method, seed=0, to=8)
+    session = DENSE.open(one, before)  # the same steps, without a pruning
     session.advance(16)
-    weights = session.state()[0].weights
-    after = train(DENSE, one, before, method, seed=0, to=16).mask
+    weights = session.state().weights
+    after = train_dynamic(DENSE, one, before, method, seed=0, to=16).mask
     kept = torch.cat([weights[n][after[n]].abs() for n in NAMES])
     gone = torch.cat([weights[n][before.mask[n] & ~after[n]].abs() for n in NAMES])
     assert len(gone) > 20

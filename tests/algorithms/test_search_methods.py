@@ -199,7 +199,7 @@ def test_bad_options(name: str, options: dict[str, Any], message: str) -> None:
 def test_dynamic_methods_refuse_a_job_in_search() -> None:
     job, _ = begun(density=0.3)
     driven = Driven(DenseEngine("cpu"), make_dynamic("set", density=0.3), 0)
-    assert "mask search" in str(driven.refuses([job]))
+    assert "mask search" in str(driven.refuses(job))
 
 
 def test_a_search_then_fine_tuning() -> None:
@@ -210,9 +210,9 @@ def test_a_search_then_fine_tuning() -> None:
     plainly, ticket = settled(job, after)
     assert ticket.mask is not None
     assert ticket.mask.kept_per_layer == job.search.keep
-    plain = engine.open([plainly], [replace(ticket, step=0)])
+    plain = engine.open(plainly, replace(ticket, step=0))
     plain.advance(10)
-    tuned = plain.state()[0]
+    tuned = plain.state()
     for name, keep in ticket.mask.items():
         assert (tuned.weights[name][~keep] == 0).all()
         assert not torch.equal(tuned.weights[name], ticket.weights[name])
@@ -269,10 +269,10 @@ def test_a_wide_random_network_holds_one_that_works_untrained(
     initialise(model, "signed-kaiming", 5, kept=0.5)
     sought, state = starting(method, job, fresh_state(model), seed=6)
     engine = DenseEngine("cpu")
-    before = engine.open([sought], [state]).evaluate("test")[0].accuracy
-    session = engine.open([sought], [state])
+    before = engine.open(sought, state).evaluate("test").accuracy
+    session = engine.open(sought, state)
     session.advance(300)
-    after = session.evaluate("test")[0].accuracy
+    after = session.evaluate("test").accuracy
     assert before < 0.4
     assert after > least
 
@@ -284,13 +284,13 @@ def test_a_jackpot_beats_the_magnitude_mask_that_it_starts_from() -> None:
     engine = DenseEngine("cpu")
     model = job.build()
     initialise(model, "glorot-normal", 5)
-    training = engine.open([replace(job, optimizer=adam)], [fresh_state(model)])
+    training = engine.open(replace(job, optimizer=adam), fresh_state(model))
     training.advance(200)
-    trained = replace(training.state()[0], step=0)
+    trained = replace(training.state(), step=0)
     sought, state = starting(method, job, trained, seed=6)
-    session = engine.open([sought], [state])
-    before = session.evaluate("test")[0].accuracy
+    session = engine.open(sought, state)
+    before = session.evaluate("test").accuracy
     session.advance(200)
-    after = session.evaluate("test")[0].accuracy
+    after = session.evaluate("test").accuracy
     assert after > before + 0.1
     assert after > 0.85

@@ -59,9 +59,9 @@ def test_the_eager_loop_trains_the_masked_network():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("torch.randint", lambda *_, **__: order.view(1, -1).repeat(2, 1))
         eager.begin(state)(2)
-    (session,) = [DenseEngine("cpu").open([job], [state])]
+    session = DenseEngine("cpu").open(job, state)
     session.advance(2)
-    (expected,) = session.state()
+    expected = session.state()
     mine = fresh_state(eager.model).weights
     for name, weight in expected.weights.items():
         torch.testing.assert_close(mine[name], weight, rtol=1e-5, atol=1e-6)

@@ -87,11 +87,11 @@ def found(recipe, outcome):
 def dense(found):
     """Step → the state of dense training there, by a session of its own."""
     run = found["ticket", 0, 0].run
-    session = DenseEngine("cpu").open([make_job(run)], [fresh_state(initial_network(run))])
-    states = {0: session.state()[0]}
+    session = DenseEngine("cpu").open(make_job(run), fresh_state(initial_network(run)))
+    states = {0: session.state()}
     for step in (10, 15, 20, 40):
         session.advance(step)
-        states[step] = session.state()[0]
+        states[step] = session.state()
     return states
 
 

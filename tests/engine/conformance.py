@@ -143,17 +143,17 @@ def update(spec: Mapping[str, Any], w: Tensor, g: Tensor, slot: dict[str, Tensor
         w -= spec["lr"] * (g + spec["momentum"] * u if spec["name"] == "nesterov" else u)
 
 
-def open_or_skip(engine: Engine, jobs: list[Job], states: list[State]) -> Session:
-    """A session; the test is skipped, with the reason, where the engine refuses the jobs."""
-    if reason := engine.refuses(jobs):
+def open_or_skip(engine: Engine, job: Job, state: State) -> Session:
+    """A session; the test is skipped, with the reason, where the engine refuses the job."""
+    if reason := engine.refuses(job):
         pytest.skip(f"{engine.name} refuses: {reason}")
-    return engine.open(jobs, states)
+    return engine.open(job, state)
 
 
 def trained(engine: Engine, job: Job, state: State, to: int) -> State:
-    session = open_or_skip(engine, [job], [state])
+    session = open_or_skip(engine, job, state)
     session.advance(to)
-    return session.state()[0]
+    return session.state()
 
 
 def same(one: State, other: State) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_calibration import LAYERS, calibration
 
-from winnow.engine.auto import MARGIN, Auto, Choice, density_of_work, explicit, honoured, make
+from winnow.engine.auto import MARGIN, Auto, Choice, density_of_work, engine_of, explicit, honoured
 from winnow.engine.auto import seconds as predicted
 from winnow.engine.calibration import Layer
 from winnow.errors import UserError
@@ -127,7 +127,7 @@ def job(**changes):
 def test_a_choice_that_this_machine_can_keep_stays():
     for choice in (Choice("dense"), Choice("sparse", lanes=W), explicit("sparse")):
         assert honoured(choice, job()) == choice
-        assert make(choice).name == choice.engine
+        assert engine_of(choice).name == choice.engine
 
 
 def test_other_vectors_go_on_with_those_of_this_machine_and_say_so():
@@ -146,4 +146,4 @@ def test_a_job_that_sparse_refuses_here_goes_on_dense_and_says_why():
 
 def test_an_unknown_engine_is_refused():
     with pytest.raises(UserError, match="unknown engine 'warp'"):
-        make(Choice("warp"))
+        engine_of(Choice("warp"))

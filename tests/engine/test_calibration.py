@@ -15,7 +15,13 @@ from synthetic_calibration import calibration
 from torch import nn
 
 from winnow.engine.base import Metrics, StepStats
-from winnow.engine.calibration import Calibration, key_of, path_of, read, through
+from winnow.engine.calibration import (
+    Calibration,
+    calibrated,
+    calibration_key,
+    calibration_path,
+    read_calibration,
+)
 from winnow.engine.dense import DenseEngine
 from winnow.engine.measure import LADDER, layers_of, measure
 from winnow.engine.sparse_cpu.engine import SparseEngine
@@ -28,10 +34,10 @@ MADE = calibration((1.0, 1.5), (0.1, 0.3), costs={"a.weight": (0.1, 0.2)}, key="
 
 
 def test_what_is_written_is_read_back_and_not_measured_again(tmp_path):
-    assert read(tmp_path / "new", MADE.key) is None
-    assert through(tmp_path / "new", MADE.key, lambda: MADE) == MADE
-    assert read(tmp_path / "new", MADE.key) == MADE
-    assert through(tmp_path / "new", MADE.key, never) == MADE
+    assert read_calibration(tmp_path / "new", MADE.key) is None
+    assert calibrated(tmp_path / "new", MADE.key, lambda: MADE) == MADE
+    assert read_calibration(tmp_path / "new", MADE.key) == MADE
+    assert calibrated(tmp_path / "new", MADE.key, never) == MADE
     assert Calibration.load(json.loads(json.dumps(MADE.dump()))).hash == MADE.hash
     assert replace(MADE, key="f" * 18).hash != MADE.hash
 
@@ -52,21 +58,21 @@ def never():
     ],
 )
 def test_a_damaged_file_is_measured_again(tmp_path, damage, caplog):
-    through(tmp_path, MADE.key, lambda: MADE)
-    path = path_of(tmp_path, MADE.key)
+    calibrated(tmp_path, MADE.key, lambda: MADE)
+    path = calibration_path(tmp_path, MADE.key)
     whole = path.read_text()
     assert damage(whole) != whole
     path.write_text(damage(whole))
-    assert read(tmp_path, MADE.key) is None
+    assert read_calibration(tmp_path, MADE.key) is None
     assert "measured again" in caplog.text
-    assert through(tmp_path, MADE.key, lambda: MADE) == MADE
+    assert calibrated(tmp_path, MADE.key, lambda: MADE) == MADE
     assert path.read_text() == whole
 
 
 def test_a_file_of_another_kind_of_work_is_not_taken(tmp_path):
-    through(tmp_path, MADE.key, lambda: MADE)
+    calibrated(tmp_path, MADE.key, lambda: MADE)
     same_name = MADE.key[:16] + "99"
-    assert read(tmp_path, same_name) is None
+    assert read_calibration(tmp_path, same_name) is None
 
 
 def test_two_processes_measure_once(tmp_path):
@@ -91,7 +97,7 @@ def _contend(folder: Path, number: int) -> None:
         time.sleep(0.5)
         return mine
 
-    found = through(folder, MADE.key, slowly)
+    found = calibrated(folder, MADE.key, slowly)
     (folder / f"taken-{number}").write_text(found.hash)
 
 
@@ -100,10 +106,10 @@ def _contend(folder: Path, number: int) -> None:
 
 def test_the_key_follows_what_costs_and_nothing_else():
     data = training_data((1, 4, 4))
-    key = key_of(make_job(lenet(), data))
+    key = calibration_key(make_job(lenet(), data))
     same = {"seeds": {"order": 9}, "steps": 5, "optimizer": {**ADAM, "lr": 0.5}}
-    assert key_of(make_job(lenet(), data, **same)) == key
-    assert key_of(make_job(lenet(), training_data((1, 4, 4), count=30))) == key
+    assert calibration_key(make_job(lenet(), data, **same)) == key
+    assert calibration_key(make_job(lenet(), training_data((1, 4, 4), count=30))) == key
     others = [
         make_job(lenet(), data, batch=21),
         make_job(lenet(), data, clip=1.0),
@@ -112,18 +118,18 @@ def test_the_key_follows_what_costs_and_nothing_else():
         make_job(lenet((1, 4, 5)), training_data((1, 4, 5))),
         make_job(lambda: nn.Sequential(nn.Flatten(), nn.Linear(16, 10)), data),
     ]
-    assert len({key, *map(key_of, others)}) == 7
+    assert len({key, *map(calibration_key, others)}) == 7
 
 
 def test_the_key_follows_the_machine(monkeypatch):
     job = make_job(lenet(), training_data((1, 4, 4)))
-    key = key_of(job)
+    key = calibration_key(job)
     about = {"processor": "another", "cores": 2}
     monkeypatch.setattr("winnow.engine.calibration.machine", lambda: about)
-    other = key_of(job)
+    other = calibration_key(job)
     assert other != key
     about["cores"] = 4  # a container's share changes, and costs nothing on one thread
-    assert key_of(job) == other
+    assert calibration_key(job) == other
 
 
 class Small(nn.Module):
@@ -179,7 +185,7 @@ def test_lenet_is_measured_at_every_rung_and_leaves_torch_as_it_was():
     threads = torch.get_num_threads()
     job = make_job(lenet(), training_data((1, 4, 4)))
     found = measure(job, DenseEngine("cpu"), SparseEngine, seconds=0.01)
-    assert found.key == key_of(job)
+    assert found.key == calibration_key(job)
     assert tuple(rung.density for rung in found.rungs) == LADDER
     costs = [c for r in found.rungs for c in (r.dense, r.sparse)]
     assert all(1e-7 < c.step < 1 and 1e-10 < c.image < 1 for c in costs)
@@ -199,8 +205,8 @@ class Slow:
     def refuses(self, _):
         return "the first layer stays" if "first.weight" in self.dense else None
 
-    def open(self, _, states):
-        return Sleeping(self._seconds(states[0].mask or {}))
+    def open(self, _, state):
+        return Sleeping(self._seconds(state.mask or {}))
 
     def _seconds(self, mask):
         if self.whole is not None:
@@ -221,10 +227,10 @@ class Sleeping:
     def advance(self, to):
         time.sleep(self.seconds * (to - self.at))
         self.at = to
-        return [StepStats(to, 0.0)]
+        return StepStats(to, 0.0)
 
     def evaluate(self, _):
-        return [Metrics(0.0, 0.0)]
+        return Metrics(0.0, 0.0)
 
 
 def test_single_layers_are_measured_by_the_difference_they_make():

@@ -47,23 +47,23 @@ def test_compiled_code_trains_as_dense_does_and_resumes_in_the_same_bits():
     job = job_with_everything()
     state = start(job, 0.5)
     engine = CompiledEngine("cpu")
-    whole, dense = (e.open([job], [state]) for e in (engine, DenseEngine("cpu")))
+    whole, dense = (e.open(job, state) for e in (engine, DenseEngine("cpu")))
     whole.advance(4)
-    part = whole.state()[0]
+    part = whole.state()
     dense.advance(4)
-    mine, theirs = (session.advance(8)[0] for session in (whole, dense))
+    mine, theirs = (session.advance(8) for session in (whole, dense))
     assert engine.notes == ()
     assert mine.loss == pytest.approx(theirs.loss, rel=1e-5)
-    end = whole.state()[0]
-    close(end, dense.state()[0])
+    end = whole.state()
+    close(end, dense.state())
     for name, keep in state.mask.items():
         for tensors in [end.weights, *end.slots.values()]:
             removed = tensors[name][~keep]
             assert torch.equal(removed, torch.zeros_like(removed))
     assert all(tensor.is_contiguous() for tensor in end.weights.values())
-    rest = engine.open([job], [part])
+    rest = engine.open(job, part)
     rest.advance(8)
-    same(rest.state()[0], end)
+    same(rest.state(), end)
 
 
 def test_without_a_compiler_it_is_the_dense_engine_and_says_so(caplog):
@@ -74,11 +74,11 @@ def test_without_a_compiler_it_is_the_dense_engine_and_says_so(caplog):
     job = make_job(lenet(), training_data((1, 4, 4)))
     state = start(job, 0.5)
     engine = CompiledEngine("cpu")
-    session, dense = (e.open([job], [state]) for e in (engine, DenseEngine("cpu")))
+    session, dense = (e.open(job, state) for e in (engine, DenseEngine("cpu")))
     assert session.evaluate("test") == pytest.approx(dense.evaluate("test"))
     with patched, caplog.at_level(logging.WARNING, logger="winnow"):
         assert session.advance(5) == dense.advance(5)
-    same(session.state()[0], dense.state()[0])
+    same(session.state(), dense.state())
     (note,) = engine.notes
     assert "dense engine" in note
     assert "no-such-compiler" in note
@@ -112,10 +112,10 @@ def test_what_cannot_be_one_graph_is_trained_by_the_dense_engine(module, reason)
     ends = []
     for each in (engine, DenseEngine("cpu")):
         torch.manual_seed(0)
-        session = each.open([job], [state])
+        session = each.open(job, state)
         torch.manual_seed(0)
         session.advance(1)
-        ends.append(session.state()[0])
+        ends.append(session.state())
     assert len(engine.notes) == 1
     assert reason in engine.notes[0]
     assert ends[0].step == 1
@@ -124,15 +124,15 @@ def test_what_cannot_be_one_graph_is_trained_by_the_dense_engine(module, reason)
 
 
 def test_bf16_computes_in_bf16_and_keeps_float32():
-    assert engines.get("compiled-bf16").bf16
-    assert not engines.get("compiled").bf16
+    assert engines.make_engine("compiled-bf16").bf16
+    assert not engines.make_engine("compiled").bf16
     job = job_with_everything()
     state = start(job, 0.5)
     ends = []
     for bf16 in (True, False):
-        session = CompiledEngine("cpu", bf16, backend=None).open([job], [state])
+        session = CompiledEngine("cpu", bf16, backend=None).open(job, state)
         session.advance(5)
-        ends.append(session.state()[0])
+        ends.append(session.state())
     assert all(w.dtype == torch.float32 for w in ends[0].weights.values())
     weight = "0.weight"
     assert not torch.equal(ends[0].weights[weight], ends[1].weights[weight])

@@ -94,18 +94,18 @@ def test_a_resumed_run_is_bit_identical(engine, network, shape, options, cut):
 def test_how_far_each_call_goes_changes_no_number(engine):
     job = make_job(lenet(), training_data((1, 4, 4)))
     state = start(job, 0.5)
-    session = engine.open([job], [state])
+    session = engine.open(job, state)
     for to in (1, 2, 2, 17, 60):
         session.advance(to)
         session.evaluate("validation")
-    same(session.state()[0], trained(engine, job, state, 60))
+    same(session.state(), trained(engine, job, state, 60))
 
 
 def test_evaluation_is_that_of_the_whole_split(engine):
     job = make_job(lenet(), training_data((1, 4, 4)))
     state = start(job, 0.5)
     for split_name, count in (("train", 47), ("validation", 20), ("test", 20)):
-        (metrics,) = engine.open([job], [state]).evaluate(split_name)
+        metrics = engine.open(job, state).evaluate(split_name)
         model = job.build().double()
         model.load_state_dict({**state.weights, **state.buffers})
         split = job.data.splits[split_name]
@@ -134,34 +134,35 @@ def test_augmentation_dropout_and_batch_norm_are_those_of_dense(
         clip=1.0,
     )
     state = start(job, 0.5)
-    sessions = [open_or_skip(e, [job], [state]) for e in (engine, DenseEngine("cpu"))]
-    mine, theirs = (session.advance(7)[0] for session in sessions)
+    sessions = [open_or_skip(e, job, state) for e in (engine, DenseEngine("cpu"))]
+    mine, theirs = (session.advance(7) for session in sessions)
     assert mine.loss == pytest.approx(theirs.loss, rel=1e-5)
-    close(*(session.state()[0] for session in sessions))
-    mine, theirs = (session.evaluate("validation")[0] for session in sessions)
+    close(*(session.state() for session in sessions))
+    mine, theirs = (session.evaluate("validation") for session in sessions)
     assert mine.loss == pytest.approx(theirs.loss, rel=1e-4)
 
 
-def test_lanes_are_trained_as_if_alone(engine):
+def test_sessions_side_by_side_are_trained_as_if_alone(engine):
     jobs = [
         make_job(lenet(), training_data((1, 4, 4)), seeds={"order": o, "augment": 0, "dropout": 0})
         for o in (1, 2)
     ]
     states = [start(job, d) for job, d in zip(jobs, (0.5, None), strict=True)]
-    session = engine.open(jobs, states)
-    session.advance(10)
-    for job, state, end in zip(jobs, states, session.state(), strict=True):
-        agree = close if engine.name == "stacked" else same  # a batched sum has another order
-        agree(end, trained(engine, job, state, 10))
+    sessions = [engine.open(job, state) for job, state in zip(jobs, states, strict=True)]
+    for to in (3, 4, 10):  # in turns
+        for session in sessions:
+            session.advance(to)
+    for job, state, session in zip(jobs, states, sessions, strict=True):
+        same(session.state(), trained(engine, job, state, 10))
 
 
 def test_divergence_is_told_before_the_step(engine):
     job = make_job(lenet(), training_data((1, 4, 4)), optimizer=OPTIMIZERS[0] | {"lr": 1e30})
-    session = engine.open([job], [start(job, None)])
-    (stats,) = session.advance(60)
+    session = engine.open(job, start(job, None))
+    stats = session.advance(60)
     assert stats.diverged_at is not None
     assert 2 <= stats.diverged_at <= 10
-    state = session.state()[0]
+    state = session.state()
     assert state.step == stats.diverged_at - 1
     assert not math.isfinite(stats.loss)
 
@@ -179,10 +180,10 @@ def test_an_infinite_gradient_of_a_finite_loss_is_divergence(engine):
     job = make_job(Cliff, training_data((1, 4, 4)))
     model = job.build()
     state = State(0, dict(model.state_dict()), {})
-    session = open_or_skip(engine, [job], [state])
-    (stats,) = session.advance(5)
+    session = open_or_skip(engine, job, state)
+    stats = session.advance(5)
     assert stats.diverged_at == 1
-    assert torch.equal(session.state()[0].weights["linear.weight"], state.weights["linear.weight"])
+    assert torch.equal(session.state().weights["linear.weight"], state.weights["linear.weight"])
 
 
 def test_a_layer_without_weights_trains(engine):

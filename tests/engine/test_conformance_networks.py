@@ -64,9 +64,9 @@ def test_one_step_follows_the_gradient(engine, name, density):
     model = job.build().double()
     model.load_state_dict({**state.weights, **state.buffers})
     loss, gradients = differentiate(job, state, model, 0)
-    session = open_or_skip(engine, [job], [state])
-    (stats,) = session.advance(1)
-    end = session.state()[0]
+    session = open_or_skip(engine, job, state)
+    stats = session.advance(1)
+    end = session.state()
     assert stats.loss == pytest.approx(loss, rel=1e-5)
     largest = max(float(g.abs().max()) for g in gradients.values())
     for parameter, gradient in gradients.items():
@@ -133,20 +133,20 @@ def test_a_resumed_run_is_bit_identical(engine, name, cut):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_evaluation_is_that_of_the_whole_split(engine, name):
     job = a_job(name, optimizer=OPTIMIZERS[1] | {"lr": 1e-3}, augment="flip-crop", batch=13)
-    session = open_or_skip(engine, [job], [a_start(job, 0.5)])
+    session = open_or_skip(engine, job, a_start(job, 0.5))
     session.advance(3)
-    state = session.state()[0]
+    state = session.state()
     for split_name, count in (("train", 47), ("test", 20)):
         model = job.build().double().eval()
         model.load_state_dict({**state.weights, **state.buffers})
         split = job.data.splits[split_name]
         x, y = split.images[split.index], split.labels[split.index]
         logits = model((x.double() - 127.5) / 73.9)
-        (metrics,) = session.evaluate(split_name)
+        metrics = session.evaluate(split_name)
         assert len(y) == count
         assert metrics.loss == pytest.approx(F.cross_entropy(logits, y).item(), rel=1e-4)
         assert metrics.accuracy == pytest.approx((logits.argmax(1) == y).double().mean().item())
-    same(state, session.state()[0])  # evaluation changed nothing
+    same(state, session.state())  # evaluation changed nothing
 
 
 def test_a_layer_may_lose_all_its_weights(engine):
@@ -164,16 +164,16 @@ def test_divergence_is_told_before_the_step(engine):
     job = a_job("conv-2", optimizer=OPTIMIZERS[0] | {"lr": 1e30})
     model = job.build()
     initialise(model, "kaiming-normal", 1)
-    session = open_or_skip(engine, [job], [fresh_state(model)])
-    (stats,) = session.advance(60)
+    session = open_or_skip(engine, job, fresh_state(model))
+    stats = session.advance(60)
     assert stats.diverged_at is not None
-    assert session.state()[0].step == stats.diverged_at - 1
+    assert session.state().step == stats.diverged_at - 1
 
 
 def test_dropout_of_probability_zero_needs_no_seed(engine):
     """Recipes leave the seed of what is not drawn out of a run's identity."""
     job = a_job("conv-2", seeds={"order": 3})
-    session = open_or_skip(engine, [job], [a_start(job, 0.5)])
-    (stats,) = session.advance(2)
+    session = open_or_skip(engine, job, a_start(job, 0.5))
+    stats = session.advance(2)
     assert stats.step == 2
     assert stats.diverged_at is None

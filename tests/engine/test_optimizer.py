@@ -47,7 +47,7 @@ def test_the_dense_engine_trains_a_network_with_transposed_gradients():
         ("1.weight", lambda: nn.Sequential(nn.Flatten(), nn.Linear(16, 10, bias=False))),
     ):
         job = make_job(build, training_data((1, 4, 4)), optimizer=OPTIMIZERS[1])
-        session = DenseEngine("cpu").open([job], [State(0, {name: weight}, {})])
+        session = DenseEngine("cpu").open(job, State(0, {name: weight}, {}))
         session.advance(10)
-        ends.append(session.state()[0].weights[name])
+        ends.append(session.state().weights[name])
     torch.testing.assert_close(*ends)

@@ -36,24 +36,24 @@ def same(one: State, other: State) -> None:
 
 def test_the_gradient_is_dense_and_of_the_next_batch(engine):
     job = make_job(lenet(), training_data((1, 4, 4)))
-    session = engine.open([job], [start(job, 0.4)])
+    session = engine.open(job, start(job, 0.4))
     session.advance(4)
-    state = session.state()[0]
+    state = session.state()
     model = job.build().double()
     model.load_state_dict({**state.weights, **state.buffers})
     x, y = job.data.splits["train"].take(torch.tensor(Batches(47, 20, "keep", 3).indices(4)))
     loss = F.cross_entropy(model((x.double() - 127.5) / 73.9), y)
     expected = torch.autograd.grad(loss, list(model.parameters()))
-    found = session.gradient(0)
+    found = session.gradient()
     for (name, _), gradient in zip(model.named_parameters(), expected, strict=True):
         torch.testing.assert_close(found[name].double(), gradient, rtol=1e-4, atol=1e-6)
     removed = found["hidden.0.weight"][~state.mask["hidden.0.weight"]]
     assert float(removed.abs().max()) > 1e-3
-    same(session.state()[0], state)
+    same(session.state(), state)
     session.advance(9)
-    other = engine.open([job], [state])
+    other = engine.open(job, state)
     other.advance(9)
-    same(session.state()[0], other.state()[0])
+    same(session.state(), other.state())
 
 
 @pytest.mark.parametrize(
@@ -67,14 +67,14 @@ def test_the_gradient_has_the_draws_of_its_step_and_moves_nothing(network, optio
         optimizer={"name": "sgd", "lr": 1.0, "weight_decay": 0.0},
         schedule=CONSTANT,
     )
-    session = DENSE.open([job], [start(job, None)])
+    session = DENSE.open(job, start(job, None))
     session.advance(2)
-    before = session.state()[0]
+    before = session.state()
     torch.manual_seed(99)
-    gradient = session.gradient(0)
-    same(session.state()[0], before)
+    gradient = session.gradient()
+    same(session.state(), before)
     session.advance(3)
-    after = session.state()[0]
+    after = session.state()
     for name, weight in before.weights.items():  # a step of rate 1 subtracts the gradient
         assert torch.equal(after.weights[name], weight - gradient[name])
     positions = torch.tensor(Batches(47, 20, "keep", 3).indices(2))
@@ -85,30 +85,30 @@ def test_the_gradient_has_the_draws_of_its_step_and_moves_nothing(network, optio
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda spec: spec["name"])
 def test_remasking_is_opening_the_changed_state(engine, optimizer):
     job = make_job(lenet(), training_data((1, 4, 4)), optimizer=optimizer)
-    session = engine.open([job], [start(job, 0.4)])
+    session = engine.open(job, start(job, 0.4))
     session.advance(5)
-    state = session.state()[0]
+    state = session.state()
     mask = random_mask(job.build(), 0.5, seed=1)
     grown = {n: mask[n] & (torch.rand(mask[n].shape) < 0.5) for n in list(mask)[:2]}
     new = {name: mask[name] & ~state.mask[name] for name in grown}
     values = {name: torch.randn(int(new[name].sum())) for name in grown}
     others = {name: torch.randn(int(grown[name].sum())) for name in grown}
     for extra in ((), (values,), (others, grown)):
-        session = engine.open([job], [state])
-        session.remask(0, mask, *extra)
-        same(session.state()[0], remasked(state, mask, *extra))
+        session = engine.open(job, state)
+        session.remask(mask, *extra)
+        same(session.state(), remasked(state, mask, *extra))
         session.advance(12)
-        other = engine.open([job], [remasked(state, mask, *extra)])
+        other = engine.open(job, remasked(state, mask, *extra))
         other.advance(12)
-        same(session.state()[0], other.state()[0])
+        same(session.state(), other.state())
 
 
 @pytest.mark.parametrize("optimizer", [OPTIMIZERS[1], OPTIMIZERS[3]], ids=lambda spec: spec["name"])
 def test_a_remasked_state_by_hand(optimizer):
     job = make_job(lenet(), training_data((1, 4, 4)), optimizer=optimizer)
-    session = DENSE.open([job], [start(job, 0.4)])
+    session = DENSE.open(job, start(job, 0.4))
     session.advance(5)
-    state = session.state()[0]
+    state = session.state()
     mask = random_mask(job.build(), 0.5, seed=1)
     new = {name: keep & ~state.mask[name] for name, keep in mask.items()}
     values = {name: torch.arange(int(bits.sum())) + 3.0 for name, bits in new.items()}
@@ -137,17 +137,17 @@ def test_a_remasked_state_by_hand(optimizer):
 
 def test_perturbing_moves_kept_weights_only(engine):
     job = make_job(lenet(), training_data((1, 4, 4)), optimizer=OPTIMIZERS[1])
-    session = engine.open([job], [start(job, 0.4)])
+    session = engine.open(job, start(job, 0.4))
     session.advance(5)
-    state = session.state()[0]
+    state = session.state()
     seen = {}
 
     def change(name, values):
         seen[name] = values.clone()
         return values + torch.arange(len(values)).to(values)
 
-    session.perturb(0, change)
-    after = session.state()[0]
+    session.perturb(change)
+    after = session.state()
     assert seen.keys() == set(state.mask)
     for name, keep in state.mask.items():
         assert torch.equal(seen[name], state.weights[name][keep])
@@ -158,24 +158,24 @@ def test_perturbing_moves_kept_weights_only(engine):
 
 def test_skipping_leaves_a_batch_out(engine):
     job = make_job(lenet(), training_data((1, 4, 4)), optimizer=OPTIMIZERS[1])
-    session = engine.open([job], [start(job, 0.4)])
+    session = engine.open(job, start(job, 0.4))
     session.advance(3)
-    state = session.state()[0]
-    session.skip(0)
-    same(session.state()[0], dataclasses.replace(state, step=4))
+    state = session.state()
+    session.skip()
+    same(session.state(), dataclasses.replace(state, step=4))
     session.advance(8)
-    other = engine.open([job], [dataclasses.replace(state, step=4)])
+    other = engine.open(job, dataclasses.replace(state, step=4))
     other.advance(8)
-    same(session.state()[0], other.state()[0])
-    assert session.state()[0].updates == 7
+    same(session.state(), other.state())
+    assert session.state().updates == 7
 
 
 def test_looking_is_the_state(engine):
     job = make_job(lenet(), training_data((1, 4, 4)))
-    session = engine.open([job], [start(job, 0.4)])
+    session = engine.open(job, start(job, 0.4))
     session.advance(3)
-    same(session.look(0), session.state()[0])
-    kept = session.state()[0]
+    same(session.look(), session.state())
+    kept = session.state()
     first = kept.weights["hidden.0.weight"].clone()
     session.advance(6)
     assert torch.equal(kept.weights["hidden.0.weight"], first)  # a state is a copy
@@ -183,11 +183,11 @@ def test_looking_is_the_state(engine):
 
 def test_states_with_memories_survive_a_file():
     job = make_job(lenet(), training_data((1, 4, 4)), optimizer=OPTIMIZERS[1], dense_slots=True)
-    session = DENSE.open([job], [start(job, 0.4)])
+    session = DENSE.open(job, start(job, 0.4))
     session.advance(3)
     signs = {"hidden.0.weight": torch.rand(12, 16) < 0.5}
     state = dataclasses.replace(
-        session.state()[0], scalars={"threshold": 1e-3 / 3}, extras={"positive": signs}
+        session.state(), scalars={"threshold": 1e-3 / 3}, extras={"positive": signs}
     )
     tensors, about = statefile.pack(state, "x/")
     back = statefile.unpack(tensors, about, "x/")

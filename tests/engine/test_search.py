@@ -13,11 +13,11 @@ from conformance import lenet, make_job, training_data
 from torch import Tensor, nn
 
 from winnow import statefile
-from winnow.engine import get
+from winnow.engine import make_engine
 from winnow.engine.base import Job
 from winnow.engine.dense import DenseEngine
 from winnow.engine.feed import Feed
-from winnow.engine.search import Searched, factor, found, kept, mask_of
+from winnow.engine.search import Searched, factor, found_network, kept_by_scores, mask_of
 from winnow.errors import UserError
 from winnow.mask import Mask, from_bytes, to_bytes
 from winnow.models import build
@@ -100,7 +100,10 @@ def test_gradients_of_scores_are_those_of_autograd_through_the_estimator(kind: s
     leaves = {name: score.clone().requires_grad_() for name, score in scores.items()}
     effective = {
         name: straight_through(
-            job.search, state.weights[name].double(), leaf, kept(job.search, name, scores[name], 3)
+            job.search,
+            state.weights[name].double(),
+            leaf,
+            kept_by_scores(job.search, name, scores[name], 3),
         )
         for name, leaf in leaves.items()
     }
@@ -134,10 +137,10 @@ def test_a_linear_unit_in_closed_form() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_frozen_weights_stay_bit_identical_and_scores_move(kind: str) -> None:
     job, state = prepared(kind)
-    session = DenseEngine("cpu").open([job], [state])
-    (stats,) = session.advance(20)
+    session = DenseEngine("cpu").open(job, state)
+    stats = session.advance(20)
     session.evaluate("test")
-    after = session.state()[0]
+    after = session.state()
     assert stats.diverged_at is None
     assert after.mask is None
     assert same(after.weights, state.weights)
@@ -148,9 +151,9 @@ def test_frozen_weights_stay_bit_identical_and_scores_move(kind: str) -> None:
 
 def test_all_parameters_of_a_network_with_batch_norm_are_frozen() -> None:
     job, state = prepared("top-k", vgg)
-    session = DenseEngine("cpu").open([job], [state])
+    session = DenseEngine("cpu").open(job, state)
     session.advance(3)
-    after = session.state()[0]
+    after = session.state()
     assert same(after.weights, state.weights)
     moved = [n for n, b in after.buffers.items() if not torch.equal(b, state.buffers[n])]
     assert set(moved) == set(state.buffers)
@@ -158,25 +161,25 @@ def test_all_parameters_of_a_network_with_batch_norm_are_frozen() -> None:
 
 def test_statistics_can_be_fixed() -> None:
     job, state = prepared("top-k", vgg, statistics="fixed")
-    session = DenseEngine("cpu").open([job], [state])
+    session = DenseEngine("cpu").open(job, state)
     session.advance(3)
-    assert same(session.state()[0].buffers, state.buffers)
+    assert same(session.state().buffers, state.buffers)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_search_resumes_exactly_through_a_file(kind: str) -> None:
     job, state = prepared(kind, vgg)
     engine = DenseEngine("cpu")
-    whole = engine.open([job], [state])
+    whole = engine.open(job, state)
     whole.advance(4)
-    first = engine.open([job], [state])
+    first = engine.open(job, state)
     first.advance(2)
     first.evaluate("test")
-    tensors, about = statefile.pack(first.state()[0])
+    tensors, about = statefile.pack(first.state())
     read = statefile.unpack(*from_bytes("state", to_bytes("state", tensors, about), "here"))
-    second = engine.open([job], [read])
+    second = engine.open(job, read)
     second.advance(4)
-    one, two = whole.state()[0], second.state()[0]
+    one, two = whole.state(), second.state()
     assert one.step == two.step == 4
     assert one.updates == two.updates == 4
     assert same(one.weights, two.weights)
@@ -189,7 +192,7 @@ def test_a_search_resumes_exactly_through_a_file(kind: str) -> None:
 def test_scores_follow_torchs_own_optimizer() -> None:
     job, state = prepared("top-k")
     assert job.search is not None
-    session = DenseEngine("cpu").open([job], [state])
+    session = DenseEngine("cpu").open(job, state)
     session.advance(2)
     model = lenet()()
     model.load_state_dict(dict(state.weights))
@@ -203,14 +206,17 @@ def test_scores_follow_torchs_own_optimizer() -> None:
         x, y = feed.batch(step)
         effective = {
             n: straight_through(
-                job.search, state.weights[n], leaf, kept(job.search, n, leaf.detach(), step)
+                job.search,
+                state.weights[n],
+                leaf,
+                kept_by_scores(job.search, n, leaf.detach(), step),
             )
             for n, leaf in leaves.items()
         }
         optimizer.zero_grad()
         F.cross_entropy(torch.func.functional_call(model, effective, (x,)), y).backward()
         optimizer.step()
-    after = session.state()[0].extras[SCORES]
+    after = session.state().extras[SCORES]
     for name, leaf in leaves.items():
         torch.testing.assert_close(after[name], leaf.detach(), rtol=1e-5, atol=1e-6)
 
@@ -219,13 +225,13 @@ def test_scores_follow_torchs_own_optimizer() -> None:
 def test_what_is_found_is_the_network_that_was_evaluated(kind: str) -> None:
     job, state = prepared(kind, vgg)
     engine = DenseEngine("cpu")
-    session = engine.open([job], [state])
+    session = engine.open(job, state)
     session.advance(2)
     assert job.search is not None
-    ticket = found(job.search, session.state()[0])
+    ticket = found_network(job.search, session.state())
     assert ticket.mask is not None
     assert SCORES not in ticket.extras
-    plain = engine.open([replace(job, search=None)], [ticket])
+    plain = engine.open(replace(job, search=None), ticket)
     assert plain.evaluate("test") == session.evaluate("test")
     for name, keep in ticket.mask.items():
         scale = factor(keep) if job.search.rescale else 1.0
@@ -244,9 +250,9 @@ def test_counts_are_exact_and_ties_go_to_the_lower_index() -> None:
 
 def test_counts_are_exact_after_a_search() -> None:
     job, state = prepared("top-k", vgg)
-    session = DenseEngine("cpu").open([job], [state])
+    session = DenseEngine("cpu").open(job, state)
     session.advance(3)
-    after = session.state()[0]
+    after = session.state()
     assert job.search is not None
     mask = mask_of(job.search, after.extras[SCORES])
     assert mask.kept_per_layer == job.search.keep
@@ -258,10 +264,10 @@ def test_counts_are_exact_after_a_search() -> None:
 def test_bernoulli_masks_have_the_probability_of_the_scores_and_change_with_the_step() -> None:
     search = Search("bernoulli", ("w",), seed=5)
     score = torch.linspace(-3, 3, 60).repeat_interleave(2000)
-    draws = [kept(search, "w", score, step) for step in (0, 1, None)]
+    draws = [kept_by_scores(search, "w", score, step) for step in (0, 1, None)]
     assert not torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
-    assert torch.equal(draws[0], kept(search, "w", score, 0))
+    assert torch.equal(draws[0], kept_by_scores(search, "w", score, 0))
     for draw in draws:
         shares = draw.float().view(60, 2000).mean(1)
         probabilities = torch.sigmoid(score.view(60, 2000)[:, 0])
@@ -272,8 +278,8 @@ def test_bernoulli_masks_have_the_probability_of_the_scores_and_change_with_the_
 def test_a_density_takes_the_largest_scores_of_a_bernoulli_search_at_the_end_only() -> None:
     search = Search("bernoulli", ("w",), {"w": 1})
     score = torch.tensor([4.0, 5.0, 4.0, 4.0])
-    assert kept(search, "w", score, None).tolist() == [False, True, False, False]
-    assert kept(search, "w", score, 0).sum() > 1
+    assert kept_by_scores(search, "w", score, None).tolist() == [False, True, False, False]
+    assert kept_by_scores(search, "w", score, 0).sum() > 1
 
 
 def test_dynamic_rescaling_multiplies_by_weights_over_ones() -> None:
@@ -282,7 +288,7 @@ def test_dynamic_rescaling_multiplies_by_weights_over_ones() -> None:
     search = Search("bernoulli", ("weight",), rescale=True, seed=2)
     searched = Searched(model, search, {"weight": torch.zeros(3, 8)})
     searched.apply(0)
-    keep = kept(search, "weight", torch.zeros(3, 8), 0)
+    keep = kept_by_scores(search, "weight", torch.zeros(3, 8), 0)
     ones = int(keep.sum())
     assert 0 < ones < 24
     torch.testing.assert_close(model.weight.detach(), weight * keep * (24 / ones))
@@ -292,10 +298,10 @@ def test_dynamic_rescaling_multiplies_by_weights_over_ones() -> None:
 def test_other_engines_refuse_with_the_reason() -> None:
     job, state = prepared("top-k")
     for name in ("stacked", "compiled", "sparse"):
-        assert "scores train over frozen weights" in str(get(name).refuses([job]))
+        assert "scores train over frozen weights" in str(make_engine(name).refuses(job))
         with pytest.raises(UserError, match="scores train over frozen weights"):
-            get(name).open([job], [state])
-    assert DenseEngine("cpu").refuses([job]) is None
+            make_engine(name).open(job, state)
+    assert DenseEngine("cpu").refuses(job) is None
 
 
 def test_states_that_no_search_can_start_from() -> None:
@@ -304,19 +310,19 @@ def test_states_that_no_search_can_start_from() -> None:
     with pytest.raises(
         UserError, match=r"scores of 'hidden\.0\.weight' must be \[12, 16\], got none"
     ):
-        engine.open([job], [replace(state, extras={})])
+        engine.open(job, replace(state, extras={}))
     mask = Mask.dense({name: state.weights[name] for name in NAMES})
     with pytest.raises(UserError, match="starts from all weights"):
-        engine.open([job], [replace(state, mask=mask)])
-    session = engine.open([job], [state])
+        engine.open(job, replace(state, mask=mask))
+    session = engine.open(job, state)
     with pytest.raises(UserError, match="no method that sets masks"):
-        session.remask(0, mask)
+        session.remask(mask)
 
 
 def test_a_search_that_diverges_stops_before_the_update() -> None:
     job, state = prepared("top-k")
     weights = {**state.weights, "output.bias": torch.full((10,), torch.nan)}
-    session = DenseEngine("cpu").open([job], [replace(state, weights=weights)])
-    (stats,) = session.advance(5)
+    session = DenseEngine("cpu").open(job, replace(state, weights=weights))
+    stats = session.advance(5)
     assert stats.diverged_at == 1
-    assert same(session.state()[0].extras[SCORES], state.extras[SCORES])
+    assert same(session.state().extras[SCORES], state.extras[SCORES])

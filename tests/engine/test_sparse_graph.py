@@ -46,11 +46,11 @@ def test_a_few_groups_at_a_time_give_the_same_steps(monkeypatch, make):
     together = trained(SparseEngine(), job, state, 3)
     monkeypatch.setattr(segments, "_CACHE", 1)
     engine = SparseEngine()
-    session = engine.open([job], [state])
-    graph = session.lanes[0].graph
+    session = engine.open(job, state)
+    graph = session.graph
     assert max(len(s.steps) for s in graph.back if s.groups == 1) >= 2
     session.advance(3)
-    one_by_one = session.state()[0]
+    one_by_one = session.state()
     for mine, theirs in ((one_by_one.weights, together.weights),
                          (one_by_one.buffers, together.buffers)):  # fmt: skip
         for name, tensor in mine.items():
@@ -62,12 +62,12 @@ def test_layers_that_torch_runs_dense_train_alike(dense):
     job, state = a_job(Residual), a_state(Residual, 0.3)
     sparse = trained(SparseEngine(), job, state, 4)
     engine = SparseEngine(dense)
-    session = engine.open([job], [state])
-    parts = session.lanes[0].graph.parts
+    session = engine.open(job, state)
+    parts = session.graph.parts
     assert {n for p in parts for n in p.names if n in dense} == set(dense)
     assert not engine.notes  # it was asked for
     session.advance(4)
-    end = session.state()[0]
+    end = session.state()
     for name, weight in end.weights.items():
         torch.testing.assert_close(weight, sparse.weights[name], rtol=1e-3, atol=1e-6)
         if name in state.mask:
@@ -85,7 +85,7 @@ def test_a_dense_layer_may_be_resumed_sparse():
 
 def test_what_torch_runs_is_noted():
     engine = SparseEngine()
-    engine.open([a_job(Mixed)], [a_state(Mixed, 0.5)])
+    engine.open(a_job(Mixed), a_state(Mixed, 0.5))
     assert "run in torch: gelu (torch._C._nn.gelu)" in engine.notes
     assert "run in torch: groups (GroupNorm)" in engine.notes
     assert not any("third" in note or "relu" in note.split()[3] for note in engine.notes)
@@ -93,14 +93,14 @@ def test_what_torch_runs_is_noted():
 
 def test_memory_is_proportional_to_nonzeros():
     state = a_state(resnet, 0.1)
-    (lane,) = SparseEngine().open([a_job(resnet)], [state]).lanes
-    parameters = lane.graph.parameters
+    session = SparseEngine().open(a_job(resnet), state)
+    parameters = session.graph.parameters
     small = [p for p in state.weights.values() if p.ndim == 1]
     nonzeros = state.mask.kept + sum(p.numel() for p in small)
     for array in (parameters.weight, parameters.first, parameters.gradient):
         assert nonzeros <= array.size <= nonzeros + W * len(state.weights)
     assert parameters.second.size == 0
-    assert all(p.numel() == 0 for p in lane.graph.model.parameters())
+    assert all(p.numel() == 0 for p in session.graph.model.parameters())
 
 
 def test_the_state_given_is_not_changed():
@@ -197,8 +197,8 @@ def test_a_batch_of_one_value_has_no_variance():
         return nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.BatchNorm1d(4), nn.Linear(4, 10))
 
     job = a_job(make, batch=46)  # of 47
-    session = SparseEngine().open([job], [a_state(make, 0.5)])
+    session = SparseEngine().open(job, a_state(make, 0.5))
     session.advance(1)
     with pytest.raises(ValueError, match="batch of one value"):
         session.advance(2)
-    assert np.isfinite(session.evaluate("test")[0].loss)
+    assert np.isfinite(session.evaluate("test").loss)

@@ -90,26 +90,26 @@ def check(job, draw) -> None:
     torch.manual_seed(draw.draw(st.integers(0, 99)))
     model = job.build()
     mask = drawn_mask(draw, model, None)
-    session = SPARSE.open([job], [fresh_state(model, mask)])
+    session = SPARSE.open(job, fresh_state(model, mask))
     for step in (2, 5, 7):
         session.advance(step)
-        state = session.state()[0]
+        state = session.state()
         after = drawn_mask(draw, model, mask)
         given: tuple[dict[str, torch.Tensor], ...] = ()
         if draw.draw(st.booleans()):
             grown = {n: after[n] & (torch.rand(after[n].shape) < 0.5) for n in list(after)[::2]}
             given = ({n: torch.randn(int(g.sum())) for n, g in grown.items()}, grown)
-        session.remask(0, after, *given)
+        session.remask(after, *given)
         mask, expected = after, remasked(state, after, *given)
-        same(session.state()[0], expected)
-        kept = session.kept(0)
+        same(session.state(), expected)
+        kept = session.kept()
         assert kept.keys() == set(after)
         assert all(torch.equal(kept[n], expected.weights[n][after[n]]) for n in after)
-        other = SPARSE.open([job], [expected])
+        other = SPARSE.open(job, expected)
         assert session.evaluate("test") == other.evaluate("test")
         session.advance(step + 2)
         other.advance(step + 2)
-        same(session.state()[0], other.state()[0])
+        same(session.state(), other.state())
 
 
 @settings(max_examples=25, **SLOW)
@@ -134,37 +134,36 @@ def test_layers_that_torch_runs_change_too(in_torch):
     names = [n for n, p in job.build().named_parameters() if p.ndim > 1]
     in_torch = tuple(n for n in names if n in (names[0], names[-1])) if in_torch else ()
     engine, state = SparseEngine(in_torch), start(job, 0.3)
-    session = engine.open([job], [state])
+    session = engine.open(job, state)
     for step, density in enumerate((0.5, 1.0, 1.0, 0.2), start=1):
         session.advance(step)
-        state = session.state()[0]
+        state = session.state()
         mask = Mask({n: torch.rand(state.weights[n].shape) < density for n in names})
-        session.remask(0, mask)
-        other = engine.open([job], [remasked(state, mask)])
-        session.perturb(0, lambda _, values: values * 1.01)
-        other.perturb(0, lambda _, values: values * 1.01)
+        session.remask(mask)
+        other = engine.open(job, remasked(state, mask))
+        session.perturb(lambda _, values: values * 1.01)
+        other.perturb(lambda _, values: values * 1.01)
         session.advance(step + 1)
         other.advance(step + 1)
-        same(session.state()[0], other.state()[0])
+        same(session.state(), other.state())
 
 
 def test_layers_with_the_same_mask_are_left_alone():
     job = make_job(Residual, IMAGES)
-    session = SPARSE.open([job], [start(job, 0.5)])
+    session = SPARSE.open(job, start(job, 0.5))
     session.advance(2)
-    lane = session.lanes[0]
-    products = {o.names[0]: o for o in lane.graph.operations if isinstance(o, Product)}
+    products = {o.names[0]: o for o in session.graph.operations if isinstance(o, Product)}
     lists = {name: product.forward_list for name, product in products.items()}
-    weight = lane.graph.parameters.weight
-    mask = lane.mask
+    weight = session.graph.parameters.weight
+    mask = session.mask
     other = {name: mask[name] for name in mask}
     other["second.weight"] = mask["second.weight"].flip(0)  # as many, elsewhere
-    session.remask(0, Mask(other))
+    session.remask(Mask(other))
     assert {n for n in lists if products[n].forward_list is not lists[n]} == {"second.weight"}
-    assert lane.graph.parameters.weight is weight
+    assert session.graph.parameters.weight is weight
     other["second.weight"] = torch.ones_like(mask["second.weight"])  # more of them
-    session.remask(0, Mask(other))
-    assert lane.graph.parameters.weight is not weight
+    session.remask(Mask(other))
+    assert session.graph.parameters.weight is not weight
     assert {n for n in lists if products[n].forward_list is not lists[n]} == {"second.weight"}
 
 
@@ -223,19 +222,19 @@ def test_a_change_makes_no_dense_floats(network, shape, name):
     state = start(job, 0.005)
     size = state.mask[name].numel()
     assert size > 10**6
-    session = SPARSE.open([job], [state])
+    session = SPARSE.open(job, state)
     session.advance(2)
     mask = Mask({n: keep.flip(0) for n, keep in state.mask.items()})
     fewer = Mask({n: keep & (torch.rand(keep.shape) < 0.8) for n, keep in mask.items()})
     for changed in (mask, fewer):
-        peak, largest = allocated(lambda changed=changed: session.remask(0, changed))
+        peak, largest = allocated(lambda changed=changed: session.remask(changed))
         assert peak < 4 * size  # of one dense copy; masks are a quarter of that
         assert largest < size // 20
-    peak, largest = allocated(lambda: session.perturb(0, lambda _, values: values + 0.1))
+    peak, largest = allocated(lambda: session.perturb(lambda _, values: values + 0.1))
     assert peak < 4 * size // 10
     assert largest < size // 20
     peak, _ = allocated(session.state)
-    _, largest = allocated(lambda: session.gradient(0))
+    _, largest = allocated(lambda: session.gradient())
     assert peak > 4 * size  # the measures see what is dense
     assert largest >= size
 
@@ -254,11 +253,11 @@ def test_no_update_of_a_method_makes_dense_floats(method, options):
     dynamic = make(method, 0.005, **options)
     names = ["hidden.0.weight", "hidden.1.weight"]
     state = starting(dynamic, start(job, None), names, seed=3)
-    session = Driven(SPARSE, dynamic, 3).open([job], [state])
+    session = Driven(SPARSE, dynamic, 3).open(job, state)
     session.advance(2)
-    before = session.state()[0].mask
+    before = session.state().mask
     peak, largest = allocated(lambda: session.advance(6))
-    assert session.state()[0].mask != before
+    assert session.state().mask != before
     size = before["hidden.1.weight"].numel()
     assert peak < 4 * size
     assert largest < size // 20

@@ -31,9 +31,9 @@ SGD, ADAM = OPTIMIZERS[0], OPTIMIZERS[3] | {"lr": 1e-3}
 
 
 def advanced(job, state, to):
-    session = SparseEngine().open([job], [state])
-    (stats,) = session.advance(to)
-    return stats, session.state()[0]
+    session = SparseEngine().open(job, state)
+    stats = session.advance(to)
+    return stats, session.state()
 
 
 def equal(one: State, other: State) -> bool:
@@ -63,7 +63,7 @@ def test_two_hundred_steps(density, optimizer, batch):
 def test_losses_are_those_of_the_dense_engine():
     job = make_job(lenet(SHAPE), training_data(SHAPE), optimizer=ADAM)
     state = start(job, 0.3)
-    (dense,) = DenseEngine("cpu").open([job], [state]).advance(7)
+    dense = DenseEngine("cpu").open(job, state).advance(7)
     assert advanced(job, state, 7)[0].loss == pytest.approx(dense.loss, rel=1e-5)
 
 
@@ -88,12 +88,12 @@ def test_resumed_in_the_middle_of_an_epoch(cut):
 def test_a_state_of_the_dense_engine_is_continued():
     job = make_job(lenet(SHAPE), training_data(SHAPE), optimizer=ADAM)
     state = start(job, 0.3)
-    session = DenseEngine("cpu").open([job], [state])
+    session = DenseEngine("cpu").open(job, state)
     session.advance(20)
-    half = session.state()[0]
+    half = session.state()
     session.advance(40)
     _, end = advanced(job, half, 40)
-    for name, weight in session.state()[0].weights.items():
+    for name, weight in session.state().weights.items():
         torch.testing.assert_close(end.weights[name], weight, rtol=1e-3, atol=1e-5)
 
 
@@ -101,7 +101,7 @@ def test_weights_removed_only_now_lose_their_slots():
     job = make_job(lenet(SHAPE), training_data(SHAPE), optimizer=ADAM)
     half = advanced(job, start(job, None), 5)[1]
     pruned = dataclasses.replace(half, mask=random_mask(job.build(), 0.2))
-    state = SparseEngine().open([job], [pruned]).state()[0]
+    state = SparseEngine().open(job, pruned).state()
     assert equal(state, masked(pruned))
 
 
@@ -125,8 +125,8 @@ def test_memory_is_proportional_to_nonzeros():
     build = lenet((1, 30, 30))
     job = make_job(build, training_data((1, 30, 30)), optimizer=ADAM, batch=1)
     state = start(job, 0.1)
-    (lane,) = SparseEngine().open([job], [state]).lanes
-    network = lane.weights.network
+    session = SparseEngine().open(job, state)
+    network = session.weights.network
     nonzeros = state.mask.kept + sum(p.numel() for p in named(job).values() if p.ndim == 1)
     for array in (network.weight, network.first, network.second, network.gradient):
         assert nonzeros <= array.size <= nonzeros + 3 * W
@@ -166,9 +166,9 @@ def test_a_gradient_too_large_to_be_sure_of_is_looked_at_and_used():
     stats, end = advanced(job, state, 5)
     assert stats.diverged_at is None
     assert end.updates == 5
-    dense = DenseEngine("cpu").open([job], [state])
-    assert dense.advance(5)[0].diverged_at is None
-    for name, weight in dense.state()[0].weights.items():
+    dense = DenseEngine("cpu").open(job, state)
+    assert dense.advance(5).diverged_at is None
+    for name, weight in dense.state().weights.items():
         torch.testing.assert_close(end.weights[name], weight, rtol=1e-4, atol=0)
 
 
@@ -176,7 +176,7 @@ def test_a_label_without_output_is_refused():
     usual = training_data(SHAPE, classes=11)
     job = make_job(lenet(SHAPE), usual)
     with pytest.raises(UserError, match="labels go from 0 to 10, but the network has 10 outputs"):
-        SparseEngine().open([job], [start(job, None)])
+        SparseEngine().open(job, start(job, None))
 
 
 class Fork(nn.Module):
@@ -194,13 +194,13 @@ class Fork(nn.Module):
 def test_a_refused_job_says_why_and_what_to_write():
     job = make_job(Fork, training_data(SHAPE))
     with pytest.raises(UserError, match=r"cannot be traced \(symbolically.*engine: auto"):
-        SparseEngine().open([job], [fresh_state(job.build())])
+        SparseEngine().open(job, fresh_state(job.build()))
 
 
 def test_images_of_another_size_are_refused():
     job = make_job(lenet((1, 5, 5)), training_data(SHAPE))
-    assert "does not take images of (1, 6, 6)" in SparseEngine().refuses([job])
+    assert "does not take images of (1, 6, 6)" in SparseEngine().refuses(job)
 
 
 def test_the_engine_has_its_name():
-    assert engines.get("sparse").name == "sparse"
+    assert engines.make_engine("sparse").name == "sparse"

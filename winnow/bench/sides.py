@@ -52,7 +52,7 @@ class OfEngine:
         self.engine, self.job = engine, job
 
     def refuses(self) -> str | None:
-        return self.engine.refuses([self.job])
+        return self.engine.refuses(self.job)
 
     def begin(self, state: State) -> Repeat:
         return steps_of(self.engine, self.job, state)

@@ -1,7 +1,7 @@
-"""Engines: what trains a list of jobs. `base` is the seam; `dense` is the reference.
+"""Engines: what trains a job. `base` is the seam; `dense` is the reference.
 
 `sparse_cpu` trains whatever torch.fx can trace at a cost that falls with density. `stacked` trains
-several jobs as one batched network, `compiled` one job as a compiled step.
+several jobs as one batched network, `compiled` a job as a compiled step.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from winnow.engine.base import Engine
 from winnow.errors import unknown
 
-NAMES = ("auto", "dense", "sparse", "stacked", "compiled", "compiled-bf16")
+ENGINES = ("auto", "dense", "sparse", "stacked", "compiled", "compiled-bf16")
 
 
-def get(name: str) -> Engine:
+def make_engine(name: str) -> Engine:
     """The engine called ``name``; `winnow.engine.auto` chooses; here ``auto`` is dense."""
-    if name not in NAMES:
-        raise unknown("engine", name, NAMES, f"Valid here: {', '.join(NAMES)}")
+    if name not in ENGINES:
+        raise unknown("engine", name, ENGINES, f"Valid here: {', '.join(ENGINES)}")
     if name == "sparse":
         from winnow.engine.sparse_cpu.engine import SparseEngine
 

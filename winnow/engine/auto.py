@@ -151,13 +151,13 @@ def _lowest(calibration: Calibration) -> float:
     return min(rung.density for rung in calibration.rungs)
 
 
-def make(choice: Choice) -> Engine:
+def engine_of(choice: Choice) -> Engine:
     """The engine of a choice."""
     if choice.torch:
         from winnow.engine.sparse_cpu.engine import SparseEngine
 
         return SparseEngine(dense=frozenset(choice.torch))
-    return engines.get(choice.engine)
+    return engines.make_engine(choice.engine)
 
 
 def honoured(choice: Choice, job: Job) -> Choice:
@@ -171,7 +171,7 @@ def honoured(choice: Choice, job: Job) -> Choice:
         return choice
     from winnow.kernels.simd import W
 
-    if reason := make(choice).refuses([job]):
+    if reason := engine_of(choice).refuses(job):
         note = f"begun with the sparse engine, continued with dense: {reason}"
         return Choice("dense", calibration=choice.calibration, note=note)
     if choice.lanes not in (None, W):

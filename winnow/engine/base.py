@@ -1,16 +1,16 @@
-"""The engine seam: jobs in, sessions out, the same states whatever the backend.
+"""The engine seam: a job in, a session out, the same states whatever the backend.
 
 Algorithms drive a session from outside (`advance`, `evaluate`, `state`; `look`, `kept`,
 `gradient`, `remask`, `perturb`, `skip` where the mask changes); no backend knows a pruning
-schedule, a store or a recipe. Backends are swappable: the same jobs give the same trajectories
-within a stated tolerance.
+schedule, a store or a recipe. Backends are swappable: the same job gives the same trajectory
+within a stated tolerance. Stacking is the one plural thing, and explicit: `Stacks`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -100,33 +100,37 @@ class Metrics:
     accuracy: float
 
 
-class Session(Protocol):
-    """Running jobs, one lane for each."""
+class Training(Protocol):
+    """A job in training: what a training loop needs of it."""
 
-    def advance(self, to: int) -> Sequence[StepStats]:
-        """Train every lane up to iteration ``to``."""
+    def advance(self, to: int) -> StepStats:
+        """Train up to iteration ``to``."""
         ...
 
-    def evaluate(self, split: str) -> Sequence[Metrics]:
+    def evaluate(self, split: str) -> Metrics:
         """Loss and accuracy on a split, in evaluation mode, without augmentation."""
         ...
 
-    def state(self) -> Sequence[State]:
-        """Copies of where the lanes stand; ``open(state())`` continues bit-identically."""
+    def state(self) -> State:
+        """A copy of where it stands; ``open(job, state())`` continues bit-identically."""
         ...
 
-    def look(self, lane: int) -> State:
-        """Where a lane stands, without copying where memory can be shared.
+
+class Session(Training, Protocol):
+    """A job in training, whose mask can change."""
+
+    def look(self) -> State:
+        """Where it stands, without copying where memory can be shared.
 
         To be read before the next call, and not written to.
         """
         ...
 
-    def kept(self, lane: int) -> Tensors:
+    def kept(self) -> Tensors:
         """What is kept of each masked tensor, 1-d, row-major: copies, and no dense tensor."""
         ...
 
-    def gradient(self, lane: int) -> Tensors:
+    def gradient(self) -> Tensors:
         """The mean gradient of every parameter, removed weights too, on the batch of the NEXT step.
 
         In training mode, with that step's augmentation and dropout. Nothing moves: no step, no
@@ -135,11 +139,7 @@ class Session(Protocol):
         ...
 
     def remask(
-        self,
-        lane: int,
-        mask: Mask,
-        values: Tensors | None = None,
-        grown: Tensors | None = None,
+        self, mask: Mask, values: Tensors | None = None, grown: Tensors | None = None
     ) -> None:
         """Train on under another mask over the same names.
 
@@ -149,13 +149,13 @@ class Session(Protocol):
         """
         ...
 
-    def perturb(self, lane: int, change: Perturbation) -> None:
+    def perturb(self, change: Perturbation) -> None:
         """Move the kept weights: ``change`` takes a name and its values (1-d, row-major), of each
         masked tensor, and gives the new values. Slots stay.
         """
         ...
 
-    def skip(self, lane: int) -> None:
+    def skip(self) -> None:
         """Move one iteration on without an update: its batch is left out, the schedule goes on."""
         ...
 
@@ -171,14 +171,36 @@ class Engine(Protocol):
     @property
     def notes(self) -> Sequence[str]: ...
 
-    def prepare(self, jobs: Sequence[Job]) -> None:
-        """Make what such jobs need once on a machine (compiled kernels): workers only load it."""
+    def prepare(self, job: Job) -> None:
+        """Make what such a job needs once on a machine (compiled kernels): workers only load it."""
         ...
 
-    def refuses(self, jobs: Sequence[Job]) -> str | None:
-        """The reason why this engine cannot run the jobs, or None."""
+    def refuses(self, job: Job) -> str | None:
+        """The reason why this engine cannot run the job, or None."""
         ...
 
-    def open(self, jobs: Sequence[Job], states: Sequence[State]) -> Session:
-        """Start or continue the jobs from their states."""
+    def open(self, job: Job, state: State) -> Session:
+        """Start or continue the job from a state. UserError when it is refused."""
+        ...
+
+
+@runtime_checkable
+class Stacks(Protocol):
+    """What an engine has that trains several small networks as one, for machines that a single
+    one leaves idle."""
+
+    def stackable(self, jobs: Sequence[Job]) -> str | None:
+        """The reason why the jobs cannot share a stack, or None."""
+        ...
+
+    def open_many(
+        self, jobs: Mapping[int, Job], states: Mapping[int, State], width: int
+    ) -> Mapping[int, Session]:
+        """Sessions that advance together, by their place (from 0) in a stack of ``width``.
+
+        Advancing one trains the whole stack: the others then find themselves there. Their states
+        stand at the same step. A place without a job is filled with a dummy. What a session
+        computes depends on its job, its state, the width and its place, and on nothing of the
+        others. One that diverges parts from the stack, as does one whose mask is changed.
+        """
         ...

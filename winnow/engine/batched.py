@@ -12,13 +12,13 @@ from torch.func import functional_call, vmap
 from winnow.engine.dropout import Dropouts
 
 Stacked = Mapping[str, Tensor]
-"""Parameter or buffer → its values for all lanes (R, …)."""
+"""Parameter or buffer → its values for all rows (R, …)."""
 
 
 class Batched:
-    """The structure of a network; its weights, buffers and images come with each call, by lane.
+    """The structure of a network; its weights, buffers and images come with each call, by row.
 
-    Buffers change in place, as they do in a module: batch norm writes each lane's own running
+    Buffers change in place, as they do in a module: batch norm writes each row's own running
     statistics.
     """
 
@@ -31,7 +31,7 @@ class Batched:
     def losses(
         self, weights: Stacked, buffers: Stacked, x: Tensor, y: Tensor, drops: Sequence[Tensor]
     ) -> Tensor:
-        """Each lane's mean cross-entropy (R,) in training mode: x (R, B, C, H, W), y (R, B).
+        """Each row's mean cross-entropy (R,) in training mode: x (R, B, C, H, W), y (R, B).
 
         ``drops``: the factors of each call of dropout, (R, …).
         """
@@ -48,7 +48,7 @@ class Batched:
 
     @torch.no_grad()
     def logits(self, weights: Stacked, buffers: Stacked, x: Tensor) -> Tensor:
-        """Each lane's logits (R, B, classes) in evaluation mode."""
+        """Each row's logits (R, B, classes) in evaluation mode."""
         self.model.eval()
 
         def one(weights: Stacked, buffers: Stacked, x: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class Batched:
         return logits
 
     def rehearse(self, batch: int) -> None:
-        """One pass of two lanes in shapes alone: raises what torch.func cannot do."""
+        """One pass of two rows in shapes alone: raises what torch.func cannot do."""
         weights, buffers = (
             {n: torch.stack([t.detach()] * 2) for n, t in named}
             for named in (self.model.named_parameters(), self.model.named_buffers())

@@ -106,7 +106,7 @@ class Calibration:
         return Calibration(plain["key"], plain["machine"], rungs, layers, costs)
 
 
-def key_of(job: Job) -> str:
+def calibration_key(job: Job) -> str:
     """The kind of a job's work on this machine, as a hash (hex).
 
     Its network, images, batch and update rule, and the machine with its kernels; not the seeds,
@@ -130,14 +130,14 @@ def key_of(job: Job) -> str:
     return hashlib.sha256(_text(about).encode()).hexdigest()
 
 
-def path_of(folder: Path, key: str) -> Path:
+def calibration_path(folder: Path, key: str) -> Path:
     """Where a folder keeps the calibration of a kind of work."""
     return folder / f"{key[:16]}.json"
 
 
-def read(folder: Path, key: str) -> Calibration | None:
+def read_calibration(folder: Path, key: str) -> Calibration | None:
     """The folder's calibration; None where there is none, or none that is whole."""
-    path = path_of(folder, key)
+    path = calibration_path(folder, key)
     try:
         plain = json.loads(path.read_text("utf-8"))
         written = plain.pop("sha256")
@@ -153,19 +153,19 @@ def read(folder: Path, key: str) -> Calibration | None:
     return found
 
 
-def through(folder: Path, key: str, measure: Callable[[], Calibration]) -> Calibration:
+def calibrated(folder: Path, key: str, measure: Callable[[], Calibration]) -> Calibration:
     """The folder's calibration, measured now if there is none.
 
     Among several processes one measures and the others wait for its file. Raises OSError when the
     folder cannot be written.
     """
-    if (found := read(folder, key)) is not None:
-        return found
-    path = path_of(folder, key)
+    if (known := read_calibration(folder, key)) is not None:
+        return known
+    path = calibration_path(folder, key)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.stem}.lock")):
-        if (found := read(folder, key)) is not None:
-            return found
+        if (known := read_calibration(folder, key)) is not None:
+            return known
         made = measure()
         assert made.key == key
         text = json.dumps({**made.dump(), "sha256": made.hash}, indent=1, allow_nan=False)

@@ -18,16 +18,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from winnow.engine.base import Job, Metrics, Session, StepStats
+from winnow.engine.advancing import advance_by, one_step
+from winnow.engine.base import Job, Metrics, Session, StepStats, Training
 from winnow.engine.dense import DenseEngine
 from winnow.engine.dropout import Dropouts
 from winnow.engine.evaluation import evaluate
 from winnow.engine.feed import Feed
-from winnow.engine.lanes import Lanes
-from winnow.engine.learning_rate import learning_rate
-from winnow.engine.reopened import FixedSession, Reopened, not_here
-from winnow.engine.tracing import CompilerError, compiled
-from winnow.engine.whole_step import Run, Tensors, make_step, scalars, slots_of
+from winnow.engine.learning_rate import rate_at
+from winnow.engine.reopened import Reopened, not_here
+from winnow.engine.tracing import CompilerError, compile_step
+from winnow.engine.whole_step import BoundStep, StepTensors, make_step, scalars, slot_names
 from winnow.errors import UserError
 from winnow.state import State, load_weights, masked
 
@@ -52,22 +52,22 @@ class CompiledEngine:
         self.backend = backend
         self.notes: Sequence[str] = ()
 
-    def prepare(self, jobs: Sequence[Job]) -> None:
+    def prepare(self, job: Job) -> None:
         """Nothing: what is compiled depends on the job. torch caches it on disk."""
 
-    def refuses(self, jobs: Sequence[Job]) -> str | None:
-        """The reason why a job is not trained here. What cannot be compiled trains dense here."""
-        return next((why for why in map(not_here, jobs) if why), None)
+    def refuses(self, job: Job) -> str | None:
+        """The reason why the job is not trained here. What cannot be compiled trains dense here."""
+        return not_here(job)
 
-    def open(self, jobs: Sequence[Job], states: Sequence[State]) -> Session:
-        """Start or continue the jobs from their states. UserError when one is refused."""
-        if reason := self.refuses(jobs):
+    def open(self, job: Job, state: State) -> Session:
+        """Start or continue the job from a state. UserError when it is refused."""
+        if reason := self.refuses(job):
             raise UserError(f"engine: {self.name} cannot train this: {reason}. Write engine: dense")
 
-        def opened(jobs: Sequence[Job], states: Sequence[State]) -> _Session:
-            return _Session(self, jobs, [masked(state) for state in states])
+        def begin(state: State) -> _Compiling:
+            return _Compiling(self, job, masked(state))
 
-        return Reopened(opened, jobs, states, self.device)
+        return Reopened(begin, begin(state), job, self.device)
 
     def note(self, text: str) -> None:
         """Keep a note, and log it the first time."""
@@ -76,39 +76,38 @@ class CompiledEngine:
             _log.warning("engine %s: %s", self.name, text)
 
 
-class _Session:
-    """Lanes that are compiled when they are first to train; the dense engine's if that fails."""
+class _Compiling:
+    """What is compiled when it is first to train; the dense engine's session if that fails."""
 
-    def __init__(
-        self, engine: CompiledEngine, jobs: Sequence[Job], states: Sequence[State]
-    ) -> None:
-        pairs = zip(jobs, states, strict=True)
-        lanes = [_Lane(job, state, engine.device, engine.bf16) for job, state in pairs]
-        self.engine, self.jobs = engine, jobs
-        self.uncompiled = lanes
-        self.inner: FixedSession = Lanes(lanes)
+    def __init__(self, engine: CompiledEngine, job: Job, state: State) -> None:
+        self.engine, self.job = engine, job
+        self.uncompiled: _Step | None = _Step(job, state, engine.device, engine.bf16)
+        self.training: Training = self.uncompiled
 
-    def advance(self, to: int) -> Sequence[StepStats]:
-        """Train every lane up to iteration ``to``."""
+    def advance(self, to: int) -> StepStats:
+        """Train up to iteration ``to``."""
+        if self.uncompiled is not None:
+            self._compile(self.uncompiled)
+            self.uncompiled = None
+        return self.training.advance(to)
+
+    def _compile(self, step: _Step) -> None:
         try:
-            for lane in self.uncompiled:
-                lane.compile(self.engine.backend)
+            step.compile(self.engine.backend)
         except CompilerError as error:
             self.engine.note(f"trained by the dense engine, as nothing was compiled: {error}")
-            self.inner = DenseEngine(self.engine.device).open(self.jobs, self.inner.state())
-        self.uncompiled = []
-        return self.inner.advance(to)
+            self.training = DenseEngine(self.engine.device).open(self.job, step.state())
 
-    def evaluate(self, split: str) -> Sequence[Metrics]:
-        """Loss and accuracy of every lane on a split."""
-        return self.inner.evaluate(split)
+    def evaluate(self, split: str) -> Metrics:
+        """Loss and accuracy on a split."""
+        return self.training.evaluate(split)
 
-    def state(self) -> Sequence[State]:
-        """Copies of where the lanes stand."""
-        return self.inner.state()
+    def state(self) -> State:
+        """A copy of where it stands."""
+        return self.training.state()
 
 
-class _Lane:
+class _Step:
     """One network in training."""
 
     def __init__(self, job: Job, state: State, device: torch.device, bf16: bool) -> None:
@@ -125,15 +124,15 @@ class _Lane:
         self.tensors = _tensors(self.model, job, state)
         self.batch = min(job.batch, self.feed.count("train"))
         self.whole = make_step(self.model, self.dropouts, job, self.feed.normalised, layout, bf16)
-        self.plain: Run = functools.partial(self.whole, self.tensors)
-        self.full: Run = self.plain
+        self.plain: BoundStep = functools.partial(self.whole, self.tensors)
+        self.full: BoundStep = self.plain
 
     def compile(self, backend: str | None) -> None:
         """Compile the step of a full batch, or raise CompilerError."""
         if backend is None:
             return
         self.model.train()
-        self.full = compiled(self.whole, self.tensors, self._example(), backend)
+        self.full = compile_step(self.whole, self.tensors, self._example(), backend)
 
     def _example(self) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
         """A batch as every full one looks."""
@@ -145,29 +144,23 @@ class _Lane:
 
     def advance(self, to: int) -> StepStats:
         self.model.train()
-        total, first = 0.0, self.step
-        while self.step < to:
-            loss, norm = self._one_step()
-            if not (math.isfinite(loss) and math.isfinite(norm)):
-                return StepStats(self.step, math.nan, diverged_at=self.step + 1)
-            total += loss
-            self.step += 1
-            self.updates += 1
-        return StepStats(self.step, total / (self.step - first) if self.step > first else math.nan)
+        return advance_by(self, one_step(self, self._train), to)
 
-    def _one_step(self) -> list[float]:
-        """Loss and gradient norm of a step; its update is made if both are finite."""
-        job = self.job
+    def _train(self) -> float:
+        """One update. Returns the loss; NaN, and no update, if it or the gradient is not finite."""
         x, y = self.feed.pixels(self.step)
         drops: list[Tensor] = []
         if self.dropouts.layers:
             drops = self.dropouts.draw(self.feed.dropout_seed(self.step), len(y), self.device)
-        rate = learning_rate(self.step, job.steps, job.optimizer["lr"], job.schedule)
-        now = torch.tensor(scalars(job.optimizer, rate, self.updates)).to(self.device)
-        run = self.full if len(y) == self.batch else self.plain
+        rate = rate_at(self.job, self.step)
+        now = torch.tensor(scalars(self.job.optimizer, rate, self.updates)).to(self.device)
+        step = self.full if len(y) == self.batch else self.plain
         with torch.no_grad():
-            seen: list[float] = run(x, y, drops, now).tolist()
-        return seen
+            loss, norm = step(x, y, drops, now).tolist()
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            return math.nan
+        self.updates += 1
+        return float(loss)
 
     def evaluate(self, split: str) -> Metrics:
         return evaluate(self.model, self.feed, split)
@@ -205,7 +198,7 @@ def _layout(model: nn.Module, shape: Sequence[int]) -> torch.memory_format:
     return torch.channels_last
 
 
-def _tensors(model: nn.Module, job: Job, state: State) -> Tensors:
+def _tensors(model: nn.Module, job: Job, state: State) -> StepTensors:
     """The model's own weights and buffers, with slots and masks in the same memory layout."""
     weights = {name: p.detach() for name, p in model.named_parameters()}
     slots = {
@@ -215,14 +208,14 @@ def _tensors(model: nn.Module, job: Job, state: State) -> Tensors:
             else torch.zeros_like(w)
             for name, w in weights.items()
         }
-        for slot in slots_of(job.optimizer["name"])
+        for slot in slot_names(job.optimizer["name"])
     }
     keep = {
         name: torch.zeros_like(weights[name]).copy_(mask)
         for name, mask in (state.mask or {}).items()
         if not bool(mask.all())
     }
-    return Tensors(weights, dict(model.named_buffers()), slots, keep)
+    return StepTensors(weights, dict(model.named_buffers()), slots, keep)
 
 
 def _copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The reference engine: dense weights times a mask, in torch, one lane for each job.
+"""The reference engine: dense weights times a mask, in torch.
 
 Data lies on the device, a batch is an index gather, the optimizer step is fused. Later engines
 must match it.
@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from winnow.engine.advancing import advance_by, one_step
 from winnow.engine.base import Job, Metrics, Perturbation, Session, StepStats
 from winnow.engine.dropout import has_dropout
 from winnow.engine.evaluation import evaluate
 from winnow.engine.feed import Feed
-from winnow.engine.lanes import PliableLane, PliableLanes
-from winnow.engine.learning_rate import learning_rate
+from winnow.engine.learning_rate import rate_at
 from winnow.engine.optimizer import (
     clip,
     make_optimizer,
@@ -28,13 +28,13 @@ from winnow.engine.optimizer import (
     update,
     write_slots,
 )
-from winnow.engine.search_lane import SearchLane
+from winnow.engine.search_session import SearchSession
 from winnow.mask import Mask
-from winnow.state import State, Tensors, load_weights, masked, newly_kept
+from winnow.state import State, Tensors, copied, load_weights, masked, newly_kept
 
 
 class DenseEngine:
-    """Trains every job by itself with dense torch operations."""
+    """Trains with dense torch operations."""
 
     name = "dense"
     notes: Sequence[str] = ()
@@ -43,29 +43,22 @@ class DenseEngine:
         """``device``: where to train; None takes a GPU where there is one."""
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
-    def prepare(self, jobs: Sequence[Job]) -> None:
+    def prepare(self, job: Job) -> None:
         """Nothing: torch is compiled already."""
 
-    def refuses(self, jobs: Sequence[Job]) -> str | None:  # noqa: ARG002 - the seam's signature
+    def refuses(self, job: Job) -> str | None:  # noqa: ARG002 - the seam's signature
         """Never: the reference engine runs every job."""
         return None
 
-    def open(self, jobs: Sequence[Job], states: Sequence[State]) -> Session:
-        """Start or continue the jobs from their states."""
-        return PliableLanes([self._lane(*both) for both in zip(jobs, states, strict=True)])
-
-    def _lane(self, job: Job, state: State) -> PliableLane:
+    def open(self, job: Job, state: State) -> Session:
+        """Start or continue the job from a state."""
         if job.search is not None:
-            return SearchLane(job, job.search, state, self.device)
-        return _Lane(job, _taken_up(job, state), self.device)
+            return SearchSession(job, job.search, state, self.device)
+        as_trained = masked(replace(state, dense_slots=job.dense_slots))
+        return _DenseSession(job, as_trained, self.device)
 
 
-def _taken_up(job: Job, state: State) -> State:
-    """The state as the job trains it."""
-    return masked(replace(state, dense_slots=job.dense_slots))
-
-
-class _Lane:
+class _DenseSession:
     """One network in training."""
 
     def __init__(self, job: Job, state: State, device: torch.device) -> None:
@@ -83,16 +76,9 @@ class _Lane:
 
     def advance(self, to: int) -> StepStats:
         self.model.train()
-        total, first = 0.0, self.step
-        while self.step < to:
-            loss = self._one_step()
-            if not math.isfinite(loss):
-                return StepStats(self.step, loss, diverged_at=self.step + 1)
-            total += loss
-            self.step += 1
-        return StepStats(self.step, total / (self.step - first) if self.step > first else math.nan)
+        return advance_by(self, one_step(self, self._train), to)
 
-    def _one_step(self) -> float:
+    def _train(self) -> float:
         """One update. Returns the loss; NaN, and no update, if it or the gradient is not finite."""
         x, y = self._batch()
         loss = F.cross_entropy(self.model(x), y)
@@ -106,11 +92,9 @@ class _Lane:
         return value
 
     def _update(self, gradients: Sequence[Tensor]) -> None:
-        job = self.job
-        rate = learning_rate(self.step, job.steps, job.optimizer["lr"], job.schedule)
-        update(self.optimizer, self.trained, gradients, rate)
+        update(self.optimizer, self.trained, gradients, rate_at(self.job, self.step))
         self.updates += 1
-        if job.dense_slots:  # the slots move what was removed
+        if self.job.dense_slots:  # the slots move what was removed
             with torch.no_grad():
                 for index, keep in self.keep:
                     self.trained[index].masked_fill_(keep == 0, 0)
@@ -126,13 +110,7 @@ class _Lane:
         return evaluate(self.model, self.feed, split)
 
     def state(self) -> State:
-        now = self.look()
-        return replace(
-            now,
-            weights={name: w.clone() for name, w in now.weights.items()},
-            buffers={name: b.clone() for name, b in now.buffers.items()},
-            slots={s: {name: t.clone() for name, t in v.items()} for s, v in now.slots.items()},
-        )
+        return copied(self.look())
 
     def look(self) -> State:
         slots = read_slots(self.optimizer, self.parameters)
@@ -158,10 +136,10 @@ class _Lane:
         buffers = {name: b.detach().clone() for name, b in self.model.named_buffers()}
         self.model.train()
         x, y = self._batch()
-        found = torch.autograd.grad(F.cross_entropy(self.model(x), y), self.trained)
+        gradients = torch.autograd.grad(F.cross_entropy(self.model(x), y), self.trained)
         for name, buffer in self.model.named_buffers():  # batch norm has counted this batch
             buffer.copy_(buffers[name])
-        return {name: g.cpu() for name, g in zip(self.parameters, found, strict=True)}
+        return {name: g.cpu() for name, g in zip(self.parameters, gradients, strict=True)}
 
     @torch.no_grad()
     def remask(

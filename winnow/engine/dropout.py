@@ -1,6 +1,6 @@
 """Dropout as a product by given numbers: the dense engine's masks where torch draws none.
 
-Under vmap and in compiled code a generator cannot be seeded for each lane, or draws other numbers.
+Under vmap and in compiled code a generator cannot be seeded for each row, or draws other numbers.
 So the masks of a step are drawn first, as the dense engine draws them, and passed in.
 """
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from winnow.engine.base import Job
+
 
 def learning_rate(step: int, steps: int, base: float, schedule: Mapping[str, Any]) -> float:
     """The rate used by the update number ``step`` (from 0) of a run that ends at ``steps``.
@@ -24,3 +26,8 @@ def learning_rate(step: int, steps: int, base: float, schedule: Mapping[str, Any
         return base * (1 + math.cos(math.pi * step / steps)) / 2
     passed = sum(step >= drop for drop in schedule["drops"])
     return float(base * schedule["factor"] ** passed) if passed else base
+
+
+def rate_at(job: Job, step: int) -> float:
+    """The rate of a job's update number ``step``."""
+    return learning_rate(step, job.steps, job.optimizer["lr"], job.schedule)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from winnow import rng
 from winnow.engine.base import Engine, Job, Split
-from winnow.engine.calibration import Calibration, Cost, Layer, LayerCost, Rung, key_of
+from winnow.engine.calibration import Calibration, Cost, Layer, LayerCost, Rung, calibration_key
 from winnow.engine.turns import in_turns, machine, one_thread, steps_of
 from winnow.mask import Mask
 from winnow.state import State, fresh_state
@@ -48,7 +48,7 @@ def measure(job: Job, dense: Engine, sparse: Sparse, seconds: float = 0.2) -> Ca
         ladder = _SHORT if rungs[0].dense.step > _SLOW else LADDER
         rungs += [_rung(job, d, dense, sparse(frozenset()), seconds) for d in ladder[1:]]
         costs = _layer_costs(job, rungs[-1], sparse, seconds / 3) if _may_mix(job) else {}
-    return Calibration(key_of(job), about, tuple(rungs), layers, costs)
+    return Calibration(calibration_key(job), about, tuple(rungs), layers, costs)
 
 
 def harmless(job: Job) -> Job:
@@ -89,7 +89,7 @@ def with_images(job: Job, count: int) -> Job:
 
 def evaluations(engine: Engine, job: Job, state: State) -> Callable[[int], None]:
     """Evaluates the images of the test split so many times."""
-    session = engine.open([job], [state])
+    session = engine.open(job, state)
 
     def evaluate(count: int) -> None:
         for _ in range(count):
@@ -110,7 +110,7 @@ def _layer_costs(job: Job, low: Rung, sparse: Sparse, seconds: float) -> dict[st
     costs = {}
     for name in names:
         mixed = sparse(frozenset({name}))
-        if mixed.refuses([job]):
+        if mixed.refuses(job):
             continue
         denser = random_state(job, {name: _PROBE}, low.density)
         sides = {

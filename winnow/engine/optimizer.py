@@ -88,8 +88,13 @@ def clip(loss: Tensor, gradients: tuple[Tensor, ...], limit: float | None) -> fl
     if not (math.isfinite(value) and math.isfinite(norm_value)):
         return math.nan
     if limit is not None and norm_value > limit:
-        torch._foreach_mul_(gradients, limit / (norm_value + 1e-6))
+        torch._foreach_mul_(gradients, clip_factor(norm_value, limit))
     return float(value)
+
+
+def clip_factor(norm: float, limit: float) -> float:
+    """By what a gradient of this norm is multiplied: 1, or what brings the norm to the limit."""
+    return limit / (norm + 1e-6) if norm > limit else 1.0
 
 
 def update(

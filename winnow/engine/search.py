@@ -23,7 +23,7 @@ from winnow.state import State, Tensors
 from winnow.topk import largest
 
 
-def kept(search: Search, name: str, score: Tensor, step: int | None) -> Tensor:
+def kept_by_scores(search: Search, name: str, score: Tensor, step: int | None) -> Tensor:
     """The mask (bool) of one weight in training step ``step``; None: outside training."""
     if search.rule == "top-k" or (step is None and search.keep is not None):
         assert search.keep is not None
@@ -41,10 +41,10 @@ def factor(keep: Tensor) -> float:
 
 def mask_of(search: Search, scores: Tensors) -> Mask:
     """The mask that scores stand for."""
-    return Mask({name: kept(search, name, scores[name], None) for name in search.names})
+    return Mask({name: kept_by_scores(search, name, scores[name], None) for name in search.names})
 
 
-def found(search: Search, state: State) -> State:
+def found_network(search: Search, state: State) -> State:
     """What a search has found, as a network to evaluate, prune or train: its mask, and the frozen
     weights that it keeps (rescaled where the search rescales). The optimizer is fresh.
     """
@@ -84,7 +84,7 @@ class Searched:
     def apply(self, step: int | None) -> None:
         """Put the effective weights of a training step (None: of evaluation) in place."""
         for name, weight in self.effective.items():
-            keep = kept(self.search, name, self.scores[name], step)
+            keep = kept_by_scores(self.search, name, self.scores[name], step)
             torch.mul(self.weights[name], keep.to(weight.dtype), out=weight)
             if self.search.rescale:
                 self._scales[name] = factor(keep)

@@ -1,13 +1,17 @@
 """The stacked engine: jobs of one kind as a single batched network, through torch.func.
 
-For GPUs, which small networks leave idle. Every lane has its own mask, data order, augmentation,
-dropout, batch norm statistics and divergence. A lane's numbers are those of the dense engine to
-rounding: a batched product may sum in another order, and in another one for each number of lanes.
+For GPUs, which small networks leave idle. Every row of a stack has its own mask, data order,
+augmentation, dropout, batch norm statistics and divergence. A row's numbers are those of the dense
+engine to rounding: a batched product may sum in another order. What order that is depends on the
+width of the stack and, as kernels treat the end of a tensor and what is not aligned in memory by
+other code, on the row's place in it; on the CPU measured for both. On what the other rows hold it
+does not depend. So a run resumes in the bits of an uninterrupted one as long as it keeps its width
+and its place, alone or with others: both are recorded with the run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,7 +35,7 @@ _SAME: Mapping[str, str] = {
 
 
 class StackedEngine:
-    """Trains all jobs at once, as lanes of one network."""
+    """Trains jobs as rows of one network."""
 
     name = "stacked"
     notes: Sequence[str] = ()
@@ -40,40 +44,89 @@ class StackedEngine:
         """``device``: where to train; None takes a GPU where there is one."""
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
-    def prepare(self, jobs: Sequence[Job]) -> None:
+    def prepare(self, job: Job) -> None:
         """Nothing: torch is compiled already."""
 
-    def refuses(self, jobs: Sequence[Job]) -> str | None:
-        """The reason why the jobs cannot be lanes of one network, or None."""
+    def refuses(self, job: Job) -> str | None:
+        """The reason why the job cannot be a row of a stack, or None."""
+        return not_here(job) or _unbatchable(job, job.build())
+
+    def open(self, job: Job, state: State) -> Session:
+        """Start or continue the job, as a stack of one. UserError when it is refused."""
+        return self.open_many({0: job}, {0: state}, 1)[0]
+
+    def stackable(self, jobs: Sequence[Job]) -> str | None:
+        """The reason why the jobs cannot share a stack, or None."""
         if reason := next((why for why in map(not_here, jobs) if why), None):
             return reason
         for field, plural in _SAME.items():
             values = [getattr(job, field) for job in jobs]
-            if found := _two_of(values):
-                return f"the jobs have different {plural}: {found[0]} and {found[1]}"
-        if found := _two_of([_examples(job) for job in jobs]):
-            return f"the jobs have different numbers or shapes of images: {found[0]} and {found[1]}"
+            if pair := _two_of(values):
+                return f"the jobs have different {plural}: {pair[0]} and {pair[1]}"
+        if pair := _two_of([_examples(job) for job in jobs]):
+            return f"the jobs have different numbers or shapes of images: {pair[0]} and {pair[1]}"
         models = [job.build() for job in jobs]
         if _two_of([_structure(model) for model in models]):
             return "the jobs train different networks"
-        return _unbatchable(jobs[0], models[0]) if jobs else None
+        return _unbatchable(jobs[0], models[0])
 
-    def open(self, jobs: Sequence[Job], states: Sequence[State]) -> Session:
-        """Start or continue the jobs from their states.
+    def open_many(
+        self, jobs: Mapping[int, Job], states: Mapping[int, State], width: int
+    ) -> Mapping[int, Session]:
+        """Sessions that advance together, by their place in a stack of ``width``.
 
-        Lanes that stand at different steps, or whose optimizers made different numbers of updates,
-        are trained in separate stacks. UserError when the jobs are refused.
+        UserError when the jobs, or their states, cannot share a stack.
         """
-        if reason := self.refuses(jobs):
+        reason = self.stackable(list(jobs.values())) or _apart(list(states.values()))
+        if reason:
             raise UserError(
                 f"engine: stacked cannot train this: {reason}. Write engine: dense, or stack only "
                 "jobs that differ in their seeds, masks and weights"
             )
+        stack = self._stack(jobs, states, width)
+        return {place: self._session(stack, job, place) for place, job in jobs.items()}
 
-        def opened(jobs: Sequence[Job], states: Sequence[State]) -> _Session:
-            return _Session(jobs, [masked(state) for state in states], self.device)
+    def _stack(self, jobs: Mapping[int, Job], states: Mapping[int, State], width: int) -> Stack:
+        return Stack(jobs, {at: masked(state) for at, state in states.items()}, width, self.device)
 
-        return Reopened(opened, jobs, states, self.device)
+    def _session(self, stack: Stack, job: Job, place: int) -> Session:
+        def apart(state: State) -> _Row:
+            return _Row(self._stack({place: job}, {place: state}, stack.width), place, apart)
+
+        return Reopened(apart, _Row(stack, place, apart), job, self.device)
+
+
+class _Row:
+    """A row of a stack, in training."""
+
+    def __init__(self, stack: Stack, place: int, apart: Callable[[State], _Row]) -> None:
+        """``apart``: the row from a state on, in a stack of its own of the same width."""
+        self.stack, self.place, self.apart = stack, place, apart
+
+    def advance(self, to: int) -> StepStats:
+        """Train the whole stack up to iteration ``to``, unless it is there."""
+        assert to >= self.stack.step or self.place in self.stack.parted, "rows advance together"
+        self.stack.advance(to)
+        return self.stack.stats(self.place)
+
+    def evaluate(self, split: str) -> Metrics:
+        """Loss and accuracy on a split."""
+        if self.place in self.stack.parted:
+            return self.apart(self.state()).evaluate(split)
+        return self.stack.evaluate(split, self.place)
+
+    def state(self) -> State:
+        """A copy of where it stands."""
+        return self.stack.state(self.place)
+
+
+def _apart(states: Sequence[State]) -> str | None:
+    """Why the states cannot share a stack, or None."""
+    if pair := _two_of([state.step for state in states]):
+        return f"the jobs stand at different iterations: {pair[0]} and {pair[1]}"
+    if pair := _two_of([(state.updates, sorted(state.slots)) for state in states]):
+        return f"the optimizers made different numbers of updates: {pair[0][0]} and {pair[1][0]}"
+    return None
 
 
 def _two_of(values: Sequence[Any]) -> tuple[Any, Any] | None:
@@ -92,49 +145,10 @@ def _structure(model: nn.Module) -> tuple[Any, ...]:
 
 
 def _unbatchable(job: Job, model: nn.Module) -> str | None:
-    """Why torch.func cannot run a network, tried with two lanes on the meta device."""
+    """Why torch.func cannot run a network, tried with two rows on the meta device."""
     train = job.data.splits["train"]
     try:
         Batched(model, tuple(train.images.shape[1:])).rehearse(min(job.batch, len(train.index)))
     except Exception as error:  # whatever a user's own module does under vmap
         return f"torch.func cannot batch the network: {str(error).strip().splitlines()[0]}"
     return None
-
-
-class _Session:
-    """Lanes in stacks: those at the same step together, a diverged lane by itself."""
-
-    def __init__(self, jobs: Sequence[Job], states: Sequence[State], device: torch.device) -> None:
-        self.jobs, self.device = jobs, device
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for lane, state in enumerate(states):
-            groups.setdefault((state.step, state.updates, len(state.slots)), []).append(lane)
-        self.stacks = [self._stack(lanes, [states[i] for i in lanes]) for lanes in groups.values()]
-
-    def _stack(self, lanes: Sequence[int], states: Sequence[State]) -> Stack:
-        return Stack(lanes, [self.jobs[i] for i in lanes], states, self.device)
-
-    def advance(self, to: int) -> Sequence[StepStats]:
-        """Train every lane up to iteration ``to``."""
-        stats: dict[int, StepStats] = {}
-        for stack in list(self.stacks):
-            stats |= stack.advance(to)
-            for lane, state in stack.parted:
-                self.stacks.append(self._stack([lane], [state]))
-            stack.parted = []
-        self.stacks = [stack for stack in self.stacks if stack.lanes]
-        return [stats[lane] for lane in range(len(self.jobs))]
-
-    def evaluate(self, split: str) -> Sequence[Metrics]:
-        """Loss and accuracy of every lane on a split."""
-        found: dict[int, Metrics] = {}
-        for stack in self.stacks:
-            found |= zip(stack.lanes, stack.evaluate(split), strict=True)
-        return [found[lane] for lane in range(len(self.jobs))]
-
-    def state(self) -> Sequence[State]:
-        """Copies of where the lanes stand."""
-        found: dict[int, State] = {}
-        for stack in self.stacks:
-            found |= zip(stack.lanes, stack.states(), strict=True)
-        return [found[lane] for lane in range(len(self.jobs))]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from winnow.engine.whole_step import Run, Step, Tensors
+from winnow.engine.whole_step import BoundStep, StepTensors, WholeStep
 
 Example = tuple[Tensor, Tensor, list[Tensor], Tensor]
 """Pixels, labels, dropout factors and scalars, as each step takes them."""
@@ -19,7 +19,9 @@ class CompilerError(RuntimeError):
     """There is no compiler, or it could not compile the step."""
 
 
-def compiled(step: Step, tensors: Tensors, example: Example, backend: str) -> Run:
+def compile_step(
+    step: WholeStep, tensors: StepTensors, example: Example, backend: str
+) -> BoundStep:
     """The step for batches of the example's shape and always these tensors, compiled now.
 
     The tensors end as they were. Raises CompilerError, with the compiler's reason.
@@ -38,7 +40,7 @@ def compiled(step: Step, tensors: Tensors, example: Example, backend: str) -> Ru
             tensor.copy_(value)
 
 
-def _compile(step: Step, tensors: Tensors, example: Example, backend: str) -> Run:
+def _compile(step: WholeStep, tensors: StepTensors, example: Example, backend: str) -> BoundStep:
     """Traced through autograd into one graph of plain operations, then compiled whole."""
     changed, keep = tensors.all(), list(tensors.keep.values())
 
@@ -72,15 +74,15 @@ def _refuse_random(graph: torch.fx.GraphModule) -> None:
             raise ValueError(f"the network draws random numbers outside nn.Dropout ({node.target})")
 
 
-def _named(like: Tensors, changed: list[Tensor], keep: list[Tensor]) -> Tensors:
-    """The flat lists of `Tensors.all` and of masks with the names of ``like``."""
+def _named(like: StepTensors, changed: list[Tensor], keep: list[Tensor]) -> StepTensors:
+    """The flat lists of `StepTensors.all` and of masks with the names of ``like``."""
     each, masks = iter(changed), iter(keep)
     weights, buffers = ({n: next(each) for n in group} for group in (like.weights, like.buffers))
     slots = {slot: {n: next(each) for n in tensors} for slot, tensors in like.slots.items()}
-    return Tensors(weights, buffers, slots, {n: next(masks) for n in like.keep})
+    return StepTensors(weights, buffers, slots, {n: next(masks) for n in like.keep})
 
 
-def _recorded(run: Run, example: Example) -> Run:
+def _recorded(run: BoundStep, example: Example) -> BoundStep:
     """The step as a CUDA graph, replayed on tensors that keep their place in memory."""
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())

@@ -61,12 +61,12 @@ def timed(repeat: Repeat, count: int, clock: Clock) -> float:
 
 def steps_of(engine: Engine, job: Job, state: State) -> Repeat:
     """Trains so many further iterations of a job with an engine."""
-    session, reached = engine.open([job], [state]), state.step
+    session, reached = engine.open(job, state), state.step
 
     def advance(count: int) -> None:
         nonlocal reached
         reached += count
-        (stats,) = session.advance(reached)
+        stats = session.advance(reached)
         assert stats.diverged_at is None, "what is timed must not end early"
 
     return advance

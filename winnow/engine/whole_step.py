@@ -25,7 +25,7 @@ _SLOTS = {"adam": ("exp_avg", "exp_avg_sq"), "adamw": ("exp_avg", "exp_avg_sq")}
 
 
 @dataclass(frozen=True)
-class Tensors:
+class StepTensors:
     """What a step changes (weights, buffers, slots → parameter → tensor), and the float masks."""
 
     weights: dict[str, Tensor]
@@ -39,7 +39,7 @@ class Tensors:
         return [tensor for group in groups for tensor in group.values()]
 
 
-def slots_of(rule: str) -> tuple[str, ...]:
+def slot_names(rule: str) -> tuple[str, ...]:
     """The optimizer slots of a rule, as torch names them."""
     return _SLOTS.get(rule, ())
 
@@ -54,10 +54,10 @@ def scalars(spec: Mapping[str, Any], rate: float, updates: int) -> tuple[float, 
     return rate, rate / (1 - b1**t), 1 / math.sqrt(1 - b2**t)
 
 
-Run = Callable[[Tensor, Tensor, Sequence[Tensor], Tensor], Tensor]
+BoundStep = Callable[[Tensor, Tensor, Sequence[Tensor], Tensor], Tensor]
 """A step of some tensors: (pixels, labels, dropout factors, scalars) → (loss, norm)."""
 
-Step = Callable[[Tensors, Tensor, Tensor, Sequence[Tensor], Tensor], Tensor]
+WholeStep = Callable[[StepTensors, Tensor, Tensor, Sequence[Tensor], Tensor], Tensor]
 
 
 def make_step(
@@ -67,7 +67,7 @@ def make_step(
     normalised: Callable[[Tensor], Tensor],
     layout: torch.memory_format,
     bf16: bool,
-) -> Step:
+) -> WholeStep:
     """The step of a job, as a function of its tensors too. ``layout``: of images in memory.
 
     Where the loss or the norm of the masked gradient is not finite, weights and slots stay; buffers
@@ -75,7 +75,7 @@ def make_step(
     """
 
     def step(
-        t: Tensors, pixels: Tensor, labels: Tensor, drops: Sequence[Tensor], now: Tensor
+        t: StepTensors, pixels: Tensor, labels: Tensor, drops: Sequence[Tensor], now: Tensor
     ) -> Tensor:
         trained = {n: w.detach().requires_grad_() for n, w in t.weights.items()}
         dropouts.give(drops)
@@ -100,7 +100,7 @@ def make_step(
     return step
 
 
-def _update(t: Tensors, name: str, g: Tensor, now: Tensor, fine: Tensor, job: Job) -> None:
+def _update(t: StepTensors, name: str, g: Tensor, now: Tensor, fine: Tensor, job: Job) -> None:
     """Move a weight and its slots by torch's rule, in place, where ``fine``."""
     old = {slot: tensors[name] for slot, tensors in t.slots.items()}
     w, new = _rule(job.optimizer, t.weights[name], g, old, now)

@@ -95,7 +95,7 @@ def prepare(
     waiting = [entry for entry in entries if not _is_ready(entry)]
     if not waiting:
         return
-    folder = user_cache.folder(cache) / "kernels" / f"{group}-{key(sources)[:16]}"
+    folder = _folder_of(group, cache, sources)
     if not _load(folder, waiting):
         with _locked(folder) as writable:
             if not writable:
@@ -110,6 +110,21 @@ def prepare(
                     _compile(waiting)
     for entry in waiting:
         _dispatcher(entry).disable_compile()
+
+
+def is_compiled(
+    group: str,
+    entries: Sequence[Entry],
+    cache: Path | None = None,
+    sources: Sequence[Path] = _SOURCES,
+) -> bool:
+    """Whether `prepare` would only load the kernels of a group: nothing is loaded or compiled."""
+    folder = _folder_of(group, cache, sources)
+    return all(_is_ready(entry) or _file(folder, entry).exists() for entry in entries)
+
+
+def _folder_of(group: str, cache: Path | None, sources: Sequence[Path]) -> Path:
+    return user_cache.folder(cache) / "kernels" / f"{group}-{key(sources)[:16]}"
 
 
 def key(sources: Sequence[Path] = _SOURCES) -> str:

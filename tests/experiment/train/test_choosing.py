@@ -14,11 +14,17 @@ import pytest
 import torch
 
 import winnow as wn
-from winnow.cli.describe.plan import describe_plan
-from winnow.cli.progress import Tally, shown
 from winnow.data import load
 from winnow.engine.auto import Auto, Choice
-from winnow.engine.calibration import Calibration, Cost, Layer, LayerCost, Rung, key_of, path_of
+from winnow.engine.calibration import (
+    Calibration,
+    Cost,
+    Layer,
+    LayerCost,
+    Rung,
+    calibration_key,
+    calibration_path,
+)
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.runs import Record
@@ -26,7 +32,6 @@ from winnow.experiment.store.images import Source
 from winnow.experiment.store.store import Store
 from winnow.experiment.train import choosing
 from winnow.experiment.train.choosing import choose, in_one_line, planned, settle
-from winnow.experiment.train.estimate import seconds_per_iteration
 from winnow.experiment.train.executor import Event, Settings, execute
 from winnow.experiment.train.prepare import make_job, starting_state
 from winnow.experiment.train.train import Checkpoints, train
@@ -61,14 +66,14 @@ def calibrated(plan, break_even):
         Rung(d, Cost(1e-3, 0.0), Cost((d / break_even) * 1e-3, 0.0)) for d in (1.0, 0.5, 0.01)
     )
     layers = {name: Layer(size, 1.0) for name, size in SIZES.items()}
-    key = key_of(choosing.sample(plan))
+    key = calibration_key(choosing.sample(plan))
     return Calibration(key, {"float32 lanes": W}, rungs, layers, dict[str, LayerCost]())
 
 
 def give(store, found):
     """Put a calibration into a store, as if it had been measured."""
     text = json.dumps({**found.dump(), "sha256": found.hash})
-    write_whole(path_of(store.path / "calibration", found.key), text)
+    write_whole(calibration_path(store.path / "calibration", found.key), text)
 
 
 def executed(plan, store):
@@ -92,7 +97,7 @@ def test_dense_and_sparse_rounds_equal_those_of_the_engines_themselves(store):
     assert len(plan.runs) == 7  # dense; two tickets, reinitialised and random ones
     assert notes == [
         "engine: auto takes dense for 1, sparse for 6 of 7 runs; calibration: "
-        f"{path_of(store.path / 'calibration', found.key)}"
+        f"{calibration_path(store.path / 'calibration', found.key)}"
     ]
     mixed = stored(plan, store)
     ticket = next(n.run for n in plan.nodes if (n.arm, n.round) == ("ticket", 1))
@@ -115,7 +120,7 @@ def test_dense_and_sparse_rounds_equal_those_of_the_engines_themselves(store):
 def wn_engine(name):
     from winnow import engine
 
-    return engine.get(name)
+    return engine.make_engine(name)
 
 
 def begin(run, found):
@@ -318,41 +323,3 @@ def test_the_library_and_the_plan_tell_and_store_the_same(tmp_path, capsys):
     assert capsys.readouterr().err == ""
     engines = [f.provenance["engine"] for f in stored(plan, Store(store)).values()]
     assert engines == ["dense", "sparse", "sparse"]
-
-
-def test_plans_and_progress_show_the_line(store, capsys):
-    plan = plan_of()
-    auto = Auto(calibrated(plan, 0.5))
-    give(store, auto.calibration)
-    line = in_one_line(plan, store, auto)
-    told = list(describe_plan(plan, store, 2, None))
-    assert told[-2] == line
-    assert told[-1].startswith("time left: about ")
-    missing = describe_plan(plan, store, 2, "no images")
-    assert list(missing)[-2:] == [line, "note: no images"]
-    tally = Tally(plan, dict.fromkeys(plan.runs, "missing"))
-    before = tally.line()
-    with shown(tally, quiet=False) as tell:
-        tell(Event("note", text=line))
-    assert capsys.readouterr().err.splitlines()[0] == line
-    assert tally.line() == before
-    with shown(tally, quiet=True) as tell:
-        tell(Event("note", text=line))
-    assert capsys.readouterr().err == ""
-
-
-def test_the_estimate_follows_the_calibration(store):
-    plan = plan_of()
-    auto = Auto(calibrated(plan, 0.5))
-    each = seconds_per_iteration(plan, store, auto)
-    choices = planned(plan, auto)
-    dense = plan.nodes[0].run.id
-    last = next(n for n in plan.nodes if (n.arm, n.round) == ("ticket", 2))
-    assert choices[dense].engine == "dense"
-    assert each[last.run.id] / each[dense] == pytest.approx(last.density / 0.5, rel=1e-3)
-    give(store, auto.calibration)
-    executed(plan, store)
-    took = stored(plan, store)[dense].result.seconds / 40
-    after = seconds_per_iteration(plan, store, auto)
-    assert after[last.run.id] / after[dense] == pytest.approx(last.density / 0.5, rel=1e-3)
-    assert 0.02 < after[dense] / took < 50  # at the pace of the stored runs

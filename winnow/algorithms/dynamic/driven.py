@@ -10,16 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from winnow.algorithms.dynamic.method import Change, Memory, Method, Moment, Tensors
 from winnow.data.order import steps_per_epoch
+from winnow.engine.advancing import advance_by
 from winnow.engine.base import Engine, Job, Metrics, Perturbation, Session, StepStats
-from winnow.engine.lanes import PliableLanes
-from winnow.engine.learning_rate import learning_rate
+from winnow.engine.learning_rate import rate_at
 from winnow.errors import UserError, unknown
 from winnow.mask import Mask
 from winnow.state import State, masked
@@ -43,7 +42,7 @@ def starting(method: Method, state: State, names: Sequence[str], seed: int) -> S
     return masked(replace(state, mask=mask, scalars=memory.scalars, extras=memory.tensors))
 
 
-def train(
+def train_dynamic(
     engine: Engine,
     job: Job,
     state: State,
@@ -59,11 +58,11 @@ def train(
     UserError if it diverges.
     """
     begun = state if names is None else starting(method, state, names, seed)
-    session = Driven(engine, method, seed).open([job], [begun])
-    (stats,) = session.advance(job.steps if to is None else to)
+    session = Driven(engine, method, seed).open(job, begun)
+    stats = session.advance(job.steps if to is None else to)
     if stats.diverged_at is not None:
         raise UserError(f"training diverged at iteration {stats.diverged_at}: lower the rate")
-    return session.state()[0]
+    return session.state()
 
 
 class Driven:
@@ -79,82 +78,74 @@ class Driven:
         """Those of the engine underneath."""
         return self.engine.notes
 
-    def prepare(self, jobs: Sequence[Job]) -> None:
+    def prepare(self, job: Job) -> None:
         """What the engine underneath needs once."""
-        self.engine.prepare([self._job(job) for job in jobs])
+        self.engine.prepare(self._job(job))
 
-    def refuses(self, jobs: Sequence[Job]) -> str | None:
-        """The reason why the method or the engine cannot run the jobs, or None."""
-        for job in jobs:
-            if job.search is not None:
-                return f"{self.method.name} and a mask search both decide the mask"
-            if self.method.dense_slots and job.optimizer["name"] == "sgd":
-                return f"{self.method.name} grows by momentum, and the optimizer sgd has none"
-        return self.engine.refuses([self._job(job) for job in jobs])
+    def refuses(self, job: Job) -> str | None:
+        """The reason why the method or the engine cannot run the job, or None."""
+        if job.search is not None:
+            return f"{self.method.name} and a mask search both decide the mask"
+        if self.method.dense_slots and job.optimizer["name"] == "sgd":
+            return f"{self.method.name} grows by momentum, and the optimizer sgd has none"
+        return self.engine.refuses(self._job(job))
 
-    def open(self, jobs: Sequence[Job], states: Sequence[State]) -> Session:
-        """Start (from `starting`) or continue. UserError for jobs that it refuses."""
-        if reason := self.refuses(jobs):
+    def open(self, job: Job, state: State) -> Session:
+        """Start (from `starting`) or continue. UserError for a job that it refuses."""
+        if reason := self.refuses(job):
             raise UserError(f"cannot train this: {reason}")
-        lane = partial(_Lane, self.engine, self.method, self.seed)
-        pairs = zip(jobs, states, strict=True)
-        return PliableLanes([lane(self._job(job), state) for job, state in pairs])
+        return _DrivenSession(self.engine, self.method, self.seed, self._job(job), state)
 
     def _job(self, job: Job) -> Job:
         return replace(job, dense_slots=self.method.dense_slots)
 
 
-class _Lane:
+class _DrivenSession:
     """One job, its method, and a session of its own underneath."""
 
     def __init__(self, engine: Engine, method: Method, seed: int, job: Job, state: State) -> None:
         assert state.mask is not None, "a dynamic run starts from driven.starting"
         self.job, self.method, self.seed = job, method, seed
-        self.session = engine.open([job], [state])
+        self.session = engine.open(job, state)
         self.step, self.mask = state.step, state.mask
         self.memory = Memory(dict(state.scalars), dict(state.extras))
         examples = len(job.data.splits["train"].index)
         self.timing = method.timing(job.steps, steps_per_epoch(examples, job.batch, job.last_batch))
 
     def advance(self, to: int) -> StepStats:
-        total, made = 0.0, 0
-        while self.step < to:
-            before = self.step
-            stats, trained = self._on(to)
-            if stats.diverged_at is not None:
-                return stats
-            total += stats.loss * trained if trained else 0.0
-            made += trained
-            assert self.step > before
-        return StepStats(self.step, total / made if made else math.nan)
+        return advance_by(self, self._piece, to)
 
-    def _on(self, to: int) -> tuple[StepStats, int]:
-        """Train to the next update and make it, or to ``to``; how many optimizer steps that was."""
+    def _piece(self, to: int) -> tuple[int, float]:
+        """Train to the next update and make it, or to ``to``: steps made, summed loss."""
         first = self.step
         after = self.method.when == "after"
         update = self.timing.next(first + after, to + after)
-        (stats,) = self.session.advance(min(update, to))
+        stats = self.session.advance(min(update, to))
         self.step = stats.step
-        if stats.diverged_at is None and update < to + after:
-            stats = self._replace_step(stats) if not after else stats
+        if stats.diverged_at is not None:
+            return 0, math.nan
+        if update < to + after:
             if after:
                 self._update({})
-        return stats, min(update, to) - first
+            elif not self._replace_step():
+                return 0, math.nan
+        made = min(update, to) - first
+        return made, stats.loss * made if made else 0.0
 
-    def _replace_step(self, stats: StepStats) -> StepStats:
+    def _replace_step(self) -> bool:
         """An update instead of the next optimizer step, unless its gradient is not finite."""
-        gradient = self.session.gradient(0)
+        gradient = self.session.gradient()
         if not _finite({name: gradient[name] for name in self.mask}):
-            return StepStats(self.step, math.nan, diverged_at=self.step + 1)
+            return False
         self._update(gradient)
-        self.session.skip(0)
+        self.session.skip()
         self.step += 1
-        return StepStats(self.step, stats.loss)
+        return True
 
     def _update(self, gradient: Tensors) -> None:
-        if not _finite(self.session.kept(0)):
+        if not _finite(self.session.kept()):
             return  # the next step will tell that the run has diverged
-        job, step = self.job, self.step
+        step = self.step
         change = self.method.update(
             Moment(
                 step=step,
@@ -162,40 +153,40 @@ class _Lane:
                 mask=dict(self.mask),
                 memory=self.memory,
                 seed=self.seed,
-                rate=learning_rate(max(step - 1, 0), job.steps, job.optimizer["lr"], job.schedule),
-                kept=lambda: self.session.kept(0),
+                rate=rate_at(self.job, max(step - 1, 0)),
+                kept=lambda: self.session.kept(),
                 gradient=lambda: gradient,
                 momentum=self._momentum,
-                perturb=lambda f: self.session.perturb(0, f),
+                perturb=self.session.perturb,
             )
         )
         if change is not None:
             self._carry_out(change)
 
     def _momentum(self) -> Tensors:
-        look = self.session.look(0)
+        look = self.session.look()
         return momentum(look.slots, look.weights)
 
     def _carry_out(self, change: Change) -> None:
         self.mask = Mask(change.mask)
-        self.session.remask(0, self.mask, change.values, change.grown)
+        self.session.remask(self.mask, change.values, change.grown)
         if change.memory is not None:
             self.memory = change.memory
 
     def evaluate(self, split: str) -> Metrics:
-        return self.session.evaluate(split)[0]
+        return self.session.evaluate(split)
 
     def state(self) -> State:
-        return self._remembering(self.session.state()[0])
+        return self._remembering(self.session.state())
 
     def look(self) -> State:
-        return self._remembering(self.session.look(0))
+        return self._remembering(self.session.look())
 
     def kept(self) -> Tensors:
-        return self.session.kept(0)
+        return self.session.kept()
 
     def gradient(self) -> Tensors:
-        return self.session.gradient(0)
+        return self.session.gradient()
 
     def remask(
         self, mask: Mask, values: Tensors | None = None, grown: Tensors | None = None
@@ -203,10 +194,10 @@ class _Lane:
         self._carry_out(Change(mask, values, grown))
 
     def perturb(self, change: Perturbation) -> None:
-        self.session.perturb(0, change)
+        self.session.perturb(change)
 
     def skip(self) -> None:
-        self.session.skip(0)
+        self.session.skip()
         self.step += 1
 
     def _remembering(self, state: State) -> State:

@@ -1,9 +1,9 @@
 """Mask search on an engine: from a dense state to a job and a state in search, and to its find.
 
     job, state = starting(make("jackpot", density=0.1), job, dense, seed=0)
-    session = engine.open([job], [state])
+    session = engine.open(job, state)
     session.advance(job.steps)
-    plain, ticket = settled(job, session.state()[0])
+    plain, ticket = settled(job, session.state())
 
 A state in search holds the frozen weights whole, no mask, and its scores in ``extras``: opened
 again with the same job (`resuming` makes it), it continues bit-identically. Fine-tuning is an
@@ -25,8 +25,8 @@ from winnow import rng
 from winnow.algorithms.search.method import SCORING_BATCH, Method, Start
 from winnow.engine.base import Engine, Job
 from winnow.engine.feed import Feed
-from winnow.engine.search import found
-from winnow.engine.search_lane import check
+from winnow.engine.search import found_network
+from winnow.engine.search_session import check_searchable
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.reparametrisation import SCORES
@@ -66,7 +66,7 @@ def starting(
     weights = {name: state.weights[name] for name in chosen}
     scores = method.scores(Start(weights, seed, scored, mask), sought.search)
     begun = replace(state, slots={}, updates=0, extras={**state.extras, SCORES: scores})
-    check(sought.search, begun)
+    check_searchable(sought.search, begun)
     return sought, begun
 
 
@@ -94,7 +94,7 @@ def settled(job: Job, state: State) -> tuple[Job, State]:
     """
     if job.search is None:
         return job, state
-    return replace(job, search=None), found(job.search, state)
+    return replace(job, search=None), found_network(job.search, state)
 
 
 def search(engine: Engine, job: Job, state: State, *, to: int | None = None) -> State:
@@ -102,13 +102,13 @@ def search(engine: Engine, job: Job, state: State, *, to: int | None = None) -> 
 
     The state there, still in search. UserError if the engine refuses or training diverges.
     """
-    if reason := engine.refuses([job]):
+    if reason := engine.refuses(job):
         raise UserError(f"engine: {engine.name} cannot search: {reason}. Write engine: dense")
-    session = engine.open([job], [state])
-    (stats,) = session.advance(job.steps if to is None else to)
+    session = engine.open(job, state)
+    stats = session.advance(job.steps if to is None else to)
     if stats.diverged_at is not None:
         raise UserError(f"the search diverged at iteration {stats.diverged_at}: lower the rate")
-    return session.state()[0]
+    return session.state()
 
 
 def competing(

@@ -13,6 +13,11 @@ from winnow.experiment.train.estimate import Pace, iterations_of, pace_of, secon
 from winnow.experiment.train.executor import status_of
 from winnow.report import wording
 
+_NOT_COMPILED = (
+    "note: the sparse engine is not compiled on this machine yet, which the first run does; at low "
+    "densities it takes a fraction of this time"
+)
+
 
 def describe_plan(
     plan: Plan, store: Store, jobs: int, note: str | None, runs: bool = False
@@ -48,8 +53,10 @@ def _time(plan: Plan, store: Store, status: Mapping[str, str], jobs: int) -> Ite
     yield _pace(plan, pace, status)
     if pace.chosen:
         yield pace.chosen
-    left = seconds_left(plan, status, pace.seconds, jobs)
-    yield f"time left: about {in_words(left)} with --jobs {jobs}"
+    if pace.at_most:
+        yield _NOT_COMPILED
+    left = in_words(seconds_left(plan, status, pace.seconds, jobs))
+    yield f"time left: {'at most' if pace.at_most else 'about'} {left} with --jobs {jobs}"
 
 
 def _pace(plan: Plan, pace: Pace, status: Mapping[str, str]) -> str:
@@ -61,6 +68,8 @@ def _pace(plan: Plan, pace: Pace, status: Mapping[str, str]) -> str:
         for node in ends
     )
     largest, smallest = (f"{wording.percent(node.density_total)} %" for node in ends)
+    if (engine, first) == (other, last):
+        return f"pace: {engine}, {first} an iteration; {pace.basis}"
     line = f"pace: {engine}, {first} an iteration at {largest} of the weights"
     if smallest != largest:
         line += f", {last} at {smallest}" if other == engine else f"; {other}, {last} at {smallest}"

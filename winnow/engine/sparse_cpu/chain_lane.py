@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winnow.data.order import epoch_order, steps_per_epoch
+from winnow.engine.advancing import advance_by
 from winnow.engine.base import Job, Metrics, Perturbation, Split, StepStats
-from winnow.engine.learning_rate import learning_rate
+from winnow.engine.learning_rate import rate_at
 from winnow.engine.reopened import dense_gradient
 from winnow.engine.sparse_cpu.chain import Layer, chain_of
 from winnow.engine.sparse_cpu.pixels import Images
@@ -23,7 +24,7 @@ from winnow.mask import Mask
 from winnow.state import State, Tensors
 
 
-class ChainLane:
+class ChainSession:
     """One chain of linear layers in training: many steps in one compiled call."""
 
     def __init__(self, job: Job, state: State) -> None:
@@ -41,26 +42,21 @@ class ChainLane:
         self.epoch, self.order = -1, np.empty(0, np.int64)
 
     def advance(self, to: int) -> StepStats:
-        losses, first = 0.0, self.step
-        while self.step < to:
-            epoch, position = divmod(self.step, self.per_epoch)
-            asked = min(to - self.step, self.per_epoch - position)
-            made, loss = self._train(epoch, position, asked)
-            losses += loss
-            self.step += made
-            self.updates += made
-            if made < asked:
-                return StepStats(self.step, math.nan, diverged_at=self.step + 1)
-        mean = losses / (self.step - first) if self.step > first else math.nan
-        return StepStats(self.step, mean)
+        return advance_by(self, self._piece, to)
+
+    def _piece(self, to: int) -> tuple[int, float]:
+        """Train to the end of an epoch, or to ``to``: steps made, summed loss; NaN: it diverged."""
+        epoch, position = divmod(self.step, self.per_epoch)
+        asked = min(to - self.step, self.per_epoch - position)
+        made, loss = self._train(epoch, position, asked)
+        self.step += made
+        self.updates += made
+        return made, loss if made == asked else math.nan
 
     def _train(self, epoch: int, position: int, count: int) -> tuple[int, float]:
         """Up to ``count`` steps from a position of an epoch: steps made, summed loss."""
         job = self.job
-        rates = [
-            learning_rate(step, job.steps, job.optimizer["lr"], job.schedule)
-            for step in range(self.step, self.step + count)
-        ]
+        rates = [rate_at(job, step) for step in range(self.step, self.step + count)]
         return train(
             self.weights.network,
             self.images["train"],

@@ -17,12 +17,11 @@ from typing import Literal
 from torch import nn
 
 from winnow.engine.base import Job, Session
-from winnow.engine.lanes import PliableLane, PliableLanes
 from winnow.engine.reopened import not_here
 from winnow.engine.sparse_cpu import kernel_groups
 from winnow.engine.sparse_cpu.chain import UnsupportedError, chain_of
-from winnow.engine.sparse_cpu.chain_lane import ChainLane
-from winnow.engine.sparse_cpu.graph_lane import GraphLane
+from winnow.engine.sparse_cpu.chain_lane import ChainSession
+from winnow.engine.sparse_cpu.graph_lane import GraphSession
 from winnow.engine.sparse_cpu.trace import trace
 from winnow.engine.sparse_cpu.update import RULES
 from winnow.errors import UserError
@@ -32,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class SparseEngine:
-    """Trains every job by itself, on one core, touching nonzeros only."""
+    """Trains on one core, touching nonzeros only."""
 
     name = "sparse"
 
@@ -41,46 +40,49 @@ class SparseEngine:
         self.dense = frozenset(dense)
         self.notes: Sequence[str] = ()
 
-    def prepare(self, jobs: Sequence[Job]) -> None:
-        """Compile the kernels that jobs need, unless this machine has them.
+    def prepare(self, job: Job) -> None:
+        """Compile the kernels that the job needs, unless this machine has them.
 
         Once: some 10 s for chains of linear layers, about a minute for other networks.
         """
-        for job in jobs:
-            _compile(self._way(job))
+        _compile(self._way(job))
 
-    def refuses(self, jobs: Sequence[Job]) -> str | None:
-        """The reason why a job cannot be trained here, or None."""
-        return next((way.why for way in map(self._way, jobs) if way.kind == "none"), None)
+    def is_compiled(self, job: Job) -> bool:
+        """Whether this machine has the kernels that a job needs: `prepare` would compile none."""
+        kind = self._way(job).kind
+        compiled = {
+            "chain": kernel_groups.chains_are_compiled,
+            "graph": kernel_groups.graphs_are_compiled,
+        }
+        return kind in compiled and compiled[kind]()
 
-    def open(self, jobs: Sequence[Job], states: Sequence[State]) -> Session:
-        """Start or continue the jobs from their states.
+    def refuses(self, job: Job) -> str | None:
+        """The reason why the job cannot be trained here, or None."""
+        way = self._way(job)
+        return way.why if way.kind == "none" else None
+
+    def open(self, job: Job, state: State) -> Session:
+        """Start or continue the job from a state.
 
         The first session of a machine compiles the kernels that it needs. What torch runs for want
-        of a kernel is logged, and stands in ``notes``. UserError when a job is refused or a
+        of a kernel is logged, and stands in ``notes``. UserError when the job is refused or a
         label has no output.
         """
-        ways = [self._way(job) for job in jobs]
-        for way in ways:
-            if way.kind == "none":
-                raise UserError(
-                    f"engine: sparse cannot train this: {way.why}. Write engine: auto, which "
-                    "takes another engine where it must"
-                )
-
-        both = zip(jobs, states, ways, strict=True)
-        return PliableLanes([self._lane(job, masked(state), way) for job, state, way in both])
-
-    def _lane(self, job: Job, state: State, way: _Way) -> PliableLane:
+        way = self._way(job)
+        if way.kind == "none":
+            raise UserError(
+                f"engine: sparse cannot train this: {way.why}. Write engine: auto, which "
+                "takes another engine where it must"
+            )
         _compile(way)
         if way.kind == "chain":
-            return ChainLane(job, state)
-        lane = GraphLane(job, state, self.dense)
-        for note in lane.notes:
+            return ChainSession(job, masked(state))
+        session = GraphSession(job, masked(state), self.dense)
+        for note in session.notes:
             if note not in self.notes:
                 self.notes = (*self.notes, note)
                 _log.warning("engine sparse: %s", note)
-        return lane
+        return session
 
     def _way(self, job: Job) -> _Way:
         if reason := not_here(job):

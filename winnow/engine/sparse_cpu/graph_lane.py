@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from winnow import rng
 from winnow.data.augment import draw_flip_crop
 from winnow.data.order import Batches
+from winnow.engine.advancing import advance_by, one_step
 from winnow.engine.base import Job, Metrics, Perturbation, StepStats
-from winnow.engine.learning_rate import learning_rate
+from winnow.engine.learning_rate import rate_at
 from winnow.engine.reopened import dense_gradient
 from winnow.engine.sparse_cpu.gather import gather_images
 from winnow.engine.sparse_cpu.graph import Graph
@@ -28,7 +29,7 @@ _PAD = 4  # pixels of flip-crop, as in `winnow.data.augment`
 _AS_IT_IS = (np.empty(0, np.bool_), np.empty(0, np.int64), np.empty(0, np.int64))
 
 
-class GraphLane:
+class GraphSession:
     """One network in training."""
 
     def __init__(self, job: Job, state: State, in_torch: Collection[str]) -> None:
@@ -47,15 +48,7 @@ class GraphLane:
         self.scale, self.shift = (v.astype(np.float32) for v in (1 / std, -mean / std))
 
     def advance(self, to: int) -> StepStats:
-        losses, first = 0.0, self.step
-        while self.step < to:
-            loss = self._train()
-            if not math.isfinite(loss):
-                return StepStats(self.step, loss, diverged_at=self.step + 1)
-            losses += loss
-            self.step += 1
-        mean = losses / (self.step - first) if self.step > first else math.nan
-        return StepStats(self.step, mean)
+        return advance_by(self, one_step(self, self._train), to)
 
     def _train(self) -> float:
         """One update. Returns the loss; NaN, and no update, if it or the gradient is not finite."""
@@ -82,8 +75,7 @@ class GraphLane:
         if not math.isfinite(norm):
             return False
         factor = job.clip / (norm + 1e-6) if job.clip is not None and norm > job.clip else 1.0
-        rate = learning_rate(self.step, job.steps, job.optimizer["lr"], job.schedule)
-        parameters.update(rate, self.updates + 1, factor)
+        parameters.update(rate_at(job, self.step), self.updates + 1, factor)
         self.updates += 1
         return True
 

@@ -16,7 +16,7 @@ from winnow.engine.sparse_cpu import (
     steps,
     update,
 )
-from winnow.kernels.cache import prepare
+from winnow.kernels.cache import is_compiled, prepare
 
 _GRAPH = (
     *(batch_norm, convert, correlate, correlate_gradient, elementwise, gather),
@@ -24,11 +24,25 @@ _GRAPH = (
 )
 
 
+_CHAINS = ("linear", steps.ENTRIES)
+_GRAPHS = ("graph", [entry for module in _GRAPH for entry in module.ENTRIES])
+
+
 def chains() -> None:
     """Load or compile what trains chains of linear layers."""
-    prepare("linear", steps.ENTRIES)
+    prepare(*_CHAINS)
 
 
 def graphs() -> None:
     """Load or compile what trains every other network."""
-    prepare("graph", [entry for module in _GRAPH for entry in module.ENTRIES])
+    prepare(*_GRAPHS)
+
+
+def chains_are_compiled() -> bool:
+    """Whether this machine has the kernels for chains of linear layers."""
+    return is_compiled(*_CHAINS)
+
+
+def graphs_are_compiled() -> bool:
+    """Whether this machine has the kernels for every other network."""
+    return is_compiled(*_GRAPHS)

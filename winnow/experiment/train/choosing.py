@@ -46,7 +46,7 @@ def _settled(job: Job, store: Store, say: Callable[[str], None]) -> Auto:
     if reason := _why_dense(job):
         return Auto(reason=reason)
     try:
-        SparseEngine().prepare([job])
+        SparseEngine().prepare(job)
     except Exception as error:  # whatever a compiler may raise on a machine unknown to us
         return Auto(reason=f"the sparse engine's kernels cannot be compiled here ({error})")
 
@@ -54,7 +54,7 @@ def _settled(job: Job, store: Store, say: Callable[[str], None]) -> Auto:
         say("engine: auto measures what engines cost here, once for this machine and store")
         return measure(job, DenseEngine("cpu"), SparseEngine)
 
-    return Auto(calibration.through(_folder(store), calibration.key_of(job), measured))
+    return Auto(calibration.calibrated(_folder(store), calibration.calibration_key(job), measured))
 
 
 def known(plan: Plan, store: Store) -> Auto | None:
@@ -68,8 +68,9 @@ def known(plan: Plan, store: Store) -> Auto | None:
         job = sample(plan)
         if reason := _why_dense(job):
             return Auto(reason=reason)
-        found = calibration.read(_folder(store), calibration.key_of(job))
-        return Auto(found) if found else None
+        key = calibration.calibration_key(job)
+        costs = calibration.read_calibration(_folder(store), key)
+        return Auto(costs) if costs else None
 
 
 def _folder(store: Store) -> Path:
@@ -84,7 +85,7 @@ def _why_dense(job: Job) -> str | None:
 
     if torch.cuda.is_available():
         return "a GPU is here, which trains dense networks"
-    return SparseEngine().refuses([job])
+    return SparseEngine().refuses(job)
 
 
 def choose(
@@ -184,9 +185,9 @@ def taken(plan: Plan, auto: Auto) -> str:
 
 def calibration_file(store: Store, calibration: Calibration) -> Path:
     """Where a store keeps a calibration."""
-    from winnow.engine.calibration import path_of
+    from winnow.engine.calibration import calibration_path
 
-    return path_of(_folder(store), calibration.key)
+    return calibration_path(_folder(store), calibration.key)
 
 
 def _begins_dense(run: Run) -> bool:

@@ -35,10 +35,6 @@ _EACH_RUN = 0.03  # seconds before and after training: preparing it, writing its
 _MASKED = 0.1  # the density at which the dense engine is timed: most runs have a mask
 
 _FIRST = "the first run here measures more and keeps it"
-_NOT_COMPILED = (
-    "; the sparse engine's kernels are not compiled on this machine yet, which the first run does: "
-    "it takes a fraction of this time at low densities"
-)
 
 T = TypeVar("T")
 Look = Callable[[Job], T]
@@ -52,19 +48,25 @@ class Pace:
     ``seconds``: identity → seconds of an iteration on one thread, evaluation included.
     ``engines``: identity → the name of what trains the run. ``basis``: what that follows from, in
     words. ``chosen``: what ``auto`` takes, in words; None where the recipe names the engine.
+    ``at_most``: the sparse engine may be faster, but is not compiled on this machine yet.
     """
 
     seconds: Mapping[str, float]
     engines: Mapping[str, str]
     basis: str
     chosen: str | None
+    at_most: bool = False
 
 
 def look_at_both(job: Job) -> Calibration | None:
-    """What dense and sparse cost at three densities; None if kernels had to be compiled first."""
-    if not SparseEngine().compiled(job):
+    """What dense and sparse cost at three densities; None if kernels had to be compiled first.
+
+    Raises UserError: the sparse engine cannot train the job.
+    """
+    sparse = SparseEngine()
+    if sparse.refuses(job) is None and not sparse.is_compiled(job):
         return None
-    return glance(job, DenseEngine("cpu"), SparseEngine())
+    return glance(job, DenseEngine("cpu"), sparse)
 
 
 def look_at_dense(job: Job) -> Cost:
@@ -94,10 +96,10 @@ def pace_of(
         basis = f"from calibration {calibration_file(store, auto.calibration)}"
         return _by_density(plan, alike, auto.calibration, basis, chosen)
     if auto is not None or plan.recipe.engine not in ("auto", SparseEngine.name):
-        return _the_same_for_all(plan, alike, dense, "", chosen)
+        return _the_same_for_all(plan, alike, dense, chosen)
     measured, spent = _measured(both, plan)
     if measured is None:
-        return _the_same_for_all(plan, alike, dense, _NOT_COMPILED, chosen)
+        return _the_same_for_all(plan, alike, dense, chosen, at_most=True)
     if chosen is not None:
         chosen = f"engine: auto would take {taken(plan, Auto(measured))}; {_FIRST}"
     return _by_density(plan, alike, measured, spent, chosen)
@@ -115,7 +117,7 @@ def _by_density(
 ) -> Pace:
     """What a calibration predicts, times what stored runs took of what it predicts for them."""
     auto = Auto(costs)
-    engines = dict.fromkeys(plan.runs, plan.recipe.engine)
+    engines: dict[str, str] = dict.fromkeys(plan.runs, plan.recipe.engine)
     if chosen is not None:
         engines = {identity: choice.engine for identity, choice in planned(plan, auto).items()}
     paces = [
@@ -133,10 +135,10 @@ def _by_density(
 
 
 def _the_same_for_all(
-    plan: Plan, alike: Sequence[Found], dense: Look[Cost], hint: str, chosen: str | None
+    plan: Plan, alike: Sequence[Found], dense: Look[Cost], chosen: str | None, at_most: bool = False
 ) -> Pace:
     """What stored runs took, else what the dense engine takes, whatever the density."""
-    name = "dense" if plan.recipe.engine == "auto" or hint else plan.recipe.engine
+    name = "dense" if at_most or chosen is not None else plan.recipe.engine
     engines = dict.fromkeys(plan.runs, name)
     if alike:
         took = statistics.median(map(_took, alike))
@@ -146,7 +148,8 @@ def _the_same_for_all(
         identity: _OVERHEAD * (cost.step + images_evaluated(run) * cost.image)
         for identity, run in plan.runs.items()
     }
-    return Pace(each, engines, f"the dense engine's, {spent}{hint}", chosen)
+    basis = spent if name == "dense" else f"the dense engine's, {spent}"
+    return Pace(each, engines, basis, chosen, at_most)
 
 
 def _alike(plan: Plan, store: Store) -> list[Found]:

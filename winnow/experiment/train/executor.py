@@ -135,7 +135,7 @@ class _Execution:
     def _prepare(self) -> None:
         """What is to be made once for all workers: compiled kernels, a calibration."""
         if self.plan.recipe.engine != "auto":
-            engine.get(self.plan.recipe.engine).prepare([sample(self.plan)])
+            engine.make_engine(self.plan.recipe.engine).prepare(sample(self.plan))
             return
         self.auto = settle(self.plan, self.store, lambda text: self.tell(Event("note", text=text)))
         self.tell(Event("note", text=in_one_line(self.plan, self.store, self.auto)))

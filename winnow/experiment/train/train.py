@@ -73,7 +73,7 @@ def train(
     """
     state, progress = _resume(record, checkpoints) or (start(), Progress())
     job = sought(run, job, state)
-    session = engine.open([job], [state])
+    session = engine.open(job, state)
     clock = _Clock(progress.seconds)
     if state.step == run.begin and not progress.curve["steps"]:
         _look(run, record, job, session, progress, run.begin)
@@ -81,7 +81,7 @@ def train(
     while step < run.end:
         target = min(_next_look(run, record, step), step + pace)
         before = time.monotonic()
-        (stats,) = session.advance(target)
+        stats = session.advance(target)
         if stats.diverged_at is not None:
             progress.seconds = clock.seconds()
             return _result(progress, session, job, engine, stats.diverged_at), {}
@@ -96,7 +96,7 @@ def train(
             _save(checkpoints, record, session, progress)
             clock.mark()
     progress.seconds = clock.seconds()
-    last = session.state()[0]
+    last = session.state()
     if not _is_finite(last):  # the last update went too far, and no later loss could tell
         return _result(progress, session, job, engine, run.end), {}
     result = _result(progress, session, job, engine, None)
@@ -119,7 +119,7 @@ def _look(
     if step in record.states:
         progress.states[step] = _found(job, session)
     if step in record.accuracy_at:
-        progress.accuracy_at[str(step)] = session.evaluate("test")[0].accuracy
+        progress.accuracy_at[str(step)] = session.evaluate("test").accuracy
     if (step - run.begin) % run.evaluate == 0 or step == run.end:
         _evaluate(run, record, job, session, progress, step)
 
@@ -129,7 +129,7 @@ def _evaluate(
 ) -> None:
     curve = progress.curve
     if run.data["validation"]:
-        (metrics,) = session.evaluate("validation")
+        metrics = session.evaluate("validation")
         curve["validation_loss"].append(_finite(metrics.loss))
         curve["validation_accuracy"].append(metrics.accuracy)
         if metrics.loss < progress.best_loss:  # the first minimum wins
@@ -138,7 +138,7 @@ def _evaluate(
                 progress.best = State(state.step, state.weights, state.buffers, state.mask)
                 progress.best_loss = metrics.loss
     if record.test_curve:
-        curve["test_accuracy"].append(session.evaluate("test")[0].accuracy)
+        curve["test_accuracy"].append(session.evaluate("test").accuracy)
     curve["steps"].append(step)
 
 
@@ -153,13 +153,13 @@ def _result(
     stop: dict[str, float] = {}
     best = progress.best
     if best is not None:
-        kept = engine.open([replace(job, search=None)], [best])
-        stop = {split: kept.evaluate(split)[0].accuracy for split in _splits(job)}
+        kept = engine.open(replace(job, search=None), best)
+        stop = {split: kept.evaluate(split).accuracy for split in _splits(job)}
     end = {}
     if diverged is None:
-        end = {split: session.evaluate(split)[0].accuracy for split in _splits(job)}
+        end = {split: session.evaluate(split).accuracy for split in _splits(job)}
     grid = progress.curve["steps"]
-    last = session.state()[0]
+    last = session.state()
     lost = job.search is not None and not _is_finite(last)  # scores that decide nothing
     mask = None if lost else settled(job, last)[1].mask
     return Result(
@@ -179,7 +179,7 @@ def _result(
 
 def _found(job: Job, session: Session) -> State:
     """The state as others use it: of a mask search the network found so far."""
-    return settled(job, session.state()[0])[1]
+    return settled(job, session.state())[1]
 
 
 def _is_finite(state: State) -> bool:
@@ -221,7 +221,7 @@ class _Clock:
 
 def _save(checkpoints: Checkpoints, record: Record, session: Session, progress: Progress) -> None:
     """Write a checkpoint, whole."""
-    states = {"now": session.state()[0]} | {f"step-{k}": v for k, v in progress.states.items()}
+    states = {"now": session.state()} | {f"step-{k}": v for k, v in progress.states.items()}
     if progress.best is not None:
         states["best"] = progress.best
     tensors: dict[str, Tensor] = {}

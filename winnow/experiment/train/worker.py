@@ -117,7 +117,7 @@ def _train_and_store(
     path, job = store.checkpoint(run), make_job(run)
     _drop_damaged_checkpoint(store, path)
     choice = choose(run, job, lambda: start().mask, path, task.get("auto"))
-    engine: Engine = auto.make(choice)
+    engine: Engine = auto.engine_of(choice)
     if run.dynamic is not None and (method := method_of(run)) is not None:
         engine = Driven(engine, method, run.dynamic["seed"])
     checkpoints = Checkpoints(path, task["checkpoint"], choice.dump())

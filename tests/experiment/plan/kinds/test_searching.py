@@ -254,9 +254,9 @@ def test_what_is_stored_evaluates_as_the_search_did(whole):
     _, made, found = whole
     for node in made.nodes:
         job, one = make_job(node.run), found[node.run.id]
-        session = DenseEngine("cpu").open([job], [one.state("final")])
+        session = DenseEngine("cpu").open(job, one.state("final"))
         for split, accuracy in one.result.final.items():
-            assert session.evaluate(split)[0].accuracy == accuracy
+            assert session.evaluate(split).accuracy == accuracy
         curve = one.result.curve
         place = curve["steps"].index(one.result.stop_iteration)
         assert one.result.stop["validation"] == curve["validation_accuracy"][place]

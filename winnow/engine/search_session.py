@@ -1,4 +1,4 @@
-"""The lane of a mask search: what the dense engine trains a job with ``search`` in."""
+"""The session of a mask search: what the dense engine trains a job with ``search`` in."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ from typing import NoReturn
 import torch
 import torch.nn.functional as F
 
+from winnow.engine.advancing import advance_by, one_step
 from winnow.engine.base import Job, Metrics, Perturbation, StepStats
 from winnow.engine.dropout import has_dropout
 from winnow.engine.evaluation import evaluate
 from winnow.engine.feed import Feed
-from winnow.engine.learning_rate import learning_rate
+from winnow.engine.learning_rate import rate_at
 from winnow.engine.optimizer import clip, make_optimizer, read_slots, update, write_slots
 from winnow.engine.search import Searched
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.reparametrisation import SCORES, Search
-from winnow.state import State, Tensors, load_weights
+from winnow.state import State, Tensors, copied, load_weights
 
 
-class SearchLane:
+class SearchSession:
     """One network whose scores train. Its states hold the frozen weights, whole, and no mask;
-    `winnow.engine.search.found` makes a sparse network of one.
+    `winnow.engine.search.found_network` makes a sparse network of one.
     """
 
     def __init__(self, job: Job, search: Search, state: State, device: torch.device) -> None:
-        check(search, state)
+        check_searchable(search, state)
         self.job, self.search, self.device = job, search, device
         self.begun, self.step, self.updates = state, state.step, state.updates
         self.model = job.build().to(device)
@@ -42,18 +43,10 @@ class SearchLane:
 
     def advance(self, to: int) -> StepStats:
         self.searched.train()
-        total, first = 0.0, self.step
-        while self.step < to:
-            loss = self._one_step()
-            if not math.isfinite(loss):
-                return StepStats(self.step, loss, diverged_at=self.step + 1)
-            total += loss
-            self.step += 1
-        return StepStats(self.step, total / (self.step - first) if self.step > first else math.nan)
+        return advance_by(self, one_step(self, self._train), to)
 
-    def _one_step(self) -> float:
+    def _train(self) -> float:
         """One update. Returns the loss; NaN, and no update, if it or the gradient is not finite."""
-        job = self.job
         x, y = self.feed.batch(self.step)
         if self.drops_units:
             torch.manual_seed(self.feed.dropout_seed(self.step))
@@ -61,9 +54,9 @@ class SearchLane:
         loss = F.cross_entropy(self.model(x), y)
         by_weights = torch.autograd.grad(loss, list(self.searched.effective.values()))
         gradients = self.searched.chain(by_weights)
-        value = clip(loss, gradients, job.clip)
+        value = clip(loss, gradients, self.job.clip)
         if math.isfinite(value):
-            rate = learning_rate(self.step, job.steps, job.optimizer["lr"], job.schedule)
+            rate = rate_at(self.job, self.step)
             update(self.optimizer, self.scores.values(), gradients, rate)
             self.updates += 1
         return value
@@ -73,14 +66,7 @@ class SearchLane:
         return evaluate(self.model, self.feed, split)
 
     def state(self) -> State:
-        now = self.look()
-        return replace(
-            now,
-            weights={name: w.clone() for name, w in now.weights.items()},
-            buffers={name: b.clone() for name, b in now.buffers.items()},
-            slots={s: {name: t.clone() for name, t in v.items()} for s, v in now.slots.items()},
-            extras={**now.extras, SCORES: {n: s.clone() for n, s in now.extras[SCORES].items()}},
-        )
+        return copied(self.look())
 
     def look(self) -> State:
         frozen = {name: p.detach().cpu() for name, p in self.model.named_parameters()}
@@ -118,7 +104,7 @@ class SearchLane:
         self.step += 1
 
 
-def check(search: Search, state: State) -> None:
+def check_searchable(search: Search, state: State) -> None:
     """UserError unless a search can start, or go on, from the state."""
     if state.mask is not None:
         raise UserError(
