@@ -480,7 +480,7 @@ def test_a_loss_that_becomes_nan_is_reported_and_the_command_succeeds(recipe, tm
     assert "2 runs could not start" in out
     assert "diverged at " in winnow("ls", "--store", tmp_path).out
     plan = winnow("plan", recipe, "--runs", *arguments[:2], *arguments[4:]).out
-    states = [row.split()[-1] for row in plan.splitlines()]
+    states = [row.split(" ")[-1] for row in plan.splitlines()]
     assert [state for state in states if state in ("diverged", "unreachable")] == [
         *("diverged", "unreachable", "unreachable")
     ]
