@@ -25,12 +25,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from winnow.engine.sparse_cpu import correlate, correlate_gradient, lists
-from winnow.engine.sparse_cpu.correlate import NONE
-from winnow.engine.sparse_cpu.layout import Map
+from winnow.engine.sparse_cpu.graph import correlate
+from winnow.engine.sparse_cpu.graph.lists import convolution_lists
+from winnow.engine.sparse_cpu.graph.map import Map
+from winnow.engine.sparse_cpu.kernels import block_gradient, block_product
 from winnow.engine.turns import machine
 from winnow.files import write_whole
-from winnow.kernels.arrays import Floats
+from winnow.kernels.arrays import NO_FLOATS, Floats
 from winnow.kernels.cache import prepare
 from winnow.kernels.simd import W
 
@@ -81,27 +82,27 @@ def sparse(channels: int, side: int, density: float, maps: list[Floats]) -> tupl
     draw = np.random.default_rng(0)
     keep = draw.random((channels, channels, 3, 3)) < density
     layout = Map(channels, side, side, 1)
-    made = lists.convolution(keep, (1, 1), (1, 1), layout, layout, BATCH)
+    made = convolution_lists(keep, (1, 1), (1, 1), layout, layout, BATCH)
     there, (back,) = made.forward, made.backward
     x, delta, out, dx = maps
     weight = draw.normal(size=len(there.offset)).astype(np.float32)
     turned, gradient = weight[back.place], np.empty_like(weight)
-    partial, lanes = np.empty(there.scratch, np.float32), np.ones(W, np.float32)
+    partial, present = np.empty(there.scratch, np.float32), np.ones(W, np.float32)
 
     def forward() -> None:
         correlate.correlate(
-            there.grid, there.start, there.offset, weight, there.at, NONE, x, out, lanes, False,
-            NONE, NONE,
+            there.grid, there.start, there.offset, weight, there.at, NO_FLOATS, x, out,
+            present, False, NO_FLOATS, NO_FLOATS,
         )  # fmt: skip
 
     def input_gradient() -> None:
         correlate.correlate_back(
-            back.grid, back.start, back.offset, turned, back.at, delta, dx, False, NONE, NONE,
-            NONE, NONE,
+            back.grid, back.start, back.offset, turned, back.at, delta, dx,
+            False, NO_FLOATS, NO_FLOATS, NO_FLOATS, NO_FLOATS,
         )  # fmt: skip
 
     def weight_gradient() -> None:
-        correlate_gradient.weight_gradient(
+        correlate.weight_gradient(
             there.grid, there.start, there.offset, there.at, x, delta, partial, gradient
         )
 
@@ -179,7 +180,7 @@ def main() -> None:
     parser.add_argument("--density", type=float, nargs="+", default=DENSITIES)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    prepare("products", correlate.ENTRIES + correlate_gradient.ENTRIES)
+    prepare("products", block_product.ENTRIES + block_gradient.ENTRIES)
     rows = []
     for layer in LAYERS:
         some = measured(layer, asked.density, asked.seconds)

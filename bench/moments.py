@@ -32,7 +32,7 @@ from winnow.engine.turns import machine
 from winnow.files import write_whole
 from winnow.models import build
 from winnow.models.initialise import initialise
-from winnow.moments import Kind, moments
+from winnow.moments import MomentKind, moments
 from winnow.selection import prunable
 
 BATCH, CHUNK, FEW, WARM = 128, 32, 32, 16
@@ -66,7 +66,7 @@ class Sides:
             self.model.zero_grad()
             F.cross_entropy(self.model(x), y).backward()
 
-    def moments(self, kind: Kind) -> dict[str, Tensor]:
+    def moments(self, kind: MomentKind) -> dict[str, Tensor]:
         return moments(self.model, self.batches(), F.cross_entropy, self.weights, kind)
 
     def one_by_one(self) -> list[Tensor]:

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from winnow import models
-from winnow.algorithms.search import make
-from winnow.algorithms.search.driven import starting
+from winnow.algorithms.search import make_search
+from winnow.algorithms.search.driven import start_search
 from winnow.bench.compare import Work, make_job, usual_data
 from winnow.data.facts import facts
 from winnow.engine.base import Job
@@ -69,7 +69,9 @@ def sides_of(network: str, batch: int, names: Iterable[str]) -> dict[str, Repeat
     def side(name: str) -> Repeat:
         if name == "dense":
             return steps_of(engine, job, dense)
-        return steps_of(engine, *starting(make(name, **SEARCHES[name]), searching, dense, seed=0))
+        return steps_of(
+            engine, *start_search(make_search(name, **SEARCHES[name]), searching, dense, seed=0)
+        )
 
     return {name: side(name) for name in names}
 

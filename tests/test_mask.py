@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from winnow.mask import FORMAT, Mask, density_total, from_bytes, to_bytes
+from winnow.mask import MASK_FORMAT, Mask, density_total, from_bytes, to_bytes
 
 
 def bits(*values: int) -> Tensor:
@@ -256,7 +256,7 @@ def test_damaged_and_foreign_files_are_named(tmp_path: Path) -> None:
     flipped = bytearray(good)
     flipped[-1] ^= 1
     newer = to_bytes("mask", {}, {"shapes": {}}).replace(
-        f'format\\": {FORMAT}'.encode(), b'format\\": 7'
+        f'format\\": {MASK_FORMAT}'.encode(), b'format\\": 7'
     )
     cases = {
         "empty": (b"", "damaged"),

@@ -50,7 +50,7 @@ def test_modules_dictionaries_and_states(trained: nn.Module) -> None:
 def test_files(trained: nn.Module, tmp_path: Path) -> None:
     save_file(trained.state_dict(), tmp_path / "plain.safetensors")
     torch.save({"state_dict": trained.state_dict()}, tmp_path / "weights.pth")
-    tensors, about = statefile.pack(fresh_state(trained))
+    tensors, about = statefile.pack_state(fresh_state(trained))
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "final.safetensors").write_bytes(to_bytes("state", tensors, about))
     mask = Mask.dense({"0.weight": trained.state_dict()["0.weight"]})

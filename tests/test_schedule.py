@@ -5,21 +5,7 @@ from __future__ import annotations
 import pytest
 
 from winnow.errors import UserError
-from winnow.schedule import cosine_drop, cubic, geometric, one_shot
-
-
-def test_geometric() -> None:
-    assert geometric(0.2, 3) == pytest.approx([1, 0.8, 0.64, 0.512])
-    assert geometric(0.2, 8)[8] == pytest.approx(0.167772)  # 16.7 % of the Stabilizing paper
-    assert geometric(0, 2) == [1, 1, 1]
-    with pytest.raises(UserError, match="rate is 1"):
-        geometric(1, 3)
-
-
-def test_one_shot() -> None:
-    assert one_shot(0.05) == [1, 0.05]
-    with pytest.raises(UserError, match=r"density is 1\.5"):
-        one_shot(1.5)
+from winnow.schedule import cosine_drop, cubic
 
 
 def test_cubic_is_zhu_and_gupta_in_sparsities() -> None:

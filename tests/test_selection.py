@@ -8,14 +8,14 @@ from torch import nn
 
 from winnow.errors import UserError
 from winnow.selection import (
-    expand,
+    expand_patterns,
     expand_rates,
-    groups,
     match,
     parameters,
     prunable,
     resolve_names,
     spread,
+    weight_groups,
 )
 
 
@@ -105,22 +105,27 @@ def test_spread_prefers_exact_names_and_refuses_contradictions() -> None:
 
 
 def test_groups() -> None:
-    assert groups(Net()) == {
+    assert weight_groups(Net()) == {
         "conv": ["stem.weight", "up.weight"],
         "linear": ["fc1.weight", "fc2.weight"],
         "first": ["stem.weight"],
         "output": ["fc2.weight"],
     }
-    assert groups(nn.Sequential(nn.Conv1d(1, 1, 1), nn.Conv1d(1, 2, 1)))["output"] == ["1.weight"]
+    assert weight_groups(nn.Sequential(nn.Conv1d(1, 1, 1), nn.Conv1d(1, 2, 1)))["output"] == [
+        "1.weight"
+    ]
 
 
 def test_the_most_specific_key_wins() -> None:
     rates = {"linear": 0.4, "output": 0.3, "fc?.weight": 0.2, "fc1.weight": 0.1}
     model = Net()
-    assert expand(model, rates) == {"fc1.weight": 0.1, "fc2.weight": 0.2}
+    assert expand_patterns(model, rates) == {"fc1.weight": 0.1, "fc2.weight": 0.2}
     del rates["fc?.weight"]
-    assert expand(model, rates) == {"fc1.weight": 0.1, "fc2.weight": 0.3}
-    assert expand(model, {"conv": 0.5, "first": 0.0}) == {"stem.weight": 0.0, "up.weight": 0.5}
+    assert expand_patterns(model, rates) == {"fc1.weight": 0.1, "fc2.weight": 0.3}
+    assert expand_patterns(model, {"conv": 0.5, "first": 0.0}) == {
+        "stem.weight": 0.0,
+        "up.weight": 0.5,
+    }
 
 
 def test_expand_rates_as_in_the_recipes() -> None:

@@ -24,3 +24,21 @@ def iterations(steps: str, per_epoch: int) -> int:
     match = _PATTERN.fullmatch(steps)
     assert match is not None, steps
     return int(match[1]) if match[2] == "it" else round(float(match[1]) * per_epoch)
+
+
+def option_iterations(method: str, option: str, value: object, per_epoch: int | None) -> int:
+    """What an option of a method says as an amount of training, in iterations.
+
+    UserError, with both names, for what is no amount, and for epochs where ``per_epoch``, the
+    iterations of an epoch, is None.
+    """
+    try:
+        steps = checked_steps(value)
+    except UserError as error:
+        raise UserError(f"{option} {error}") from None
+    if steps.endswith("ep") and per_epoch is None:
+        raise UserError(
+            f"{option} of {method} is {value!r}: pass per_epoch=, the iterations of an epoch "
+            f"(e.g. len(loader)), or write {option}='100it'"
+        )
+    return iterations(steps, per_epoch or 1)

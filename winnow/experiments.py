@@ -16,11 +16,10 @@ from winnow.errors import UserError
 from winnow.experiment.expected import write_experiment
 from winnow.experiment.plan.plan import Plan, expand
 from winnow.experiment.recipe.load import load_recipe
-from winnow.experiment.store import weights as given
-from winnow.experiment.store.images import find_source, find_source_offline, remember
+from winnow.experiment.store.images import find_source, find_source_offline, remember_source
 from winnow.experiment.store.store import Store
+from winnow.experiment.store.weights import copy_weights
 from winnow.experiment.train.executor import Event, Settings, execute
-from winnow.report.read import read_results
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,8 @@ class Outcome:
         a line for each method, a column for each density.
         """
         if self.results.recipe.get("compare") is not None:
-            return report.matrix_text(report.by_method(self.results))
-        return report.table_text(report.query(self.results))
+            return report.methods_text(report.by_method(self.results))
+        return report.table_text(report.by_density(self.results))
 
     @property
     def page(self) -> Path:
@@ -99,16 +98,16 @@ def run(
     plan = expand(recipe, loaded, source)
     plan = plan.only(only) if only else plan
     place = Store(store_path(store)).open()
-    remember(source, loaded, place)
-    given.remember(loaded, place)
+    remember_source(source, loaded, place)
+    copy_weights(loaded, place)
     tell = on_plan(plan, place) if on_plan else None
     settings = Settings(check_jobs(jobs), checkpoint, _provenance(plan))
     execute(plan, place, settings, tell)
     experiment = plan.experiment()
     write_experiment(experiment, place.path)
-    results = read_results(experiment, place)
+    results = report.read_results(experiment, place)
     command = _command(recipe, as_texts(overrides), replicates, only)
-    paths = report.write([results], place.path / "reports" / _slug(recipe), command=command)
+    paths = report.write_report([results], place.path / "reports" / _slug(recipe), command=command)
     return Outcome(results, paths)
 
 

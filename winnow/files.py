@@ -1,10 +1,14 @@
-"""Files and folders that appear whole or not at all: temporary name, fsync, rename."""
+"""Files and folders that appear whole or not at all: temporary name, fsync, rename.
+
+Also where files lie that are made once on a machine.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,3 +62,21 @@ def sync_folder(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def cache_folder(given: Path | str | None = None) -> Path:
+    """``given``, else $WINNOW_CACHE, else ``winnow`` in the user's cache folder."""
+    if given is not None:
+        return Path(given)
+    if named := os.environ.get("WINNOW_CACHE"):
+        return Path(named)
+    return _users_caches() / "winnow"
+
+
+def _users_caches() -> Path:
+    """The user's cache folder, by the convention of the system."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-FORMAT = 1  # version of the file layout of masks and tickets
+MASK_FORMAT = 1  # version of the file layout of masks and tickets
 
 
 class Mask(Mapping[str, Tensor]):
@@ -242,7 +242,7 @@ def to_bytes(kind: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any])
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
-    header = {"kind": kind, "format": FORMAT, "checksum": _checksum(plain), **about}
+    header = {"kind": kind, "format": MASK_FORMAT, "checksum": _checksum(plain), **about}
     # One metadata key: safetensors writes several in the order of a salted hash.
     return save(plain, metadata={"winnow": json.dumps(header, allow_nan=False)})
 
@@ -261,8 +261,10 @@ def from_bytes(kind: str, data: bytes, where: str) -> tuple[dict[str, Tensor], d
         raise ValueError(f"{where} is damaged or no safetensors file: {error}") from error
     except (KeyError, TypeError) as error:
         raise ValueError(f"{where} was not written by Winnow: it is no {kind} file") from error
-    if version > FORMAT:
-        raise ValueError(f"{where} has format {version} of a newer Winnow; this reads {FORMAT}")
+    if version > MASK_FORMAT:
+        raise ValueError(
+            f"{where} has format {version} of a newer Winnow; this reads {MASK_FORMAT}"
+        )
     if found != kind:
         raise ValueError(f"{where} holds a {found}, not a {kind}")
     if checksum != _checksum(tensors):

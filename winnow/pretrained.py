@@ -15,14 +15,14 @@ from winnow.errors import UserError
 from winnow.selection import uncompiled
 from winnow.state import State
 
-Source = nn.Module | State | Mapping[str, Any] | str | os.PathLike[str]
+Pretrained = nn.Module | State | Mapping[str, Any] | str | os.PathLike[str]
 
 _INSIDE = ("state_dict", "model_state_dict", "model", "net")  # where checkpoints keep weights
 _PREFIXES = ("module.", "_orig_mod.")  # of data-parallel and compiled networks
 _COUNTER = ".num_batches_tracked"  # absent in files of early torch; a mean does not need it
 
 
-def load_pretrained(model: nn.Module, source: Source) -> None:
+def load_pretrained(model: nn.Module, source: Pretrained) -> None:
     """Copy all parameters and buffers of ``source`` into a model of the same names and shapes.
 
     ``source``: a module; a state_dict, or a checkpoint that has one under ``state_dict``,
@@ -45,7 +45,7 @@ def load_pretrained(model: nn.Module, source: Source) -> None:
             own[name].copy_(value)
 
 
-def _read(source: Source) -> tuple[str, Mapping[str, Any]]:
+def _read(source: Pretrained) -> tuple[str, Mapping[str, Any]]:
     if isinstance(source, nn.Module):
         return f"the {type(source).__name__}", uncompiled(source).state_dict()
     if isinstance(source, State):
@@ -95,9 +95,9 @@ def _of_ticket(path: Path) -> Mapping[str, Tensor]:
 
 def _of_state(path: Path, data: bytes) -> Mapping[str, Tensor]:
     from winnow.mask import from_bytes
-    from winnow.statefile import unpack
+    from winnow.statefile import unpack_state
 
-    state = unpack(*from_bytes("state", data, str(path)))
+    state = unpack_state(*from_bytes("state", data, str(path)))
     return {**state.weights, **state.buffers}
 
 

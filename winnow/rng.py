@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def key_of(seed: int, *names: str | int) -> int:
+def stream_key(seed: int, *names: str | int) -> int:
     """The 128-bit key of a stream: a hash of the seed and its names; equal on every machine."""
     text = "/".join([str(int(seed)), *(f"{type(name).__name__}:{name}" for name in names)])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little")
@@ -24,12 +24,12 @@ def key_of(seed: int, *names: str | int) -> int:
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
     """A numpy generator (Philox, counter-based) at the start of the named stream."""
-    return np.random.Generator(np.random.Philox(key=key_of(seed, *names)))
+    return np.random.Generator(np.random.Philox(key=stream_key(seed, *names)))
 
 
 def torch_seed(seed: int, *names: str | int) -> int:
     """The named stream as a seed for torch: 63 bits."""
-    return key_of(seed, *names) >> 65
+    return stream_key(seed, *names) >> 65
 
 
 def torch_generator(seed: int, *names: str | int) -> torch.Generator:

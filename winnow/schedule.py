@@ -4,25 +4,10 @@ from __future__ import annotations
 
 import math
 
-from winnow.allocation import check_density, check_rate
+from winnow.allocation import check_density
 from winnow.errors import UserError, unknown
 
 DECAYS = ("constant", "linear", "cosine")
-
-
-def geometric(rate: float, rounds: int) -> list[float]:
-    """Densities (1 − rate)^k after rounds k = 0 … rounds: a round removes ``rate`` of the rest.
-
-    Frankle & Carbin 2019, section 1. The counts of a real chain come from ``algorithms.rounds``,
-    which rounds each step to whole weights.
-    """
-    check_rate(rate)
-    return [(1 - rate) ** k for k in range(rounds + 1)]
-
-
-def one_shot(density: float) -> list[float]:
-    """Dense, then the target at once."""
-    return [1.0, check_density(density)]
 
 
 def cubic(step: int, *, start: int, end: int, initial: float = 1.0, final: float) -> float:

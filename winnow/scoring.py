@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from winnow import criteria, rng
 from winnow.criteria import CRITERIA
-from winnow.criteria.base import Criterion, Loss, Subject
+from winnow.criteria.base import Criterion, Subject
 from winnow.errors import UserError, unknown
 from winnow.mask import Mask
+from winnow.moments.kinds import Loss
 from winnow.selection import Params, prunable, uncompiled
 
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
@@ -85,7 +86,7 @@ def score(
     a mask for another network, scores of a wrong name, shape or type, and a model whose forward
     pass writes to its parameters.
     """
-    function = criteria.get(criterion) if isinstance(criterion, str) else criterion
+    function = criteria.get_criterion(criterion) if isinstance(criterion, str) else criterion
     name = criterion if isinstance(criterion, str) else _name_of(criterion)
     check_options(function, name, options)
     if batch is not None and loader is not None:

@@ -14,7 +14,7 @@ from winnow.errors import UserError, unknown
 
 Filter = Callable[[str, nn.Parameter], bool]
 Params = str | Iterable[str] | Filter
-Value = TypeVar("Value")
+_Value = TypeVar("_Value")
 
 LINEAR = (nn.Linear,)
 CONV = (
@@ -70,7 +70,7 @@ def match(names: Iterable[str], patterns: str | Iterable[str]) -> list[str]:
     return [name for name in names if name in chosen]
 
 
-def spread(names: Iterable[str], values: Mapping[str, Value]) -> dict[str, Value]:
+def spread(names: Iterable[str], values: Mapping[str, _Value]) -> dict[str, _Value]:
     """Patterns -> values as exact names -> values. An exact name beats a glob or ``re:``.
 
     Raises UserError for a pattern that selects nothing, and for two of equal rank that disagree.
@@ -79,7 +79,7 @@ def spread(names: Iterable[str], values: Mapping[str, Value]) -> dict[str, Value
     return _resolve(names, {key: _matching(names, key) for key in values}, values)
 
 
-def groups(model: nn.Module, params: Params | None = None) -> dict[str, list[str]]:
+def weight_groups(model: nn.Module, params: Params | None = None) -> dict[str, list[str]]:
     """The recipe words: ``conv``, ``linear``, ``first`` and ``output`` -> names they stand for.
 
     ``output`` is the last Linear weight in module order, or the last prunable one without any;
@@ -96,9 +96,9 @@ def groups(model: nn.Module, params: Params | None = None) -> dict[str, list[str
     }
 
 
-def expand(
-    model: nn.Module, values: Mapping[str, Value], params: Params | None = None
-) -> dict[str, Value]:
+def expand_patterns(
+    model: nn.Module, values: Mapping[str, _Value], params: Params | None = None
+) -> dict[str, _Value]:
     """Names, patterns and group words -> values, as exact names of prunable weights -> values.
 
     The most specific wins: exact name > glob or ``re:`` > first, output > conv, linear.
@@ -116,11 +116,13 @@ def expand_rates(
 ) -> dict[str, float]:
     """The rate of every prunable weight; ``default`` where ``rates`` says nothing.
 
-    Keys as in ``expand``. Raises UserError for a rate outside [0, 1) or a key without a match.
+    Keys: names, patterns and group words, of which the most specific wins: exact name > glob or
+    ``re:`` > first, output > conv, linear. Raises UserError for a rate outside [0, 1), a key
+    without a match, and two of equal rank that disagree.
     """
     for key, rate in rates.items():
         check_rate(rate, key)
-    chosen = expand(model, rates, params)
+    chosen = expand_patterns(model, rates, params)
     return {name: chosen.get(name, check_rate(default)) for name in prunable(model, params)}
 
 
@@ -185,7 +187,7 @@ def _some(names: Sequence[str], limit: int = 8) -> str:
 def _members(model: nn.Module, names: Sequence[str], key: str, params: Params | None) -> list[str]:
     if key not in GROUPS or key in names:
         return _matching(names, key)
-    found = groups(model, params)[key]
+    found = weight_groups(model, params)[key]
     if not found:
         raise UserError(f"group {key!r} is empty: the model has no such layer among {_some(names)}")
     return found
@@ -200,8 +202,8 @@ def _rank(key: str, names: Sequence[str]) -> int:
 
 
 def _resolve(
-    names: Sequence[str], members: Mapping[str, Sequence[str]], values: Mapping[str, Value]
-) -> dict[str, Value]:
+    names: Sequence[str], members: Mapping[str, Sequence[str]], values: Mapping[str, _Value]
+) -> dict[str, _Value]:
     winner: dict[str, str] = {}
     for key in sorted(values, key=lambda key: _rank(key, names)):
         for name in members[key]:

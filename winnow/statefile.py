@@ -11,17 +11,17 @@ from torch import Tensor
 from winnow.mask import Mask
 from winnow.state import State
 
-Tensors = dict[str, Tensor]
+_Flat = dict[str, Tensor]
 
 
-def pack(state: State, prefix: str = "") -> tuple[Tensors, dict[str, Any]]:
-    """A state as flat tensors and a plain description, both for `unpack` and `mask.to_bytes`.
+def pack_state(state: State, prefix: str = "") -> tuple[_Flat, dict[str, Any]]:
+    """A state as flat tensors and a plain description, both for `unpack_state` and `mask.to_bytes`.
 
     Names are ``prefix`` + ``weights/NAME``, ``buffers/NAME``, ``slots/SLOT/NAME``, ``mask/NAME``,
     ``extras/KIND/NAME``. Buffers, extras and slots that live on are written whole.
     """
     mask: Mapping[str, Tensor] = state.mask or {}
-    tensors: Tensors = {}
+    tensors: _Flat = {}
     about: dict[str, Any]
     groups = {"weights": state.weights, "buffers": state.buffers}
     groups |= {f"slots/{slot}": values for slot, values in state.slots.items()}
@@ -42,14 +42,16 @@ def pack(state: State, prefix: str = "") -> tuple[Tensors, dict[str, Any]]:
     return tensors, about
 
 
-def unpack(tensors: Mapping[str, Tensor], plain: Mapping[str, Any], prefix: str = "") -> State:
-    """The state that `pack` gave, dense again; removed weights are +0."""
+def unpack_state(
+    tensors: Mapping[str, Tensor], plain: Mapping[str, Any], prefix: str = ""
+) -> State:
+    """The state that `pack_state` gave, dense again; removed weights are +0."""
     shapes = plain["mask"]
     mask = None
     if shapes is not None:
         mask = Mask.unpack({name: tensors[f"{prefix}mask/{name}"] for name in shapes}, shapes)
     dense_slots = bool(plain.get("dense_slots", False))
-    groups: dict[str, Tensors] = {}
+    groups: dict[str, _Flat] = {}
     for key, value in tensors.items():
         if key.startswith(prefix) and not key.startswith(f"{prefix}mask/"):
             group, name = key.removeprefix(prefix).rsplit("/", 1)
@@ -75,7 +77,7 @@ def _is_sparse(group: str, dense_slots: bool) -> bool:
     return group == "weights" or (group.startswith("slots/") and not dense_slots)
 
 
-def _inside(groups: Mapping[str, Tensors], prefix: str) -> dict[str, Tensors]:
+def _inside(groups: Mapping[str, _Flat], prefix: str) -> dict[str, _Flat]:
     return {g.removeprefix(prefix): v for g, v in groups.items() if g.startswith(prefix)}
 
 

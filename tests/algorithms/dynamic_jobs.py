@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from winnow.algorithms.dynamic import METHODS, make
-from winnow.algorithms.dynamic.method import Memory, Moment, Timing
+from winnow.algorithms.dynamic import DYNAMIC_METHODS, make_dynamic
+from winnow.algorithms.dynamic.method import Memory, Moment
+from winnow.algorithms.dynamic.timing import Timing
 from winnow.data.order import steps_per_epoch
 from winnow.engine.base import Job, Split, TrainingData
 from winnow.models import build
@@ -18,6 +19,7 @@ from winnow.state import State, fresh_state
 STEPS = 40
 ADAM = {"name": "adam", "lr": 1e-2, "weight_decay": 1e-3, "betas": [0.9, 0.999], "eps": 1e-8}
 MOMENTUM = {"name": "momentum", "lr": 0.05, "weight_decay": 1e-3, "momentum": 0.9}
+SHAPES = {"a": (6, 5), "b": (4, 3, 2, 2), "c": (3, 4)}
 NAMES = ["hidden.0.weight", "hidden.1.weight", "output.weight"]
 OPTIONS: dict[str, dict[str, Any]] = {
     "gradual": {"every": "4it"},
@@ -31,10 +33,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 def short(name: str, density: float = 0.2, **options: Any) -> Any:
     """A method whose updates come often."""
-    return make(name, density, **{**OPTIONS[name], **options})
+    return make_dynamic(name, density, **{**OPTIONS[name], **options})
 
 
-ALL = sorted(METHODS)
+ALL = sorted(DYNAMIC_METHODS)
 
 
 def job(
@@ -104,3 +106,22 @@ def moment(weights: dict[str, torch.Tensor], mask: dict[str, torch.Tensor], **mo
         "perturb": perturb,
     }
     return Moment(**{**usual, **more})
+
+
+def smallest(weight: torch.Tensor, keep: torch.Tensor, count: int) -> set[int]:
+    """Flat indices of the kept weights that go first: of equal ones the higher index."""
+    flat = weight.abs().reshape(-1).tolist()
+    places = keep.reshape(-1).nonzero().squeeze(1).tolist()
+    return set(sorted(places, key=lambda i: (flat[i], -i))[:count])
+
+
+def under(mask: dict[str, torch.Tensor], values: dict[str, torch.Tensor]) -> dict:
+    return {name: torch.where(mask[name], value, 0.0) for name, value in values.items()}
+
+
+def total(mask: dict[str, torch.Tensor]) -> int:
+    return sum(int(keep.sum()) for keep in mask.values())
+
+
+def flat_set(keep: torch.Tensor) -> set[int]:
+    return set(keep.reshape(-1).nonzero().squeeze(1).tolist())

@@ -54,7 +54,7 @@ def test_one_round_is_to_score_to_prune_and_to_operate(task: Any) -> None:
     other, _, _ = loaded(task)
     scores = wn.score(other, "mlprune", damping=0.3, **data)
     assert mask == wn.prune(scores, density=200 / dense.size)
-    operate(other, mask, damping=0.3, **data)
+    operate(other, mask, "mlprune", damping=0.3, **data)
     for name, value in model.state_dict().items():
         assert torch.equal(value, other.state_dict()[name])
 
@@ -71,7 +71,7 @@ def test_each_round_prunes_what_the_round_before_left(task: Any) -> None:
         slow = wn.prune(scores, density=count / 505, mask=slow)
         assert slow.kept == count
         drawn = rng.torch_generator(4, "operate", k)
-        operate(other, slow, generator=drawn, fisher="model", **data)
+        operate(other, slow, "mlprune", generator=drawn, fisher="model", **data)
     assert mask == slow
     for name, value in model.state_dict().items():
         assert torch.equal(value, other.state_dict()[name])

@@ -7,7 +7,7 @@ import pytest
 from winnow.cli.describe.plan import describe_plan
 from winnow.engine.calibration import Cost
 from winnow.experiment.plan.plan import expand
-from winnow.experiment.recipe.load import check
+from winnow.experiment.recipe.load import check_recipe
 from winnow.experiment.store.images import Source
 from winnow.experiment.store.store import Result, Store
 from winnow.experiment.train.estimate import Pace, pace_of
@@ -34,7 +34,7 @@ def _quick(monkeypatch):
 
 
 def small(**changes):
-    return expand("small", check(SMALL | changes, "small"), Source(1437, "digits"))
+    return expand("small", check_recipe(SMALL | changes, "small"), Source(1437, "digits"))
 
 
 def finish(store, plan, nodes, seconds):

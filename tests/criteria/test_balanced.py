@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scored_networks import perceptron
 
 import winnow as wn
-from winnow.criteria.balanced import collect, draw
+from winnow.criteria.balanced import collect, draw_balanced
 from winnow.errors import UserError
 
 LABELS = torch.tensor([2, 0, 1, 1, 0, 2, 2, 1, 0, 0, 1, 2])
@@ -62,9 +62,9 @@ def test_draws_are_of_the_class_and_without_replacement(
     generator = torch.Generator().manual_seed(seed)
     if not enough:
         with pytest.raises(UserError, match=f"needs {per_class} examples of each"):
-            draw(y, per_class, generator)
+            draw_balanced(y, per_class, generator)
         return
-    chosen = draw(y, per_class, generator)
+    chosen = draw_balanced(y, per_class, generator)
     assert len(set(chosen.tolist())) == len(chosen) == per_class * (max(labels) + 1)
     assert y[chosen].tolist() == sorted(y[chosen].tolist())
 
@@ -73,9 +73,9 @@ def test_draws_are_uniform_and_named_by_the_generator() -> None:
     generator = torch.Generator().manual_seed(0)
     counts = torch.zeros(12)
     for _ in range(600):
-        counts[draw(LABELS, 2, generator)] += 1
+        counts[draw_balanced(LABELS, 2, generator)] += 1
     assert (counts - 300).abs().max() < 5 * (600 * 0.25) ** 0.5
-    again = [draw(LABELS, 2, torch.Generator().manual_seed(4)).tolist() for _ in range(2)]
+    again = [draw_balanced(LABELS, 2, torch.Generator().manual_seed(4)).tolist() for _ in range(2)]
     assert again[0] == again[1]
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import winnow as wn
-from winnow.criteria import CRITERIA, get
+from winnow.criteria import CRITERIA, get_criterion
 from winnow.errors import UserError
 
 
@@ -20,9 +20,9 @@ def model() -> nn.Module:
 
 def test_the_table() -> None:
     assert set(CRITERIA) >= {"magnitude", "random"}
-    assert get("magnitude") is CRITERIA["magnitude"]
+    assert get_criterion("magnitude") is CRITERIA["magnitude"]
     with pytest.raises(UserError, match=r"unknown criterion 'rando'.*'random'"):
-        get("rando")
+        get_criterion("rando")
 
 
 def test_magnitude_is_the_absolute_weight() -> None:

@@ -182,7 +182,7 @@ def test_the_surgeon_solves_least_squares() -> None:
     keep[0, 1] = keep[1, 3] = keep[2, 0] = False
     scores = wn.score(layer, "mlprune", batch=(x, y), loss_fn=loss, damping=1e-20)["weight"]
     before, factor = float(loss(layer(x), y).detach()), 1 / 40  # G = eᵀe/40 = I/40
-    operate(layer, Mask({"weight": keep}), batch=(x, y), loss_fn=loss, damping=1e-20)
+    operate(layer, Mask({"weight": keep}), "mlprune", batch=(x, y), loss_fn=loss, damping=1e-20)
     for row, own in enumerate(keep):
         best = torch.linalg.lstsq(x[:, own], y[:, row]).solution
         assert torch.allclose(layer.weight[row, own], best, rtol=1e-6, atol=1e-9)
@@ -282,7 +282,7 @@ def test_updating_beats_removing() -> None:
     with wn.sparsify(model, mask):
         removed = float(CE(model(x), y).detach())
     model.load_state_dict(before)
-    operate(model, mask, batch=(x, y), loss_fn=CE)
+    operate(model, mask, "mlprune", batch=(x, y), loss_fn=CE)
     assert all(not model.get_parameter(n)[~mask[n]].any() for n in mask)
     assert float(CE(model(x), y).detach()) < removed
 

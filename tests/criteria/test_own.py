@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 import winnow as wn
-from winnow.criteria import CRITERIA, Traits, get, source_of, traits, traits_of
+from winnow.criteria import CRITERIA, Traits, get_criterion, source_of, traits, traits_of
 from winnow.errors import UserError
-from winnow.experiment.plan import criterion as scoring
+from winnow.experiment.plan.criterion import Scoring, resolve_scoring
 from winnow.experiment.train.examples import scored_as
 
 GOOD = """
@@ -65,15 +65,16 @@ def test_a_function_of_a_file_in_the_current_folder(write):
 def test_a_function_of_a_package(write):
     write("", "own_package/__init__.py")
     path = write(GOOD, "own_package/inner.py")
-    assert get("own_package.inner:large").__name__ == "large"
+    assert get_criterion("own_package.inner:large").__name__ == "large"
     write("from own_package.inner import large", "own_elsewhere.py")
     assert source_of("own_elsewhere:large") == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_traits_are_what_experiments_go_by(write):
     write(GOOD)
-    assert traits_of(get("own_criteria:large")) == Traits("none", 0, 7)
-    assert scoring.resolved("own_criteria:large", {}) == ({"power": 1.0}, None)
+    assert traits_of(get_criterion("own_criteria:large")) == Traits("none", 0, 7)
+    name = "own_criteria:large"
+    assert resolve_scoring(name, {}) == Scoring(name, {"power": 1.0}, None)
     seen = []
     mask = wn.prune_at_init(
         model(), "own_criteria:large", density=0.5, on_round=lambda k, _: seen.append(k)
@@ -129,7 +130,7 @@ def test_models_are_scored_in_the_mode_of_the_traits(name, training):
 def test_what_cannot_be_found_is_said(write, text, name, said):
     write(text)
     with pytest.raises(UserError, match=said):
-        get(name)
+        get_criterion(name)
 
 
 def one(subject):
@@ -170,4 +171,4 @@ def test_a_function_that_does_not_fit_is_told_so(function, options, said):
 def test_options_of_an_experiment_are_plain(write):
     write("def f(subject, *, kind=print):\n    return {}")
     with pytest.raises(UserError, match="kind of own_criteria:f is <built-in function print>"):
-        scoring.resolved("own_criteria:f", {})
+        resolve_scoring("own_criteria:f", {})

@@ -16,7 +16,7 @@ GREY = random_pixels(3, 5, (1, 28, 28))
 
 
 def load(tmp_path: Path, name: str = "mnist") -> data.Images:
-    return data.load(name, root=tmp_path / "root", cache=tmp_path / "cache", online=False)
+    return data.load_images(name, root=tmp_path / "root", cache=tmp_path / "cache", online=False)
 
 
 def second_shard(tmp_path: Path) -> Path:

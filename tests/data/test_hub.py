@@ -21,7 +21,7 @@ from winnow.data.hub import quiet
 
 def test_offline_says_what_was_tried_and_both_ways_out(tmp_path: Path) -> None:
     with pytest.raises(data.Unreachable) as caught:
-        data.load("cifar-10", root=tmp_path / "none", cache=tmp_path, online=False)
+        data.load_images("cifar-10", root=tmp_path / "none", cache=tmp_path, online=False)
     text = str(caught.value)
     assert str(tmp_path / "none" / "cifar10") in text
     assert str(tmp_path / "none" / "cifar-10") in text
@@ -35,13 +35,13 @@ def test_without_a_data_folder_the_message_says_so(
 ) -> None:
     monkeypatch.delenv("WINNOW_DATA", raising=False)
     with pytest.raises(data.Unreachable, match=r"WINNOW_DATA is not set; .*ylecun/mnist"):
-        data.content_of("mnist", cache=tmp_path, online=False)
+        data.dataset_content("mnist", cache=tmp_path, online=False)
 
 
 def test_an_unreachable_hub_fails_silently(tmp_path: Path) -> None:
     code = (
         "from winnow import data\n"
-        "try: data.load('fashion-mnist')\n"
+        "try: data.load_images('fashion-mnist')\n"
         "except data.Unreachable as error: text = str(error)\n"
         "assert 'zalando-datasets/fashion_mnist (' in text, text\n"
         "assert 'not asked' not in text, text\n"
@@ -65,7 +65,7 @@ def test_local_files_need_no_network(
     make_folder()
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    data.load("mnist", root=tmp_path / "root", cache=tmp_path / "cache")
+    data.load_images("mnist", root=tmp_path / "root", cache=tmp_path / "cache")
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[Any]:
@@ -96,12 +96,12 @@ def test_the_hub_is_asked_once(
     written = make_folder()
     calls = serve(monkeypatch, tmp_path / "root" / "mnist")
     monkeypatch.delenv("WINNOW_DATA", raising=False)
-    images = data.load("mnist", cache=tmp_path / "cache")
+    images = data.load_images("mnist", cache=tmp_path / "cache")
     assert images.source == "hub ylecun/mnist at revision abc123"
     np.testing.assert_array_equal(images.train_x.numpy()[:, 0], written["train_x"])
     np.testing.assert_array_equal(images.test_y.numpy(), written["test_y"])
     assert [call[0] for call in calls] == ["ylecun/mnist"] * 2
-    again = data.load("mnist", cache=tmp_path / "cache", online=False)
+    again = data.load_images("mnist", cache=tmp_path / "cache", online=False)
     assert again.content == images.content
     assert len(calls) == 2
     assert capfd.readouterr() == ("", "")
@@ -113,9 +113,9 @@ def test_local_files_and_the_hub_give_the_same_content(
     tmp_path: Path, make_folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_folder()
-    local = data.load("mnist", root=tmp_path / "root", cache=tmp_path / "one", online=False)
+    local = data.load_images("mnist", root=tmp_path / "root", cache=tmp_path / "one", online=False)
     serve(monkeypatch, tmp_path / "root" / "mnist")
-    hub = data.load("mnist", root=tmp_path / "none", cache=tmp_path / "two")
+    hub = data.load_images("mnist", root=tmp_path / "none", cache=tmp_path / "two")
     assert hub.content == local.content
 
 

@@ -32,7 +32,7 @@ def test_real_images_are_those_of_the_facts(
 ) -> None:
     known = data.facts(name)
     cache = tmp_path_factory.mktemp("cache")
-    images = data.load(name, root=ROOT, cache=cache, online=False)
+    images = data.load_images(name, root=ROOT, cache=cache, online=False)
     assert tuple(images.train_x.shape) == (known.train_size, *known.shape)
     assert tuple(images.test_x.shape) == (known.test_size, *known.shape)
     assert images.test_y.unique().tolist() == list(range(known.classes))
@@ -40,4 +40,4 @@ def test_real_images_are_those_of_the_facts(
     # a copy in JPEG may deviate by half a grey level
     torch.testing.assert_close(pixels.mean(1), torch.tensor(known.mean), atol=1.0, rtol=0)
     torch.testing.assert_close(pixels.std(1), torch.tensor(known.std), atol=1.0, rtol=0)
-    assert data.content_of(name, root=ROOT, cache=cache, online=False) == images.content
+    assert data.dataset_content(name, root=ROOT, cache=cache, online=False) == images.content

@@ -189,8 +189,8 @@ def test_states_with_memories_survive_a_file():
     state = dataclasses.replace(
         session.state(), scalars={"threshold": 1e-3 / 3}, extras={"positive": signs}
     )
-    tensors, about = statefile.pack(state, "x/")
-    back = statefile.unpack(tensors, about, "x/")
+    tensors, about = statefile.pack_state(state, "x/")
+    back = statefile.unpack_state(tensors, about, "x/")
     same(state, back)
     assert back.scalars == state.scalars
     assert back.dense_slots
@@ -201,8 +201,8 @@ def test_states_with_memories_survive_a_file():
 
 def test_files_without_memories_are_as_before():
     job = make_job(lenet(), training_data((1, 4, 4)))
-    tensors, about = statefile.pack(start(job, 0.4))
+    tensors, about = statefile.pack_state(start(job, 0.4))
     assert set(about) == {"step", "updates", "mask"}
     assert {key.split("/")[0] for key in tensors} == {"weights", "mask"}
-    back = statefile.unpack(tensors, about)
+    back = statefile.unpack_state(tensors, about)
     assert (back.dense_slots, back.scalars, back.extras) == (False, {}, {})

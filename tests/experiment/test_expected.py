@@ -55,6 +55,17 @@ def test_a_file_of_another_format_is_refused(plan):
         Experiment.load(plain | {"format": 2})
 
 
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [("points", "arm", "zeta"), ("points", "run", "f" * 64), ("runs", "parents", ["f" * 64])],
+)
+def test_what_it_names_must_be_in_it(plan, part, field, value):
+    plain = json.loads(json.dumps(plan.experiment().dump()))
+    plain[part][-1][field] = value
+    with pytest.raises(ValueError, match="does not say what that is"):
+        Experiment.load(plain)
+
+
 def test_every_control_says_what_it_checks(plan):
     for arm in (*OF_ROUNDS, *plan.arms):
         assert arm.is_control == (arm.kind in CONTROLS) == (arm.of is not None)
@@ -66,6 +77,8 @@ def test_arms_of_a_comparison_say_what_they_derive_from():
     overrides = [f"compare.methods={methods}", "compare.controls.shuffled=1"]
     arms = {a.name: a for a in expand("x", load_recipe("compare/digits", overrides), SOURCE).arms}
     assert arms["snip-shuffled"] == Arm("snip-shuffled", "shuffled", "snip", "snip")
-    assert arms["found-fine-tuned"] == Arm("found-fine-tuned", "mask search", "found", "jackpot")
+    tuned = Arm("found-fine-tuned", "mask search", "found", "jackpot", arms["found"].panel)
+    assert arms["found-fine-tuned"] == tuned
+    assert arms["found"].panel == "Masks that are searched"
     assert not arms["found-fine-tuned"].is_control
     assert "random-shuffled" not in arms

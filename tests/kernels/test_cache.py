@@ -20,7 +20,7 @@ TOY = Path(__file__).with_name("toy_kernel.py")
 def sources(tmp_path):
     folder = tmp_path / "sources"
     folder.mkdir()
-    (folder / "kernel.py").write_text("# the first version\n")
+    (folder / "kernel.py").write_text("VERSION = 1\n")
     return folder
 
 
@@ -66,6 +66,18 @@ def test_compiled_once_then_loaded(compiles):
     assert [compiles(), compiles(), compiles()] == [1, 0, 0]
 
 
+def test_what_is_compiled_is_known_without_compiling_or_loading(kernels, sources, compiles):
+    entry = fresh_entry()
+    toy = ("toy", [entry], kernels.parent, [sources])
+    assert not cache.is_compiled(*toy)
+    assert not kernels.exists()
+    compiles()
+    assert cache.is_compiled(*toy)
+    assert entry.arguments not in entry.kernel.overloads
+    (sources / "kernel.py").write_text("VERSION = 2\n")
+    assert not cache.is_compiled(*toy)
+
+
 def test_a_prepared_kernel_compiles_for_nothing_else(kernels, sources):
     entry = fresh_entry()
     cache.prepare("toy", [entry], kernels.parent, [sources])
@@ -94,7 +106,7 @@ def test_a_killed_compile_leaves_nothing_that_could_be_loaded(kernels, sources, 
 def test_changed_sources_take_a_new_folder_and_leave_the_old_one(kernels, sources, compiles):
     compiles()
     (old,) = folders(kernels)
-    (sources / "kernel.py").write_text("# the second version\n")
+    (sources / "kernel.py").write_text("VERSION = 2\n")
     assert [compiles(), compiles()] == [1, 0]
     assert old in folders(kernels)
     assert len(folders(kernels)) == 2
@@ -128,10 +140,3 @@ def test_without_a_cache_folder_kernels_stay_in_memory(kernels, compiles, caplog
     kernels.parent.write_text("a file where a folder should be")
     assert [compiles(), compiles()] == [1, 1]
     assert "kernels stay in memory" in caplog.text
-
-
-def test_the_key_is_that_of_all_sources(sources):
-    before = cache.key([sources])
-    assert cache.key([sources]) == before
-    (sources / "more.py").write_text("")
-    assert cache.key([sources]) != before

@@ -9,7 +9,7 @@ import pytest
 
 from winnow.errors import UserError
 from winnow.kernels import simd
-from winnow.kernels.cache import kernel
+from winnow.kernels.compile import kernel
 from winnow.kernels.simd import TILE, W
 from winnow.kernels.transpose import transpose_bytes
 
@@ -20,21 +20,21 @@ def draw():
 
 
 @kernel
-def lane_by_lane(a, b, out):
-    x, y = simd.load(a, 0), simd.load(b, 0)
+def element_by_element(a, b, out):
+    x, y = simd.load_vector(a, 0), simd.load_vector(b, 0)
     simd.store(out, 0 * W, simd.fma(x, y, y))
     simd.store(out, 1 * W, simd.div(simd.sub(x, y), simd.add(x, y)))
     simd.store(out, 2 * W, simd.where_positive(x, y))
     simd.store(out, 3 * W, simd.relu(x))
     simd.store(out, 4 * W, simd.maximum(x, y))
     simd.store(out, 5 * W, simd.sqrt(simd.mul(x, x)))
-    simd.store(out, 6 * W, simd.splat(simd.read(a, 1)))
+    simd.store(out, 6 * W, simd.splat(simd.scalar(a, 1)))
 
 
 def test_lane_by_lane(draw):
     a, b = draw.normal(size=(2, W)).astype(np.float32)
     out = np.zeros((7, W), np.float32)
-    lane_by_lane(a, b, out.reshape(-1))
+    element_by_element(a, b, out.reshape(-1))
     expected = [
         a * b + b,
         (a - b) / (a + b),
@@ -50,7 +50,7 @@ def test_lane_by_lane(draw):
 
 @kernel
 def compared(a, b, out):
-    x, y = simd.load(a, 0), simd.load(b, 0)
+    x, y = simd.load_vector(a, 0), simd.load_vector(b, 0)
     one = simd.splat(np.float32(1))
     simd.store(out, 0 * W, simd.larger(x, y))
     simd.store(out, 1 * W, simd.where_equal(one, x, y))
@@ -70,7 +70,7 @@ def test_comparisons_with_what_is_no_number():
 @kernel
 def exponentials(a):
     for k in range(0, a.size, W):
-        simd.store(a, k, simd.exp(simd.load(a, k)))
+        simd.store(a, k, simd.exp(simd.load_vector(a, k)))
 
 
 def test_exp_below_zero():
@@ -89,7 +89,7 @@ def test_exp_far_below_zero_and_of_what_is_no_number():
 
 @kernel
 def rectified(a):
-    simd.store(a, 0, simd.relu(simd.load(a, 0)))
+    simd.store(a, 0, simd.relu(simd.load_vector(a, 0)))
 
 
 def test_relu_does_not_hide_what_is_no_number():
@@ -104,12 +104,12 @@ def across(a, b, offsets, out):
     tile = simd.load_tile(a, 0)
     simd.store(out, 0, simd.dots(b, offsets, 0, tile))
     simd.store(out, W, simd.reduce_rows(b, 0))
-    out[2 * W] = simd.total(simd.load(a, 0))
+    out[2 * W] = simd.total(simd.load_vector(a, 0))
     out[2 * W + 1] = simd.total(simd.fold_dot(tile, simd.load_tile(b, 0)))
     simd.store(out, 3 * W, simd.add(tile, simd.splat_tile(np.float32(1))))
 
 
-def test_across_lanes(draw):
+def test_across_elements(draw):
     a = draw.normal(size=TILE).astype(np.float32)
     b = draw.normal(size=5 * TILE + W * W).astype(np.float32)
     offsets = draw.integers(0, 4 * TILE, W).astype(np.int32)
@@ -155,9 +155,9 @@ def test_bytes_are_transposed_and_normalised(draw):
     ],
 )
 def test_the_width_follows_the_processor_and_may_be_forced(features, asked, expected):
-    assert simd.lanes(features, asked) == expected
+    assert simd.vector_width(features, asked) == expected
 
 
 def test_another_width_is_refused():
     with pytest.raises(UserError, match="WINNOW_SIMD_LANES='12' must be one of 4, 8, 16"):
-        simd.lanes({}, "12")
+        simd.vector_width({}, "12")

@@ -14,25 +14,26 @@ import numpy as np
 from numba import types
 
 from winnow.kernels import cache
+from winnow.kernels.compile import EntryPoint, kernel
 
 
-def fresh_entry() -> cache.Entry:
+def fresh_entry() -> EntryPoint:
     """The kernel, neither compiled nor loaded yet."""
 
-    @cache.kernel
+    @kernel
     def plus_one(array):
         array[0] += 1
 
-    return cache.Entry(plus_one, (types.float32[::1],))
+    return EntryPoint(plus_one, (types.float32[::1],))
 
 
-def hang(_: cache.Entry) -> bytes:
+def hang(_: EntryPoint) -> bytes:
     print("compiled", flush=True)
     time.sleep(600)
     return b""
 
 
-def result_of(entry: cache.Entry) -> int:
+def result_of(entry: EntryPoint) -> int:
     """3 + 1, by the kernel."""
     three = np.array([3], np.float32)
     entry.kernel(three)

@@ -10,7 +10,7 @@ from torch import nn
 
 from winnow import models, rng
 from winnow.errors import UserError
-from winnow.models.initialise import initialise, schemes
+from winnow.models.initialise import SCHEMES, initialise
 
 
 def lenet() -> nn.Module:
@@ -30,7 +30,7 @@ EXPECTED = {  # standard deviation of a (300, 784) matrix
     "signed-glorot": math.sqrt(2 / 1084),
     "signed-kaiming": math.sqrt(2 / 784),
 }
-DRAWN = [scheme for scheme in schemes() if not scheme.startswith("signed")]
+DRAWN = [scheme for scheme in SCHEMES if not scheme.startswith("signed")]
 
 
 @pytest.mark.parametrize("scheme", DRAWN)
@@ -118,9 +118,9 @@ def test_draws_seeds_and_layers_are_independent() -> None:
     assert correlations.abs().max() < 5 / math.sqrt(6400)
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", models.network_names())
 def test_all_parameters_and_statistics_are_set(name: str) -> None:
-    width = 0.25 if "width" in models.options(name) else 1.0
+    width = 0.25 if "width" in models.network_options(name) else 1.0
     model = models.build(name, inputs=(1, 16, 16), classes=3, width=width)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -90,11 +90,11 @@ def test_doubled_filters_count_as_by_hand() -> None:
     assert weights(meta("conv-2", width=0.5)) == convolutions + linear
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", models.network_names())
 def test_network_runs_and_can_be_traced(name: str) -> None:
     torch.manual_seed(0)
     inputs = (1, 16, 20)
-    width = 0.25 if "width" in models.options(name) else 1.0
+    width = 0.25 if "width" in models.network_options(name) else 1.0
     network = models.build(name, inputs=inputs, classes=7, width=width).eval()
     x = torch.randn(2, *inputs)
     with torch.no_grad():
@@ -109,10 +109,10 @@ def test_network_runs_and_can_be_traced(name: str) -> None:
     assert leaves <= {nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.Dropout}
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", models.network_names())
 def test_every_parameter_gets_a_gradient_and_output_is_last(name: str) -> None:
     torch.manual_seed(0)
-    width = 0.25 if "width" in models.options(name) else 1.0
+    width = 0.25 if "width" in models.network_options(name) else 1.0
     network = models.build(name, inputs=(1, 16, 16), classes=7, width=width)
     network(torch.randn(4, 1, 16, 16)).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
@@ -132,13 +132,13 @@ def test_lenet_computes_what_its_formula_says() -> None:
 
 
 def test_residual_block_adds_its_shortcut() -> None:
-    from winnow.models.resnet import Block
+    from winnow.models.resnet import ResidualBlock
 
-    block = Block(2, 2, stride=1).eval()
+    block = ResidualBlock(2, 2, stride=1).eval()
     nn.init.zeros_(block.norm2.weight)
     x = torch.randn(1, 2, 5, 5)
     assert torch.equal(block(x), x.clamp(min=0))
-    assert Block(2, 3, stride=2)(x.repeat(2, 1, 1, 1)).shape == (2, 3, 3, 3)
+    assert ResidualBlock(2, 3, stride=2)(x.repeat(2, 1, 1, 1)).shape == (2, 3, 3, 3)
 
 
 def test_dropout_acts_on_both_hidden_layers_in_training_only() -> None:
@@ -162,14 +162,14 @@ def test_unknown_network_names_the_nearest() -> None:
     with pytest.raises(UserError, match=r"'resnet20'.*Did you mean 'resnet-20'.*vgg-19"):
         meta("resnet20")
     with pytest.raises(UserError, match="unknown network"):
-        models.options("alexnet")
+        models.network_options("alexnet")
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", models.network_names())
 def test_an_option_that_does_not_apply_is_refused_by_name(name: str) -> None:
     values: dict[str, object] = {"hidden": [5], "width": 0.25, "dropout": 0.5}
     for option, value in values.items():
-        if option in models.options(name):
+        if option in models.network_options(name):
             meta(name, **{option: value})
         else:
             with pytest.raises(UserError, match=f"{name} does not take the option {option}"):
@@ -209,6 +209,7 @@ def test_images_too_small_for_the_pools_are_refused(name: str, least: int) -> No
 def test_listing_networks_and_datasets_imports_no_torch() -> None:
     code = (
         "import sys; from winnow import data, models; from winnow.data import facts; "
-        "models.names(); models.options('vgg-19'); data.names(); assert 'torch' not in sys.modules"
+        "models.network_names(); models.network_options('vgg-19'); data.dataset_names(); "
+        "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

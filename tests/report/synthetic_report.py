@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from winnow.experiment.arms import OF_ROUNDS, Arm
 from winnow.report.results import Curve, Results, Row
 from winnow.rng import stream
 
@@ -55,9 +56,26 @@ def row(**changes: Any) -> Row:
 
 
 def results(rows: list[Row], **changes: Any) -> Results:
-    """Results around rows, without curves unless given."""
-    fields = {"name": "lth/made-up", "recipe": RECIPE, "curves": {}, "missing": 0, "notes": ()}
+    """Results around rows; of the arms of rounds, and without curves, unless given."""
+    fields: dict[str, Any] = {
+        "name": "lth/made-up",
+        "recipe": RECIPE,
+        "arms": OF_ROUNDS,
+        "curves": {},
+        "missing": 0,
+        "notes": (),
+    }
     return Results(rows=tuple(rows), **{**fields, **changes})
+
+
+def method(name: str, label: str | None = None, kind: str = "at initialisation") -> Arm:
+    """The arm of a method that is compared, in the panel of its kind."""
+    return Arm(label or name, kind, method=name, panel=f"Panel of {kind}")
+
+
+def control(of: Arm, kind: str) -> Arm:
+    """The arm that checks a method."""
+    return Arm(f"{of.name}-{kind}", kind, of.name, of.method)
 
 
 def sweep(

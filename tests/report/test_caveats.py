@@ -5,7 +5,7 @@ import dataclasses
 import synthetic_report as made
 
 from winnow.report.caveats import caveats
-from winnow.report.verdict import as_text, verdict
+from winnow.report.verdict import verdict, verdict_text
 
 
 def test_diverged_unreachable_and_missing_runs_are_told() -> None:
@@ -34,5 +34,5 @@ def test_censoring_says_nothing_without_early_stopping() -> None:
 
 def test_the_verdict_ends_with_them() -> None:
     rows = made.sweep({"ticket": [[0.9, 0.91]]})
-    assert "What to keep in mind" in as_text(verdict(made.results(rows, missing=1)))
-    assert "What to keep in mind" not in as_text(verdict(made.results(rows)))
+    assert "What to keep in mind" in verdict_text(verdict(made.results(rows, missing=1)))
+    assert "What to keep in mind" not in verdict_text(verdict(made.results(rows)))

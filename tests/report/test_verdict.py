@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import dataclasses
 
-import pytest
 import synthetic_report as made
 
-from winnow.report.contrasts import contrast, control_of, meets_rule
+from winnow.experiment.arms import OF_ROUNDS
+from winnow.report.contrasts import contrast, meets_rule
 from winnow.report.results import Results
-from winnow.report.verdict import Statement, as_text, verdict
+from winnow.report.statement import Statement
+from winnow.report.verdict import verdict, verdict_text
 
 
 def said(results: Results, heading: str) -> str:
@@ -77,7 +78,7 @@ def test_equal_means_win() -> None:
 
 
 def test_one_replicate_is_never_a_claim() -> None:
-    text = as_text(verdict(made.results(made.sweep({"ticket": [[0.9, 0.95]]}))))
+    text = verdict_text(verdict(made.results(made.sweep({"ticket": [[0.9, 0.95]]}))))
     assert "One replicate meets it at 50.0 %" in text
     assert "says nothing about chance" in text
     assert "no interval, so nothing can be called better or worse" in text
@@ -124,7 +125,7 @@ def test_without_early_stopping_only_the_end_counts() -> None:
     assert "Winning tickets at 50.0 %" in rule
     assert "mean test accuracy at the end" in rule
     assert "no early stopping, so speed is not judged" in rule
-    assert "Early stopping:" not in as_text(verdict(results))
+    assert "Early stopping:" not in verdict_text(verdict(results))
 
 
 def test_a_density_with_fewer_replicates_is_named() -> None:
@@ -141,21 +142,24 @@ def test_nothing_to_compare_is_said() -> None:
     assert verdict(made.results([])) == ()
 
 
-@pytest.mark.parametrize(
-    ("arm", "base"),
-    [
-        ("ticket", None),
-        ("reinit", "ticket"),
-        ("random", "ticket"),
-        ("one-shot", None),
-        ("one-shot-reinit", "one-shot"),
-    ],
-)
-def test_controls_know_their_arm(arm: str, base: str | None) -> None:
-    assert control_of(arm) == base
+def test_every_arm_of_rounds_is_compared() -> None:
+    """Each control with the arm that it checks, each way of finding with dense and the ticket."""
+    rows = made.sweep({arm.name: [[0.9, 0.91], [0.92, 0.9]] for arm in OF_ROUNDS})
+    headings = [one.heading.split(":")[0] for one in verdict(made.results(rows))][::2]
+    assert headings == [
+        "ticket against dense",
+        "ticket against reinit",
+        "ticket against random",
+        "ticket against random-reinit",
+        "ticket against one-shot",
+        "ticket against continued",
+        "one-shot against dense",
+        "one-shot against one-shot-reinit",
+        "continued against dense",
+    ]
 
 
 def test_text_wraps_only_when_asked() -> None:
     statement = Statement("Heading", ("word " * 40,))
-    assert len(as_text([statement]).splitlines()) == 2
-    assert max(map(len, as_text([statement], 60).splitlines())) <= 60
+    assert len(verdict_text([statement]).splitlines()) == 2
+    assert max(map(len, verdict_text([statement], 60).splitlines())) <= 60

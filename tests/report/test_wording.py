@@ -14,10 +14,10 @@ def test_densities_as_the_paper_prints_them(density: float, text: str) -> None:
 
 
 def test_differences_have_a_sign_and_no_negative_zero() -> None:
-    assert wording.points(0.0123) == "+1.23"
-    assert wording.points(-0.00001) == "+0.00"
-    assert wording.change(-1234.4) == "-1,234"
-    assert wording.change(-0.2) == "+0"
+    assert wording.signed_points(0.0123) == "+1.23"
+    assert wording.signed_points(-0.00001) == "+0.00"
+    assert wording.signed_count(-1234.4) == "-1,234"
+    assert wording.signed_count(-0.2) == "+0"
 
 
 def test_three_neighbours_become_a_span() -> None:

@@ -54,7 +54,7 @@ def small(**changes: object) -> report.Results:
 
 def test_a_whole_report(tmp_path: Path) -> None:
     out = tmp_path / "new" / "folder"
-    paths = report.write([small()], out, command="winnow report lth/made-up --out x")
+    paths = report.write_report([small()], out, command="winnow report lth/made-up --out x")
     assert paths.page == out / "index.html"
     assert paths.csv == out / "rows.csv"
     assert {path.suffix for path in paths.figures} == {".png", ".svg"}
@@ -70,7 +70,7 @@ def test_a_whole_report(tmp_path: Path) -> None:
 
 
 def test_the_page_needs_no_network_and_no_scripts(tmp_path: Path) -> None:
-    paths = report.write([small()], tmp_path)
+    paths = report.write_report([small()], tmp_path)
     page = parsed(paths.page)
     assert not [tag for tag, _ in page.tags if tag in ("script", "link", "iframe")]
     images = [attrs for tag, attrs in page.tags if tag == "img"]
@@ -90,13 +90,13 @@ def test_the_page_needs_no_network_and_no_scripts(tmp_path: Path) -> None:
 def test_everything_is_escaped(tmp_path: Path) -> None:
     evil = '<script>alert("&")</script>'
     results = small(name=evil, notes=(evil,), recipe={evil: evil})
-    page = parsed(report.write([results], tmp_path, command=evil).page)
+    page = parsed(report.write_report([results], tmp_path, command=evil).page)
     assert "script" not in {tag for tag, _ in page.tags}
     assert "".join(page.text).count(evil) >= 5
 
 
 def test_several_recipes_have_a_section_and_files_each(tmp_path: Path) -> None:
-    paths = report.write([small(), small(), small(name="lth/other")], tmp_path)
+    paths = report.write_report([small(), small(), small(name="lth/other")], tmp_path)
     page = parsed(paths.page)
     sections = [attrs["id"] for tag, attrs in page.tags if tag == "section"]
     assert sections == ["lth-made-up", "lth-made-up-2", "lth-other"]
@@ -108,15 +108,15 @@ def test_several_recipes_have_a_section_and_files_each(tmp_path: Path) -> None:
 def test_writing_again_gives_the_same_bytes_and_keeps_other_files(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
     (tmp_path / "index.html").write_text("old")
-    first = report.write([small()], tmp_path)
+    first = report.write_report([small()], tmp_path)
     before = {path: path.read_bytes() for path in (first.page, first.csv, *first.figures)}
-    report.write([small()], tmp_path)
+    report.write_report([small()], tmp_path)
     assert {path: path.read_bytes() for path in before} == before
     assert (tmp_path / "mine.txt").read_text() == "keep"
 
 
 def test_a_report_of_nothing_done_yet(tmp_path: Path) -> None:
-    paths = report.write([made.results([], missing=12)], tmp_path)
+    paths = report.write_report([made.results([], missing=12)], tmp_path)
     assert paths.figures == []
     text = "".join(parsed(paths.page).text)
     assert "12 runs of the plan not done yet" in text
@@ -125,11 +125,11 @@ def test_a_report_of_nothing_done_yet(tmp_path: Path) -> None:
 
 def test_bad_input_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="at least one recipe"):
-        report.write([], tmp_path)
+        report.write_report([], tmp_path)
     file = tmp_path / "file"
     file.write_text("")
     with pytest.raises(UserError, match=re.escape(str(file))):
-        report.write([small()], file)
+        report.write_report([small()], file)
 
 
 def test_importing_it_loads_no_heavy_library() -> None:

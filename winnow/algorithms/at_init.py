@@ -10,21 +10,22 @@ from torch import nn
 
 from winnow import criteria, rng
 from winnow.allocation import check_density
-from winnow.criteria.base import Criterion, Loss
+from winnow.criteria.base import Criterion
 from winnow.errors import UserError
 from winnow.mask import Mask
+from winnow.moments.kinds import Loss
 from winnow.pruning import LayerCollapse, collapse_told, newly_collapsed, pruned
 from winnow.scoring import score
 from winnow.selection import Params, prunable, spread
 
-Density = float | Mapping[str, float]
+Densities = float | Mapping[str, float]
 
 
 def prune_at_init(
     model: nn.Module,
     criterion: str | Criterion,
     *,
-    density: Density,
+    density: Densities,
     rounds: int | None = None,
     scope: str = "global",
     batch: tuple[Any, Any] | None = None,
@@ -43,8 +44,7 @@ def prune_at_init(
     Round k = 1 … n scores the model with the mask of round k − 1 applied and keeps the density
     ρ^(k/n) of all weights, exactly; what is removed never returns. Tanaka et al. 2020 (SynFlow),
     algorithm 1 and section 6; one round is Lee et al. 2019 (SNIP) and Wang et al. 2020 (GraSP).
-    ``rounds`` defaults to 100 for synflow, to 1 for the others, and to their own ``traits`` for
-    criteria of one's own.
+    ``rounds`` defaults to that of the criterion's ``traits``: 100 for synflow, 1 for the others.
 
     ``density`` (a number, or names and patterns -> numbers), ``scope``, ``ignore`` and ``least``
     (weights that each layer keeps at least): as in ``wn.prune``. The other arguments and
@@ -82,7 +82,7 @@ def prune_at_init(
     return mask
 
 
-def exponential(density: Density, rounds: int) -> list[Density]:
+def exponential(density: Densities, rounds: int) -> list[Densities]:
     """Densities ρ^(k/n) of rounds k = 1 … n. Tanaka et al. 2020, algorithm 1."""
     if isinstance(density, Mapping):
         each = {name: exponential(own, rounds) for name, own in density.items()}
@@ -92,11 +92,11 @@ def exponential(density: Density, rounds: int) -> list[Density]:
 
 def usual_rounds(criterion: str | Criterion) -> int:
     """In how many rounds a criterion prunes unless told otherwise."""
-    function = criteria.get(criterion) if isinstance(criterion, str) else criterion
+    function = criteria.get_criterion(criterion) if isinstance(criterion, str) else criterion
     return criteria.traits_of(function).rounds
 
 
-def _exact(model: nn.Module, params: Params | None, density: Density) -> Density:
+def _exact(model: nn.Module, params: Params | None, density: Densities) -> Densities:
     if isinstance(density, Mapping):
         return spread(prunable(model, params), density)
     return check_density(density)

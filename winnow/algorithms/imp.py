@@ -16,21 +16,22 @@ from winnow import rng
 from winnow.algorithms.attach import Attach
 from winnow.algorithms.rounds import iterative, rewind_step, start_of
 from winnow.allocation import check_least
-from winnow.criteria.base import Criterion, Loss
+from winnow.criteria.base import Criterion
 from winnow.errors import UserError
 from winnow.mask import Mask, density_total
+from winnow.moments.kinds import Loss
 from winnow.pruning import LayerCollapse, collapse_told, newly_collapsed, prune_to
 from winnow.scoring import score
 from winnow.selection import Params, expand_rates, parameters, prunable, resolve_names
 from winnow.ticket import Ticket
 
-State = dict[str, Tensor]
-Train = Callable[[nn.Module, Attach], object]
+_StateDict = dict[str, Tensor]
+TrainingLoop = Callable[[nn.Module, Attach], object]
 
 
 def imp(
     make_model: Callable[[], nn.Module],
-    train: Train,
+    train: TrainingLoop,
     *,
     rate: float = 0.2,
     rounds: int = 15,
@@ -117,7 +118,7 @@ class _Trainer:
     ``model``: the model as the last round left it. ``sources``: state_dicts by ``Round.start``.
     """
 
-    def __init__(self, template: nn.Module, train: Train, rewind: str, seed: int) -> None:
+    def __init__(self, template: nn.Module, train: TrainingLoop, rewind: str, seed: int) -> None:
         self.model = template
         self._template = template
         self._train = train
@@ -126,7 +127,7 @@ class _Trainer:
         self._step = rewind_step(rewind) if start_of(rewind) == "rewind" else None
         self._history: list[dict[str, float]] = []
         initial = _state(template)
-        self._sources: dict[str, State] = {"init": initial, "rewind": initial}
+        self._sources: dict[str, _StateDict] = {"init": initial, "rewind": initial}
 
     def round(self, index: int, start: str, mask: Mask, told: Mapping[str, Any]) -> Ticket:
         """Train from ``start`` under ``mask``; the ticket with its trained weights."""
@@ -184,11 +185,11 @@ def _pruned(
     return left
 
 
-def _state(model: nn.Module) -> State:
+def _state(model: nn.Module) -> _StateDict:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
-def _check_finite(state: State, index: int) -> None:
+def _check_finite(state: _StateDict, index: int) -> None:
     for name, tensor in state.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise UserError(

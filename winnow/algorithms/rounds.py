@@ -14,7 +14,7 @@ from typing import Literal
 from winnow.allocation import Keep, check_rate, keep_for_rates
 from winnow.errors import UserError, unknown
 
-Start = Literal["init", "rewind", "parent"]
+StartFrom = Literal["init", "rewind", "parent"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Round:
 
     index: int
     parent: int | None
-    start: Start
+    start: StartFrom
     keep: Keep | None
 
 
@@ -93,7 +93,7 @@ def one_shot_paper_grid(
     ]
 
 
-def start_of(rewind: str) -> Start:
+def start_of(rewind: str) -> StartFrom:
     """What a round trains from: "init" -> init, "none" and "lr" -> parent, a step -> rewind."""
     if rewind == "init":
         return "init"
@@ -117,7 +117,11 @@ def rewind_step(rewind: str) -> int:
 
 
 def _walk(
-    alive: dict[str, int], rounds: int, rates: float | dict[str, float], scope: str, start: Start
+    alive: dict[str, int],
+    rounds: int,
+    rates: float | dict[str, float],
+    scope: str,
+    start: StartFrom,
 ) -> Iterator[Round]:
     yield Round(0, None, "init", None)
     before: Keep = sum(alive.values()) if scope == "global" else alive

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from winnow import rng
+from winnow import criteria, rng
 from winnow.algorithms.surgeon import operate
 from winnow.allocation import Keep
-from winnow.criteria.base import Loss
 from winnow.mask import Mask
+from winnow.moments.kinds import Loss
 from winnow.pruning import prune_to
 from winnow.scoring import score
 from winnow.selection import parameters
@@ -34,10 +34,10 @@ def prune_trained(
     """Prune a trained model in place, from ``mask`` to ``keep`` weights (of all, or of each layer).
 
     Round k = 1 … n scores the model as the rounds before left it and keeps n₀·(keep/n₀)^(k/n) of
-    the n₀ weights of ``mask``. For mlprune, the surgeon then updates what stays; for others, what
-    goes is set to 0. Hassibi & Stork 1993 score and update anew after each single weight; the
-    scores of one round take for granted that all other weights make up for the one that goes,
-    which is far from true when nearly all of them go.
+    the n₀ weights of ``mask``. The surgeon of a criterion that has one (see ``criteria.Traits``)
+    then updates what stays; with the others, what goes is set to 0. Hassibi & Stork 1993 score and
+    update anew after each single weight; the scores of one round take for granted that all other
+    weights make up for the one that goes, which is far from true when nearly all of them go.
 
     Round k draws from the streams (``seed``, "score", k) and (``seed``, "operate", k). ``least``:
     as in ``prune_to``. Other arguments, ``options`` and errors: as in ``wn.score``. The loader is
@@ -45,15 +45,16 @@ def prune_trained(
     """
     data: dict[str, Any] = {"loader": loader, "loss_fn": loss_fn}
     weights = parameters(model)
+    has_surgeon = criteria.traits_of(criteria.get_criterion(criterion)).surgeon is not None
     for k in range(1, rounds + 1):
         scores = score(
             model, criterion, params=list(mask), mask=mask,
             generator=rng.torch_generator(seed, "score", k), **data, **options,
         )  # fmt: skip
         mask = prune_to(scores, _keep(mask, keep, rounds - k + 1), mask, least)
-        if criterion == "mlprune":
+        if has_surgeon:
             generator = rng.torch_generator(seed, "operate", k)
-            operate(model, mask, generator=generator, **data, **options)
+            operate(model, mask, criterion, generator=generator, **data, **options)
         with torch.no_grad():
             for name, own in mask.items():
                 weights[name].masked_fill_(~own.to(weights[name].device), 0)

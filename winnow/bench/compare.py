@@ -18,7 +18,7 @@ from winnow.engine.base import Job, Split, TrainingData
 from winnow.engine.measure import random_state
 from winnow.engine.turns import in_turns, one_thread
 from winnow.errors import UserError, unknown
-from winnow.experiment.recipe.recipe import Optimizer
+from winnow.experiment.recipe.train import Optimizer
 
 DENSITIES = (1.0, 0.8, 0.5, 0.2, 0.1, 0.05, 0.02)
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adam", "adamw")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from winnow.bench.compare import Row, Work
-from winnow.report import style
-from winnow.report.drawing import Drawing
+from winnow.report.figures import style
+from winnow.report.figures.drawing import Drawing
 
 LABELS = {
     "sparse": "Winnow, sparse engine",

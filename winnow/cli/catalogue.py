@@ -23,9 +23,9 @@ def methods_command(
     ] = None,
 ) -> None:
     """List the methods that experiments compare, or show one."""
-    from winnow.algorithms import catalogue
+    from winnow.algorithms.catalogue import find_method
     from winnow.cli.describe.methods import describe_method, describe_methods
 
-    lines = describe_methods() if name is None else describe_method(catalogue.get(name))
+    lines = describe_methods() if name is None else describe_method(find_method(name))
     for line in lines:
         print(line)

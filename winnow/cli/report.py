@@ -36,11 +36,10 @@ def report_command(
     """Write tables, figures and a page from what is finished. Trains nothing."""
     from winnow import report as reports
     from winnow.experiments import plan_offline
-    from winnow.report.read import read_results
 
     place = read_store(store)
     plans = [plan_offline(name, place, o or (), replicates, only or ()) for name in recipes]
-    results = [read_results(one.experiment(), place) for one, _ in plans]
+    results = [reports.read_results(one.experiment(), place) for one, _ in plans]
     for one in results:
         if not one.rows:
             raise UserError(
@@ -49,4 +48,4 @@ def report_command(
         if one.missing:
             left = f"{one.missing} runs of {one.name} are not finished yet and left out"
             print(left, file=sys.stderr)
-    print_paths(reports.write(results, out, command=as_typed()))
+    print_paths(reports.write_report(results, out, command=as_typed()))

@@ -32,13 +32,13 @@ CRITERIA: dict[str, Criterion] = {
 __all__ = ["CRITERIA", "Criterion", "Subject", "Traits", "get", "source_of", "traits", "traits_of"]
 
 
-def get(name: str) -> Criterion:
-    """The criterion of this name, or of ``module:function`` (see ``own.load``).
+def get_criterion(name: str) -> Criterion:
+    """The criterion of this name, or of ``module:function`` (see ``own.load_own``).
 
     UserError with the nearest name if there is none.
     """
     if own.is_own(name):
-        return own.load(name)
+        return own.load_own(name)
     if name not in CRITERIA:
         raise unknown("criterion", name, CRITERIA, f"Criteria are {', '.join(CRITERIA)}")
     return CRITERIA[name]

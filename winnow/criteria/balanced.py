@@ -58,7 +58,7 @@ def collect(
     return [found.batch(slice(k * per_class, (k + 1) * per_class)) for k in range(batches)]
 
 
-def draw(
+def draw_balanced(
     labels: Tensor, per_class: int, generator: torch.Generator, *, classes: int | None = None
 ) -> Tensor:
     """Indices (classes · per_class,) of examples drawn without replacement, sorted by class.

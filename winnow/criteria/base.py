@@ -18,9 +18,8 @@ from torch import Tensor, nn
 
 from winnow.errors import UserError
 from winnow.mask import Mask
+from winnow.moments.kinds import Loss
 from winnow.selection import parameters
-
-Loss = Callable[[Any, Any], Tensor]
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from torch import Tensor
 
 from winnow.criteria.base import Subject
-from winnow.criteria.statistics import Statistics, use_statistics
+from winnow.criteria.statistics import NormStatistics, use_statistics
 from winnow.moments import moments
 
 
 def data_dependent(
-    subject: Subject, *, power: float = 1.0, statistics: Statistics = "auto"
+    subject: Subject, *, power: float = 1.0, statistics: NormStatistics = "auto"
 ) -> dict[str, Tensor]:
     """|w·gᵖ|, g = E |∂ℓ/∂w| over all examples of the data, one at a time.
 

@@ -21,7 +21,7 @@ def differentiate_only(model: nn.Module, weights: Iterable[nn.Parameter]) -> lis
     return chosen
 
 
-def gradients(
+def gradients_by(
     loss: Tensor, weights: Sequence[Tensor], *, create_graph: bool = False
 ) -> tuple[Tensor, ...]:
     """∂loss/∂w for each weight, zeros where the loss does not depend on it."""

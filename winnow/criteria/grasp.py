@@ -11,7 +11,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from winnow.criteria.balanced import rebalanced
 from winnow.criteria.base import Subject
-from winnow.criteria.gradient import add_to, differentiate_only, gradients
+from winnow.criteria.gradient import add_to, differentiate_only, gradients_by
 from winnow.criteria.replay import Replay
 from winnow.criteria.second import differentiated_twice
 from winnow.criteria.traits import traits
@@ -59,7 +59,7 @@ def grasp(
             kind = type(logits).__name__
             raise UserError(f"criterion 'grasp' divides the logits, but the model returns a {kind}")
         loss = subject.loss(logits / temperature, y)
-        return gradients(loss, weights, create_graph=create_graph)
+        return gradients_by(loss, weights, create_graph=create_graph)
 
     with differentiated_twice():
         g, graphs = _first_pass(replay, gradient, keep_graph)

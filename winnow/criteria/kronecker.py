@@ -28,7 +28,7 @@ from winnow.errors import UserError, unknown
 FISHERS = ("empirical", "model")
 PATCHES = 1 << 24  # numbers in the patches of a convolution that are held at a time
 
-Layer = nn.Linear | nn.Conv1d | nn.Conv2d
+_Layer = nn.Linear | nn.Conv1d | nn.Conv2d
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Factors:
     g: Tensor | None = None  # (groups, m, m)
     positions: int = 0  # over all examples
 
-    def add(self, layer: Layer, x: Tensor, delta: Tensor) -> None:
+    def add(self, layer: _Layer, x: Tensor, delta: Tensor) -> None:
         """One call of a layer: its input, and the gradient of the SUM of losses by its output."""
         rows = _rows(delta, layer)
         self.g = _plus(self.g, rows @ rows.mT)
@@ -84,12 +84,12 @@ def kronecker_factors(subject: Subject, fisher: str = "empirical") -> dict[str, 
 
 @contextmanager
 def _listening(
-    layers: Mapping[str, list[Layer]], factors: Mapping[str, Factors]
+    layers: Mapping[str, list[_Layer]], factors: Mapping[str, Factors]
 ) -> Iterator[list[int]]:
     """Collects from every call of the layers while it is open; yields [examples in the batch]."""
     scale = [1]
 
-    def listen(layer: Layer, into: Factors) -> Any:
+    def listen(layer: _Layer, into: Factors) -> Any:
         def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
             x = inputs[0].detach()
             if output.requires_grad:
@@ -105,7 +105,7 @@ def _listening(
             handle.remove()
 
 
-def _layers(subject: Subject) -> dict[str, list[Layer]]:
+def _layers(subject: Subject) -> dict[str, list[_Layer]]:
     """The layers that hold each scored weight: several when it is tied."""
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d)
     modules = [m for m in subject.model.modules() if isinstance(m, kinds)]
@@ -118,11 +118,11 @@ def _layers(subject: Subject) -> dict[str, list[Layer]]:
     return found
 
 
-def _groups(layer: Layer) -> int:
+def _groups(layer: _Layer) -> int:
     return 1 if isinstance(layer, nn.Linear) else layer.groups
 
 
-def _bias(layers: list[Layer]) -> nn.Parameter | None:
+def _bias(layers: list[_Layer]) -> nn.Parameter | None:
     bias = layers[0].bias
     trains = len(layers) == 1 and isinstance(bias, nn.Parameter) and bias.requires_grad
     return bias if trains else None  # type: ignore[return-value]
@@ -145,14 +145,14 @@ def _wide(tensor: Tensor) -> Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
-def _rows(delta: Tensor, layer: Layer) -> Tensor:
+def _rows(delta: Tensor, layer: _Layer) -> Tensor:
     """Gradients by the outputs as (groups, m, examples and positions)."""
     if isinstance(layer, nn.Linear):
         return _wide(delta).reshape(-1, delta.shape[-1]).T[None]
     return _by_group(_wide(delta).flatten(2), layer.groups)
 
 
-def _patches(x: Tensor, layer: Layer) -> Iterator[Tensor]:
+def _patches(x: Tensor, layer: _Layer) -> Iterator[Tensor]:
     """Inputs of the units as (groups, n, examples and positions), some examples at a time."""
     if isinstance(layer, nn.Linear):
         yield _wide(x).reshape(-1, x.shape[-1]).T[None]

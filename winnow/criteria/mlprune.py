@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from winnow.criteria.base import Subject
 from winnow.criteria.kronecker import Factors, kronecker_factors
+from winnow.criteria.traits import traits
 from winnow.errors import UserError
 from winnow.mask import Mask
 
@@ -18,38 +19,6 @@ Pair = tuple[Tensor, Tensor]  # damped G (groups, m, m) and A (groups, n, n), fl
 
 STEPS = 100  # of the conjugate gradients, at most
 TOLERANCE = 1e-10  # of their residual, relative
-
-
-def mlprune(
-    subject: Subject, *, damping: float = 0.1, shared: bool = True, fisher: str = "empirical"
-) -> dict[str, Tensor]:
-    """w²/([G⁻¹]ᵢᵢ[A⁻¹]ⱼⱼ) for the weight from input j to output i of a layer: twice the increase of
-    the loss when w is removed from a trained network and the rest of its layer makes up for it.
-
-    Zeng & Urtasun 2019, "MLPrune: Multi-Layer Pruning for Automated Neural Network Compression":
-    the optimal brain surgeon (Hassibi & Stork 1993) with the Fisher matrix of each layer as the
-    product of two factors, see ``kronecker`` for their definition, convolutions included. No code
-    of the authors is public. Choices made here: all positions of an image and all examples of the
-    data are used; ``fisher`` is "empirical", which takes any loss, or "model" for targets drawn
-    from the network, as K-FAC and the code of EigenDamage do; factors are inverted in float64.
-    Per-example gradients need batch norm in eval mode: score a model that is in it. A layer whose
-    outputs get no gradient has scores 0.
-
-    ``damping``: λI is added to the Fisher matrix, split over the factors as K-FAC does (Martens &
-    Grosse 2015, section 6.3); λ is this fraction of the mean of the matrix's diagonal, over all
-    weights. One λ for the whole network makes layers comparable: the factors are nearly singular,
-    so that much of a score is damping. With ``shared=False`` each layer has a λ from its own
-    diagonal, and layers of redundant units lose nearly everything at low densities.
-
-    A score holds for one weight that goes alone. To remove many, score, prune and update in rounds
-    (``rounds`` in a recipe; ``algorithms.trained.prune_trained``). ``surgeon`` gives the update of
-    the weights that stay. UserError for a weight of another layer than Linear, Conv1d and Conv2d,
-    and a damping that is not positive, or too small for factors in the precision of the model.
-    """
-    _check(damping)
-    damped = _damped(kronecker_factors(subject, fisher), damping, shared)
-    scores = {name: _scores(subject.weights[name], pair) for name, pair in damped}
-    return {name: scores.get(name, _none(weight)) for name, weight in subject.weights.items()}
 
 
 def surgeon(
@@ -95,6 +64,39 @@ def surgeon(
             change = change[:, :, :-1]
         changes[name] = change.reshape(weight.shape).to(weight.dtype)
     return changes
+
+
+@traits(surgeon=surgeon)
+def mlprune(
+    subject: Subject, *, damping: float = 0.1, shared: bool = True, fisher: str = "empirical"
+) -> dict[str, Tensor]:
+    """w²/([G⁻¹]ᵢᵢ[A⁻¹]ⱼⱼ) for the weight from input j to output i of a layer: twice the increase of
+    the loss when w is removed from a trained network and the rest of its layer makes up for it.
+
+    Zeng & Urtasun 2019, "MLPrune: Multi-Layer Pruning for Automated Neural Network Compression":
+    the optimal brain surgeon (Hassibi & Stork 1993) with the Fisher matrix of each layer as the
+    product of two factors, see ``kronecker`` for their definition, convolutions included. No code
+    of the authors is public. Choices made here: all positions of an image and all examples of the
+    data are used; ``fisher`` is "empirical", which takes any loss, or "model" for targets drawn
+    from the network, as K-FAC and the code of EigenDamage do; factors are inverted in float64.
+    Per-example gradients need batch norm in eval mode: score a model that is in it. A layer whose
+    outputs get no gradient has scores 0.
+
+    ``damping``: λI is added to the Fisher matrix, split over the factors as K-FAC does (Martens &
+    Grosse 2015, section 6.3); λ is this fraction of the mean of the matrix's diagonal, over all
+    weights. One λ for the whole network makes layers comparable: the factors are nearly singular,
+    so that much of a score is damping. With ``shared=False`` each layer has a λ from its own
+    diagonal, and layers of redundant units lose nearly everything at low densities.
+
+    A score holds for one weight that goes alone. To remove many, score, prune and update in rounds
+    (``rounds`` in a recipe; ``algorithms.trained.prune_trained``). ``surgeon`` gives the update of
+    the weights that stay. UserError for a weight of another layer than Linear, Conv1d and Conv2d,
+    and a damping that is not positive, or too small for factors in the precision of the model.
+    """
+    _check(damping)
+    damped = _damped(kronecker_factors(subject, fisher), damping, shared)
+    scores = {name: _scores(subject.weights[name], pair) for name, pair in damped}
+    return {name: scores.get(name, _none(weight)) for name, weight in subject.weights.items()}
 
 
 def _wide(weight: nn.Parameter) -> torch.dtype:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from winnow.criteria.base import Subject
-from winnow.criteria.statistics import Statistics, use_statistics
+from winnow.criteria.statistics import NormStatistics, use_statistics
 from winnow.moments import moments
 
 
-def obd(subject: Subject, *, statistics: Statistics = "auto") -> dict[str, Tensor]:
+def obd(subject: Subject, *, statistics: NormStatistics = "auto") -> dict[str, Tensor]:
     """w²·E[(∂ℓ/∂w)²]/2 over all examples of the data, one at a time.
 
     LeCun, Denker & Solla 1990: the increase of the loss, h·w²/2, when w is removed from a trained

@@ -22,7 +22,7 @@ def is_own(name: str) -> bool:
     return ":" in name
 
 
-def load(path: str) -> Criterion:
+def load_own(path: str) -> Criterion:
     """The function of ``module:function``; modules are found as by ``python -m``.
 
     That is on Python's path, and after it in the current folder. UserError if there is no such
@@ -57,7 +57,7 @@ def source_hash(path: str) -> str:
 
     What it imports from elsewhere is not in it.
     """
-    function = inspect.unwrap(load(path))
+    function = inspect.unwrap(load_own(path))
     try:
         file = inspect.getsourcefile(function)
         content = Path(file).read_bytes() if file else None

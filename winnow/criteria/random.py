@@ -11,7 +11,7 @@ from winnow.criteria.traits import traits
 from winnow.errors import UserError
 
 
-@traits(examples="none", passes=0)
+@traits(examples="none", passes=0, is_control=True)
 def random(subject: Subject, *, seed: int | None = None) -> dict[str, Tensor]:
     """U(0, 1), independent of the weights: the baseline of Frankle & Carbin 2019, appendix E.
 

@@ -42,12 +42,12 @@ class Affine:
 class _Latest:
     """The z that was last computed again, and of what. Its users in a pass follow each other."""
 
-    source: Source | None = None
+    source: ReluSource | None = None
     z: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class ReluSource:
     """Where a z comes from."""
 
     affine: Affine
@@ -62,17 +62,19 @@ class Source:
         return latest.z
 
 
-def kept_as(source: Source | None, z: Any) -> AbstractContextManager[Any]:
+def kept_as(source: ReluSource | None, z: Any) -> AbstractContextManager[Any]:
     """A context in which graphs keep the source in the place of z; nothing special without one."""
     if source is None:
         return nullcontext()
     place, shape = z.data_ptr(), z.shape  # not z itself: graphs keep this function too
 
-    def pack(saved: Tensor) -> Tensor | Source:
+    def pack(saved: Tensor) -> Tensor | ReluSource:
         is_z = saved.layout == torch.strided and saved.data_ptr() == place
         return source if is_z and saved.shape == shape else saved
 
-    return saved_tensors_hooks(pack, lambda kept: kept.z() if isinstance(kept, Source) else kept)
+    return saved_tensors_hooks(
+        pack, lambda kept: kept.z() if isinstance(kept, ReluSource) else kept
+    )
 
 
 @dataclass
@@ -94,14 +96,14 @@ class Rectified:
         affine = _unchanged(self._affines, y)
         if affine is None or not y.requires_grad:
             return None
-        source = Source(affine, self._latest)
+        source = ReluSource(affine, self._latest)
         z: Tensor = _Relu.apply(y, source)  # type: ignore[no-untyped-call]
         self._sources[z] = z._version, source
         return z
 
-    def source(self, z: Any) -> Source | None:
+    def source(self, z: Any) -> ReluSource | None:
         """Where z comes from, if that is known."""
-        found: Source | None = _unchanged(self._sources, z)
+        found: ReluSource | None = _unchanged(self._sources, z)
         return found
 
 
@@ -112,7 +114,7 @@ def _unchanged(known: Any, tensor: Any) -> Any:
 
 class _Relu(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, y: Tensor, source: Source) -> Tensor:
+    def forward(ctx: Any, y: Tensor, source: ReluSource) -> Tensor:
         ctx.source = source
         return y.relu()
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.overrides import TorchFunctionMode
 
-from winnow.criteria.rectified import RELUS, Affine, Rectified, Source, kept_as, per_channel
+from winnow.criteria.rectified import RELUS, Affine, Rectified, ReluSource, kept_as, per_channel
 
 _CONVOLUTIONS = {F.conv1d: 1, F.conv2d: 2, F.conv3d: 3}
 
@@ -63,7 +63,7 @@ class _Mode(TorchFunctionMode):
 
 def _convolution(
     func: Callable[..., Tensor],
-    source: Source | None,
+    source: ReluSource | None,
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
@@ -112,7 +112,12 @@ def _backward(
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, shape: Any, source: Source | None
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        shape: Any,
+        source: ReluSource | None,
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.shape, ctx.source = shape, source

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from winnow.criteria.balanced import rebalanced
 from winnow.criteria.base import Subject
-from winnow.criteria.gradient import add_to, differentiate_only, gradients
+from winnow.criteria.gradient import add_to, differentiate_only, gradients_by
 from winnow.criteria.traits import traits
 from winnow.errors import UserError
 from winnow.models.initialise import initialise
@@ -46,7 +46,7 @@ def snip(
     weights = differentiate_only(subject.model, subject.weights.values())
     total: list[Tensor] | None = None
     for x, y in rebalanced(subject, per_class, classes).batches():
-        total = add_to(total, gradients(subject.loss(subject.model(x), y), weights))
+        total = add_to(total, gradients_by(subject.loss(subject.model(x), y), weights))
     if total is None:
         raise UserError("criterion 'snip' got no batch: the loader is empty")
     named = zip(subject.weights.items(), total, strict=True)

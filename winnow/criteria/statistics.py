@@ -11,19 +11,19 @@ from torch import nn
 from winnow.criteria.base import Subject
 from winnow.errors import UserError, unknown
 
-Statistics = Literal["auto", "running", "data"]
+NormStatistics = Literal["auto", "running", "data"]
 
 
-def use_statistics(subject: Subject, statistics: Statistics) -> None:
+def use_statistics(subject: Subject, statistics: NormStatistics) -> None:
     """Make the model's batch norms ready to be used with running statistics.
 
     ``running``: as they are. ``data``: estimated anew by one forward pass over the data, the mean
     over batches with equal weights. ``auto``: estimated if a batch norm has never seen a batch, as
     at initialisation. UserError for another word, and for data that can be walked only once.
     """
-    if statistics not in get_args(Statistics):
-        known = ", ".join(get_args(Statistics))
-        raise unknown("statistics", statistics, get_args(Statistics), f"They are {known}")
+    if statistics not in get_args(NormStatistics):
+        known = ", ".join(get_args(NormStatistics))
+        raise unknown("statistics", statistics, get_args(NormStatistics), f"They are {known}")
     norms = list(_norms(subject.model))
     fresh = any(m.num_batches_tracked is None or not m.num_batches_tracked for m in norms)
     if not norms or statistics == "running" or (statistics == "auto" and not fresh):

@@ -15,7 +15,7 @@ from winnow.errors import UserError
 SAFE = 1e30  # float32 scores from 1/SAFE to SAFE have lost nothing to overflow or underflow
 
 
-@traits(examples="none", rounds=100)
+@traits(examples="none", rounds=100, takes_input_shape=True)
 def synflow(subject: Subject, *, input_shape: Sequence[int] | None = None) -> dict[str, Tensor]:
     """w·∂R/∂w, R = the sum of the outputs of the network of absolute values, fed with ones.
 

@@ -1,15 +1,21 @@
-"""What experiments have to know of a criterion and cannot see in its function."""
+"""What others have to know of a criterion and cannot see in its function.
+
+Nothing outside a criterion's file asks for its name: what is particular about it is declared here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
+
+from torch import Tensor
 
 from winnow.errors import UserError, unknown
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 Seen = Literal["all", "balanced", "none"]
+Surgeon = Callable[..., Mapping[str, Tensor]]  # (subject, mask, option=default, …) -> changes
 
 
 @dataclass(frozen=True)
@@ -20,12 +26,20 @@ class Traits:
     class), or none. ``passes``: how often it goes over them, forward and backward; comparisons
     count that as cost. ``rounds``: of pruning at initialisation. ``training``: whether it scores
     the model in training mode (without dropout all the same), not in evaluation mode.
+
+    ``surgeon``: what moves the weights that stay when a trained network is pruned by it: given the
+    subject, the mask and the criterion's options, name -> what to add. ``takes_input_shape``: its
+    option ``input_shape`` is the shape of one example, which whoever knows the data fills in.
+    ``is_control``: it is itself a control of others, and has none by default.
     """
 
     examples: Seen = "all"
     passes: float = 1
     rounds: int = 1
     training: bool = False
+    surgeon: Surgeon | None = None
+    takes_input_shape: bool = False
+    is_control: bool = False
 
 
 _USUAL = Traits()
@@ -37,6 +51,9 @@ def traits(
     passes: float = _USUAL.passes,
     rounds: int = _USUAL.rounds,
     training: bool = _USUAL.training,
+    surgeon: Surgeon | None = _USUAL.surgeon,
+    takes_input_shape: bool = _USUAL.takes_input_shape,
+    is_control: bool = _USUAL.is_control,
 ) -> Callable[[_Function], _Function]:
     """A decorator that gives a criterion its `Traits`; one without it has the defaults.
 
@@ -50,10 +67,10 @@ def traits(
             f"traits with passes={passes} and rounds={rounds}: give passes from 0 and a whole "
             "number of rounds from 1 on"
         )
-    found = Traits(examples, passes, rounds, training)
+    declared = Traits(examples, passes, rounds, training, surgeon, takes_input_shape, is_control)
 
     def marked(function: _Function) -> _Function:
-        vars(function)["traits"] = found
+        vars(function)["traits"] = declared
         return function
 
     return marked
@@ -61,5 +78,5 @@ def traits(
 
 def traits_of(function: Callable[..., Any]) -> Traits:
     """The traits of a criterion."""
-    found = getattr(function, "traits", _USUAL)
-    return found if isinstance(found, Traits) else _USUAL
+    declared = getattr(function, "traits", _USUAL)
+    return declared if isinstance(declared, Traits) else _USUAL

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from winnow.data.facts import facts, names
+from winnow.data.facts import dataset_names, facts
 
 if TYPE_CHECKING:
     from winnow.data.hub import Unreachable
     from winnow.data.images import Images
-    from winnow.data.loading import content_of, load
+    from winnow.data.loading import dataset_content, load_images
 
-__all__ = ["Images", "Unreachable", "content_of", "facts", "load", "names"]
+__all__ = ["Images", "Unreachable", "dataset_content", "dataset_names", "facts", "load_images"]
 
-_HOMES = {"Images": "images", "Unreachable": "hub", "content_of": "loading", "load": "loading"}
+_HOMES = {
+    "Images": "images",
+    "Unreachable": "hub",
+    "dataset_content": "loading",
+    "load_images": "loading",
+}
 
 
 def __getattr__(name: str) -> Any:

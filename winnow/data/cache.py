@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,24 +16,6 @@ _log = logging.getLogger(__name__)
 _FORMAT = "winnow images 1"  # raised when the decoding or the layout changes
 
 Read = Callable[[Path], tuple[Arrays, str]]  # scratch folder -> arrays, where they came from
-
-
-def folder(given: Path | str | None = None) -> Path:
-    """``given``, else $WINNOW_CACHE, else ``winnow`` in the user's cache folder."""
-    if given is not None:
-        return Path(given)
-    if named := os.environ.get("WINNOW_CACHE"):
-        return Path(named)
-    return _users() / "winnow"
-
-
-def _users() -> Path:
-    """The user's cache folder, by the convention of the system."""
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def path_of(cache: Path, name: str, key: str) -> Path:

@@ -12,8 +12,8 @@ class Facts:
     """One dataset. ``mean`` and ``std`` are those of its training pixels, one per channel.
 
     They are in units of the stored uint8 values (0..255; digits: 0..16), so that
-    ``(x - mean) / std`` normalises what ``load`` returns. They hold for the original images and
-    are used for every copy: one re-coded as JPEG has slightly smaller deviations.
+    ``(x - mean) / std`` normalises what ``load_images`` returns. They hold for the original images
+    and are used for every copy: one re-coded as JPEG has slightly smaller deviations.
     """
 
     name: str
@@ -123,8 +123,8 @@ _ALL = (
 _TABLE = {entry.name: entry for entry in _ALL}
 
 
-def names() -> list[str]:
-    """The datasets that ``load`` knows."""
+def dataset_names() -> list[str]:
+    """The datasets that ``load_images`` knows."""
     return list(_TABLE)
 
 

@@ -12,20 +12,21 @@ from winnow.data.facts import Facts, facts
 from winnow.data.hub import Hub, Unreachable
 from winnow.data.images import Arrays, Images
 from winnow.data.local import Local
+from winnow.files import cache_folder
 
 _log = logging.getLogger(__name__)
 
-Source = Digits | Local | Hub
+_Source = Digits | Local | Hub
 
 
-def load(
+def load_images(
     name: str,
     *,
     root: Path | str | None = None,
     cache: Path | str | None = None,
     online: bool = True,
 ) -> Images:
-    """The dataset ``name`` (see ``names``) as decoded tensors.
+    """The dataset ``name`` (see ``dataset_names``) as decoded tensors.
 
     It comes from scikit-learn (digits), else from a folder of parquet files under ``root``
     (default $WINNOW_DATA), else from the Hugging Face hub unless ``online`` is False. Images
@@ -36,7 +37,7 @@ def load(
     known = facts(name)
     source = _source(known, root)
     key = source.key()
-    path = caching.path_of(caching.folder(cache), name, key)
+    path = caching.path_of(cache_folder(cache), name, key)
 
     def read(scratch: Path) -> tuple[Arrays, str]:
         return _read(known, source, scratch, root, online)
@@ -56,7 +57,7 @@ def load(
     )
 
 
-def content_of(
+def dataset_content(
     name: str,
     *,
     root: Path | str | None = None,
@@ -65,16 +66,16 @@ def content_of(
 ) -> str:
     """The content hash of a dataset, from the header of the cache where that knows it.
 
-    Otherwise the dataset is loaded; arguments and errors are those of ``load``.
+    Otherwise the dataset is loaded; arguments and errors are those of ``load_images``.
     """
     source = _source(facts(name), root)
     key = source.key()
-    path = caching.path_of(caching.folder(cache), name, key)
+    path = caching.path_of(cache_folder(cache), name, key)
     recorded = caching.known_content(path, key)
-    return recorded or load(name, root=root, cache=cache, online=online).content
+    return recorded or load_images(name, root=root, cache=cache, online=online).content
 
 
-def _source(known: Facts, root: Path | str | None) -> Source:
+def _source(known: Facts, root: Path | str | None) -> _Source:
     if known.hub is None:
         return Digits()
     for folder in _candidates(known, root):
@@ -90,7 +91,7 @@ def _candidates(known: Facts, root: Path | str | None) -> list[Path]:
 
 
 def _read(
-    known: Facts, source: Source, scratch: Path, root: Path | str | None, online: bool
+    known: Facts, source: _Source, scratch: Path, root: Path | str | None, online: bool
 ) -> tuple[Arrays, str]:
     if isinstance(source, Digits):
         return source.read(scratch)

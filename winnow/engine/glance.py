@@ -12,7 +12,7 @@ import time
 from winnow.engine.base import Engine, Job
 from winnow.engine.calibration import Calibration, Cost, Rung
 from winnow.engine.measure import evaluations, harmless, layers_of, random_state, with_images
-from winnow.engine.turns import Clock, Repeat, in_turns, machine, one_thread, steps_of, timed
+from winnow.engine.turns import Clock, Repeat, in_turns, machine, one_thread, seconds_for, steps_of
 
 _LOW, _LOWER = 0.1, 0.02  # densities; the third is 1
 _SLOW = 0.05  # seconds of a step: from there on two are timed, and the rest is reckoned
@@ -65,8 +65,8 @@ def glance_at(
 
 def _least(repeat: Repeat, seconds: float, clock: Clock) -> float:
     """Seconds for one repetition: the least of several, as whatever else runs only adds time."""
-    first = timed(repeat, 1, clock)  # allocations and first calls are in it
-    if first > _SLOW and (second := timed(repeat, 1, clock)) > _SLOW:
+    first = seconds_for(repeat, 1, clock)  # allocations and first calls are in it
+    if first > _SLOW and (second := seconds_for(repeat, 1, clock)) > _SLOW:
         return min(first, second)
     (times,) = in_turns({"": repeat}, seconds, _TURN, clock=clock).values()
     return min(times)

@@ -16,13 +16,15 @@ class Arm:
     round; its round 0 is the dense network), ``continued``, ``one-shot``, one of CONTROLS, or the
     kind of a method that is compared (`winnow.algorithms.catalogue`). ``of``: the arm that it
     derives from: whose masks a control reuses, whose finds are fine-tuned. ``method``: the method's
-    name in the catalogue, where methods are compared.
+    name in the catalogue, where methods are compared; ``panel``: the title of the figure's panel
+    that shows it there, None for controls.
     """
 
     name: str
     kind: str
     of: str | None = None
     method: str | None = None
+    panel: str | None = None
 
     @property
     def is_control(self) -> bool:
@@ -31,14 +33,15 @@ class Arm:
 
 
 TICKET = Arm("ticket", "ticket")
+REINIT = Arm("reinit", "reinit", of="ticket")
+RANDOM = Arm("random", "random", of="ticket")
+RANDOM_REINIT = Arm("random-reinit", "random-reinit", of="ticket")
+CONTINUED = Arm("continued", "continued")
+ONE_SHOT = Arm("one-shot", "one-shot")
+ONE_SHOT_REINIT = Arm("one-shot-reinit", "reinit", of="one-shot")
 
-OF_ROUNDS = (
-    TICKET,
-    Arm("reinit", "reinit", of="ticket"),
-    Arm("random", "random", of="ticket"),
-    Arm("one-shot", "one-shot"),
-    Arm("one-shot-reinit", "reinit", of="one-shot"),
-    Arm("continued", "continued"),
-    Arm("random-reinit", "random-reinit", of="ticket"),
-)
+OF_ROUNDS = (TICKET, REINIT, RANDOM, ONE_SHOT, ONE_SHOT_REINIT, CONTINUED, RANDOM_REINIT)
 """The arms that an experiment without ``compare`` can have, in the order of tables and rows."""
+
+ROUND_BY_ROUND = (TICKET, CONTINUED)
+"""The arms whose networks are pruned to those of the next round: other arms need them."""

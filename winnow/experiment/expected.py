@@ -22,6 +22,10 @@ from winnow.files import write_whole
 EXPERIMENT_FORMAT = 1
 
 
+class FormatError(ValueError):
+    """A file that another version of Winnow wrote, and that is not damaged."""
+
+
 @dataclass(frozen=True)
 class ExpectedRun:
     """A run that an experiment needs: its identity, its folder, its parents' identities, the
@@ -93,10 +97,12 @@ class Experiment:
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> Experiment:
-        """The experiment that `dump` gave. Raises ValueError, KeyError or TypeError."""
+        """The experiment that `dump` gave. Raises FormatError; ValueError, KeyError or TypeError
+        for what is damaged.
+        """
         if plain["format"] != EXPERIMENT_FORMAT:
-            raise ValueError(f"its format is {plain['format']}, not {EXPERIMENT_FORMAT}")
-        return Experiment(
+            raise FormatError(f"its format is {plain['format']}, not {EXPERIMENT_FORMAT}")
+        experiment = Experiment(
             plain["name"],
             plain["recipe"],
             tuple(Arm(**arm) for arm in plain["arms"]),
@@ -112,16 +118,36 @@ class Experiment:
                 for run in plain["runs"]
             ),
         )
+        _check_names(experiment)
+        return experiment
+
+
+def _check_names(experiment: Experiment) -> None:
+    """ValueError for a point or a run that names what is not there."""
+    runs = {run.id for run in experiment.runs}
+    arms = {arm.name for arm in experiment.arms}
+    named = {parent for run in experiment.runs for parent in run.parents}
+    named |= {point.run for point in experiment.points}
+    strange = (named - runs) | ({point.arm for point in experiment.points} - arms)
+    if strange:
+        raise ValueError(f"it names {', '.join(sorted(strange))}, and does not say what that is")
+
+
+def slug_of(name: str) -> str:
+    """The name of a recipe, or its path, as part of a file's name: lth/digits → lth-digits."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "recipe"
 
 
 def write_experiment(experiment: Experiment, store: Path) -> Path:
     """Write ``experiment.json`` into a store's folder, whole; the file. Raises OSError."""
-    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", experiment.name).strip("-.") or "recipe"
-    path = store / "experiments" / f"{slug}-{experiment.hash[:12]}" / "experiment.json"
+    folder = f"{slug_of(experiment.name)}-{experiment.hash[:12]}"
+    path = store / "experiments" / folder / "experiment.json"
     write_whole(path, json.dumps(experiment.dump(), indent=1, allow_nan=False) + "\n")
     return path
 
 
 def read_experiment(path: Path) -> Experiment:
-    """The experiment of a file. Raises OSError; ValueError, KeyError, TypeError if damaged."""
+    """The experiment of a file. Raises FormatError; OSError, ValueError, KeyError or TypeError if
+    it is damaged.
+    """
     return Experiment.load(json.loads(path.read_text("utf-8")))

@@ -49,6 +49,11 @@ class Start:
     step: int | None = None
     optimizer: str = "fresh"
 
+    @property
+    def is_operated(self) -> bool:
+        """Whether the surgeon updates the weights first."""
+        return self.kind == "operated"
+
 
 @dataclass(frozen=True)
 class Pruning:
@@ -60,10 +65,11 @@ class Pruning:
     permutes the mask within each layer, None for the mask itself.
 
     Without ``of`` the run's own initial weights of draw 0 are scored. Both in ``rounds``
-    exponential rounds; those of mlprune in trained weights end with the surgeon's update.
-    ``invert`` keeps the smallest scores. ``scoring``: the training examples that the criterion sees
-    (see `scoring.resolved`), None for a criterion that needs none. ``source``: the hash of the file
-    of a criterion outside Winnow (see `criteria.own`), None for those that it knows by name.
+    exponential rounds, which in trained weights end with the update of the criterion's surgeon, if
+    it has one. ``invert`` keeps the smallest scores. ``scoring``: the training examples that the
+    criterion sees (see `plan.criterion.Scoring`), None for a criterion that needs none.
+    ``source``: the hash of the file of a criterion outside Winnow (see `criteria.own`), None for
+    those that it knows by name.
     """
 
     of: str | None

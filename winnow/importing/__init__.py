@@ -12,18 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from winnow.errors import UserError, unknown
-from winnow.importing import grasp, open_lth, synaptic_flow
-from winnow.importing.found import Found, Reader, binary
+from winnow.importing.found import ForeignTicket, Layout, Reader, binary
+from winnow.importing.grasp import GRASP
 from winnow.importing.names import renamed
+from winnow.importing.open_lth import OPEN_LTH
+from winnow.importing.synaptic_flow import SYNAPTIC_FLOW
 from winnow.mask import Mask
 from winnow.ticket import Ticket
 
-_LAYOUTS = {"open_lth": open_lth, "grasp": grasp, "synaptic-flow": synaptic_flow}
+LAYOUTS: dict[str, Layout] = {
+    "open_lth": OPEN_LTH,
+    "grasp": GRASP,
+    "synaptic-flow": SYNAPTIC_FLOW,
+}
 
 
 def layouts() -> list[str]:
     """The layouts that ``import_ticket`` knows."""
-    return list(_LAYOUTS)
+    return list(LAYOUTS)
 
 
 def import_ticket(
@@ -48,21 +54,21 @@ def import_ticket(
     Raises UserError, with the path, for another layout, damage, masks that are not 0 or 1 or fit
     no weights, or another network; FileNotFoundError when there is no such path.
     """
-    if layout is not None and layout not in _LAYOUTS:
-        raise unknown("layout", layout, _LAYOUTS, f"Choose from {', '.join(_LAYOUTS)}")
+    if layout is not None and layout not in LAYOUTS:
+        raise unknown("layout", layout, LAYOUTS, f"Choose from {', '.join(LAYOUTS)}")
     reader = Reader()
     file = _file(Path(path), layout)
     content = reader.read(file)
     chosen = layout or _recognised(file, content)
     try:
-        found = _LAYOUTS[chosen].find(file, content, reader)
+        found = LAYOUTS[chosen].find(file, content, reader)
         about = {"source": str(path), "layout": chosen, "sha256": reader.hashes, **found.about}
         return _ticket(found, about, model)
     except UserError as error:
         raise UserError(f"{path}, read as {chosen}: {error}") from error
 
 
-def _ticket(found: Found, about: Mapping[str, Any], model: str | None) -> Ticket:
+def _ticket(found: ForeignTicket, about: Mapping[str, Any], model: str | None) -> Ticket:
     about = dict(about)
     if model is not None:
         found, about["build"] = renamed(found, model)
@@ -76,8 +82,8 @@ def _file(path: Path, layout: str | None) -> Path:
     """The file to begin with: the path, or the one of a folder that holds masks."""
     if not path.is_dir():
         return path
-    wanted = {"open_lth": ["mask.pth"], "synaptic-flow": ["model.pt"], "grasp": []}
-    names = ["mask.pth", "model.pt"] if layout is None else wanted[layout]
+    tried = LAYOUTS.values() if layout is None else [LAYOUTS[layout]]
+    names = [known.main for known in tried if known.main is not None]
     for name in names:
         if (path / name).is_file():
             return path / name
@@ -89,13 +95,13 @@ def _file(path: Path, layout: str | None) -> Path:
 
 
 def _recognised(file: Path, content: object) -> str:
-    for name, module in _LAYOUTS.items():
-        if module.recognises(file, content):
+    for name, layout in LAYOUTS.items():
+        if layout.recognises(file, content):
             return name
     what = f"a {type(content).__name__}"
     if isinstance(content, Mapping):
         keys = ", ".join(repr(str(key)) for key in list(content)[:4])
         what = f"a dictionary with the keys {keys or '(none)'}"
     raise UserError(
-        f"{file} holds {what}, which is no mask or masked network of {', '.join(_LAYOUTS)}"
+        f"{file} holds {what}, which is no mask or masked network of {', '.join(LAYOUTS)}"
     )

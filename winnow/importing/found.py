@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from winnow.errors import UserError
-from winnow.importing.reading import load
+from winnow.importing.reading import read_torch
 
 
 @dataclass(frozen=True)
-class Found:
+class ForeignTicket:
     """Masks as they were written, by parameter name; full state_dicts; what to remember."""
 
     masks: Mapping[str, Tensor]
@@ -34,7 +34,7 @@ class Reader:
     def read(self, path: Path, name: str = "") -> Any:
         """The content of a torch file. ``name``: what to call it, where its own is not enough."""
         data = path.read_bytes()
-        content = load(data, path)
+        content = read_torch(data, path)
         self.hashes[name or path.name] = hashlib.sha256(data).hexdigest()
         return content
 
@@ -43,7 +43,21 @@ class Reader:
         self.hashes.pop(name, None)
 
 
-def is_plain(value: object) -> bool:
+@dataclass(frozen=True)
+class Layout:
+    """How another project writes tickets.
+
+    ``recognises(file, content)``: whether a file that holds this is one of its own.
+    ``find(file, content, reader)``: masks and weights; UserError if the content is something else.
+    ``main``: the file of a folder to begin with; None where a folder has many.
+    """
+
+    recognises: Callable[[Path, object], bool]
+    find: Callable[[Path, object, Reader], ForeignTicket]
+    main: str | None = None
+
+
+def is_plain_tensor(value: object) -> bool:
     """Whether it is a tensor of numbers: not sparse, quantized or without data."""
     return (
         isinstance(value, Tensor)
@@ -57,11 +71,11 @@ def is_state(content: object) -> bool:
     return (
         isinstance(content, Mapping)
         and bool(content)
-        and all(isinstance(n, str) and is_plain(t) for n, t in content.items())
+        and all(isinstance(n, str) and is_plain_tensor(t) for n, t in content.items())
     )
 
 
-def state(what: str, content: object) -> dict[str, Tensor]:
+def state_dict_in(what: str, content: object) -> dict[str, Tensor]:
     """A plain dictionary of ``content``; UserError unless it is a state_dict."""
     if not is_state(content):
         raise UserError(f"{what} is no dictionary of plain tensors by name")
@@ -80,7 +94,7 @@ def binary(name: str, values: object) -> Tensor:
     """A mask of numbers or booleans as bool; UserError unless every entry is exactly 0 or 1."""
     if not isinstance(values, Tensor):
         raise UserError(f"the mask of {name!r} is a {type(values).__name__}, not a tensor")
-    if not is_plain(values):
+    if not is_plain_tensor(values):
         raise UserError(
             f"the mask of {name!r} is no plain tensor: it is sparse, quantized or without data"
         )

@@ -19,14 +19,21 @@ import torch
 from torch import Tensor
 
 from winnow.errors import UserError
-from winnow.importing.found import Found, Reader, binary, state, without_prefix
+from winnow.importing.found import (
+    ForeignTicket,
+    Layout,
+    Reader,
+    binary,
+    state_dict_in,
+    without_prefix,
+)
 from winnow.importing.reading import Inert
 
 _TRAINED = ("finetune_", "_best.pth.tar")
 _DEEPEST = 50  # a module inside itself has no end
 
 
-def recognises(file: Path, content: object) -> bool:  # noqa: ARG001  one signature for all
+def _recognises(file: Path, content: object) -> bool:  # noqa: ARG001  one signature for all
     """A network with its masks, or an ImageNet checkpoint with masks among the weights."""
     if not isinstance(content, Mapping):
         return False
@@ -36,7 +43,7 @@ def recognises(file: Path, content: object) -> bool:  # noqa: ARG001  one signat
     return isinstance(names, Mapping) and any(str(name).endswith(".mask") for name in names)
 
 
-def find(file: Path, content: object, reader: Reader) -> Found:
+def _find(file: Path, content: object, reader: Reader) -> ForeignTicket:
     """Masks and weights; the untrained weights from the prune_* file beside, where it fits."""
     if not isinstance(content, Mapping):
         raise UserError(f"it holds a {type(content).__name__}, not a dictionary")
@@ -47,8 +54,8 @@ def find(file: Path, content: object, reader: Reader) -> Found:
     about = {key: value for key, value in about.items() if _is_finite(value)}
     begun = _before(file, masks, reader)
     if begun is None:
-        return Found(masks, weights, None, about)
-    return Found(masks, begun, weights, about)
+        return ForeignTicket(masks, weights, None, about)
+    return ForeignTicket(masks, begun, weights, about)
 
 
 def _is_finite(value: object) -> bool:
@@ -77,7 +84,7 @@ def _network(content: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, T
     if not isinstance(masks, Mapping):
         raise UserError("its 'mask' is no dictionary: nothing was pruned")
     if not isinstance(net, Inert):
-        weights = without_prefix(state("'net'", net), "module.")
+        weights = without_prefix(state_dict_in("'net'", net), "module.")
         return {_parameter(str(key), weights): mask for key, mask in masks.items()}, weights
     modules = dict(_modules(net, ""))
     names = {id(module): name for name, module in modules.items()}
@@ -112,7 +119,7 @@ def _own_tensors(name: str, module: Inert) -> dict[str, Tensor]:
     tensors = {
         _joined(name, str(key)): tensor for key, tensor in held.items() if tensor is not None
     }
-    return state(name, tensors) if tensors else {}
+    return state_dict_in(name, tensors) if tensors else {}
 
 
 def _part(module: Inert, part: str) -> Mapping[str, Any]:
@@ -126,11 +133,14 @@ def _joined(prefix: str, key: str) -> str:
     return f"{prefix}.{key}" if prefix else key
 
 
-def _imagenet(content: Mapping[str, Any]) -> Found:
-    tensors = without_prefix(state("'state_dict'", content.get("state_dict")), "module.")
+def _imagenet(content: Mapping[str, Any]) -> ForeignTicket:
+    tensors = without_prefix(state_dict_in("'state_dict'", content.get("state_dict")), "module.")
     masks = {
         f"{n.removesuffix('.mask')}.weight": t for n, t in tensors.items() if n.endswith(".mask")
     }
     weights = {n: t for n, t in tensors.items() if not n.endswith(".mask")}
     epoch = content.get("epoch")
-    return Found(masks, weights, about={"epoch": epoch} if isinstance(epoch, int) else {})
+    return ForeignTicket(masks, weights, about={"epoch": epoch} if isinstance(epoch, int) else {})
+
+
+GRASP = Layout(_recognises, _find)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,12 +13,10 @@ from torch import Tensor
 
 from winnow import models
 from winnow.errors import UserError
-from winnow.importing.found import Found, binary
+from winnow.importing.found import ForeignTicket, binary
 
 Names = dict[str, str]  # a module's name there -> its name here
 
-# family -> its first layer, and the filters of that at width 1 (0: fully connected)
-_FIRST = {"lenet": ("hidden.0", 0), "resnet": ("conv", 16), "vgg": ("blocks.0.0.0", 64)}
 _HIDDEN = re.compile(r"hidden\.\d+\.weight")
 _OUTPUT = ("fc", "linear", "classifier")
 _BLOCK = {
@@ -32,18 +31,18 @@ _BLOCK = {
 }
 
 
-def renamed(found: Found, network: str) -> tuple[Found, dict[str, Any]]:
+def renamed(found: ForeignTicket, network: str) -> tuple[ForeignTicket, dict[str, Any]]:
     """The same ticket with the names of ``network``, and the arguments of ``models.build``.
 
     Raises UserError when the tensors are not those of the network, whatever its width, classes
     or hidden sizes.
     """
-    models.options(network)  # an unknown network first
-    family = network.partition("-")[0]
-    if family not in _FAMILIES:
+    models.network_options(network)  # an unknown network first
+    family = _FAMILIES.get(network)
+    if family is None:
         raise UserError(f"no layout has a network that corresponds to {network}: leave model out")
-    names = _FAMILIES[family](found.rewind, network)
-    build = _arguments(network, {_new(n, names): t for n, t in found.rewind.items()})
+    names = family.names(found.rewind, network)
+    build = _arguments(network, family, {_new(n, names): t for n, t in found.rewind.items()})
     target = _empty(build)
 
     def convert(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -61,7 +60,7 @@ def renamed(found: Found, network: str) -> tuple[Found, dict[str, Any]]:
     masks = {_new(name, names): mask for name, mask in found.masks.items()}
     folded = [name for name in masks if _mean_of(name, target)]
     kept = {name: mask for name, mask in masks.items() if name not in folded}
-    return Found(kept, rewind, final, found.about), build
+    return ForeignTicket(kept, rewind, final, found.about), build
 
 
 def _new(name: str, names: Names) -> str:
@@ -169,25 +168,35 @@ def _vgg(weights: Mapping[str, Tensor], network: str) -> Names:
     return names
 
 
-_FAMILIES: dict[str, Callable[[Mapping[str, Tensor], str], Names]] = {
-    "lenet": _lenet,
-    "resnet": _resnet,
-    "vgg": _vgg,
+@dataclass(frozen=True)
+class _Family:
+    """Networks whose modules have the same names: how those are found, the first layer here, and
+    its filters at width 1 (0: it is fully connected).
+    """
+
+    names: Callable[[Mapping[str, Tensor], str], Names]
+    first: str
+    filters: int = 0
+
+
+_FAMILIES: dict[str, _Family] = {
+    "lenet-300-100": _Family(_lenet, "hidden.0"),
+    **dict.fromkeys(("resnet-20", "resnet-32"), _Family(_resnet, "conv", 16)),
+    **dict.fromkeys(("vgg-11", "vgg-16", "vgg-19"), _Family(_vgg, "blocks.0.0.0", 64)),
 }
 
 
-def _arguments(network: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+def _arguments(network: str, family: _Family, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     """What ``models.build`` needs to know, from the shapes. Layouts do not tell the image size."""
-    first, base = _FIRST[network.partition("-")[0]]
-    for name in (f"{first}.weight", "output.weight"):
+    for name in (f"{family.first}.weight", "output.weight"):
         if name not in tensors or tensors[name].dim() < 2:
             raise UserError(f"its network is no {network}: nothing in it is the {name!r} of one")
-    entry = tensors[f"{first}.weight"]
+    entry = tensors[f"{family.first}.weight"]
     given: dict[str, Any] = {"name": network, "classes": tensors["output.weight"].shape[0]}
-    if base:
+    if family.filters:
         given["inputs"] = (entry.shape[1], 32, 32)
-        if entry.shape[0] != base:
-            given["width"] = entry.shape[0] / base
+        if entry.shape[0] != family.filters:
+            given["width"] = entry.shape[0] / family.filters
     else:
         side = math.isqrt(entry.shape[1])
         given["inputs"] = (1, side, side) if side**2 == entry.shape[1] else (1, 1, entry.shape[1])

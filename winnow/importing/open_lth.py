@@ -18,13 +18,21 @@ import torch
 from torch import Tensor
 
 from winnow.errors import UserError
-from winnow.importing.found import Found, Reader, binary, is_state, state, without_prefix
+from winnow.importing.found import (
+    ForeignTicket,
+    Layout,
+    Reader,
+    binary,
+    is_state,
+    state_dict_in,
+    without_prefix,
+)
 
 _MODEL = re.compile(r"model_ep(\d+)_it(\d+)\.pth")
 _CHECKPOINT = "model_state_dict"
 
 
-def recognises(file: Path, content: object) -> bool:
+def _recognises(file: Path, content: object) -> bool:
     """A mask, a model beside its mask, or a checkpoint of training."""
     if not isinstance(content, Mapping):
         return False
@@ -35,16 +43,16 @@ def recognises(file: Path, content: object) -> bool:
     return is_state(content) and _is_mask(content)
 
 
-def find(file: Path, content: object, reader: Reader) -> Found:
+def _find(file: Path, content: object, reader: Reader) -> ForeignTicket:
     """Masks and weights of a level; UserError if the content is something else."""
     if isinstance(content, Mapping) and _CHECKPOINT in content:
         return _checkpoint(content)
     if _MODEL.fullmatch(file.name):
-        masks = state("mask.pth", reader.read(file.parent / "mask.pth"))
+        masks = state_dict_in("mask.pth", reader.read(file.parent / "mask.pth"))
         _check_report(file.parent, masks)
-        rewind = _with_removed(file, masks, state(file.name, content), reader)
-        return Found(masks, rewind, about={"rewind": file.name})
-    masks = state(file.name, content)
+        rewind = _with_removed(file, masks, state_dict_in(file.name, content), reader)
+        return ForeignTicket(masks, rewind, about={"rewind": file.name})
+    masks = state_dict_in(file.name, content)
     _check_report(file.parent, masks)
     return _level(file.parent, masks, reader)
 
@@ -53,7 +61,7 @@ def _is_mask(content: Mapping[str, Tensor]) -> bool:
     return all(bool(((t == 0) | (t == 1)).all()) for t in content.values())
 
 
-def _level(folder: Path, masks: dict[str, Tensor], reader: Reader) -> Found:
+def _level(folder: Path, masks: dict[str, Tensor], reader: Reader) -> ForeignTicket:
     steps = {
         (int(named[1]), int(named[2])): file
         for file in folder.iterdir()
@@ -62,11 +70,11 @@ def _level(folder: Path, masks: dict[str, Tensor], reader: Reader) -> Found:
     if not steps:
         raise UserError(f"no model_ep*_it*.pth stands beside the mask in {folder}")
     first, last = steps[min(steps)], steps[max(steps)]
-    rewind = _with_removed(first, masks, state(first.name, reader.read(first)), reader)
+    rewind = _with_removed(first, masks, state_dict_in(first.name, reader.read(first)), reader)
     if first == last:
-        return Found(masks, rewind, about={"rewind": first.name})
-    final = state(last.name, reader.read(last))
-    return Found(masks, rewind, final, {"rewind": first.name, "final": last.name})
+        return ForeignTicket(masks, rewind, about={"rewind": first.name})
+    final = state_dict_in(last.name, reader.read(last))
+    return ForeignTicket(masks, rewind, final, {"rewind": first.name, "final": last.name})
 
 
 def _with_removed(
@@ -78,7 +86,7 @@ def _with_removed(
     if not level.name.startswith("level_") or level.name == "level_0" or not dense.exists():
         return weights
     name = f"level_0/{file.name}"
-    before = state(name, reader.read(dense, name))
+    before = state_dict_in(name, reader.read(dense, name))
     if before.keys() == weights.keys() and all(
         _agree(weights[n], before[n], masks.get(n)) for n in weights
     ):
@@ -112,8 +120,8 @@ def _check_report(folder: Path, masks: Mapping[str, Tensor]) -> None:
         )
 
 
-def _checkpoint(content: Mapping[str, object]) -> Found:
-    tensors = without_prefix(state(_CHECKPOINT, content[_CHECKPOINT]), "module.")
+def _checkpoint(content: Mapping[str, object]) -> ForeignTicket:
+    tensors = without_prefix(state_dict_in(_CHECKPOINT, content[_CHECKPOINT]), "module.")
     weights = {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
     masks = {}
     for name in weights:
@@ -121,4 +129,7 @@ def _checkpoint(content: Mapping[str, object]) -> Found:
         if mask in tensors:
             masks[name] = tensors[mask]
     step = f"epoch {content.get('ep')}, iteration {content.get('it')}"
-    return Found(masks, weights, about={"rewind": step})
+    return ForeignTicket(masks, weights, about={"rewind": step})
+
+
+OPEN_LTH = Layout(_recognises, _find, "mask.pth")

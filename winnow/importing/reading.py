@@ -63,7 +63,7 @@ def _stand_ins() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     return [*inert, (OrderedDict, "easydict.EasyDict")]
 
 
-def load(data: bytes, path: Path) -> Any:
+def read_torch(data: bytes, path: Path) -> Any:
     """The content of a torch file, on the CPU; modules as ``Inert``. UserError names ``path``."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the source of a class in an old file cannot be compared

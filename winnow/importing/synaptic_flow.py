@@ -13,23 +13,23 @@ from pathlib import Path
 
 from torch import Tensor
 
-from winnow.importing.found import Found, Reader, is_state, state
+from winnow.importing.found import ForeignTicket, Layout, Reader, is_state, state_dict_in
 
 _END = "_mask"
 _KERNELS = (2, 4)  # dimensions of matrices and kernels; identity shortcuts have three
 
 
-def recognises(file: Path, content: object) -> bool:  # noqa: ARG001  one signature for all
+def _recognises(file: Path, content: object) -> bool:  # noqa: ARG001  one signature for all
     """A state_dict with masks in it."""
     return is_state(content) and isinstance(content, Mapping) and any(map(_is_mask, content))
 
 
-def find(file: Path, content: object, reader: Reader) -> Found:  # noqa: ARG001
+def _find(file: Path, content: object, reader: Reader) -> ForeignTicket:  # noqa: ARG001
     """Masks and weights. Masks of biases, norms and shortcuts are left out unless they prune."""
-    tensors = state(file.name, content)
+    tensors = state_dict_in(file.name, content)
     masks = {n.removesuffix(_END): t for n, t in tensors.items() if _is_mask(n)}
     weights = {n: t for n, t in tensors.items() if not _is_mask(n)}
-    return Found({n: t for n, t in masks.items() if _counts(t)}, weights)
+    return ForeignTicket({n: t for n, t in masks.items() if _counts(t)}, weights)
 
 
 def _is_mask(name: str) -> bool:
@@ -38,3 +38,6 @@ def _is_mask(name: str) -> bool:
 
 def _counts(mask: Tensor) -> bool:
     return mask.dim() in _KERNELS or not bool((mask == 1).all())
+
+
+SYNAPTIC_FLOW = Layout(_recognises, _find, "model.pt")

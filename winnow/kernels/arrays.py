@@ -1,4 +1,4 @@
-"""The arrays that kernels take: flat float32, aligned and padded to whole vectors."""
+"""The arrays that kernels take: flat, contiguous; floats aligned and padded to whole vectors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from numpy.typing import NDArray
 from winnow.kernels.simd import W
 
 Floats = NDArray[np.float32]
-Integers = NDArray[np.int32]
+Int32s = NDArray[np.int32]
+Int64s = NDArray[np.int64]
+
+NO_FLOATS: Floats = np.empty(0, np.float32)
+"""An argument that a kernel does without."""
 
 
 def padded(count: int) -> int:

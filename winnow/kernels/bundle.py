@@ -43,9 +43,9 @@ def fma_taps(typing: Any, sums: Any, factor: Any, array: Any, index: Any, row: A
         for k, vector in enumerate(_vectors(builder, old)):
             below = builder.mul(row, ir.Constant(row.type, k // side))
             at = builder.add(builder.add(index, below), ir.Constant(row.type, k % side * W))
-            where = llvm.address(context, builder, signature.args[2], array, at)
-            other = llvm.read(builder, where, llvm.vector(W))
-            new.append(llvm.fma(builder, factor, other, vector))
+            where = llvm.emit_address(context, builder, signature.args[2], array, at)
+            other = llvm.emit_read(builder, where, llvm.vector_type(W))
+            new.append(llvm.emit_fma(builder, factor, other, vector))
         return _bundled(builder, new, old.type)
 
     return sums(sums, factor, array, types.intp, types.intp), generate
@@ -64,5 +64,5 @@ def _pairwise(compute: Callable[[Any, Any, Any], Any], about: str) -> Any:
     return compute_bundle
 
 
-add_absolute = _pairwise(lambda b, x, y: b.fadd(x, llvm.call(b, "fabs", [y])), "a + |b|")
-add_square = _pairwise(lambda b, x, y: llvm.fma(b, y, y, x), "a + b²")
+add_absolute = _pairwise(lambda b, x, y: b.fadd(x, llvm.emit_call(b, "fabs", [y])), "a + |b|")
+add_square = _pairwise(lambda b, x, y: llvm.emit_fma(b, y, y, x), "a + b²")

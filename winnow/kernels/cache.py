@@ -2,8 +2,8 @@
 
 numba's own cache can serve stale or half-written code when processes share it or are killed. So
 kernels compile for one explicit signature each, under a lock, into a temporary folder that is
-renamed when all of them are in it. The folder's name is a hash of whatever the code depends on:
-all kernel sources, Python, numba, llvmlite, the processor and its features, the vector width. A
+renamed when all of them are in it. The folder's name is a hash of whatever the code depends on: the
+code of all kernels, Python, numba, llvmlite, the processor and its features, the vector width. A
 file that is not what it was when written (its SHA-256 stands first) condemns the folder, which is
 made again. Files are pickles, numba's only format: a folder that anyone but the user could have
 written is refused.
@@ -18,77 +18,34 @@ import pickle
 import platform
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import llvmlite
 import numba
 from filelock import FileLock
 from numba.core import compiler, registry, serialize
 
-from winnow.data import cache as user_cache
-from winnow.files import sync_folder, whole_folder, write_whole
+from winnow.files import cache_folder, sync_folder, whole_folder, write_whole
 from winnow.kernels import simd
+from winnow.kernels.compile import EntryPoint
+from winnow.kernels.sources import KERNEL_FOLDERS, code_hash
 
 _log = logging.getLogger(__name__)
 _DIGEST = hashlib.sha256().digest_size
-_PACKAGE = Path(__file__).parents[1]
-_SOURCES = (_PACKAGE / "kernels", _PACKAGE / "engine" / "sparse_cpu")
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def kernel(function: F) -> F:
-    """Let numba compile a function: IEEE arithmetic as written, no bounds checks, no GIL."""
-    compiled = numba.njit(error_model="numpy", boundscheck=False, nogil=True)(function)
-    return cast(F, compiled)
-
-
-def named(name: str) -> Callable[[F], F]:
-    """`kernel` for a function that a factory makes several times: gives it a name of its own."""
-
-    def compiled(function: F) -> F:
-        function.__name__ = function.__qualname__ = name
-        return kernel(function)
-
-    return compiled
-
-
-def part(function: F) -> F:
-    """Let numba compile a function into each kernel that calls it, as `kernel` does otherwise.
-
-    It may not allocate, so that it need not count references to the arrays it is given either.
-    """
-    njit: Any = numba.njit  # whose types do not know of _nrt
-    options = {"error_model": "numpy", "boundscheck": False, "nogil": True}
-    return cast(F, njit(**options, forceinline=True, _nrt=False)(function))
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A kernel that Python calls, with the argument types it is compiled for, as numba's types."""
-
-    kernel: Callable[..., Any]
-    arguments: tuple[Any, ...]
-
-    @property
-    def name(self) -> str:
-        """The name of the kernel's function."""
-        return self.kernel.__name__
 
 
 def prepare(
     group: str,
-    entries: Sequence[Entry],
+    entries: Sequence[EntryPoint],
     cache: Path | None = None,
-    sources: Sequence[Path] = _SOURCES,
+    sources: Sequence[Path] = KERNEL_FOLDERS,
 ) -> None:
     """Load the kernels of a group from the cache, after compiling them where nobody has yet.
 
-    ``cache``: the folder of caches (default: the user's, see `winnow.data.cache.folder`).
+    ``cache``: the folder of caches (default: the user's, see `winnow.files.cache_folder`).
     ``sources``: the folders whose ``.py`` files make the kernels. Afterwards the kernels run for
     their one signature and raise TypeError for any other: nothing compiles behind one's back.
     """
@@ -114,9 +71,9 @@ def prepare(
 
 def is_compiled(
     group: str,
-    entries: Sequence[Entry],
+    entries: Sequence[EntryPoint],
     cache: Path | None = None,
-    sources: Sequence[Path] = _SOURCES,
+    sources: Sequence[Path] = KERNEL_FOLDERS,
 ) -> bool:
     """Whether `prepare` would only load the kernels of a group: nothing is loaded or compiled."""
     folder = _folder_of(group, cache, sources)
@@ -124,39 +81,36 @@ def is_compiled(
 
 
 def _folder_of(group: str, cache: Path | None, sources: Sequence[Path]) -> Path:
-    return user_cache.folder(cache) / "kernels" / f"{group}-{key(sources)[:16]}"
+    return cache_folder(cache) / "kernels" / f"{group}-{key(sources)[:16]}"
 
 
-def key(sources: Sequence[Path] = _SOURCES) -> str:
+def key(sources: Sequence[Path] = KERNEL_FOLDERS) -> str:
     """What compiled code depends on, as a hash (hex)."""
     target = registry.cpu_target.target_context.codegen().magic_tuple()
     digest = hashlib.sha256()
     about = (platform.python_version(), numba.__version__, llvmlite.__version__, target, simd.W)
     digest.update(repr(about).encode())
-    for folder in sources:
-        for path in sorted(folder.rglob("*.py")):
-            data = path.read_bytes()
-            digest.update(f"{path.relative_to(folder).as_posix()}:{len(data)}:".encode() + data)
+    digest.update(code_hash(sources).encode())
     return digest.hexdigest()
 
 
 # ---- compiling
 
 
-def _dispatcher(entry: Entry) -> Any:
+def _dispatcher(entry: EntryPoint) -> Any:
     return entry.kernel
 
 
-def _is_ready(entry: Entry) -> bool:
+def _is_ready(entry: EntryPoint) -> bool:
     return entry.arguments in _dispatcher(entry).overloads
 
 
-def _compile(entries: Sequence[Entry]) -> None:
+def _compile(entries: Sequence[EntryPoint]) -> None:
     for entry in entries:
         _dispatcher(entry).compile(entry.arguments)
 
 
-def _compile_into(folder: Path, entries: Sequence[Entry]) -> None:
+def _compile_into(folder: Path, entries: Sequence[EntryPoint]) -> None:
     """Compile and write a whole folder. The caller holds its lock."""
     shutil.rmtree(folder, ignore_errors=True)
     for left in folder.parent.glob(f".{folder.name}.*.tmp"):  # by a process that was killed
@@ -170,11 +124,11 @@ def _compile_into(folder: Path, entries: Sequence[Entry]) -> None:
     sync_folder(folder.parent)
 
 
-def _file(folder: Path, entry: Entry) -> Path:
+def _file(folder: Path, entry: EntryPoint) -> Path:
     return folder / f"{entry.name}.kernel"
 
 
-def _packed(entry: Entry) -> bytes:
+def _packed(entry: EntryPoint) -> bytes:
     result = _dispatcher(entry).overloads[entry.arguments]
     data: bytes = serialize.dumps(result._reduce())  # type: ignore[no-untyped-call]
     return hashlib.sha256(data).digest() + data
@@ -183,7 +137,7 @@ def _packed(entry: Entry) -> bytes:
 # ---- loading
 
 
-def _load(folder: Path, entries: Sequence[Entry]) -> bool:
+def _load(folder: Path, entries: Sequence[EntryPoint]) -> bool:
     """Whether all entries could be loaded from a folder; if not, none of them has been."""
     try:
         packed = [_verified(_file(folder, entry)) for entry in entries]
@@ -217,7 +171,7 @@ def _is_private(path: Path) -> bool:
     return about.st_uid == os.getuid() and not about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def _install(entry: Entry, data: bytes) -> None:
+def _install(entry: EntryPoint, data: bytes) -> None:
     """Give the kernel its compiled code, as numba does with what its own cache finds."""
     dispatcher = _dispatcher(entry)
     context = dispatcher.targetctx

@@ -1,6 +1,6 @@
 """Sums of |g| or g² over examples, g the gradient of a 3x3 convolution's weights by one example.
 
-W examples lie side by side in a vector, so that each lane holds the gradient of its own example:
+W examples lie side by side in a vector, so that each element holds the gradient of its own example:
 the sums over the pixels of nine taps stay in registers, and their absolute values are added up
 before anything is written. No example's gradient ever lies in memory, and no unfolded image does.
 
@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 from numba.core import types
-from numpy.typing import NDArray
 from torch import Tensor
 
-from winnow.kernels.arrays import Floats, aligned
+from winnow.kernels.arrays import Floats, Int64s, aligned
 from winnow.kernels.bundle import add_absolute, add_square, fma_taps
-from winnow.kernels.cache import Entry, kernel, prepare
-from winnow.kernels.simd import W, load, splat, total
+from winnow.kernels.cache import prepare
+from winnow.kernels.compile import EntryPoint, kernel
+from winnow.kernels.simd import W, load_vector, splat, total
 from winnow.kernels.transpose import transpose
 
 TAPS = 9
@@ -36,9 +36,7 @@ def _zeros() -> Any:
 
 
 @kernel
-def side_by_side(
-    x: Floats, examples: int, places: NDArray[np.int64], group: int, out: Floats
-) -> None:
+def side_by_side(x: Floats, examples: int, places: Int64s, group: int, out: Floats) -> None:
     """Number f of example W·g + j goes to out[places[f] + g·group + j]. x (examples, F), flat."""
     size = places.size
     for first in range(0, examples, W):
@@ -50,9 +48,9 @@ def side_by_side(
                 transpose(x, first * size + f, size, out, places, f, base)
                 f += W
         else:
-            for lane in range(min(W, examples - first)):
+            for i in range(min(W, examples - first)):
                 for f in range(size):
-                    out[base + places[f] + lane] = x[(first + lane) * size + f]
+                    out[base + places[f] + i] = x[(first + i) * size + f]
 
 
 @kernel
@@ -66,7 +64,7 @@ def add_moments(
     delta: Floats,
     x: Floats,
     out: Floats,
-    sizes: NDArray[np.int64],
+    sizes: Int64s,
     square: bool,
     together: int,
     block: int,
@@ -91,8 +89,8 @@ def add_moments(
                         for i in range(rows):
                             at = ((c * groups + g) * height + i * down) * row
                             for _ in range(columns):
-                                a = fma_taps(a, load(delta, d), x, at, row)
-                                b = fma_taps(b, load(delta, e), x, at, row)
+                                a = fma_taps(a, load_vector(delta, d), x, at, row)
+                                b = fma_taps(b, load_vector(delta, e), x, at, row)
                                 d += W
                                 e += W
                                 at += right * W
@@ -127,15 +125,15 @@ class Buffers:
         outputs, rows, columns = delta.shape[1:]
         even = outputs + outputs % 2
         groups = -(-count // W)
-        x_lanes = self._side_by_side("x", x, inputs, padding)
-        delta_lanes = self._side_by_side("delta", delta, even, (0, 0))
+        x_beside = self._side_by_side("x", x, inputs, padding)
+        delta_beside = self._side_by_side("delta", delta, even, (0, 0))
         outer = (height + 2 * padding[0], width + 2 * padding[1])
         sizes = np.array([even, inputs, groups, rows, columns, *outer, *stride], np.int64)
         plane = 4 * W * rows * columns
         together = min(groups, max(1, _PLANES // plane))
         block = max(1, _BLOCK // (plane * together * 2)) * 2
         out = np.zeros(even * inputs * TAPS, np.float32)
-        add_moments(delta_lanes, x_lanes, out, sizes, square, together, block)
+        add_moments(delta_beside, x_beside, out, sizes, square, together, block)
         return torch.from_numpy(out).view(even, inputs, 3, 3)[:outputs]
 
     def _side_by_side(self, name: str, x: Tensor, channels: int, border: tuple[int, int]) -> Floats:
@@ -159,8 +157,8 @@ class Buffers:
 
 _floats, _integers = types.float32[::1], types.int64[::1]
 ENTRIES = (
-    Entry(side_by_side, (_floats, types.int64, _integers, types.int64, _floats)),
-    Entry(
+    EntryPoint(side_by_side, (_floats, types.int64, _integers, types.int64, _floats)),
+    EntryPoint(
         add_moments,
         (_floats, _floats, _floats, _integers, types.boolean, types.int64, types.int64),
     ),

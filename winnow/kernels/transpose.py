@@ -13,13 +13,13 @@ from winnow.kernels.simd import W, operation
 
 
 def interleaved(builder: Any, rows: list[Any]) -> list[Any]:
-    """The transpose of W vectors of W lanes, in log₂ W passes of pairwise interleaving."""
+    """The transpose of W vectors of W elements, in log₂ W passes of pairwise interleaving."""
     half = W // 2
-    low = [lane for i in range(half) for lane in (i, W + i)]
-    high = [lane + half for lane in low]
+    low = [at for i in range(half) for at in (i, W + i)]
+    high = [at + half for at in low]
     for _ in range(W.bit_length() - 1):
         pairs = list(zip(rows[:half], rows[half:], strict=True))
-        rows = [llvm.pick(builder, a, b, picks) for a, b in pairs for picks in (low, high)]
+        rows = [llvm.emit_pick(builder, a, b, picks) for a, b in pairs for picks in (low, high)]
     return rows
 
 
@@ -48,22 +48,22 @@ def transpose_bytes(
 
         def address(argument: int, *offsets: Any) -> Any:
             index = functools.reduce(builder.add, offsets)
-            return llvm.address(context, builder, kinds[argument], args[argument], index)
+            return llvm.emit_address(context, builder, kinds[argument], args[argument], index)
 
         rows = []
         for j in range(W):
             start = builder.load(address(1, args[2], ir.Constant(word, j)))
             rows.append(
-                llvm.read(builder, address(0, start, args[3]), ir.VectorType(ir.IntType(8), W))
+                llvm.emit_read(builder, address(0, start, args[3]), ir.VectorType(ir.IntType(8), W))
             )
         for i, row in enumerate(interleaved(builder, rows)):
             step = ir.Constant(word, i)
-            scale = llvm.splat(builder, builder.load(address(4, args[3], step)), W)
-            shift = llvm.splat(builder, builder.load(address(5, args[3], step)), W)
-            value = builder.sitofp(builder.zext(row, integers), llvm.vector(W))
+            scale = llvm.emit_splat(builder, builder.load(address(4, args[3], step)), W)
+            shift = llvm.emit_splat(builder, builder.load(address(5, args[3], step)), W)
+            value = builder.sitofp(builder.zext(row, integers), llvm.vector_type(W))
             at = address(6, args[7], builder.mul(args[8], step))
-            at = builder.bitcast(at, llvm.vector(W).as_pointer())
-            builder.store(llvm.fma(builder, value, scale, shift), at).align = 4
+            at = builder.bitcast(at, llvm.vector_type(W).as_pointer())
+            builder.store(llvm.emit_fma(builder, value, scale, shift), at).align = 4
         return context.get_dummy_value()
 
     n = types.intp
@@ -86,13 +86,13 @@ def transpose(
         rows = []
         for j in range(W):
             at = builder.add(index, builder.mul(step, ir.Constant(word, j)))
-            start = llvm.address(context, builder, kinds[0], x, at)
-            rows.append(llvm.read(builder, start, llvm.vector(W)))
+            start = llvm.emit_address(context, builder, kinds[0], x, at)
+            rows.append(llvm.emit_read(builder, start, llvm.vector_type(W)))
         for i, row in enumerate(interleaved(builder, rows)):
             which = builder.add(first, ir.Constant(word, i))
-            place = builder.load(llvm.address(context, builder, kinds[4], places, which))
-            at = llvm.address(context, builder, kinds[3], out, builder.add(base, place))
-            builder.store(row, builder.bitcast(at, llvm.vector(W).as_pointer())).align = 4
+            place = builder.load(llvm.emit_address(context, builder, kinds[4], places, which))
+            at = llvm.emit_address(context, builder, kinds[3], out, builder.add(base, place))
+            builder.store(row, builder.bitcast(at, llvm.vector_type(W).as_pointer())).align = 4
         return context.get_dummy_value()
 
     n = types.intp

@@ -6,38 +6,50 @@ residual networks match the glob ``"*shortcut*"``.
 
 from __future__ import annotations
 
-import importlib
 import math
+import pkgutil
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from winnow.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from torch import nn
 
-# network -> the file of its family, and the options that the network takes
-_NETWORKS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "lenet-300-100": ("lenet", ("hidden",)),
-    "conv-2": ("conv", ("width", "dropout")),
-    "conv-4": ("conv", ("width", "dropout")),
-    "conv-6": ("conv", ("width", "dropout")),
-    "vgg-11": ("vgg", ("width",)),
-    "vgg-16": ("vgg", ("width",)),
-    "vgg-19": ("vgg", ("width",)),
-    "resnet-20": ("resnet", ("width",)),
-    "resnet-32": ("resnet", ("width",)),
+
+class Builder(NamedTuple):
+    """Where a network is built, as ``module:function``, and the options that it takes.
+
+    The function is called with the network's name, ``inputs``, ``classes`` and the options that
+    are not at their defaults, by name.
+    """
+
+    function: str
+    options: tuple[str, ...] = ()
+
+
+NETWORKS: dict[str, Builder] = {
+    "lenet-300-100": Builder("winnow.models.lenet:lenet", ("hidden",)),
+    "conv-2": Builder("winnow.models.conv:conv", ("width", "dropout")),
+    "conv-4": Builder("winnow.models.conv:conv", ("width", "dropout")),
+    "conv-6": Builder("winnow.models.conv:conv", ("width", "dropout")),
+    "vgg-11": Builder("winnow.models.vgg:vgg", ("width",)),
+    "vgg-16": Builder("winnow.models.vgg:vgg", ("width",)),
+    "vgg-19": Builder("winnow.models.vgg:vgg", ("width",)),
+    "resnet-20": Builder("winnow.models.resnet:resnet", ("width",)),
+    "resnet-32": Builder("winnow.models.resnet:resnet", ("width",)),
 }
+"""Every network by name. ``docs/add-a-network.md`` shows how to add one."""
 
 
-def names() -> list[str]:
+def network_names() -> list[str]:
     """The networks that ``build`` knows."""
-    return list(_NETWORKS)
+    return list(NETWORKS)
 
 
-def options(name: str) -> tuple[str, ...]:
+def network_options(name: str) -> tuple[str, ...]:
     """Which of ``hidden``, ``width`` and ``dropout`` a network takes; UserError if unknown."""
-    return _known(name)[1]
+    return _known(name).options
 
 
 def build(
@@ -58,7 +70,7 @@ def build(
     them. Raises UserError for an unknown network, an option that it does not take, a value out
     of range, or an image too small for its pools.
     """
-    family, _ = _known(name)
+    known = _known(name)
     _check_size(name, inputs, classes)
     given: dict[str, object] = {}
     if hidden is not None:
@@ -68,23 +80,24 @@ def build(
     if dropout != 0.0:
         given["dropout"] = _checked_dropout(dropout)
     _check_options(name, given)
-    module = importlib.import_module(f"winnow.models.{family}")
-    return cast("nn.Module", module.build(name, inputs, classes, **given))
+    builder = pkgutil.resolve_name(known.function)
+    return cast("nn.Module", builder(name, inputs, classes, **given))
 
 
-def _known(name: str) -> tuple[str, tuple[str, ...]]:
-    if name not in _NETWORKS:
-        raise unknown("network", name, _NETWORKS, f"The networks are {', '.join(_NETWORKS)}")
-    return _NETWORKS[name]
+def _known(name: str) -> Builder:
+    if name not in NETWORKS:
+        raise unknown("network", name, NETWORKS, f"The networks are {', '.join(NETWORKS)}")
+    return NETWORKS[name]
 
 
 def _check_options(name: str, given: dict[str, object]) -> None:
-    allowed = options(name)
+    allowed = network_options(name)
     for option, value in given.items():
         if option not in allowed:
+            taken = ", ".join(allowed) or "none"
             raise UserError(
                 f"{name} does not take the option {option} (given: {value!r}); "
-                f"it takes {', '.join(allowed)}. Leave {option} out."
+                f"it takes {taken}. Leave {option} out."
             )
 
 

@@ -61,7 +61,7 @@ class Conv(nn.Module):
         return logits
 
 
-def build(
+def conv(
     name: str,
     inputs: tuple[int, int, int],
     classes: int,

@@ -26,7 +26,7 @@ from torch import nn
 from winnow import rng
 from winnow.errors import UserError, unknown
 
-_SCHEMES = (
+SCHEMES = (
     "glorot-normal",
     "glorot-uniform",
     "kaiming-normal",
@@ -37,11 +37,6 @@ _SCHEMES = (
 )
 _Weighted = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _Normalised = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-
-
-def schemes() -> list[str]:
-    """The names that ``initialise`` knows."""
-    return list(_SCHEMES)
 
 
 def initialise(
@@ -55,7 +50,7 @@ def initialise(
 ) -> None:
     """Set every parameter and running statistic of ``model`` in place.
 
-    Kernels and matrices follow ``scheme`` (see ``schemes``); biases are 0; batch normalisation
+    Kernels and matrices follow ``scheme`` (see ``SCHEMES``); biases are 0; batch normalisation
     has weight 1, bias 0 and fresh running statistics. ``std``: the standard deviation that
     "normal" needs and the others refuse. ``draw`` 0 is the original initialisation, 1 and up
     are re-initialisations. ``kept``: the fraction of its inputs that a unit will keep, for the
@@ -78,8 +73,8 @@ def initialise(
 
 
 def _check(scheme: str, std: float | None, kept: float) -> None:
-    if scheme not in _SCHEMES:
-        raise unknown("initialisation", scheme, _SCHEMES, f"They are {', '.join(_SCHEMES)}")
+    if scheme not in SCHEMES:
+        raise unknown("initialisation", scheme, SCHEMES, f"They are {', '.join(SCHEMES)}")
     if not 0 < kept <= 1 or (kept != 1 and "kaiming" not in scheme):
         raise UserError(
             f"kept={kept!r} with the initialisation {scheme}: it is a fraction above 0, up to 1, "

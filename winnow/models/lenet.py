@@ -34,7 +34,7 @@ class LeNet(nn.Module):
         return logits
 
 
-def build(
+def lenet(
     name: str,  # noqa: ARG001  one signature for all families
     inputs: tuple[int, int, int],
     classes: int,

@@ -10,7 +10,7 @@ _FILTERS = (16, 32, 64)  # of the three stages
 _BLOCKS = {"resnet-20": 3, "resnet-32": 5}  # for each stage
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut: the identity, or 1x1 where the shape changes."""
 
     def __init__(self, before: int, after: int, stride: int) -> None:
@@ -49,7 +49,7 @@ class ResNet(nn.Module):
         for stage, after in enumerate(filters):
             for index in range(blocks):
                 stride = 2 if stage > 0 and index == 0 else 1
-                self.blocks.append(Block(before, after, stride))
+                self.blocks.append(ResidualBlock(before, after, stride))
                 before = after
         self.output = nn.Linear(before, classes)
 
@@ -62,6 +62,6 @@ class ResNet(nn.Module):
         return logits
 
 
-def build(name: str, inputs: tuple[int, int, int], classes: int, width: float = 1.0) -> ResNet:
+def resnet(name: str, inputs: tuple[int, int, int], classes: int, width: float = 1.0) -> ResNet:
     """ResNet-20 or ResNet-32 with ``width`` times the filters, rounded."""
     return ResNet(inputs[0], _BLOCKS[name], classes, width)

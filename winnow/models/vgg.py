@@ -54,7 +54,7 @@ def _unit(before: int, after: int) -> nn.Sequential:
     return nn.Sequential(conv, nn.BatchNorm2d(after))
 
 
-def build(name: str, inputs: tuple[int, int, int], classes: int, width: float = 1.0) -> VGG:
+def vgg(name: str, inputs: tuple[int, int, int], classes: int, width: float = 1.0) -> VGG:
     """VGG with ``width`` times the filters, rounded; UserError when the image is too small."""
     blocks = _BLOCKS[name]
     check_pools(name, inputs, len(blocks) - 1)

@@ -20,7 +20,7 @@ from winnow.errors import UserError, unknown
 from winnow.moments.alone import Alone
 from winnow.moments.examples import size
 from winnow.moments.formulas import Formulas
-from winnow.moments.kinds import KINDS, Kind, Loss, wide
+from winnow.moments.kinds import KINDS, Loss, MomentKind, wide
 from winnow.selection import parameters, uncompiled
 
 __all__ = ["KINDS", "Kind", "moments"]
@@ -31,7 +31,7 @@ def moments(
     batches: Iterable[tuple[Any, Any]],
     loss_fn: Loss,
     names: Iterable[str],
-    kind: Kind = "abs",
+    kind: MomentKind = "abs",
 ) -> dict[str, Tensor]:
     """The mean over all examples of |g| (``abs``) or g² (``square``), name -> like the parameter.
 

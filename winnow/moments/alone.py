@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.utils import _pytree as pytree
 
-from winnow.moments.examples import part, size
-from winnow.moments.kinds import Kind, Loss, summed, wide
+from winnow.moments.examples import examples_of, size
+from winnow.moments.kinds import Loss, MomentKind, summed, wide
 
 _log = logging.getLogger(__name__)
 _TOGETHER = 32  # examples that torch.func.vmap takes at a time
@@ -27,7 +27,7 @@ class Alone:
         self.vmaps = True  # until something in the model proves otherwise
 
     def moments(
-        self, weights: Mapping[str, nn.Parameter], x: Any, y: Any, kind: Kind
+        self, weights: Mapping[str, nn.Parameter], x: Any, y: Any, kind: MomentKind
     ) -> dict[str, Tensor]:
         """Σᵢ |gᵢ| or Σᵢ gᵢ² of the weights over a batch."""
         if self.vmaps:
@@ -46,7 +46,7 @@ class Alone:
         self, weights: Mapping[str, nn.Parameter], x: Any, y: Any, i: int
     ) -> dict[str, Tensor]:
         example = slice(i, i + 1)
-        loss = self.loss_fn(self.model(part(x, example)), part(y, example)).sum()
+        loss = self.loss_fn(self.model(examples_of(x, example)), examples_of(y, example)).sum()
         if not loss.requires_grad:
             return {}
         gradients = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
@@ -54,7 +54,7 @@ class Alone:
         return {name: gradient for name, gradient in pairs if gradient is not None}
 
     def _together(
-        self, weights: Mapping[str, nn.Parameter], x: Any, y: Any, kind: Kind
+        self, weights: Mapping[str, nn.Parameter], x: Any, y: Any, kind: MomentKind
     ) -> dict[str, Tensor]:
         places = _places(self.model, weights)
 
@@ -70,7 +70,7 @@ class Alone:
         sums = {name: torch.zeros_like(w, dtype=wide(w)) for name, w in values.items()}
         for start in range(0, size(x), chunk):
             some = slice(start, start + chunk)
-            found = per_example(values, _rows(part(x, some)), _rows(part(y, some)))
+            found = per_example(values, _rows(examples_of(x, some)), _rows(examples_of(y, some)))
             for name, gradients in found.items():
                 sums[name] += summed(gradients.to(wide(gradients)), kind)
         return sums

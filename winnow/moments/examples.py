@@ -23,7 +23,7 @@ def size(x: Any) -> int:
     return sizes.pop()
 
 
-def part(x: Any, examples: slice) -> Any:
+def examples_of(x: Any, examples: slice) -> Any:
     """Some examples of a batch, or of a model's output: a slice of every tensor."""
     return pytree.tree_map(lambda t: t[examples] if isinstance(t, Tensor) and t.ndim else t, x)
 

@@ -12,8 +12,8 @@ from torch.utils import _pytree as pytree
 
 from winnow.errors import UserError
 from winnow.moments import layers
-from winnow.moments.examples import check_mean, part, size, total_loss
-from winnow.moments.kinds import Kind, Loss, wide
+from winnow.moments.examples import check_mean, examples_of, size, total_loss
+from winnow.moments.kinds import Loss, MomentKind, wide
 from winnow.moments.taps import tapped, uses
 
 _TWO = slice(2)
@@ -27,19 +27,19 @@ class Formulas:
     """
 
     def __init__(
-        self, model: nn.Module, weights: Mapping[str, nn.Parameter], loss_fn: Loss, kind: Kind
+        self, model: nn.Module, weights: Mapping[str, nn.Parameter], loss_fn: Loss, kind: MomentKind
     ) -> None:
         self.model, self.weights, self.loss_fn, self.kind = model, weights, loss_fn, kind
         self.names = {id(weight): name for name, weight in weights.items()}
         wanted = [m for m in model.modules() if any(id(p) in self.names for p in _own(m).values())]
-        self.layers = [m for m in wanted if layers.is_plain(m)]
+        self.layers = [m for m in wanted if layers.has_formula(m)]
         self.apart: list[nn.Module] | None = None  # layers that keep examples apart, once tried
 
     def moments(self, x: Any, y: Any) -> dict[str, Tensor]:
         """Σᵢ |gᵢ| or Σᵢ gᵢ² over a batch, of those parameters that a formula covers."""
         count = size(x)
         if self.apart is None and count > 1:
-            self.apart = self._tried(part(x, _TWO), part(y, _TWO))
+            self.apart = self._tried(examples_of(x, _TWO), examples_of(y, _TWO))
         usable = self.layers if self.apart is None else self.apart
         if not usable:
             return {}
@@ -64,11 +64,11 @@ class Formulas:
     def _moment(self, layer: nn.Module, own: str, x: Tensor, delta: Tensor) -> Tensor:
         x, delta = x.to(wide(delta)), delta.to(wide(delta))
         if own == "bias":
-            return layers.bias(delta, self.kind, -1 if isinstance(layer, nn.Linear) else 1)
+            return layers.bias_moment(delta, self.kind, -1 if isinstance(layer, nn.Linear) else 1)
         if isinstance(layer, nn.Linear):
-            return layers.linear(x, delta, self.kind)
+            return layers.linear_moment(x, delta, self.kind)
         assert isinstance(layer, nn.Conv1d | nn.Conv2d)
-        return layers.convolution(layer, x, delta, self.kind, self._kernel)
+        return layers.convolution_moment(layer, x, delta, self.kind, self._kernel)
 
     def _kernel(self, *args: Any) -> Tensor:
         moment: Tensor = self._buffers.moment(*args)
@@ -92,7 +92,7 @@ class Formulas:
             if not _has_rows(outputs, 2):
                 return []
             rows = [slice(0, 1), slice(1, 2)]
-            losses = [self.loss_fn(part(outputs, r), part(y, r)).sum() for r in rows]
+            losses = [self.loss_fn(examples_of(outputs, r), examples_of(y, r)).sum() for r in rows]
             check_mean(total_loss(self.loss_fn, outputs, y, 2), losses[0] + losses[1], 2)
             _check_depends(*losses)
             for loss, other in zip(losses, reversed(rows), strict=True):

@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-Kind = Literal["abs", "square"]
+MomentKind = Literal["abs", "square"]
 Loss = Callable[[Any, Any], Tensor]  # (outputs, targets)
-KINDS: tuple[str, ...] = get_args(Kind)
+KINDS: tuple[str, ...] = get_args(MomentKind)
 
 
 def wide(tensor: Tensor) -> torch.dtype:
@@ -18,7 +18,7 @@ def wide(tensor: Tensor) -> torch.dtype:
     return torch.promote_types(tensor.dtype, torch.float32)
 
 
-def summed(gradients: Tensor, kind: Kind) -> Tensor:
+def summed(gradients: Tensor, kind: MomentKind) -> Tensor:
     """Σᵢ |gᵢ| or Σᵢ gᵢ² of gradients (N, …). Overwrites them."""
     values = gradients.abs_() if kind == "abs" else gradients.square_()
     return values.sum(0)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from winnow.moments.kinds import Kind, summed
+from winnow.moments.kinds import MomentKind, summed
 
 _BYTES = {"cpu": 2**21, "cuda": 2**28}  # of unfolded inputs and products at a time
 _WORTH = 10**7  # products of a convolution and a batch from which compiled kernels pay
@@ -23,7 +23,7 @@ _DIMENSIONS: dict[type[nn.Module], int] = {nn.Conv1d: 3, nn.Conv2d: 4}  # of a b
 Convolution = Callable[[Tensor, Tensor, tuple[int, int], tuple[int, int], bool], Tensor]
 
 
-def is_plain(module: nn.Module) -> bool:
+def has_formula(module: nn.Module) -> bool:
     """Whether this is a layer with a formula whose forward is torch's own."""
     return (
         type(module) in (nn.Linear, nn.Conv1d, nn.Conv2d)
@@ -43,21 +43,25 @@ def fits(layer: nn.Module, x: Tensor, delta: Tensor, count: int) -> bool:
     return x.ndim == delta.ndim == dimensions and len(x) == len(delta) == count
 
 
-def linear(x: Tensor, delta: Tensor, kind: Kind) -> Tensor:
+def linear_moment(x: Tensor, delta: Tensor, kind: MomentKind) -> Tensor:
     """For the weight (O, I) of a linear layer. x (N, …, I), delta (N, …, O)."""
     x, delta = (t.flatten(1, -2) if t.ndim > 2 else t.unsqueeze(1) for t in (x, delta))
     seen = x.transpose(1, 2)
     return _products(delta.transpose(1, 2), lambda part: seen[part], x.shape[2], kind)
 
 
-def bias(delta: Tensor, kind: Kind, channel: int) -> Tensor:
+def bias_moment(delta: Tensor, kind: MomentKind, channel: int) -> Tensor:
     """For a bias (O,), which every position shares. ``channel``: the dimension of O in delta."""
     positions = [d for d in range(1, delta.ndim) if d != channel % delta.ndim]
     return summed(delta.sum(positions) if positions else delta.clone(), kind)
 
 
-def convolution(
-    layer: nn.Conv1d | nn.Conv2d, x: Tensor, delta: Tensor, kind: Kind, kernel: Convolution | None
+def convolution_moment(
+    layer: nn.Conv1d | nn.Conv2d,
+    x: Tensor,
+    delta: Tensor,
+    kind: MomentKind,
+    kernel: Convolution | None,
 ) -> Tensor:
     """For the weight of a convolution without groups. x (N, C, …), delta (N, O, …).
 
@@ -92,7 +96,9 @@ def _is_worth(x: Tensor, delta: Tensor) -> bool:
     return small and delta.numel() * x.shape[1] * 9 >= _WORTH
 
 
-def _products(delta: Tensor, seen: Callable[[slice], Tensor], inputs: int, kind: Kind) -> Tensor:
+def _products(
+    delta: Tensor, seen: Callable[[slice], Tensor], inputs: int, kind: MomentKind
+) -> Tensor:
     """Sums over examples for g = delta (O, P) · seen (I, P)ᵀ. delta (N, O, P); (O, I)."""
     count, outputs, positions = delta.shape
     if positions == 1:  # |d aᵀ| = |d| |a|ᵀ, and the same for squares: one product for all examples

@@ -1,24 +1,42 @@
-"""Reports: plain rows → verdict, tables, figures, CSV and one page. Never trains."""
+"""Reports: what a store holds of an experiment, as tables, figures, a verdict and one page.
+
+Three steps, each in plain values, so that every renderer shares one query:
+
+1. Rows. `read` brings together what the plan expects (`winnow.experiment.expected`) and what the
+   store holds: a Row for each point of the experiment, its arms, its learning curves (`results`).
+2. Views, which only select and average rows. `statistics` has the rules of averaging and pairing
+   that all of them share.
+   - `contrasts`: an arm against another, with paired differences and intervals
+   - `density_table`: densities × arms; `method_table`: methods × densities
+   - `series`: what figures against density show; `curves`: which learning curves
+3. Renderers, which only write what a view says.
+   - words: `verdict` (`rule_statement`, `paired_statement`), `comparison` (of methods), `caveats`;
+     `wording` writes the numbers
+   - `figures`: matplotlib, PNG and SVG
+   - the tables' text and HTML; `csvfile`: rows.csv, every run; `page`: index.html, all of it
+
+Reports never train and know no plan and no engine. To add a figure or a table: a view with its
+dataclass and a test by hand, then a renderer.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from winnow.errors import UserError
+from winnow.experiment.expected import slug_of
 from winnow.files import write_whole
-from winnow.report import csvfile, figures, page
-from winnow.report.drawing import Drawing
-from winnow.report.matrix import as_text as matrix_text
-from winnow.report.matrix import by_method
+from winnow.report import csvfile, page
+from winnow.report.density_table import by_density, table_text
+from winnow.report.figures import draw_figures
+from winnow.report.figures.drawing import Drawing
+from winnow.report.method_table import by_method, methods_text
+from winnow.report.read import read_results
 from winnow.report.results import Curve, Results, Row
 from winnow.report.statement import Statement
-from winnow.report.table import as_text as table_text
-from winnow.report.table import query
-from winnow.report.verdict import as_text as verdict_text
-from winnow.report.verdict import verdict
+from winnow.report.verdict import verdict, verdict_text
 
 __all__ = [
     "Curve",
@@ -26,13 +44,14 @@ __all__ = [
     "Results",
     "Row",
     "Statement",
+    "by_density",
     "by_method",
-    "matrix_text",
-    "query",
+    "methods_text",
+    "read_results",
     "table_text",
     "verdict",
     "verdict_text",
-    "write",
+    "write_report",
 ]
 
 
@@ -45,7 +64,7 @@ class Paths:
     figures: list[Path]
 
 
-def write(results: Sequence[Results], out: Path, *, command: str = "") -> Paths:
+def write_report(results: Sequence[Results], out: Path, *, command: str = "") -> Paths:
     """Write ``index.html``, ``rows.csv`` and the figures into the folder ``out``.
 
     Each file appears whole and replaces an older one; other files in ``out`` stay. ``command``
@@ -63,13 +82,13 @@ def write(results: Sequence[Results], out: Path, *, command: str = "") -> Paths:
         for name, drawing in section.drawings.items():
             paths.figures.extend(_write_figure(out, name, drawing))
     write_whole(paths.csv, csvfile.as_csv(results))
-    # Last, so that a page never stands beside figures that are not there yet.
-    write_whole(paths.page, page.as_html(sections, command=command, version=_version()))
+    # Last, so that a page never refers to figures that are not there yet.
+    write_whole(paths.page, page.page_html(sections, command=command, version=_version()))
     return paths
 
 
 def _section(results: Results, slug: str) -> page.Section:
-    drawings = {f"{slug}-{one.name}": one for one in figures.draw(results)}
+    drawings = {f"{slug}-{drawing.name}": drawing for drawing in draw_figures(results)}
     return page.Section(slug, results, verdict(results), drawings)
 
 
@@ -83,9 +102,9 @@ def _write_figure(out: Path, name: str, drawing: Drawing) -> tuple[Path, Path]:
 def _slugs(results: Sequence[Results]) -> list[str]:
     """A file name for each recipe: lth/digits → lth-digits; a second one becomes lth-digits-2."""
     slugs: list[str] = []
-    for one in results:
-        base = re.sub(r"[^A-Za-z0-9._-]+", "-", one.name).strip("-.") or "recipe"
-        number, slug = 1, base
+    for recipe in results:
+        base = slug = slug_of(recipe.name)
+        number = 1
         while slug in slugs:
             number += 1
             slug = f"{base}-{number}"

@@ -6,8 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 from winnow.report import wording
-from winnow.report.contrasts import DENSE
-from winnow.report.results import Results, Row, arms, has_early_stopping, is_dense
+from winnow.report.results import (
+    DENSE,
+    Results,
+    Row,
+    arms_with_rows,
+    has_early_stopping,
+    is_dense,
+)
 
 
 def caveats(results: Results) -> tuple[str, ...]:
@@ -37,17 +43,16 @@ def _divergence(rows: Sequence[Row]) -> list[str]:
 
 
 def _collapse(results: Results) -> list[str]:
-    found: dict[str, list[Row]] = {}
-    for row in results.rows:
-        if row.collapsed:
-            found.setdefault(row.arm, []).append(row)
-    if not found:
+    collapsed = [row for row in results.rows if row.collapsed]
+    if not collapsed:
         return []
+    of_arm = {arm.name: [row for row in collapsed if row.arm == arm.name] for arm in results.arms}
     listed = "; ".join(
         f"{arm} in {wording.plural(len(lost), 'run')}, from "
         f"{wording.percent(max(row.density_total for row in lost))} % down "
         f"({', '.join(sorted({name for row in lost for name in row.collapsed}))})"
-        for arm, lost in ((arm, found[arm]) for arm in arms(results) if arm in found)
+        for arm, lost in of_arm.items()
+        if lost
     )
     return [f"Layers that lost all their weights (layer collapse): {listed}."]
 
@@ -58,7 +63,7 @@ def _censoring(results: Results) -> list[str]:
     done = [row for row in results.rows if row.status == "done"]
     total = Counter(_arm(row) for row in done)
     censored = Counter(_arm(row) for row in done if row.stop_censored)
-    order = [DENSE, *arms(results)]
+    order = [DENSE, *(arm.name for arm in arms_with_rows(results))]
     listed = ", ".join(f"{arm} {censored[arm]} of {total[arm]}" for arm in order if censored[arm])
     if not listed:
         return []

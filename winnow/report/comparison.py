@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from winnow.experiment.recipe.compare import CONTROLS
+from winnow.experiment.arms import Arm
 from winnow.report import wording
-from winnow.report.contrasts import DENSE, Contrast, contrast, outcome
-from winnow.report.results import TICKET, Results, arms, compares, methods
+from winnow.report.contrasts import Contrast, contrast, judgement
+from winnow.report.results import DENSE, Results, compared_arms, control_arms
 from winnow.report.statement import Statement
 from winnow.report.statistics import Difference
 
-_REFERENCES = ("random", "imp")  # the least and the most that pruning is expected to reach
-_WORDS = {"better": "better", "worse": "worse"}
+RANDOM_METHOD = "random"
+"""The method of the catalogue that every other is expected to beat."""
 
-
-def methods_of(results: Results) -> list[str]:
-    """The compared methods that have rows, in the order of tables; without their controls."""
-    if not compares(results):
-        return []
-    controls = controls_of(results)
-    return [arm for arm in arms(results) if arm != TICKET and arm not in controls]
-
-
-def controls_of(results: Results) -> dict[str, str]:
-    """The arms that control a method at initialisation → the method's own."""
-    own = methods(results)
-    found = {f"{arm}-{name}": arm for arm in own for name in CONTROLS}
-    return {arm: found[arm] for arm in arms(results) if arm in found and arm not in own}
+_REFERENCES = (RANDOM_METHOD, "imp")  # the least and the most that pruning is expected to reach
 
 
 def comparison(results: Results) -> list[Statement]:
@@ -35,41 +22,47 @@ def comparison(results: Results) -> list[Statement]:
 
     Then the controls of methods at initialisation, each against its method.
     """
-    shown = methods_of(results)
-    references = [name for name in _REFERENCES if name in shown] or shown[:1]
-    if len(shown) == 1:
-        references = [DENSE]
-    made = [_against(results, shown, reference) for reference in references]
-    controls = controls_of(results)
-    return [*made, _controls(results, controls)] if controls else made
+    methods = compared_arms(results)
+    references = [arm for name in _REFERENCES if (arm := arm_of_method(results, name))]
+    names = [arm.name for arm in references or methods[:1]]
+    if len(methods) == 1:
+        names = [DENSE]
+    statements = [_against(results, methods, name) for name in names]
+    controls = control_arms(results)
+    return [*statements, _controls(results, controls)] if controls else statements
 
 
-def _against(results: Results, shown: Sequence[str], reference: str) -> Statement:
-    found = [contrast(results, arm, reference) for arm in shown if arm != reference]
-    return _statement(f"Methods against {reference}", found, f"with {reference}")
+def arm_of_method(results: Results, method: str) -> Arm | None:
+    """The first arm with rows of a method of the catalogue; None without one."""
+    return next((arm for arm in compared_arms(results) if arm.method == method), None)
 
 
-def _controls(results: Results, controls: Mapping[str, str]) -> Statement:
+def _against(results: Results, methods: Sequence[Arm], reference: str) -> Statement:
+    pairs = [contrast(results, arm.name, reference) for arm in methods if arm.name != reference]
+    return _statement(f"Methods against {reference}", pairs, f"with {reference}")
+
+
+def _controls(results: Results, controls: Sequence[Arm]) -> Statement:
     """What a control keeps of its method: where they cannot be told apart, the rest is not needed.
 
     Shuffled, only the counts of layers; reinitialised, the mask without its weights; inverted,
     nothing is expected to be left.
     """
-    found = [contrast(results, arm, method) for arm, method in controls.items()]
-    return _statement("Controls against their methods", found, "controls with")
+    pairs = [contrast(results, arm.name, arm.of) for arm in controls if arm.of]
+    return _statement("Controls against their methods", pairs, "controls with")
 
 
 def _statement(heading: str, contrasts: Sequence[Contrast], with_what: str) -> Statement:
     heading = f"{heading}: paired 95 % intervals"
-    found = [one for one in contrasts if one.accuracy]
-    if not found:
+    finished = [pair for pair in contrasts if pair.accuracy]
+    if not finished:
         return Statement(heading, (f"Nothing to compare {with_what} is finished yet.",))
-    counts = sorted({one.n for each in found for one in each.accuracy})
+    counts = sorted({difference.n for pair in finished for difference in pair.accuracy})
     if counts[-1] < 2:
         said = "One replicate: no intervals, so nothing can be called better or worse."
-        return Statement(heading, (said,), _numbers(found))
-    sentences = (_how(counts), *(f"{one.subject}: {_found(one)}." for one in found))
-    return Statement(heading, sentences, _numbers(found))
+        return Statement(heading, (said,), _numbers(finished))
+    sentences = (_how(counts), *(f"{pair.subject}: {_verdict(pair)}." for pair in finished))
+    return Statement(heading, sentences, _numbers(finished))
 
 
 def _how(counts: Sequence[int]) -> str:
@@ -81,35 +74,40 @@ def _how(counts: Sequence[int]) -> str:
     )
 
 
-def _found(one: Contrast) -> str:
-    labels = [wording.percent(each.density_total) for each in one.accuracy]
+def _verdict(pair: Contrast) -> str:
+    labels = [wording.percent(difference.density_total) for difference in pair.accuracy]
+    judged = [judgement(difference) for difference in pair.accuracy]
     parts = []
-    for kind, word in _WORDS.items():
-        places = [k for k, each in enumerate(one.accuracy) if outcome(each) == kind]
+    for word in ("better", "worse"):
+        places = [place for place, said in enumerate(judged) if said == word]
         if places:
             parts.append(f"{word} at {wording.spans(places, labels)} %")
-    flat = [k for k, each in enumerate(one.accuracy) if each.interval is None and each.mean]
+    flat = [
+        place
+        for place, difference in enumerate(pair.accuracy)
+        if difference.n > 1 and difference.interval is None and difference.mean
+    ]
     if flat:  # without any spread there is no interval, however large the difference is
         parts.append(f"no interval at {wording.spans(flat, labels)} %, as all replicates agree")
     return "; ".join(parts) or "not distinguishable at any density"
 
 
-def _numbers(found: Sequence[Contrast]) -> tuple[tuple[str, ...], ...]:
+def _numbers(pairs: Sequence[Contrast]) -> tuple[tuple[str, ...], ...]:
     header = ("method", "density_total %", "n", "accuracy %", "reference %", "difference in points")
-    body = [_line(one.subject, each) for one in found for each in one.accuracy]
+    body = [_line(pair.subject, difference) for pair in pairs for difference in pair.accuracy]
     return (header, *body)
 
 
-def _line(method: str, one: Difference) -> tuple[str, ...]:
+def _line(method: str, difference: Difference) -> tuple[str, ...]:
     interval = "no interval"
-    if one.interval is not None:
-        low, high = wording.points(one.interval.low), wording.points(one.interval.high)
-        interval = f"[{low}, {high}]"
+    if difference.interval is not None:
+        low = wording.signed_points(difference.interval.low)
+        interval = f"[{low}, {wording.signed_points(difference.interval.high)}]"
     return (
         method,
-        f"{100 * one.density_total:.2f}",
-        str(one.n),
-        wording.accuracy(one.subject),
-        wording.accuracy(one.reference),
-        f"{wording.points(one.mean)} {interval}",
+        f"{100 * difference.density_total:.2f}",
+        str(difference.n),
+        wording.accuracy(difference.subject),
+        wording.accuracy(difference.reference),
+        f"{wording.signed_points(difference.mean)} {interval}",
     )

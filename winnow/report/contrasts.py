@@ -9,21 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from winnow.report.results import TICKET, Results, arms, has_early_stopping
+from winnow.experiment.arms import TICKET
+from winnow.report.results import DENSE, Results, arms_with_rows, has_early_stopping
 from winnow.report.statistics import Difference, against_arm, against_dense
 
-DENSE = "dense"
-_CONTROLS = ("reinit", "random")
-
-Outcome = Literal["better", "open", "worse"]
+Judgement = Literal["better", "open", "worse"]
 
 
 @dataclass(frozen=True)
 class Contrast:
     """Subject minus reference: test accuracy, and early-stopping iterations where they count.
 
-    ``accuracy`` is at early stopping, or at the end where the recipe has no early stopping;
-    ``iteration`` is None then. Both go from the largest density to the smallest.
+    ``subject`` and ``reference`` are names of arms; a reference may be ``dense``. ``accuracy`` is
+    at early stopping, or at the end where the recipe has no early stopping; ``iteration`` is None
+    then. Differences go from the largest density to the smallest.
     """
 
     subject: str
@@ -34,14 +33,15 @@ class Contrast:
 
 def contrasts(results: Results) -> tuple[Contrast, ...]:
     """For each arm that finds tickets: against dense, then its controls, then other finders."""
-    present = arms(results)
-    finders = [arm for arm in present if control_of(arm) is None]
-    found = []
+    present = arms_with_rows(results)
+    finders = [arm for arm in present if not arm.is_control]
+    pairs = []
     for arm in finders:
-        controls = [other for other in present if control_of(other) == arm]
+        controls = [other for other in present if other.is_control and other.of == arm.name]
         others = [other for other in finders if arm == TICKET and other != arm]
-        found += [contrast(results, arm, other) for other in (DENSE, *controls, *others)]
-    return tuple(found)
+        references = [DENSE, *(other.name for other in (*controls, *others))]
+        pairs += [(arm.name, reference) for reference in references]
+    return tuple(contrast(results, *pair) for pair in pairs)
 
 
 def contrast(results: Results, subject: str, reference: str) -> Contrast:
@@ -58,14 +58,6 @@ def contrast(results: Results, subject: str, reference: str) -> Contrast:
 def accuracy_metric(results: Results) -> str:
     """The test accuracy that the verdict is on."""
     return "stop_test_accuracy" if has_early_stopping(results) else "final_test_accuracy"
-
-
-def control_of(arm: str) -> str | None:
-    """The arm whose masks a control reuses: ``one-shot-reinit`` → ``one-shot``; else None."""
-    if arm in _CONTROLS:
-        return TICKET
-    base, _, last = arm.rpartition("-")
-    return base if base and last in _CONTROLS else None
 
 
 def meets_rule(contrast: Contrast, place: int) -> bool:
@@ -88,13 +80,19 @@ def early(contrast: Contrast) -> list[int]:
     return [place for place in range(len(contrast.accuracy)) if _early(contrast, place)]
 
 
+def has_one_replicate(contrast: Contrast) -> bool:
+    """Whether no density has two replicates with both sides, so that chance cannot be judged."""
+    return all(difference.n < 2 for difference in contrast.accuracy)
+
+
 def iteration_at(contrast: Contrast, place: int) -> Difference | None:
     """The difference in early-stopping iterations that belongs to an accuracy difference."""
     density = contrast.accuracy[place].density_total
-    return next((one for one in contrast.iteration or () if one.density_total == density), None)
+    iterations = contrast.iteration or ()
+    return next((change for change in iterations if change.density_total == density), None)
 
 
-def outcome(difference: Difference, *, larger_is_better: bool = True) -> Outcome:
+def judgement(difference: Difference, *, larger_is_better: bool = True) -> Judgement:
     """Better or worse when the interval leaves out zero, else open (and without an interval)."""
     if difference.interval is None:
         return "open"
@@ -124,5 +122,5 @@ def _accurate(contrast: Contrast, place: int) -> bool:
 def _early(contrast: Contrast, place: int) -> bool:
     if contrast.iteration is None:
         return True
-    found = iteration_at(contrast, place)
-    return found is not None and found.mean <= 0
+    change = iteration_at(contrast, place)
+    return change is not None and change.mean <= 0

@@ -7,7 +7,7 @@ import dataclasses
 import io
 from collections.abc import Sequence
 
-from winnow.report.results import Results, Row, arms
+from winnow.report.results import Results, Row
 from winnow.report.statistics import ACCURACY_AT
 
 _OTHER = ("accuracy_at", "cost", "collapsed")
@@ -36,8 +36,8 @@ def as_csv(results: Sequence[Results]) -> str:
 
 
 def _ordered(results: Results) -> list[Row]:
-    place = {arm: number for number, arm in enumerate(arms(results))}
-    return sorted(results.rows, key=lambda r: (r.replicate, place[r.arm], r.draw, r.round))
+    order = {arm.name: place for place, arm in enumerate(results.arms)}
+    return sorted(results.rows, key=lambda r: (r.replicate, order[r.arm], r.draw, r.round))
 
 
 def _cell(value: object) -> str:

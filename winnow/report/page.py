@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from winnow.report import matrix, table, wording
-from winnow.report.drawing import Drawing
+from winnow.report import wording
+from winnow.report.density_table import by_density, plain_html, table_html
+from winnow.report.figures.drawing import Drawing
+from winnow.report.method_table import by_method, methods_html
 from winnow.report.results import Results, compares
 from winnow.report.statement import Statement
 
@@ -56,7 +58,7 @@ class Section:
     drawings: Mapping[str, Drawing]
 
 
-def as_html(sections: Sequence[Section], *, command: str, version: str) -> str:
+def page_html(sections: Sequence[Section], *, command: str, version: str) -> str:
     """The page: title, command, one section for each recipe, provenance. All text is escaped."""
     names = ", ".join(section.results.name for section in sections)
     made = f"<p>Made by <code>{escape(command)}</code></p>" if command else ""
@@ -100,11 +102,11 @@ def _body(section: Section) -> list[str]:
     verdict = ["<h3>Verdict</h3>", *(_statement(one) for one in section.statements)]
     figures = ["<h3>Figures</h3>", f'<div class="figures">\n{_figures(section)}\n</div>']
     legend = f'<p class="soft">{escape(_legend(results))}</p>'
-    whole = f'<div class="scroll">\n{table.as_html(table.query(results))}\n</div>'
+    whole = f'<div class="scroll">\n{table_html(by_density(results))}\n</div>'
     if not compares(results):
         return [*verdict, *figures, "<h3>Table</h3>", legend, whole]
     every = f"<details>\n<summary>Every number</summary>\n{legend}\n{whole}\n</details>"
-    short = ["<h3>Methods</h3>", matrix.as_html(matrix.by_method(results)), _cost(results)]
+    short = ["<h3>Methods</h3>", methods_html(by_method(results)), _cost(results)]
     return [*short, every, *figures, *verdict]
 
 
@@ -113,7 +115,7 @@ def _statement(statement: Statement) -> str:
     text = f"<h4>{escape(statement.heading)}</h4>\n<ul>{sentences}</ul>"
     if not statement.numbers:
         return text
-    numbers = f'<div class="scroll">\n{table.plain_html(statement.numbers)}\n</div>'
+    numbers = f'<div class="scroll">\n{plain_html(statement.numbers)}\n</div>'
     return f"{text}\n<details>\n<summary>Every number</summary>\n{numbers}\n</details>"
 
 

@@ -2,88 +2,116 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 from winnow.experiment.expected import ExpectedPoint, ExpectedRun, Experiment
+from winnow.experiment.runs import Run
 from winnow.experiment.store.store import Found, Result, Store
 from winnow.report.results import Curve, Results, Row, Status
+
+_NOTHING = Result(
+    status="unreachable",
+    diverged_at=None,
+    curve={},
+    stop_iteration=None,
+    stop_censored=None,
+    stop_validation_loss=None,
+    stop={},
+    final={},
+    accuracy_at={},
+    kept={},
+    seconds=0.0,
+)
+"""What is known of a run that could not start."""
 
 
 def read_results(experiment: Experiment, store: Store, notes: tuple[str, ...] = ()) -> Results:
     """What the store holds of an experiment. Points whose runs are not done yet only count as
     missing. Points after a diverged run are rows without numbers (``unreachable``).
     """
-    runs = {run.id: run for run in experiment.runs}
-    found = {i: store.find_named(run.folder, i, run.record) for i, run in runs.items()}
-    unreachable = _unreachable(experiment, found)
+    expected = {run.id: run for run in experiment.runs}
+    stored = {i: store.find_named(run.folder, i, run.record) for i, run in expected.items()}
+    unreachable = _unreachable(experiment, stored)
     rows = [
-        _row(experiment.name, point, runs[point.run], found[point.run])
+        _row(experiment.name, point, expected[point.run], stored[point.run])
         for point in experiment.points
-        if found[point.run] or point.run in unreachable
+        if stored[point.run] or point.run in unreachable
     ]
-    curves = {f.folder.name: _curve(f) for f in found.values() if f}
-    missing = sum(f is None for f in found.values()) - len(unreachable)
-    return Results(experiment.name, experiment.recipe, tuple(rows), curves, missing, notes)
+    return Results(
+        name=experiment.name,
+        recipe=experiment.recipe,
+        arms=experiment.arms,
+        rows=tuple(rows),
+        curves={run.folder.name: _curve(run) for run in stored.values() if run},
+        missing=sum(run is None for run in stored.values()) - len(unreachable),
+        notes=notes,
+    )
 
 
-def _unreachable(experiment: Experiment, found: dict[str, Found | None]) -> set[str]:
+def _unreachable(experiment: Experiment, stored: Mapping[str, Found | None]) -> set[str]:
     """The runs that need a diverged one."""
     lost: set[str] = set()
     for run in experiment.runs:
-        parents = [found[parent] for parent in run.parents]
+        parents = [stored[parent] for parent in run.parents]
         after_diverged = any(p and p.result.status == "diverged" for p in parents)
-        if found[run.id] is None and (after_diverged or lost & set(run.parents)):
+        if stored[run.id] is None and (after_diverged or lost & set(run.parents)):
             lost.add(run.id)
     return lost
 
 
-def _row(recipe: str, node: ExpectedPoint, run: ExpectedRun, found: Found | None) -> Row:
-    result = found.result if found else None
-    status: Status = "unreachable"
-    if result is not None:
-        status = "done" if result.status == "done" else "diverged"
-    stop, final = (result.stop, result.final) if result else ({}, {})
-    # A continued run counts its own iterations; a rewound one goes on counting from where it began.
-    offset = run.begin if run.end > run.steps else 0
-    at = result.stop_iteration if result else None
+def _row(recipe: str, point: ExpectedPoint, run: ExpectedRun, stored: Found | None) -> Row:
+    result = stored.result if stored else _NOTHING
+    at = result.stop_iteration
     return Row(
         recipe=recipe,
-        arm=node.arm,
-        replicate=node.replicate,
-        draw=node.draw,
-        round=node.round,
-        density=node.density,
-        density_total=node.density_total,
-        weights_kept=node.weights_kept,
-        run=found.folder.name if found else run.folder,
-        status=status,
-        diverged_at=result.diverged_at if result else None,
+        arm=point.arm,
+        replicate=point.replicate,
+        draw=point.draw,
+        round=point.round,
+        density=point.density,
+        density_total=point.density_total,
+        weights_kept=point.weights_kept,
+        run=stored.folder.name if stored else run.folder,
+        status=_status(stored),
+        diverged_at=result.diverged_at,
         iterations=run.end - run.begin,
-        stop_iteration=None if at is None else at - offset,
-        stop_censored=result.stop_censored if result else None,
-        stop_validation_loss=result.stop_validation_loss if result else None,
-        stop_validation_accuracy=stop.get("validation"),
-        stop_test_accuracy=stop.get("test"),
-        stop_train_accuracy=stop.get("train"),
-        final_validation_accuracy=final.get("validation"),
-        final_test_accuracy=final.get("test"),
-        final_train_accuracy=final.get("train"),
-        accuracy_at={int(k): v for k, v in result.accuracy_at.items()} if result else {},
-        seconds=result.seconds if result else 0.0,
-        cost=node.cost,
-        collapsed=_collapsed(result),
+        stop_iteration=None if at is None else at - _offset(run),
+        stop_censored=result.stop_censored,
+        stop_validation_loss=result.stop_validation_loss,
+        stop_validation_accuracy=result.stop.get("validation"),
+        stop_test_accuracy=result.stop.get("test"),
+        stop_train_accuracy=result.stop.get("train"),
+        final_validation_accuracy=result.final.get("validation"),
+        final_test_accuracy=result.final.get("test"),
+        final_train_accuracy=result.final.get("train"),
+        accuracy_at={int(step): accuracy for step, accuracy in result.accuracy_at.items()},
+        seconds=result.seconds,
+        cost=point.cost,
+        collapsed=tuple(name for name, kept in result.kept.items() if kept == 0),
     )
 
 
-def _collapsed(result: Result | None) -> tuple[str, ...]:
-    return tuple(name for name, kept in result.kept.items() if kept == 0) if result else ()
+def _status(stored: Found | None) -> Status:
+    if stored is None:
+        return "unreachable"
+    return "done" if stored.result.status == "done" else "diverged"
 
 
-def _curve(found: Found) -> Curve:
-    curve, run = found.result.curve, found.run
-    offset = run.begin if run.end > run.steps else 0
-    loss = [float("nan") if v is None else v for v in curve["validation_loss"]]
+def _curve(stored: Found) -> Curve:
+    curve = stored.result.curve
     return Curve(
-        tuple(step - offset for step in curve["steps"]),
-        tuple(loss),
-        tuple(curve["validation_accuracy"]),
-        tuple(curve["test_accuracy"]),
+        steps=tuple(step - _offset(stored.run) for step in curve["steps"]),
+        validation_loss=tuple(math.nan if v is None else v for v in curve["validation_loss"]),
+        validation_accuracy=tuple(curve["validation_accuracy"]),
+        test_accuracy=tuple(curve["test_accuracy"]),
     )
+
+
+def _offset(run: ExpectedRun | Run) -> int:
+    """What a run's own count of iterations begins at.
+
+    A continued run, which trains past the end of its schedule, counts its own; a rewound one goes
+    on counting from where it began.
+    """
+    return run.begin if run.end > run.steps else 0

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from winnow.experiment.arms import Arm
+
 Status = Literal["done", "diverged", "unreachable"]
 
-TICKET = "ticket"
-_KNOWN = (TICKET, "reinit", "random", "one-shot", "one-shot-reinit", "one-shot-random")
+DENSE = "dense"
+"""What the network without a mask is called; its runs are round 0."""
 
 
 @dataclass(frozen=True)
 class Row:
     """One run in the plan of one recipe. Accuracies and densities are fractions in [0, 1].
 
-    The dense run of a replicate is round 0 of the arm ``ticket``. ``draw`` counts the controls
-    that one ticket has (reinit 0, 1, 2). ``unreachable``: a run that it starts from diverged.
+    ``arm`` is the name of one of Results.arms. The dense run of a replicate is round 0, of the arm
+    ``ticket``; no other arm has that round. ``draw`` counts the controls that one ticket has
+    (reinit 1, 2, 3). ``unreachable``: a run that it starts from diverged.
     ``stop_*`` is read where the validation loss is lowest; ``stop_censored`` says that this is
     the last evaluation. ``accuracy_at`` maps an iteration to the test accuracy there.
 
@@ -66,55 +69,47 @@ class Curve:
 class Results:
     """All that a report says of one recipe.
 
-    ``recipe`` is the recipe as dumped, nested; ``curves`` goes by the run's folder name;
-    ``missing`` counts the runs of the plan that are not done yet.
+    ``recipe`` is the recipe as dumped, nested. ``arms``: all that the experiment has, those without
+    a row included, in the order of tables, statements and rows.csv. ``curves`` goes by the run's
+    folder name; ``missing`` counts the runs of the plan that are not done yet.
+
+    Raises ValueError for a row of an arm that is not among ``arms``.
     """
 
     name: str
     recipe: Mapping[str, Any]
+    arms: tuple[Arm, ...]
     rows: tuple[Row, ...]
     curves: Mapping[str, Curve]
     missing: int
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        strange = {row.arm for row in self.rows} - {arm.name for arm in self.arms}
+        if strange:
+            raise ValueError(f"rows of {sorted(strange)}, which are no arms of {self.name}")
+
 
 def is_dense(row: Row) -> bool:
     """Whether the row is a dense run."""
-    return row.arm == TICKET and row.round == 0
+    return row.round == 0
 
 
-def arms(results: Results) -> tuple[str, ...]:
-    """The arms that have rows, in the order of tables, statements and rows.csv.
-
-    Where methods are compared: dense (``ticket``), then the recipe's order, each method followed
-    by the arms that belong to it. Else the known ones in a fixed order, then the others by name.
-    """
+def arms_with_rows(results: Results) -> tuple[Arm, ...]:
+    """The arms that have rows, in the order of Results.arms."""
     present = {row.arm for row in results.rows}
-    own = list(methods(results))
-    if not own:
-        others = sorted(present.difference(_KNOWN))
-        return (*(arm for arm in _KNOWN if arm in present), *others)
-
-    def place(arm: str) -> tuple[bool, int, bool, str]:
-        method = owner(arm, own)
-        return (arm != TICKET, own.index(method) if method else len(own), arm != method, arm)
-
-    return tuple(sorted(present, key=place))
+    return tuple(arm for arm in results.arms if arm.name in present)
 
 
-def methods(results: Results) -> dict[str, str]:
-    """The arms of the methods that the recipe compares, in its order → the methods' names."""
-    compare = results.recipe.get("compare")
-    if not isinstance(compare, Mapping):
-        return {}
-    names = [(one.get("label"), str(one["name"])) for one in compare["methods"]]
-    return {label or name.rpartition(":")[2]: name for label, name in names}
+def compared_arms(results: Results) -> tuple[Arm, ...]:
+    """The methods that are compared and have rows, in the recipe's order; without controls."""
+    present = arms_with_rows(results)
+    return tuple(arm for arm in present if arm.method is not None and not arm.is_control)
 
 
-def owner(arm: str, compared: Iterable[str]) -> str | None:
-    """The compared arm that an arm is, or belongs to by its name: snip-shuffled → snip."""
-    fitting = [one for one in compared if arm == one or arm.startswith(f"{one}-")]
-    return max(fitting, key=len, default=None)
+def control_arms(results: Results) -> tuple[Arm, ...]:
+    """The arms with rows that check another arm."""
+    return tuple(arm for arm in arms_with_rows(results) if arm.is_control)
 
 
 def has_early_stopping(results: Results) -> bool:

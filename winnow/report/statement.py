@@ -1,4 +1,4 @@
-"""What a report claims: a heading, sentences, and the numbers behind them."""
+"""A statement, as a value: what the report claims."""
 
 from __future__ import annotations
 

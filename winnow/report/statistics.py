@@ -77,23 +77,23 @@ def value(row: Row, metric: str) -> float | None:
     if row.status != "done":
         return None
     if metric.startswith(ACCURACY_AT):
-        found = row.accuracy_at.get(int(metric.removeprefix(ACCURACY_AT)))
+        number = row.accuracy_at.get(int(metric.removeprefix(ACCURACY_AT)))
     else:
-        found = getattr(row, metric)
-    return None if found is None or not math.isfinite(found) else float(found)
+        number = getattr(row, metric)
+    return None if number is None or not math.isfinite(number) else float(number)
 
 
 def summarize(rows: Iterable[Row], metric: str) -> Summary | None:
     """The summary of a metric over rows of one arm and round; None when no run has it."""
     draws: defaultdict[int, list[float]] = defaultdict(list)
     for row in rows:
-        found = value(row, metric)
-        if found is not None:
-            draws[row.replicate].append(found)
+        number = value(row, metric)
+        if number is not None:
+            draws[row.replicate].append(number)
     if not draws:
         return None
-    single = [one for values in draws.values() for one in values]
-    means = {number: math.fsum(draws[number]) / len(draws[number]) for number in sorted(draws)}
+    single = [number for values in draws.values() for number in values]
+    means = {replicate: _mean(draws[replicate]) for replicate in sorted(draws)}
     return Summary(_mean(means.values()), min(single), max(single), means)
 
 
@@ -106,12 +106,12 @@ def points(rows: Iterable[Row], arm: str, metric: str) -> tuple[Point, ...]:
     for row in rows:
         if row.arm == arm and value(row, metric) is not None:
             rounds[row.round].append(row)
-    found = []
+    single = []
     for number, members in rounds.items():
         summary = summarize(members, metric)
         assert summary is not None
-        found.append(Point(number, _mean(row.density_total for row in members), summary))
-    return tuple(sorted(found, key=lambda point: (-point.density_total, point.round)))
+        single.append(Point(number, _mean(row.density_total for row in members), summary))
+    return tuple(sorted(single, key=lambda point: (-point.density_total, point.round)))
 
 
 def dense(rows: Iterable[Row], metric: str) -> Summary | None:

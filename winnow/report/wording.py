@@ -18,17 +18,17 @@ def accuracy(fraction: float) -> str:
     return f"{100 * fraction:.2f}"
 
 
-def points(difference: float) -> str:
+def signed_points(difference: float) -> str:
     """A difference of accuracies in percentage points, with its sign."""
     return f"{round(100 * difference, 2) + 0.0:+.2f}"  # + 0.0: no "-0.00"
 
 
-def iterations(count: float) -> str:
+def rounded(count: float) -> str:
     """A mean number of iterations: 13,120."""
     return f"{count:,.0f}"
 
 
-def change(count: float) -> str:
+def signed_count(count: float) -> str:
     """A difference in iterations, with its sign."""
     return f"{round(count) + 0:+,d}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_methods import EPOCH, nodes, plan
+from sample_plans import EPOCH, comparison, points_of
 
 from winnow.errors import UserError
 from winnow.experiment.runs import Start
@@ -15,21 +15,21 @@ STEPS = 96
 
 def one(name="one-shot", densities=(0.5, 0.1), **options):
     """The plan of one method, and its points in the first replicate, dense first."""
-    made = plan([{"name": name, **options}], densities)
-    return made, [nodes(made, "ticket")[0], *nodes(made, name)]
+    made = comparison([{"name": name, **options}], densities)
+    return made, [points_of(made, "ticket")[0], *points_of(made, name)]
 
 
 def test_rewinding_by_method_is_that_of_the_recipe():
-    both = plan(["imp", "one-shot"], prune={"rewind": "1ep"})
+    both = comparison(["imp", "one-shot"], prune={"rewind": "1ep"})
     for name in ("imp", "one-shot"):
         made, (dense, *points) = one(name, rewind="1ep")
-        assert [n.run for n in points] == [n.run for n in nodes(both, name)]
-        assert [n.cost for n in points] == [n.cost for n in nodes(both, name)]
+        assert [n.run for n in points] == [n.run for n in points_of(both, name)]
+        assert [n.cost for n in points] == [n.cost for n in points_of(both, name)]
         assert made.records[dense.run.id].states == {EPOCH}
     left_out = {"rewind": None, "train": None, "fine_tune": None, "optimizer": None}
     assert [n.run for n in one("obd", **left_out)[1]] == [n.run for n in one("obd")[1]]
-    mixed = plan(["imp", {"name": "one-shot", "rewind": "20it"}], prune={"rewind": "1ep"})
-    assert mixed.records[nodes(mixed, "ticket")[0].run.id].states == {20, EPOCH}
+    mixed = comparison(["imp", {"name": "one-shot", "rewind": "20it"}], prune={"rewind": "1ep"})
+    assert mixed.records[points_of(mixed, "ticket")[0].run.id].states == {20, EPOCH}
     assert mixed.only(["imp"]).records == {
         i: r for i, r in mixed.records.items() if i in mixed.only(["imp"]).runs
     }
@@ -123,7 +123,7 @@ amounts = st.integers(0, 110).map(lambda k: f"{k}it")
 def test_what_is_not_refused_can_be_trained(name, options):
     """Every state that a run begins from is on its parent's way and recorded; costs add up."""
     try:
-        made = plan([{"name": name, **options}], (0.5, 0.2, 0.1))
+        made = comparison([{"name": name, **options}], (0.5, 0.2, 0.1))
     except UserError:
         return
     for node in made.nodes:
@@ -190,27 +190,27 @@ def test_options_that_do_not_go_together(options, said):
 def test_an_optimizer_without_memory_is_not_rewound():
     train = {"steps": "96it", "batch": 50, "optimizer": {"name": "sgd", "lr": 0.1}}
     with pytest.raises(UserError, match=r"optimizer of obd is rewound, but train\.optimizer sgd"):
-        plan([{"name": "obd", "optimizer": "rewound"}], train=train)
+        comparison([{"name": "obd", "optimizer": "rewound"}], train=train)
 
 
 def test_a_cosine_schedule_goes_on_only_where_it_has_not_ended():
     optimizer = {"name": "momentum", "lr": 0.1}
     train = {"steps": "96it", "batch": 50, "optimizer": optimizer, "schedule": "cosine"}
-    made = plan([{"name": "obd", "train": "40it", "fine_tune": "56it"}], train=train)
-    assert {n.run.end for n in nodes(made, "obd")} == {96}
+    made = comparison([{"name": "obd", "train": "40it", "fine_tune": "56it"}], train=train)
+    assert {n.run.end for n in points_of(made, "obd")} == {96}
     imp = {"name": "imp", "rewind": "none", "train": "30it", "fine_tune": "36it"}
-    assert max(n.run.end for n in nodes(plan([imp], train=train), "imp")) == 96
+    assert max(n.run.end for n in points_of(comparison([imp], train=train), "imp")) == 96
     for more in ({"fine_tune": "57it"}, {"train": "41it"}):
         written = {"name": "obd", "train": "40it", "fine_tune": "56it", **more}
         with pytest.raises(UserError, match="cosine ends at 0: write rewind: lr"):
-            plan([written], train=train)
+            comparison([written], train=train)
 
 
 def tickets(**prune):
     """Tickets of a recipe without a comparison, and all its points."""
     about = {"rounds": 2, "rate": 0.5, **prune}
-    made = plan([], prune=about, compare=None, controls={"random": 1, "one-shot": "rounds"})
-    return made, nodes(made, "ticket")
+    made = comparison([], prune=about, compare=None, controls={"random": 1, "one-shot": "rounds"})
+    return made, points_of(made, "ticket")
 
 
 def test_the_recipes_own_pruning_takes_the_same():
@@ -219,8 +219,8 @@ def test_the_recipes_own_pruning_takes_the_same():
     assert {n.run.pruning.step for n in (first, second)} == {36}
     assert {n.run.start for n in (first, second)} == {Start("state", dense.run.id, 12, "rewound")}
     assert made.records[dense.run.id].states == {12, 36}
-    assert {n.run.start for n in nodes(made, "random")} == {first.run.start}
-    assert {n.run.pruning.of for n in nodes(made, "one-shot")} == {dense.run.id}
+    assert {n.run.start for n in points_of(made, "random")} == {first.run.start}
+    assert {n.run.pruning.of for n in points_of(made, "one-shot")} == {dense.run.id}
     made, (dense, first, second) = tickets(rewind="lr", fine_tune="24it", least=3)
     assert [(n.run.begin, n.run.end) for n in (first, second)] == [(72, 96)] * 2
     assert first.run.pruning.least == 3
@@ -228,10 +228,10 @@ def test_the_recipes_own_pruning_takes_the_same():
 
 def test_one_shot_controls_of_continued_training_start_from_the_initialisation():
     made, _ = tickets(rewind="none", train="30it", fine_tune="40it")
-    for node in nodes(made, "one-shot"):
+    for node in points_of(made, "one-shot"):
         assert (node.run.start, node.run.begin, node.run.end) == (Start("init"), 0, 96)
         assert node.run.pruning.step == 30
-    assert [(n.run.begin, n.run.end) for n in nodes(made, "continued")] == [(30, 70), (60, 100)]
+    assert [(n.run.begin, n.run.end) for n in points_of(made, "continued")] == [(30, 70), (60, 100)]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winnow.errors import UserError
-from winnow.experiment.recipe.load import check, load_recipe, parse_yaml, shipped
+from winnow.experiment.recipe.load import check_recipe, load_recipe, shipped
 from winnow.experiment.recipe.recipe import Recipe
+from winnow.experiment.recipe.strict_yaml import parse_yaml
 
 LENET = """
 data: {name: mnist, validation: 5000}
@@ -46,7 +47,7 @@ def test_shipped_recipes_are_valid_and_survive_a_round_trip(name):
     recipe = load_recipe(name)
     assert recipe.title
     assert recipe.source
-    again = check(parse_yaml(yaml.safe_dump(recipe.dump()), "again"), "again")
+    again = check_recipe(parse_yaml(yaml.safe_dump(recipe.dump()), "again"), "again")
     assert again == recipe
 
 
@@ -155,4 +156,4 @@ def test_every_valid_recipe_survives_its_dump(lr, batch, optimizer, rate, densit
         }
     )
     text = yaml.safe_dump(recipe.dump())
-    assert check(parse_yaml(text, "dump"), "dump") == recipe
+    assert check_recipe(parse_yaml(text, "dump"), "dump") == recipe

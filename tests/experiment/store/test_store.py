@@ -16,7 +16,7 @@ from winnow.experiment.store.store import Result, Store
 from winnow.files import whole_folder, write_whole
 from winnow.mask import Mask, to_bytes
 from winnow.state import State, masked
-from winnow.statefile import pack, unpack
+from winnow.statefile import pack_state, unpack_state
 
 RESULT = Result(
     status="done",
@@ -49,17 +49,17 @@ def store(tmp_path):
 
 
 def put(store, run=RUN, record=Record(), result=RESULT):  # noqa: B008 - frozen
-    files = {"final.safetensors": to_bytes("state", *pack(state()))}
+    files = {"final.safetensors": to_bytes("state", *pack_state(state()))}
     store.write(run, record, result, files, {"recipe_name": "x"})
 
 
 @pytest.mark.parametrize("slots", [True, False])
 def test_a_state_survives_packing_and_only_nonzeros_are_kept(slots):
     before = state(slots=slots)
-    tensors, about = pack(before, "now/")
+    tensors, about = pack_state(before, "now/")
     kept = before.mask.kept
     assert tensors["now/weights/a.w"].shape == (kept,)
-    after = unpack(tensors, about, "now/")
+    after = unpack_state(tensors, about, "now/")
     assert (after.step, after.updates, after.mask) == (7, 7, before.mask)
     for mine, theirs in [
         (before.weights, after.weights),

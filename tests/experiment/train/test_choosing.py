@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import winnow as wn
-from winnow.data import load
+from winnow.data import load_images
 from winnow.engine.auto import Auto, Choice
 from winnow.engine.calibration import (
     Calibration,
@@ -57,7 +57,7 @@ def store(tmp_path):
 
 def plan_of(*overrides):
     recipe = load_recipe("lth/digits", [*SMALL, *overrides], 1)
-    return expand("small", recipe, Source(1437, load("digits").content))
+    return expand("small", recipe, Source(1437, load_images("digits").content))
 
 
 def calibrated(plan, break_even):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from sample_runs import RUN
 
-from winnow.data import load
+from winnow.data import load_images
 from winnow.engine.dense import DenseEngine
 from winnow.experiment.runs import Record
 from winnow.experiment.train.examples import examples
@@ -38,7 +38,7 @@ def run():
     }
     return replace(
         RUN,
-        data=RUN.data | {"content": load("digits").content},
+        data=RUN.data | {"content": load_images("digits").content},
         model=model,
         end=90,
         steps=90,

@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict
 from typing import Any
 
-from winnow.data import load
+from winnow.data import load_images
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.store.images import Source
@@ -17,7 +17,7 @@ from winnow.experiment.train.worker import serve
 
 def task_of(overrides: list[str]) -> dict[str, Any]:
     """The task of a plan's dense run, as the executor sends it."""
-    content = load("digits").content
+    content = load_images("digits").content
     plan = expand("small", load_recipe("lth/digits", overrides, 1), Source(1437, content))
     run = plan.nodes[0].run
     task = {"run": asdict(run), "record": plan.records[run.id].dump(), "parents": {}}

@@ -1,42 +1,53 @@
 """Dynamic sparse training and gradual pruning: masks that change while a network trains.
 
-One file a method; `exchange` has what they share, `driven` runs them on an engine, `loop` in a
-training loop of one's own.
+One file a method, which is its update and its citation: `rewiring` has what is usual, `exchange`
+what updates are made of. `driven` runs methods on an engine, `loop` in a training loop of one's
+own. ``docs/add-a-dynamic-method.md`` shows how to add one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from winnow.algorithms.dynamic.deep_r import DeepR
 from winnow.algorithms.dynamic.dsr import DSR
 from winnow.algorithms.dynamic.gradual import Gradual
-from winnow.algorithms.dynamic.method import Method
+from winnow.algorithms.dynamic.method import DynamicMethod
 from winnow.algorithms.dynamic.rigl import RigL
 from winnow.algorithms.dynamic.set import SET
 from winnow.algorithms.dynamic.snfs import SNFS
 from winnow.errors import UserError, unknown
 
-METHODS: Mapping[str, type[Method]] = {
-    kind.name: kind for kind in (Gradual, SET, DeepR, DSR, SNFS, RigL)
+DYNAMIC_METHODS: dict[str, type[DynamicMethod]] = {
+    method.name: method for method in (Gradual, SET, DeepR, DSR, SNFS, RigL)
 }
 
 
-def make(name: str, density: float, **options: Any) -> Method:
+def make_dynamic(name: str, density: float, **options: Any) -> DynamicMethod:
     """The method called ``name`` with its options. UserError for an unknown name or option."""
-    if name not in METHODS:
-        listed = f"Dynamic methods are {', '.join(METHODS)}"
-        raise unknown("dynamic method", str(name), METHODS, listed)
-    made: Any = METHODS[name]
-    valid = [field.name for field in fields(made)]
+    method: Any = dynamic_method(name)
+    valid = [field.name for field in fields(method)]
     for option in options:
         if option not in valid:
             listed = f"Its options are {', '.join(valid)}"
             raise unknown(f"option of {name}:", option, valid, listed)
     try:
-        result: Method = made(density=density, **options)
+        made: DynamicMethod = method(density=density, **options)
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
-    return result
+    return made
+
+
+def dynamic_method(name: str) -> type[DynamicMethod]:
+    """The class of the method called ``name``. UserError if there is none."""
+    if name not in DYNAMIC_METHODS:
+        listed = f"Dynamic methods are {', '.join(DYNAMIC_METHODS)}"
+        raise unknown("dynamic method", str(name), DYNAMIC_METHODS, listed)
+    return DYNAMIC_METHODS[name]
+
+
+def dynamic_defaults(name: str) -> dict[str, Any]:
+    """Every option of a method but its density → its default."""
+    method: Any = dynamic_method(name)
+    return {field.name: field.default for field in fields(method) if field.name != "density"}

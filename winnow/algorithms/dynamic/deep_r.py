@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,24 +12,18 @@ from torch import Tensor
 
 from winnow import rng
 from winnow.algorithms.dynamic.exchange import counted, grow_random, narrowed, room
-from winnow.algorithms.dynamic.method import (
-    Change,
-    Memory,
-    Moment,
-    Tensors,
-    Timing,
-    When,
-    timed,
-)
-from winnow.algorithms.dynamic.start import check_distribution, random_mask
+from winnow.algorithms.dynamic.method import Change, Memory, Moment
+from winnow.algorithms.dynamic.rewiring import Rewiring
+from winnow.algorithms.dynamic.timing import Timing
 from winnow.errors import UserError
 from winnow.mask import Mask
+from winnow.state import Tensors
 
 _SCOPES = ("layer", "global")
 
 
 @dataclass(frozen=True)
-class DeepR:
+class DeepR(Rewiring):
     """Bellec et al. 2018, "Deep Rewiring: Training very sparse deep networks", Algorithm 1.
 
     A weight is w = s·θ with a fixed sign s, active while θ > 0. After each optimizer step active
@@ -52,23 +46,17 @@ class DeepR:
     """
 
     name: ClassVar[str] = "deep-r"
-    when: ClassVar[When] = "after"
-    dense_slots: ClassVar[bool] = False
-    protects: ClassVar[tuple[str, ...]] = ()
 
-    density: float = 0.1
     every: str = "1it"
-    begin: str = "0it"
-    end: str | None = None
+    distribution: str = "er"
     l1: float = 1e-5
     noise: float = 1e-5
     temperature: float | None = None
     scope: str = "layer"
-    distribution: str = "er"
     epsilon: float = 1e-12
 
     def __post_init__(self) -> None:
-        check_distribution(self.distribution)
+        super().__post_init__()
         if self.scope not in _SCOPES:
             raise UserError(f"scope is {self.scope!r}: Deep-R keeps counts by 'layer' or 'global'")
         for option in ("l1", "noise", "temperature"):
@@ -79,11 +67,9 @@ class DeepR:
             raise UserError(f"epsilon is {self.epsilon!r}: give a positive float32, e.g. 1e-12")
 
     def timing(self, steps: int, per_epoch: int | None) -> Timing:
-        end = self.end or f"{steps + 1}it"  # the last iteration leaves no weight of the wrong sign
-        return timed("deep-r", steps, per_epoch, every=self.every, begin=self.begin, end=end)
-
-    def start(self, weights: Tensors, seed: int) -> Mask:
-        return random_mask(weights, self.density, self.distribution, seed)
+        # The last iteration, too, leaves no weight of the wrong sign.
+        end = self.end or f"{steps + 1}it"
+        return Rewiring.timing(replace(self, end=end), steps, per_epoch)
 
     def memory(self, weights: Tensors, mask: Mask, seed: int) -> Memory:
         return Memory(tensors={"positive": _signs(weights, mask, seed)})
@@ -102,7 +88,7 @@ class DeepR:
         counts = flipped
         if self.scope == "global":
             counts = _anywhere(sum(flipped.values()), kept, at.seed, at.step)
-        mask = grow_random(kept, counts, at.seed, "deep-r", at.step)
+        mask = grow_random(kept, counts, at.seed, self.name, at.step)
         grown = {name: mask[name] & ~kept[name] for name in mask if counts[name]}
         first = {n: _signed(positive[n][g], self.epsilon, values[n]) for n, g in grown.items()}
         return Change(mask, first, grown)

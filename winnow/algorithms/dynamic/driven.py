@@ -14,17 +14,17 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from winnow.algorithms.dynamic.method import Change, Memory, Method, Moment, Tensors
+from winnow.algorithms.dynamic.method import Change, DynamicMethod, Memory, Moment
 from winnow.data.order import steps_per_epoch
 from winnow.engine.advancing import advance_by
 from winnow.engine.base import Engine, Job, Metrics, Perturbation, Session, StepStats
 from winnow.engine.learning_rate import rate_at
 from winnow.errors import UserError, unknown
 from winnow.mask import Mask
-from winnow.state import State, masked
+from winnow.state import State, Tensors, masked
 
 
-def starting(method: Method, state: State, names: Sequence[str], seed: int) -> State:
+def start_dynamic(method: DynamicMethod, state: State, names: Sequence[str], seed: int) -> State:
     """A dense state with the method's first mask over the weights ``names``, and its memory.
 
     A state with a mask keeps it: it must be over these names and keep as many weights as the
@@ -46,7 +46,7 @@ def train_dynamic(
     engine: Engine,
     job: Job,
     state: State,
-    method: Method,
+    method: DynamicMethod,
     *,
     seed: int,
     names: Sequence[str] | None = None,
@@ -57,7 +57,7 @@ def train_dynamic(
     ``state``: one of an earlier call, or a dense one with ``names``, the weights that compete.
     UserError if it diverges.
     """
-    begun = state if names is None else starting(method, state, names, seed)
+    begun = state if names is None else start_dynamic(method, state, names, seed)
     session = Driven(engine, method, seed).open(job, begun)
     stats = session.advance(job.steps if to is None else to)
     if stats.diverged_at is not None:
@@ -68,7 +68,7 @@ def train_dynamic(
 class Driven:
     """An engine that trains as another does, and lets a method change the masks."""
 
-    def __init__(self, engine: Engine, method: Method, seed: int) -> None:
+    def __init__(self, engine: Engine, method: DynamicMethod, seed: int) -> None:
         """``seed`` names the method's random numbers."""
         self.engine, self.method, self.seed = engine, method, seed
         self.name = engine.name
@@ -91,7 +91,7 @@ class Driven:
         return self.engine.refuses(self._job(job))
 
     def open(self, job: Job, state: State) -> Session:
-        """Start (from `starting`) or continue. UserError for a job that it refuses."""
+        """Start (from `start_dynamic`) or continue. UserError for a job that it refuses."""
         if reason := self.refuses(job):
             raise UserError(f"cannot train this: {reason}")
         return _DrivenSession(self.engine, self.method, self.seed, self._job(job), state)
@@ -103,8 +103,10 @@ class Driven:
 class _DrivenSession:
     """One job, its method, and a session of its own underneath."""
 
-    def __init__(self, engine: Engine, method: Method, seed: int, job: Job, state: State) -> None:
-        assert state.mask is not None, "a dynamic run starts from driven.starting"
+    def __init__(
+        self, engine: Engine, method: DynamicMethod, seed: int, job: Job, state: State
+    ) -> None:
+        assert state.mask is not None, "a dynamic run starts from start_dynamic"
         self.job, self.method, self.seed = job, method, seed
         self.session = engine.open(job, state)
         self.step, self.mask = state.step, state.mask
@@ -222,15 +224,16 @@ def _finite(tensors: Mapping[str, Tensor]) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in tensors.values())
 
 
-def check_given(method: Method, given: Mask, first: Mask) -> None:
+def check_given(method: DynamicMethod, given: Mask, first: Mask) -> None:
     """UserError unless a given mask is one that the method could start from, as ``first`` is."""
     if set(given) != set(first):
         raise UserError(
             f"the mask given is over {sorted(given)}, but {method.name} works on {sorted(first)}"
         )
     if given.kept != first.kept:
+        option = "initial" if method.starts_dense else "density"
         raise UserError(
             f"the mask given keeps {given.kept} of {given.size} weights, density "
             f"{given.density:.6g}, but {method.name} starts with {first.kept}: write "
-            f"density={given.density:.6g} (for gradual, initial) or leave the mask out"
+            f"{option}={given.density:.6g} or leave the mask out"
         )

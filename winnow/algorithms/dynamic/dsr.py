@@ -8,28 +8,20 @@ from typing import ClassVar
 from torch import Tensor
 
 from winnow.algorithms.dynamic.exchange import counted, grow_random, narrowed, room, share_out
-from winnow.algorithms.dynamic.method import (
-    Change,
-    Memory,
-    Moment,
-    Tensors,
-    Timing,
-    When,
-    check_fraction,
-    timed,
-)
-from winnow.algorithms.dynamic.start import check_distribution, random_mask
+from winnow.algorithms.dynamic.method import Change, Memory, Moment
+from winnow.algorithms.dynamic.rewiring import Rewiring, check_fraction
+from winnow.algorithms.dynamic.timing import Timing
 from winnow.errors import UserError
 from winnow.mask import Mask
+from winnow.state import Tensors
 from winnow.topk import keep_largest
 
 _TOLERANCE = 0.1  # δ: how far the number of dropped weights may be off before the threshold moves
 _DOUBLED = (0.125, 0.4, 0.7)  # of the training: epochs 25, 80 and 140 of 200
-_END = 0.95  # of the training: epoch 190 of 200
 
 
 @dataclass(frozen=True)
-class DSR:
+class DSR(Rewiring):
     """Mostafa & Wang 2019, "Parameter efficient training of deep convolutional neural networks by
     dynamic sparse reparameterization", Algorithm 1.
 
@@ -52,32 +44,27 @@ class DSR:
     """
 
     name: ClassVar[str] = "dsr"
-    when: ClassVar[When] = "after"
-    dense_slots: ClassVar[bool] = False
-    protects: ClassVar[tuple[str, ...]] = ("first", "output")
+    share: ClassVar[float] = 0.95  # epoch 190 of 200
+    least: ClassVar[int] = 1
 
-    density: float = 0.1
     every: str = "100it"
-    begin: str = "0it"
-    end: str | None = None
+    distribution: str = "uniform"
     threshold: float = 1e-3
     replaced: float = 0.1
-    distribution: str = "uniform"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_fraction("replaced", self.replaced, 0.1)
-        check_distribution(self.distribution)
         if not self.threshold > 0:
             raise UserError(f"threshold is {self.threshold!r}: give a positive number, e.g. 1e-3")
 
-    def timing(self, steps: int, per_epoch: int | None) -> Timing:
-        time = timed(
-            "dsr", steps, per_epoch, every=self.every, begin=self.begin, end=self.end, share=_END
-        )
-        return replace(time, doubled=tuple(round(share * steps) for share in _DOUBLED))
+    @property
+    def protects(self) -> tuple[str, ...]:
+        return ("first", "output")
 
-    def start(self, weights: Tensors, seed: int) -> Mask:
-        return random_mask(weights, self.density, self.distribution, seed, least=1)
+    def timing(self, steps: int, per_epoch: int | None) -> Timing:
+        doubled = tuple(round(share * steps) for share in _DOUBLED)
+        return replace(super().timing(steps, per_epoch), doubled=doubled)
 
     def memory(self, weights: Tensors, mask: Mask, seed: int) -> Memory:  # noqa: ARG002
         return Memory({"threshold": self.threshold})
@@ -90,7 +77,7 @@ class DSR:
         pruned = active - sum(left.values())
         growth = share_out(pruned, {name: float(n) for name, n in left.items()}, room(at.mask))
         moved = next_threshold(threshold, pruned, self.replaced * active)
-        grown = grow_random(kept, growth, at.seed, "dsr", at.step, barred=at.mask)
+        grown = grow_random(kept, growth, at.seed, self.name, at.step, barred=at.mask)
         return Change(grown, memory=Memory({"threshold": moved}))
 
 

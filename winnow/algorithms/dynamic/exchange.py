@@ -14,9 +14,9 @@ from torch import Tensor
 
 from winnow import rng
 from winnow.allocation import apportion
+from winnow.state import Tensors
 from winnow.topk import keep_largest
 
-Tensors = Mapping[str, Tensor]
 Counts = Mapping[str, int]
 
 
@@ -30,7 +30,7 @@ def room(mask: Tensors) -> dict[str, int]:
     return {name: keep.numel() - int(keep.count_nonzero()) for name, keep in mask.items()}
 
 
-def part(fraction: float, count: int) -> int:
+def fraction_of(count: int, fraction: float) -> int:
     """The fraction of a count, rounded down (0.29 of 100 is 29, whatever floats say)."""
     return math.floor(fraction * count + 1e-6)
 

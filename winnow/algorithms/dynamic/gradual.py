@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from winnow.algorithms.dynamic.exchange import narrowed
-from winnow.algorithms.dynamic.method import (
-    Change,
-    Memory,
-    Moment,
-    Tensors,
-    Timing,
-    When,
-    timed,
-)
+from winnow.algorithms.dynamic.method import Change, Memory, Moment, When
+from winnow.algorithms.dynamic.timing import Timing, timed
 from winnow.allocation import check_density, check_scope, keep_for_density
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.pruning import prune_to
 from winnow.schedule import cubic
+from winnow.state import Tensors
 
 
 @dataclass(frozen=True)
@@ -42,6 +38,9 @@ class Gradual:
     name: ClassVar[str] = "gradual"
     when: ClassVar[When] = "after"
     dense_slots: ClassVar[bool] = False
+    starts_dense: ClassVar[bool] = True
+    scoped: ClassVar[bool] = True
+    extra_cost: ClassVar[str] = "dense at first"
     protects: ClassVar[tuple[str, ...]] = ()
 
     density: float = 0.1
@@ -63,14 +62,9 @@ class Gradual:
 
     def timing(self, steps: int, per_epoch: int | None) -> Timing:
         time = timed(
-            "gradual",
-            steps,
-            per_epoch,
-            every=self.every,
-            begin=self.begin,
-            end=self.end,
-            share=0.75,
-        )
+            self.name, steps, per_epoch,
+            every=self.every, begin=self.begin, end=self.end, share=0.75,
+        )  # fmt: skip
         if not time.begin < time.end <= steps:
             raise UserError(
                 f"gradual prunes from iteration {time.begin} to {time.end} of {steps}: it must "
@@ -78,13 +72,18 @@ class Gradual:
             )
         return replace(time, last=time.end)
 
+    def keeps(self, shapes: Mapping[str, Sequence[int]]) -> int:
+        sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+        keep = keep_for_density(shapes, sizes, self.density, self.scope)
+        return keep if isinstance(keep, int) else sum(keep.values())
+
     def start(self, weights: Tensors, seed: int) -> Mask:  # noqa: ARG002
         """Nothing is gone at first; at ``begin`` 0 with ``initial`` < 1 the smallest |w|."""
         dense = Mask.dense(weights)
         if self.begin not in ("0it", "0ep") or self.initial == 1:
             return dense
         every = {name: weight.reshape(-1) for name, weight in weights.items()}
-        return pruned(every, dense, self.initial, self.scope)
+        return prune_kept(every, dense, self.initial, self.scope)
 
     def memory(self, weights: Tensors, mask: Mask, seed: int) -> Memory:  # noqa: ARG002
         return Memory()
@@ -97,10 +96,10 @@ class Gradual:
             initial=self.initial,
             final=self.density,
         )
-        return Change(pruned(at.kept(), Mask(at.mask), density, self.scope))
+        return Change(prune_kept(at.kept(), Mask(at.mask), density, self.scope))
 
 
-def pruned(values: Tensors, mask: Mask, density: float, scope: str) -> Mask:
+def prune_kept(values: Tensors, mask: Mask, density: float, scope: str) -> Mask:
     """What a density leaves of a mask: its largest |w|, none that it removed.
 
     ``values``: what is kept of each tensor, 1-d.

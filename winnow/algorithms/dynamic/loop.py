@@ -10,13 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from winnow.algorithms.dynamic import make
+from winnow.algorithms.dynamic import make_dynamic
 from winnow.algorithms.dynamic.driven import check_given, momentum
-from winnow.algorithms.dynamic.method import Change, Memory, Method, Moment, Tensors, amount
+from winnow.algorithms.dynamic.method import Change, DynamicMethod, Memory, Moment
+from winnow.amounts import option_iterations
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.selection import Params, parameters, prunable, resolve_names
 from winnow.sparsifying import Sparsified
+from winnow.state import Tensors
 
 
 def dynamic(
@@ -60,9 +62,9 @@ def dynamic(
     Raises UserError for an unknown method or option, a density out of reach, and an optimizer that
     is not this model's or lacks the momentum that snfs needs.
     """
-    chosen = make(method, density, **options)
+    chosen = make_dynamic(method, density, **options)
     competing = _competing(model, chosen, params, ignore)
-    total = amount(method, "steps", steps, per_epoch)
+    total = option_iterations(method, "steps", steps, per_epoch)
     return Dynamic(model, chosen, optimizer, list(competing), total, per_epoch, mask, seed)
 
 
@@ -75,7 +77,7 @@ class Dynamic:
     def __init__(
         self,
         model: nn.Module,
-        method: Method,
+        method: DynamicMethod,
         optimizer: Optimizer,
         names: list[str],
         steps: int,
@@ -232,7 +234,10 @@ class Dynamic:
 
 
 def _competing(
-    model: nn.Module, method: Method, params: Params | None, ignore: str | Iterable[str] | None
+    model: nn.Module,
+    method: DynamicMethod,
+    params: Params | None,
+    ignore: str | Iterable[str] | None,
 ) -> dict[str, nn.Parameter]:
     """The weights under the mask."""
     weights = prunable(model, params)

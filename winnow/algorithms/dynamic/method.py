@@ -1,55 +1,22 @@
 """What a method of dynamic sparsity is: when it changes the mask, what it sees, what it answers.
 
 A method is a frozen value of options. It knows no engine: `driven` and `loop` show it a `Moment`
-and carry out the `Change` that it answers.
+and carry out the `Change` that it answers. `rewiring` has what is usual.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol
 
 from torch import Tensor
 
-from winnow.amounts import checked_steps, iterations
-from winnow.errors import UserError
+from winnow.algorithms.dynamic.timing import Timing
 from winnow.mask import Mask
+from winnow.state import Tensors
 
-Tensors = Mapping[str, Tensor]
 When = Literal["instead", "after"]
-
-
-@dataclass(frozen=True)
-class Timing:
-    """In which iterations the mask changes: begin, begin + every, … below end; and at ``last``.
-
-    From each of the iterations ``doubled`` on the period is twice as long. ``steps``: the length of
-    the training.
-    """
-
-    begin: int
-    end: int
-    every: int
-    steps: int
-    doubled: tuple[int, ...] = ()
-    last: int | None = None
-
-    def due(self, step: int) -> bool:
-        """Whether the mask changes at this iteration."""
-        if step == self.last:
-            return True
-        period = self.every << sum(step >= one for one in self.doubled)
-        return self.begin <= step < self.end and (step - self.begin) % period == 0
-
-    def next(self, step: int, limit: int) -> int:
-        """The first such iteration from ``step`` on; ``limit`` if none comes before it."""
-        return next((s for s in range(step, limit) if self.due(s)), limit)
-
-    def done(self, step: int) -> float:
-        """How much of the time from begin to end has passed, 0 to 1."""
-        return min(max((step - self.begin) / max(self.end - self.begin, 1), 0.0), 1.0)
 
 
 @dataclass(frozen=True)
@@ -97,28 +64,42 @@ class Change:
     memory: Memory | None = None
 
 
-class Method(Protocol):
-    """A method of dynamic or gradual sparsity.
+class DynamicMethod(Protocol):
+    """A method of dynamic or gradual sparsity. Nothing outside its file asks for its name.
 
     ``when``: updates come "after" the optimizer's step of an iteration, or "instead" of it, on the
     gradient of its batch. ``dense_slots``: it needs gradients and momenta of removed weights all
-    along. ``protects``: names, patterns and group words of the layers that the original leaves
-    dense. ``density``: kept fraction of the weights that compete, at the end.
+    along, and so an optimizer with a momentum. ``starts_dense``: it trains the dense network at
+    first. ``scoped``: its option ``scope`` is that of ``wn.prune``, for which a comparison gives
+    its own. ``extra_cost``: what it takes beside a sparse training, in words.
     """
 
     name: ClassVar[str]
     when: ClassVar[When]
     dense_slots: ClassVar[bool]
+    starts_dense: ClassVar[bool]
+    scoped: ClassVar[bool]
+    extra_cost: ClassVar[str]
 
     @property
-    def density(self) -> float: ...
+    def density(self) -> float:
+        """The kept fraction of the weights that compete, at the end."""
+        ...
 
     @property
-    def protects(self) -> tuple[str, ...]: ...
+    def protects(self) -> tuple[str, ...]:
+        """Names, patterns and group words of the layers that the original leaves dense."""
+        ...
 
     def timing(self, steps: int, per_epoch: int | None) -> Timing:
         """When the mask changes in a training of ``steps`` iterations. UserError for options that
         do not fit it.
+        """
+        ...
+
+    def keeps(self, shapes: Mapping[str, Sequence[int]]) -> int:
+        """How many weights of layers of these shapes it keeps at the end, exactly. UserError for a
+        density out of reach.
         """
         ...
 
@@ -133,47 +114,3 @@ class Method(Protocol):
     def update(self, at: Moment) -> Change | None:
         """The update that is due; None to leave the mask as it is."""
         ...
-
-
-def timed(
-    method: str,
-    steps: int,
-    per_epoch: int | None,
-    *,
-    every: str,
-    begin: str = "0it",
-    end: str | None = None,
-    share: float = 1.0,
-) -> Timing:
-    """A timing from amounts of training; ``end`` None is the fraction ``share`` of the training."""
-    period = amount(method, "every", every, per_epoch)
-    first = amount(method, "begin", begin, per_epoch)
-    last = math.floor(share * steps + 1e-6)
-    if end is not None:
-        last = amount(method, "end", end, per_epoch)
-    if period < 1:
-        raise UserError(f"every is {every!r}: {method} updates every iteration at most, '1it'")
-    if not first <= last:
-        raise UserError(f"{method} begins at iteration {first}, after its end at {last}")
-    return Timing(first, last, period, steps)
-
-
-def amount(method: str, option: str, value: str, per_epoch: int | None) -> int:
-    """An amount of training such as "100it" or "1ep" in iterations."""
-    try:
-        text = checked_steps(value)
-    except UserError as error:
-        raise UserError(f"{option} {error}") from None
-    if text.endswith("ep") and per_epoch is None:
-        raise UserError(
-            f"{option} of {method} is {value!r}: pass per_epoch=, the iterations of an epoch "
-            f"(e.g. len(loader)), or write {option}='100it'"
-        )
-    return iterations(text, per_epoch or 1)
-
-
-def check_fraction(option: str, value: float, example: float) -> None:
-    """UserError unless the value is a number from 0 to 1."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value <= 1:
-        raise UserError(f"{option} is {value!r}: give a number from 0 to 1, e.g. {example}")

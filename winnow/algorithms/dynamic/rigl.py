@@ -5,26 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
-
-from winnow.algorithms.dynamic.exchange import counted, drop_smallest, grow_largest, part
-from winnow.algorithms.dynamic.method import (
-    Change,
-    Memory,
-    Moment,
-    Tensors,
-    Timing,
-    When,
-    check_fraction,
-    timed,
-)
-from winnow.algorithms.dynamic.start import check_distribution, random_mask
-from winnow.mask import Mask
-from winnow.schedule import check_decay, drop_fraction
+from winnow.algorithms.dynamic.exchange import drop_smallest, grow_largest
+from winnow.algorithms.dynamic.method import Change, Moment, When
+from winnow.algorithms.dynamic.rewiring import Rewiring, check_drop, falling_counts
 
 
 @dataclass(frozen=True)
-class RigL:
+class RigL(Rewiring):
     """Evci et al. 2020, "Rigging the Lottery: Making All Tickets Winners", Algorithm 1.
 
     Every ΔT iterations before T_end, each layer drops the f_decay(t)·n smallest |w| of its n
@@ -45,51 +32,25 @@ class RigL:
 
     name: ClassVar[str] = "rigl"
     when: ClassVar[When] = "instead"
-    dense_slots: ClassVar[bool] = False
+    extra_cost: ClassVar[str] = "with a dense gradient at updates"
+    share: ClassVar[float] = 0.75
 
-    density: float = 0.1
     every: str = "100it"
-    begin: str = "0it"
-    end: str | None = None
+    distribution: str = "erk"
     drop: float = 0.3
     decay: str = "cosine"
-    distribution: str = "erk"
 
     def __post_init__(self) -> None:
-        check_fraction("drop", self.drop, 0.3)
-        check_decay(self.decay)
-        check_distribution(self.distribution)
+        super().__post_init__()
+        check_drop(self.drop, self.decay, 0.3)
 
     @property
     def protects(self) -> tuple[str, ...]:
         return ("first",) if self.distribution == "uniform" else ()
 
-    def timing(self, steps: int, per_epoch: int | None) -> Timing:
-        return timed(
-            "rigl",
-            steps,
-            per_epoch,
-            every=self.every,
-            begin=self.begin,
-            end=self.end,
-            share=0.75,
-        )
-
-    def start(self, weights: Tensors, seed: int) -> Mask:
-        return random_mask(weights, self.density, self.distribution, seed)
-
-    def memory(self, weights: Tensors, mask: Mask, seed: int) -> Memory:  # noqa: ARG002
-        return Memory()
-
     def update(self, at: Moment) -> Change:
-        time = at.timing
-        fraction = drop_fraction(
-            self.decay, at.step - time.begin, end=time.end - time.begin, fraction=self.drop
-        )
-        counts = {name: part(fraction, n) for name, n in counted(at.mask).items()}
+        counts = falling_counts(at, self.drop, self.decay)
         kept = drop_smallest(at.kept(), at.mask, counts)
-        return Change(grow_largest(_sizes(at.gradient(), at.mask), kept, counts))
-
-
-def _sizes(gradient: Tensors, mask: Tensors) -> dict[str, Tensor]:
-    return {name: gradient[name].abs() for name in mask}
+        gradient = at.gradient()
+        sizes = {name: gradient[name].abs() for name in at.mask}
+        return Change(grow_largest(sizes, kept, counts))

@@ -5,24 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from winnow.algorithms.dynamic.exchange import counted, drop_smallest, grow_random, part
-from winnow.algorithms.dynamic.method import (
-    Change,
-    Memory,
-    Moment,
-    Tensors,
-    Timing,
-    When,
-    check_fraction,
-    timed,
-)
-from winnow.algorithms.dynamic.start import check_distribution, random_mask
-from winnow.mask import Mask
-from winnow.schedule import check_decay, drop_fraction
+from winnow.algorithms.dynamic.exchange import drop_smallest, grow_random
+from winnow.algorithms.dynamic.method import Change, Moment
+from winnow.algorithms.dynamic.rewiring import Rewiring, check_drop, falling_counts
 
 
 @dataclass(frozen=True)
-class SET:
+class SET(Rewiring):
     """Mocanu et al. 2018, "Scalable training of artificial neural networks with adaptive sparse
     connectivity inspired by network science", section "Sparse evolutionary training".
 
@@ -39,39 +28,21 @@ class SET:
     """
 
     name: ClassVar[str] = "set"
-    when: ClassVar[When] = "after"
-    dense_slots: ClassVar[bool] = False
-    protects: ClassVar[tuple[str, ...]] = ("output",)
 
-    density: float = 0.1
     every: str = "1ep"
-    begin: str = "0it"
-    end: str | None = None
+    distribution: str = "er"
     drop: float = 0.3
     decay: str = "constant"
-    distribution: str = "er"
 
     def __post_init__(self) -> None:
-        check_fraction("drop", self.drop, 0.3)
-        check_decay(self.decay)
-        check_distribution(self.distribution)
+        super().__post_init__()
+        check_drop(self.drop, self.decay, 0.3)
 
-    def timing(self, steps: int, per_epoch: int | None) -> Timing:
-        return timed(
-            "set", steps, per_epoch, every=self.every, begin=self.begin, end=self.end, share=1.0
-        )
-
-    def start(self, weights: Tensors, seed: int) -> Mask:
-        return random_mask(weights, self.density, self.distribution, seed)
-
-    def memory(self, weights: Tensors, mask: Mask, seed: int) -> Memory:  # noqa: ARG002
-        return Memory()
+    @property
+    def protects(self) -> tuple[str, ...]:
+        return ("output",)
 
     def update(self, at: Moment) -> Change:
-        time = at.timing
-        fraction = drop_fraction(
-            self.decay, at.step - time.begin, end=time.end - time.begin, fraction=self.drop
-        )
-        counts = {name: part(fraction, n) for name, n in counted(at.mask).items()}
+        counts = falling_counts(at, self.drop, self.decay)
         kept = drop_smallest(at.kept(), at.mask, counts)
-        return Change(grow_random(kept, counts, at.seed, "set", at.step))
+        return Change(grow_random(kept, counts, at.seed, self.name, at.step))

@@ -15,26 +15,17 @@ from winnow.algorithms.dynamic.exchange import (
     room,
     share_out,
 )
-from winnow.algorithms.dynamic.method import (
-    Change,
-    Memory,
-    Moment,
-    Tensors,
-    Timing,
-    When,
-    check_fraction,
-    timed,
-)
-from winnow.algorithms.dynamic.start import check_distribution, random_mask
-from winnow.mask import Mask
-from winnow.schedule import check_decay, drop_fraction
+from winnow.algorithms.dynamic.method import Change, Moment
+from winnow.algorithms.dynamic.rewiring import Rewiring, check_drop
+from winnow.schedule import drop_fraction
+from winnow.state import Tensors
 
 _FLOOR = 0.005  # where the official cosine decay of the drop rate ends
 _NEARLY_DENSE = 0.2  # sparsity below which a growing layer drops no more than its sparsity
 
 
 @dataclass(frozen=True)
-class SNFS:
+class SNFS(Rewiring):
     """Dettmers & Zettlemoyer 2019, "Sparse Networks from Scratch: Faster Training without Losing
     Performance", section 3.
 
@@ -56,33 +47,17 @@ class SNFS:
     """
 
     name: ClassVar[str] = "snfs"
-    when: ClassVar[When] = "after"
     dense_slots: ClassVar[bool] = True
-    protects: ClassVar[tuple[str, ...]] = ()
+    extra_cost: ClassVar[str] = "with dense gradients"
 
-    density: float = 0.1
     every: str = "1ep"
-    begin: str = "0it"
-    end: str | None = None
+    distribution: str = "uniform"
     drop: float = 0.5
     decay: str = "cosine"
-    distribution: str = "uniform"
 
     def __post_init__(self) -> None:
-        check_fraction("drop", self.drop, 0.5)
-        check_decay(self.decay)
-        check_distribution(self.distribution)
-
-    def timing(self, steps: int, per_epoch: int | None) -> Timing:
-        return timed(
-            "snfs", steps, per_epoch, every=self.every, begin=self.begin, end=self.end, share=1.0
-        )
-
-    def start(self, weights: Tensors, seed: int) -> Mask:
-        return random_mask(weights, self.density, self.distribution, seed)
-
-    def memory(self, weights: Tensors, mask: Mask, seed: int) -> Memory:  # noqa: ARG002
-        return Memory()
+        super().__post_init__()
+        check_drop(self.drop, self.decay, 0.5)
 
     def update(self, at: Moment) -> Change:
         momentum = {name: at.momentum()[name].abs() for name in at.mask}

@@ -1,37 +1,54 @@
 """Mask search with frozen weights: edge-popup, supermasks, lottery jackpots.
 
-`method` has the methods, `driven` prepares them for an engine, `loop` runs them in plain torch.
+One file a method; `method` says what one is, `first` and `layers` have what they share. `driven`
+prepares searches for an engine, `loop` runs them in plain torch. ``docs/add-a-search.md`` shows how
+to add one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
-from winnow.algorithms.search.method import EdgePopup, Jackpot, Method, Supermask
+from winnow.algorithms.search.edge_popup import EdgePopup
+from winnow.algorithms.search.jackpot import Jackpot
+from winnow.algorithms.search.method import SearchMethod
+from winnow.algorithms.search.supermask import Supermask
 from winnow.errors import UserError, unknown
 
-METHODS: Mapping[str, type[Method]] = {kind.name: kind for kind in (EdgePopup, Supermask, Jackpot)}
+SEARCH_METHODS: dict[str, type[SearchMethod]] = {
+    method.name: method for method in (EdgePopup, Supermask, Jackpot)
+}
 
 
-def make(name: str, density: float | None = None, **options: Any) -> Method:
+def make_search(name: str, density: float | None = None, **options: Any) -> SearchMethod:
     """The method called ``name`` with its options. UserError for an unknown name or option, and
     for a missing density.
     """
-    if name not in METHODS:
-        raise unknown("mask search", str(name), METHODS, f"Searches are {', '.join(METHODS)}")
-    made: Any = METHODS[name]
-    valid = [field.name for field in fields(made)]
+    method: Any = search_method(name)
+    valid = {field.name: field.default for field in fields(method)}
     for option in options:
         if option not in valid:
-            raise unknown(
-                f"option of {name}:", option, valid, f"Its options are {', '.join(valid)}"
-            )
-    if density is None and name == "edge-popup":
-        raise UserError("edge-popup needs density=, e.g. 0.5")
+            listed = f"Its options are {', '.join(valid)}"
+            raise unknown(f"option of {name}:", option, valid, listed)
+    if density is None and valid["density"] is MISSING:
+        raise UserError(f"{name} needs density=, e.g. 0.5")
     try:
-        result: Method = made(density=density, **options)
+        made: SearchMethod = method(density=density, **options)
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
-    return result
+    return made
+
+
+def search_method(name: str) -> type[SearchMethod]:
+    """The class of the method called ``name``. UserError if there is none."""
+    if name not in SEARCH_METHODS:
+        listed = f"Searches are {', '.join(SEARCH_METHODS)}"
+        raise unknown("mask search", str(name), SEARCH_METHODS, listed)
+    return SEARCH_METHODS[name]
+
+
+def search_defaults(name: str) -> dict[str, Any]:
+    """Every option of a method but its density → its default."""
+    method: Any = search_method(name)
+    return {field.name: field.default for field in fields(method) if field.name != "density"}

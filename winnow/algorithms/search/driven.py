@@ -1,12 +1,12 @@
 """Mask search on an engine: from a dense state to a job and a state in search, and to its find.
 
-    job, state = starting(make("jackpot", density=0.1), job, dense, seed=0)
+    job, state = start_search(make_search("jackpot", density=0.1), job, dense, seed=0)
     session = engine.open(job, state)
     session.advance(job.steps)
     plain, ticket = settled(job, session.state())
 
 A state in search holds the frozen weights whole, no mask, and its scores in ``extras``: opened
-again with the same job (`resuming` makes it), it continues bit-identically. Fine-tuning is an
+again with the same job (`resume_search` makes it), it continues bit-identically. Fine-tuning is an
 ordinary job from the ticket.
 """
 
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, NoReturn
 
 import torch
@@ -22,7 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from winnow import rng
-from winnow.algorithms.search.method import SCORING_BATCH, Method, Start
+from winnow.algorithms.search.method import SCORING_BATCH, SearchMethod, SearchStart
+from winnow.criteria import get_criterion, traits_of
 from winnow.engine.base import Engine, Job
 from winnow.engine.feed import Feed
 from winnow.engine.search import found_network
@@ -35,8 +35,8 @@ from winnow.selection import Params, prunable, resolve_names
 from winnow.state import State, load_weights
 
 
-def starting(
-    method: Method,
+def start_search(
+    method: SearchMethod,
     job: Job,
     state: State,
     *,
@@ -53,25 +53,26 @@ def starting(
     images, drawn from (``seed``, "scoring batch") and not augmented. ``mask``: what a jackpot
     starts from. UserError for a state with a mask, and for what the method refuses.
     """
-    sought = resuming(method, job, state, seed=seed, names=names, mask=mask)
+    sought = resume_search(method, job, state, seed=seed, names=names, mask=mask)
     assert sought.search is not None
     chosen = sought.search.names
 
     def scored(criterion: str, options: Mapping[str, Any]) -> Mapping[str, Tensor]:
         model = job.build()
         load_weights(model, state)
-        data = _scoring_batch(job, seed) if batch is None else batch
+        drawn = batch is None and sees_examples(criterion)
+        data = _scoring_batch(job, seed) if drawn else batch
         return warm_scores(model, criterion, options, chosen, data, F.cross_entropy, seed)
 
     weights = {name: state.weights[name] for name in chosen}
-    scores = method.scores(Start(weights, seed, scored, mask), sought.search)
+    scores = method.scores(SearchStart(weights, seed, scored, mask), sought.search)
     begun = replace(state, slots={}, updates=0, extras={**state.extras, SCORES: scores})
     check_searchable(sought.search, begun)
     return sought, begun
 
 
-def resuming(
-    method: Method,
+def resume_search(
+    method: SearchMethod,
     job: Job,
     state: State,
     *,
@@ -79,12 +80,12 @@ def resuming(
     names: Sequence[str] | None = None,
     mask: Mask | None = None,
 ) -> Job:
-    """The job as a search, from any of its states: what `starting` gave, nothing scored anew."""
+    """The search that `start_search` gave, from any of its states; nothing is scored anew."""
     chosen = list(competing(job.build(), method)) if names is None else list(names)
     if strangers := [name for name in chosen if name not in state.weights]:
         raise UserError(f"the network has no weight {strangers[0]!r} to search over")
     weights = {name: state.weights[name] for name in chosen}
-    return replace(job, search=method.search(Start(weights, seed, _unscored, mask)))
+    return replace(job, search=method.search(SearchStart(weights, seed, _unscored, mask)))
 
 
 def settled(job: Job, state: State) -> tuple[Job, State]:
@@ -97,8 +98,8 @@ def settled(job: Job, state: State) -> tuple[Job, State]:
     return replace(job, search=None), found_network(job.search, state)
 
 
-def search(engine: Engine, job: Job, state: State, *, to: int | None = None) -> State:
-    """Search from a state of `starting`, or of a search, up to iteration ``to`` (default its end).
+def run_search(engine: Engine, job: Job, state: State, *, to: int | None = None) -> State:
+    """Search from a state of `start_search`, or of a search, up to iteration ``to`` (default: all).
 
     The state there, still in search. UserError if the engine refuses or training diverges.
     """
@@ -113,7 +114,7 @@ def search(engine: Engine, job: Job, state: State, *, to: int | None = None) -> 
 
 def competing(
     model: nn.Module,
-    method: Method,
+    method: SearchMethod,
     params: Params | None = None,
     ignore: str | Iterable[str] | None = None,
 ) -> dict[str, nn.Parameter]:
@@ -144,14 +145,18 @@ def warm_scores(
     modes = {module: module.training for module in model.modules()}
     model.train()
     try:
-        of = partial(score, model, criterion, params=list(names), **options)
-        if criterion == "magnitude":
-            return of()
-        generator = rng.torch_generator(seed, "search", "score")
-        return of(batch=batch, loss_fn=loss_fn, generator=generator)
+        return score(
+            model, criterion, batch=batch, loss_fn=loss_fn, params=list(names),
+            generator=rng.torch_generator(seed, "search", "score"), **options,
+        )  # fmt: skip
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+def sees_examples(criterion: str) -> bool:
+    """Whether a criterion needs data to score."""
+    return traits_of(get_criterion(criterion)).examples != "none"
 
 
 def _unscored(criterion: str, options: Mapping[str, Any]) -> NoReturn:

@@ -22,6 +22,6 @@ def uniform(name: str, weight: Tensor, seed: int) -> Tensor:
     return torch.rand(weight.shape, generator=generator).to(weight.device)
 
 
-def constant(weight: Tensor, value: float) -> Tensor:
+def filled(weight: Tensor, value: float) -> Tensor:
     """The same everywhere."""
     return torch.full(weight.shape, value, device=weight.device)

@@ -11,16 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from winnow.algorithms.dynamic.method import amount
-from winnow.algorithms.search import make
-from winnow.algorithms.search.driven import competing, warm_scores
-from winnow.algorithms.search.method import Method, Start
-from winnow.criteria.base import Loss, Subject
+from winnow.algorithms.search import make_search
+from winnow.algorithms.search.driven import competing, sees_examples, warm_scores
+from winnow.algorithms.search.method import SearchMethod, SearchStart
+from winnow.amounts import option_iterations
+from winnow.criteria.base import Subject
 from winnow.engine.learning_rate import learning_rate
 from winnow.engine.optimizer import clip, make_optimizer, update
 from winnow.engine.search import Searched, mask_of
 from winnow.errors import UserError
 from winnow.mask import Mask
+from winnow.moments.kinds import Loss
 from winnow.pruning import LayerCollapse, collapsed
 from winnow.reparametrisation import Search
 from winnow.scoring import unchanged
@@ -48,7 +49,7 @@ def search(
     """Find a sub-network without training weights: the mask over the weights as they stand.
 
     ``method``: edge-popup, supermask or jackpot; ``options`` are those of its class in
-    ``winnow.algorithms.search.method``. ``density``: the kept fraction of the weights that compete;
+    ``winnow.algorithms.search``. ``density``: the kept fraction of the weights that compete;
     the count is exact. ``loader`` of (inputs, targets) is read again and again for ``steps``,
     "3000it", or "30ep" with ``per_epoch`` iterations (default ``len(loader)``). Scores are trained
     by SGD with momentum 0.9; ``lr`` and ``weight_decay`` default to the original's, and so does
@@ -69,21 +70,21 @@ def search(
     Warns of LayerCollapse. Raises UserError for an unknown method or option, a density out of
     range, an empty loader, and a search that diverges; the model is as before then.
     """
-    chosen = make(method, density, **options)
+    chosen = make_search(method, density, **options)
     model = uncompiled(model)
     weights = competing(model, chosen, params, ignore)
     subject = Subject(f"search {method}", model, weights, loader, loss_fn)
     length = len(loader) if isinstance(loader, Sized) else None
-    total = amount(method, "steps", steps, per_epoch or length)
+    total = option_iterations(method, "steps", steps, per_epoch or length)
     spec = _optimizer(chosen, lr, weight_decay)
 
     def scored(criterion: str, of_criterion: Mapping[str, Any]) -> Mapping[str, Tensor]:
-        needs_data = batch is None and criterion != "magnitude"
-        data = next(subject.batches(), None) if needs_data else batch
+        unseen = batch is None and sees_examples(criterion)
+        data = next(subject.batches(), None) if unseen else batch
         return warm_scores(model, criterion, of_criterion, list(weights), data, loss_fn, seed)
 
     frozen = {name: weight.detach() for name, weight in weights.items()}
-    start = Start(frozen, seed, scored, mask)
+    start = SearchStart(frozen, seed, scored, mask)
     sought = chosen.search(start)
     scores = chosen.scores(start, sought)
     with unchanged(model):
@@ -136,7 +137,9 @@ def _endless(subject: Subject) -> Iterator[tuple[Any, Any]]:
             )
 
 
-def _optimizer(method: Method, lr: float | None, weight_decay: float | None) -> Mapping[str, Any]:
+def _optimizer(
+    method: SearchMethod, lr: float | None, weight_decay: float | None
+) -> Mapping[str, Any]:
     given = {"lr": lr, "weight_decay": weight_decay}
     for name, value in given.items():
         if value is not None and not (math.isfinite(value) and value >= 0):

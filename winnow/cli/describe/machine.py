@@ -70,17 +70,17 @@ def _names() -> Iterator[str]:
     from winnow import criteria, models
 
     yield f"criteria     {', '.join(criteria.CRITERIA)}"
-    yield f"networks     {', '.join(models.names())}"
+    yield f"networks     {', '.join(models.network_names())}"
 
 
 def _data() -> Iterator[str]:
-    from winnow.data import Unreachable, load, names
+    from winnow.data import Unreachable, dataset_names, load_images
 
     root = os.environ.get("WINNOW_DATA")
     yield f"data folder  {root or 'not set ($WINNOW_DATA)'}"
-    for name in names():
+    for name in dataset_names():
         try:
-            images = load(name, online=False)
+            images = load_images(name, online=False)
             state = f"found: {len(images.train_y)} + {len(images.test_y)} images, {images.source}"
         except Unreachable:
             state = "not here: fetched from the hub when a recipe needs it"

@@ -18,12 +18,18 @@ from torch import nn
 
 from winnow.engine.base import Job, Session
 from winnow.engine.reopened import not_here
-from winnow.engine.sparse_cpu import kernel_groups
-from winnow.engine.sparse_cpu.chain import UnsupportedError, chain_of
-from winnow.engine.sparse_cpu.chain_lane import ChainSession
-from winnow.engine.sparse_cpu.graph_lane import GraphSession
-from winnow.engine.sparse_cpu.trace import trace
-from winnow.engine.sparse_cpu.update import RULES
+from winnow.engine.sparse_cpu.chain.layers import chain_of
+from winnow.engine.sparse_cpu.chain.session import ChainSession
+from winnow.engine.sparse_cpu.graph.session import GraphSession
+from winnow.engine.sparse_cpu.graph.trace import trace
+from winnow.engine.sparse_cpu.kernels.groups import (
+    chains_are_compiled,
+    graphs_are_compiled,
+    prepare_chain_kernels,
+    prepare_graph_kernels,
+)
+from winnow.engine.sparse_cpu.kernels.update import RULES
+from winnow.engine.sparse_cpu.unsupported import UnsupportedError
 from winnow.errors import UserError
 from winnow.state import State, masked
 
@@ -49,11 +55,8 @@ class SparseEngine:
 
     def is_compiled(self, job: Job) -> bool:
         """Whether this machine has the kernels that a job needs: `prepare` would compile none."""
+        compiled = {"chain": chains_are_compiled, "graph": graphs_are_compiled}
         kind = self._way(job).kind
-        compiled = {
-            "chain": kernel_groups.chains_are_compiled,
-            "graph": kernel_groups.graphs_are_compiled,
-        }
         return kind in compiled and compiled[kind]()
 
     def refuses(self, job: Job) -> str | None:
@@ -65,7 +68,7 @@ class SparseEngine:
         """Start or continue the job from a state.
 
         The first session of a machine compiles the kernels that it needs. What torch runs for want
-        of a kernel is logged, and stands in ``notes``. UserError when the job is refused or a
+        of a kernel is logged, and kept in ``notes``. UserError when the job is refused or a
         label has no output.
         """
         way = self._way(job)
@@ -112,9 +115,9 @@ class _Way:
 
 def _compile(way: _Way) -> None:
     if way.kind == "chain":
-        kernel_groups.chains()
+        prepare_chain_kernels()
     elif way.kind == "graph":
-        kernel_groups.graphs()
+        prepare_graph_kernels()
 
 
 def _is_chain(model: nn.Module, features: int) -> bool:

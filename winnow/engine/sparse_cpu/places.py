@@ -12,13 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from winnow.kernels.arrays import Floats
+from winnow.kernels.arrays import Floats, Int32s, Int64s
 from winnow.mask import Mask
 from winnow.state import Tensors, newly_kept
 
 Bits = NDArray[np.bool_]
-Numbers = NDArray[np.int64]
-Index = NDArray[np.int32] | Numbers | slice
+Index = Int32s | Int64s | slice
 _ALL = slice(None)
 
 
@@ -26,7 +25,7 @@ _ALL = slice(None)
 class Places:
     """The trained entries of a parameter: ``count`` of them.
 
-    ``index``: where they stand in the flat parameter, ascending. ``order``: for each of them in the
+    ``index``: where they are in the flat parameter, ascending. ``order``: for each of them in the
     order of the kernels, which of the index it is. Either is slice(None) where it changes nothing.
     """
 
@@ -40,15 +39,15 @@ class Places:
         return isinstance(self.index, slice) and isinstance(self.order, slice)
 
     @property
-    def ascending_index(self) -> Numbers:
-        """Where they stand in the flat parameter."""
+    def ascending_index(self) -> Int64s:
+        """Where they are in the flat parameter."""
         if isinstance(self.index, slice):
             return np.arange(self.count)
         return self.index.astype(np.int64)
 
     @property
-    def flat(self) -> Numbers:
-        """Where they stand in the flat parameter, in the order of the kernels."""
+    def flat(self) -> Int64s:
+        """Where they are in the flat parameter, in the order of the kernels."""
         return self.ascending_index[self.order]
 
     def of(self, flat: Floats) -> Floats:
@@ -57,9 +56,9 @@ class Places:
 
     def ascending(self, values: Floats) -> Floats:
         """Values in the order of the kernels, in that of the index instead; a copy."""
-        found = np.empty(self.count, values.dtype)
-        found[self.order] = values
-        return found
+        sorted_values = np.empty(self.count, values.dtype)
+        sorted_values[self.order] = values
+        return sorted_values
 
 
 def places(keep: Bits) -> Places:
@@ -68,7 +67,7 @@ def places(keep: Bits) -> Places:
     return Places(count, _ALL if count == keep.size else _short(np.flatnonzero(keep)), _ALL)
 
 
-def ordered(index: Numbers, size: int, order: Numbers) -> Places:
+def ordered(index: Int64s, size: int, order: Int64s) -> Places:
     """Those at ``index``, ascending, of a parameter of so many entries, in another order."""
     same = np.array_equal(order, np.arange(len(index)))
     return Places(
@@ -78,7 +77,7 @@ def ordered(index: Numbers, size: int, order: Numbers) -> Places:
     )
 
 
-def _short(values: Numbers) -> Index:
+def _short(values: Int64s) -> Index:
     return values.astype(np.int32) if values.max(initial=0) < 2**31 else values
 
 
@@ -101,10 +100,10 @@ class Move:
 
         ``first``: what starts anew, in the order of the index.
         """
-        found = np.zeros(self.after.count, np.float32)
-        found[self.stayed] = self.before.ascending(values)[self.stays]
-        found[self.new] = first
-        return found[self.after.order]
+        ascending = np.zeros(self.after.count, np.float32)
+        ascending[self.stayed] = self.before.ascending(values)[self.stays]
+        ascending[self.new] = first
+        return ascending[self.after.order]
 
 
 def move(before: Places, after: Places, was: Bits, keep: Bits, anew: Bits | None) -> Move:
@@ -117,13 +116,13 @@ def move(before: Places, after: Places, was: Bits, keep: Bits, anew: Bits | None
 
 
 def _at(bits: Bits, where: Places) -> Bits:
-    found: Bits = bits.reshape(-1)[where.index]
-    return found
+    chosen: Bits = bits.reshape(-1)[where.index]
+    return chosen
 
 
 @dataclass(frozen=True)
 class Remasking:
-    """A change of masks: what `Session.remask` is told, with defaults filled in.
+    """A change of masks: the arguments of `Session.remask`, with defaults filled in.
 
     ``relisted``: the names of which other entries are kept than before; ``moved``: these, and those
     of which some start anew.
@@ -164,10 +163,10 @@ def remasking(
 
 
 def _same(before: Mask | None, after: Mask, name: str) -> bool:
-    one, other = before.get(name) if before is not None else None, after.get(name)
-    if one is None or other is None:
-        return bool(all(bits.all() for bits in (one, other) if bits is not None))
-    return torch.equal(one, other)
+    was, keep = before.get(name) if before is not None else None, after.get(name)
+    if was is None or keep is None:
+        return bool(all(bits.all() for bits in (was, keep) if bits is not None))
+    return torch.equal(was, keep)
 
 
 def bits_of(mask: Mask | None, name: str, shape: tuple[int, ...]) -> Bits:

@@ -1,35 +1,58 @@
-"""Which training examples a criterion sees in an experiment, and what looking at them costs."""
+"""How weights are scored in an experiment: a criterion, its options in full, what it sees."""
 
 from __future__ import annotations
 
 import inspect
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from winnow import criteria
-from winnow.data.facts import facts
+from winnow.allocation import Keep
 from winnow.errors import UserError
-from winnow.experiment.runs import Run
+from winnow.experiment.runs import Pruning
 from winnow.scoring import check_options
 
 _PER_CLASS = 10
 _ABOUT_DATA = ("per_class", "classes", "batches", "examples")
 
 
-def resolved(
-    criterion: str, options: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """The criterion's own options, defaults included, and the examples it sees.
+@dataclass(frozen=True)
+class Scoring:
+    """A criterion with its own options, and the examples that it sees.
 
     Those are ``{per_class, batches}`` (drawn from the training split without replacement, the
     same number of each class; 10 in one batch by default for snip and grasp, as Wang et al. 2020
     take for both), ``{examples: N}`` (drawn without replacement, in one batch), ``{examples: all}``
     (the whole training split; the default of the others), or None for criteria without data: the
-    defaults are their `criteria.Traits`. All rounds of scoring see the same examples. UserError for
-    an option that there is not.
+    defaults are their `criteria.Traits`. All rounds of scoring see the same examples.
     """
-    function, written = criteria.get(criterion), own(options)
+
+    criterion: str
+    options: Mapping[str, Any]
+    examples: Mapping[str, Any] | None
+
+    def pruning(self, prunable: tuple[str, ...], keep: Keep, *, seed: int, least: int) -> Pruning:
+        """The pruning of a run's own initial weights, in one round."""
+        return Pruning(
+            of=None,
+            criterion=self.criterion,
+            options=self.options,
+            prunable=prunable,
+            keep=keep,
+            seed=seed,
+            scoring=self.examples,
+            source=criteria.source_of(self.criterion),
+            least=least,
+        )
+
+
+def resolve_scoring(criterion: str, options: Mapping[str, Any]) -> Scoring:
+    """The scoring that a recipe asks for, defaults included. UserError for an option that there is
+    not, and for what identities of runs cannot hold.
+    """
+    function, written = criteria.get_criterion(criterion), own_options(options)
     about = {k: v for k, v in options.items() if k in _ABOUT_DATA}
     check_options(function, criterion, written)
     if "seed" in written:
@@ -39,15 +62,15 @@ def resolved(
         for p in list(inspect.signature(function).parameters.values())[1:]
         if p.default is not p.empty and p.name not in (*_ABOUT_DATA, "seed")
     }
-    return _plain(criterion, defaults | written), _examples(criterion, about)
+    return Scoring(criterion, _checked(criterion, defaults | written), _examples(criterion, about))
 
 
-def own(options: Mapping[str, Any]) -> dict[str, Any]:
+def own_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that do not say which examples are seen."""
     return {name: value for name, value in options.items() if name not in _ABOUT_DATA}
 
 
-def _plain(criterion: str, options: dict[str, Any]) -> dict[str, Any]:
+def _checked(criterion: str, options: dict[str, Any]) -> dict[str, Any]:
     """The options, which are part of a run's identity: UserError for what JSON cannot hold."""
     for name, value in options.items():
         try:
@@ -61,7 +84,7 @@ def _plain(criterion: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _examples(criterion: str, about: Mapping[str, Any]) -> dict[str, Any] | None:
-    usual = criteria.traits_of(criteria.get(criterion)).examples
+    usual = criteria.traits_of(criteria.get_criterion(criterion)).examples
     if usual == "none":
         if about:
             raise UserError(f"{criterion} sees no examples: leave out {', '.join(about)}")
@@ -80,24 +103,3 @@ def _examples(criterion: str, about: Mapping[str, Any]) -> dict[str, Any] | None
     if "examples" in about or (usual != "balanced" and "per_class" not in about):
         return {"examples": about.get("examples", "all")}
     return {"per_class": about.get("per_class", _PER_CLASS), "batches": about.get("batches", 1)}
-
-
-def seen(run: Run, examples: int) -> float:
-    """How many examples the run's criterion sees at once, of a training split of ``examples``."""
-    assert run.pruning is not None
-    spec = run.pruning.scoring
-    if spec is None:
-        return 1.0
-    if "per_class" in spec:
-        return float(spec["per_class"] * spec["batches"] * facts(run.data["name"]).classes)
-    return float(examples if spec["examples"] == "all" else spec["examples"])
-
-
-def epochs(run: Run, examples: int) -> float:
-    """What deriving the run's mask (and start) costs, in epochs: passes over examples / all."""
-    pruning = run.pruning
-    if pruning is None:
-        return 0.0
-    passes = criteria.traits_of(criteria.get(pruning.criterion)).passes * pruning.rounds
-    passes += pruning.rounds if run.start.kind == "operated" else 0
-    return passes * seen(run, examples) / examples

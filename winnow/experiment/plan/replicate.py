@@ -1,18 +1,15 @@
-"""The points of an experiment: which run stands where, and how runs of one replicate are made."""
+"""The points of an experiment, and one replicate of it: which run stands where."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-from winnow import criteria
-from winnow.algorithms.rounds import Round
-from winnow.allocation import check_least
+from winnow.experiment.arms import Arm
 from winnow.experiment.expected import ExpectedPoint
-from winnow.experiment.plan import criterion as scoring
-from winnow.experiment.plan.resolve import Layers
-from winnow.experiment.plan.restart import Restart
-from winnow.experiment.recipe.recipe import Recipe
-from winnow.experiment.runs import Pruning, Record, Run
+from winnow.experiment.plan.setting import Setting, with_seeds
+from winnow.experiment.runs import Record, Run
 
 
 @dataclass(frozen=True)
@@ -51,69 +48,48 @@ class Node:
 
 @dataclass(frozen=True)
 class Replicate:
-    """What all points of one replicate have in common."""
+    """All points of one number share its seeds, and with them its dense run."""
 
-    recipe: Recipe
-    layers: Layers
-    record: Record
-    restart: Restart
-    dense: Run
-    replicate: int
-    per_epoch: int
+    setting: Setting
+    number: int
 
-    @property
-    def rewind_word(self) -> str:
-        """What the walk of rounds takes: epochs are iterations by now."""
-        step = self.restart.step
-        return f"{step}it" if step else self.recipe.prune.rewind
-
-    def point(self, arm: str, round_: int, run: Run, draw: int = 0) -> Node:
-        """The node of a run: its densities follow from the counts its pruning keeps."""
-        sizes, total = self.layers.sizes, self.layers.total
-        keep = sum(sizes.values()) if run.keep is None else run.keep
-        kept = keep if isinstance(keep, int) else sum(keep.values())
-        if run.keep is not None:  # a method may leave dense what others prune
-            kept += sum(n for name, n in sizes.items() if name not in run.prunable)
-        exempt = total - sum(sizes.values())
-        return Node(
-            arm,
-            self.replicate,
-            draw,
-            round_,
-            run,
-            replace(self.record, accuracy_at=self._within(run)),
-            kept + exempt,
-            kept / sum(sizes.values()),
-            (kept + exempt) / total,
-        )
-
-    def _within(self, run: Run) -> frozenset[int]:
-        return frozenset(step for step in self.record.accuracy_at if run.begin < step <= run.end)
+    @cached_property
+    def dense(self) -> Run:
+        """The training of the dense network."""
+        return with_seeds(self.setting, self.number)
 
     @property
     def mask_seed(self) -> int:
         """What masks and methods draw from."""
-        return self.recipe.seeds.of(self.replicate)["mask"]
+        return self.setting.recipe.seeds.of(self.number)["mask"]
 
-    def pruning(self, parent: Run, step: Round, restart: Restart) -> Pruning:
-        """How the mask of a round comes from its parent's trained weights."""
-        prune = self.recipe.prune
-        assert step.keep is not None
-        check_least(step.keep, self.layers.sizes, prune.least, "prune.least")
-        return Pruning(
-            of=parent.id,
-            criterion=prune.criterion,
-            options=scoring.own(prune.options),
-            prunable=tuple(self.layers.sizes),
-            keep=step.keep if isinstance(step.keep, int) else dict(step.keep),
-            seed=self.mask_seed,
-            scoring=scoring.resolved(prune.criterion, prune.options)[1],
-            source=criteria.source_of(prune.criterion),
-            step=restart.pruned_at(parent),
-            least=prune.least,
+    def point(self, arm: Arm, round_: int, run: Run, draw: int = 0) -> Node:
+        """The point of a run: its densities follow from the counts that its pruning keeps."""
+        sizes, total = self.setting.layers.sizes, self.setting.layers.total
+        prunable = sum(sizes.values())
+        kept, exempt = _kept(run, sizes), total - prunable
+        record = replace(self.setting.record, accuracy_at=self._within(run))
+        return Node(
+            arm.name,
+            self.number,
+            draw,
+            round_,
+            run,
+            record,
+            kept + exempt,
+            kept / prunable,
+            (kept + exempt) / total,
         )
 
-    def ticket(self, step: Round, parent: Run, restart: Restart | None = None) -> Run:
-        """The run of a round: its mask, and what its training restarts from."""
-        how = restart or self.restart
-        return how.run(self.dense, parent, self.pruning(parent, step, how))
+    def _within(self, run: Run) -> frozenset[int]:
+        """The iterations whose accuracy is wanted that the run trains."""
+        wanted = self.setting.record.accuracy_at
+        return frozenset(step for step in wanted if run.begin < step <= run.end)
+
+
+def _kept(run: Run, sizes: Mapping[str, int]) -> int:
+    """How many of the prunable weights a run has; a method may leave dense what others prune."""
+    if run.keep is None:
+        return sum(sizes.values())
+    counted = run.keep if isinstance(run.keep, int) else sum(run.keep.values())
+    return counted + sum(size for name, size in sizes.items() if name not in run.prunable)

@@ -8,21 +8,17 @@ that the data-dependent pruning paper proposes (section 5).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from winnow.amounts import checked_steps, iterations
 from winnow.errors import UserError
-from winnow.experiment.plan.resolve import iterations_per_epoch
-from winnow.experiment.recipe.recipe import Recipe
+from winnow.experiment.plan.setting import Setting
 from winnow.experiment.runs import Pruning, Run, Start
-from winnow.experiment.store.images import Source
 
-WORDS = ("rewind", "train", "fine_tune", "optimizer")
+RESTART_WORDS = ("rewind", "train", "fine_tune", "optimizer")
 """Their names in recipes, beside a method's name or in ``prune``."""
-
-Named = Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -48,6 +44,15 @@ class Restart:
         """Whether networks keep the weights that they had when they were pruned."""
         return self.rewind in ("none", "lr")
 
+    @property
+    def continues(self) -> bool:
+        """Whether training simply goes on after a pruning."""
+        return self.rewind == "none"
+
+    def reset(self) -> Restart:
+        """The same, but from the initial weights."""
+        return replace(self, rewind="init", optimizer="fresh")
+
     def pruned_at(self, parent: Run) -> int | None:
         """The iteration whose weights of ``parent`` are scored, None for its end."""
         if self.train is None:
@@ -72,129 +77,141 @@ class Restart:
         return replace(run, start=start, begin=at, end=at + self.fine_tune)
 
 
-def restart(
-    written: Mapping[str, Any],
-    recipe: Recipe,
-    source: Source,
-    steps: int,
-    rounds: int,
-    of: str = "",
+def restart_of(
+    written: Mapping[str, Any], setting: Setting, *, rounds: int, method: str = ""
 ) -> Restart:
-    """What ``written`` (some of `WORDS`, and rewind) says, in iterations.
+    """What ``written`` (some of `RESTART_WORDS`, and rewind) says, in iterations.
 
-    ``steps``: how long the dense network trains. ``rounds``: how many prunings follow one another.
-    ``of``: the method that it stands beside, empty for the recipe's ``prune``. UserError for what
-    does not go together.
+    ``rounds``: how many prunings follow one another. ``method``: the one that it stands beside,
+    empty for the recipe's ``prune``. UserError for what does not go together.
     """
-
-    def name(field: str) -> str:
-        return f"{field} of {of}" if of else f"prune.{field}"
-
-    per_epoch = iterations_per_epoch(recipe, source)
-
-    def count(field: str, other: str = "") -> int | None:
-        value = written.get(field)
-        return None if value is None else iterations(_amount(value, name(field), other), per_epoch)
-
-    rewind, step, tune = str(written["rewind"]), 0, count("fine_tune")
+    asked = _Asked(written, setting, rounds, method)
+    rewind, step = str(written["rewind"]), 0
     if rewind not in ("init", "none", "lr"):
-        step = count("rewind", "; or init, none, lr") or 0
+        step = asked.iterations("rewind", "; or init, none, lr") or 0
         rewind = "step" if step else "init"
-    optimizer = written.get("optimizer", "fresh")
-    made = Restart(rewind, steps if tune is None else tune, step, count("train"), optimizer)
-    _check_step(made, steps, name, written)
-    _check_train(made, steps, rounds, name, written)
-    _check_fine_tune(made, steps, name, written)
-    _check_optimizer(made, recipe, name, written)
-    _check_schedule(made, recipe, steps, rounds, name)
-    return made
+    tune = asked.iterations("fine_tune")
+    restart = Restart(
+        rewind,
+        asked.steps if tune is None else tune,
+        step,
+        asked.iterations("train"),
+        written.get("optimizer", "fresh"),
+    )
+    for check in (_check_step, _check_train, _check_fine_tune, _check_optimizer, _check_schedule):
+        check(restart, asked)
+    return restart
 
 
-def _amount(value: Any, where: str, other: str) -> str:
-    try:
-        return checked_steps(value)
-    except UserError as error:
-        raise UserError(f"{where} {error}{other}") from None
+@dataclass(frozen=True)
+class _Asked:
+    """What a recipe says in `RESTART_WORDS`, and where it says so."""
+
+    written: Mapping[str, Any]
+    setting: Setting
+    rounds: int
+    method: str
+
+    @property
+    def steps(self) -> int:
+        """How long the dense network trains."""
+        return self.setting.dense.steps
+
+    def name(self, field: str) -> str:
+        """A field as the user finds it."""
+        return f"{field} of {self.method}" if self.method else f"prune.{field}"
+
+    def said(self, field: str) -> str:
+        """A field and its value."""
+        return f"{self.name(field)} is {self.written[field]}"
+
+    def iterations(self, field: str, others: str = "") -> int | None:
+        """An amount of training, None where nothing is said. ``others``: what is valid beside."""
+        if (value := self.written.get(field)) is None:
+            return None
+        try:
+            return iterations(checked_steps(value), self.setting.per_epoch)
+        except UserError as error:
+            raise UserError(f"{self.name(field)} {error}{others}") from None
 
 
-def _check_step(one: Restart, steps: int, name: Named, written: Mapping[str, Any]) -> None:
-    if one.step >= steps:
+def _check_step(restart: Restart, asked: _Asked) -> None:
+    if restart.step >= asked.steps:
         raise UserError(
-            f"{name('rewind')} is {written['rewind']}, iteration {one.step}, but training ends at "
-            f"{steps}: rewind to an earlier step"
+            f"{asked.said('rewind')}, iteration {restart.step}, but training ends at "
+            f"{asked.steps}: rewind to an earlier step"
         )
 
 
-def _check_train(
-    one: Restart, steps: int, rounds: int, name: Named, written: Mapping[str, Any]
-) -> None:
-    if one.train is None:
+def _check_train(restart: Restart, asked: _Asked) -> None:
+    if restart.train is None:
         return
-    said = f"{name('train')} is {written['train']}, iteration {one.train}"
-    if one.train >= steps:
+    said = f"{asked.said('train')}, iteration {restart.train}"
+    if restart.train >= asked.steps:
         raise UserError(
-            f"{said}, and training ends at {steps}: leave train out to prune at the end"
+            f"{said}, and training ends at {asked.steps}: leave train out to prune at the end"
         )
-    if one.train < one.step:
+    if restart.train < restart.step:
         raise UserError(
-            f"{said}, before {name('rewind')} {written['rewind']}: prune at that step or later, or "
-            "rewind to an earlier one"
+            f"{said}, before {asked.name('rewind')} {asked.written['rewind']}: prune at that step "
+            "or later, or rewind to an earlier one"
         )
-    if rounds > 1 and one.train == one.step:
+    if asked.rounds > 1 and restart.train == restart.step:
         raise UserError(
-            f"{said}, and {name('rewind')} is {written['rewind']}: networks would be pruned again "
-            "before they have trained. Train longer, or take one-shot pruning"
+            f"{said}, and {asked.said('rewind')}: networks would be pruned again before they have "
+            "trained. Train longer, or take one-shot pruning"
         )
-    if rounds > 1 and one.goes_on and one.train > one.fine_tune:
+    if asked.rounds > 1 and restart.goes_on and restart.train > restart.fine_tune:
         raise UserError(
-            f"{said}, but {name('fine_tune')} ends later rounds after {one.fine_tune}: train less "
-            "before pruning, or fine-tune longer"
+            f"{said}, but {asked.name('fine_tune')} ends later rounds after {restart.fine_tune}: "
+            "train less before pruning, or fine-tune longer"
         )
 
 
-def _check_fine_tune(one: Restart, steps: int, name: Named, written: Mapping[str, Any]) -> None:
-    tune = written.get("fine_tune")
-    if tune is None:
+def _check_fine_tune(restart: Restart, asked: _Asked) -> None:
+    if asked.written.get("fine_tune") is None:
         return
-    if not one.goes_on:
+    said = asked.said("fine_tune")
+    if not restart.goes_on:
         raise UserError(
-            f"{name('fine_tune')} is {tune}, but {name('rewind')} {written['rewind']} trains what "
-            "is left of the schedule: leave fine_tune out, or write rewind: none or lr"
+            f"{said}, but {asked.name('rewind')} {asked.written['rewind']} trains what is left of "
+            "the schedule: leave fine_tune out, or write rewind: none or lr"
         )
-    if one.fine_tune < 1:
-        raise UserError(f"{name('fine_tune')} is {tune}: at least one iteration is needed")
-    if one.rewind == "lr" and one.fine_tune > steps:
+    if restart.fine_tune < 1:
+        raise UserError(f"{said}: at least one iteration is needed")
+    if restart.rewind == "lr" and restart.fine_tune > asked.steps:
         raise UserError(
-            f"{name('fine_tune')} is {tune}, {one.fine_tune} iterations, but {name('rewind')} lr "
-            f"repeats the end of a schedule of {steps}: fine-tune at most so long"
+            f"{said}, {restart.fine_tune} iterations, but {asked.name('rewind')} lr repeats the "
+            f"end of a schedule of {asked.steps}: fine-tune at most so long"
         )
 
 
-def _check_optimizer(one: Restart, recipe: Recipe, name: Named, written: Mapping[str, Any]) -> None:
-    if one.optimizer not in ("fresh", "rewound"):
-        raise UserError(f"{name('optimizer')} is {one.optimizer!r}: write fresh or rewound")
-    if one.optimizer == "fresh":
+def _check_optimizer(restart: Restart, asked: _Asked) -> None:
+    name = asked.name("optimizer")
+    if restart.optimizer not in ("fresh", "rewound"):
+        raise UserError(f"{name} is {restart.optimizer!r}: write fresh or rewound")
+    if restart.optimizer == "fresh":
         return
-    if one.rewind == "init":
+    if restart.rewind == "init":
         raise UserError(
-            f"{name('optimizer')} is rewound, but at {name('rewind')} {written['rewind']} no "
+            f"{name} is rewound, but at {asked.name('rewind')} {asked.written['rewind']} no "
             "optimizer has stepped yet: leave optimizer out, or rewind to a step"
         )
-    if recipe.train.optimizer.name == "sgd":
+    if asked.setting.recipe.train.optimizer.name == "sgd":
         raise UserError(
-            f"{name('optimizer')} is rewound, but train.optimizer sgd remembers nothing: leave it "
-            "out, or take momentum, nesterov, adam or adamw"
+            f"{name} is rewound, but train.optimizer sgd remembers nothing: leave it out, or take "
+            "momentum, nesterov, adam or adamw"
         )
 
 
-def _check_schedule(one: Restart, recipe: Recipe, steps: int, rounds: int, name: Named) -> None:
+def _check_schedule(restart: Restart, asked: _Asked) -> None:
     """Nothing may train where a cosine schedule has ended, as its learning rate is 0 there."""
-    if one.rewind != "none" or recipe.train.schedule.name != "cosine":
+    if not restart.continues or asked.setting.recipe.train.schedule.name != "cosine":
         return
-    before = steps if one.train is None else rounds * one.train
-    if before + one.fine_tune > steps:
+    before = asked.steps if restart.train is None else asked.rounds * restart.train
+    if before + restart.fine_tune > asked.steps:
         raise UserError(
-            f"{name('rewind')} is none, which continues at the schedule's last learning rate, and "
-            "train.schedule cosine ends at 0: write rewind: lr, take another schedule, or end by "
-            f"iteration {steps} with train and fine_tune"
+            f"{asked.name('rewind')} is none, which continues at the schedule's last learning "
+            "rate, and train.schedule cosine ends at 0: write rewind: lr, take another schedule, "
+            f"or end by iteration {asked.steps} with train and fine_tune"
         )

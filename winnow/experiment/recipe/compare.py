@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from winnow.experiment.recipe.values import Density, Value
+from winnow.experiment.arms import ROUND_BY_ROUND
+from winnow.experiment.recipe.values import KeptFraction, RecipePart
 
-TAKEN = ("dense", "ticket", "continued")  # arms of other kinds
+_TAKEN = ("dense", *(arm.name for arm in ROUND_BY_ROUND))  # by lines that are there anyway
 
 
-class InitControls(Value):
+class InitControls(RecipePart):
     """What methods at initialisation are checked against (Frankle et al. 2021, "Pruning Neural
     Networks at Initialization: Why are We Missing the Mark?", section 5).
 
@@ -26,11 +27,11 @@ class InitControls(Value):
     inverted: bool = False
 
 
-CONTROLS = tuple(InitControls.model_fields)
+INIT_CONTROLS = tuple(InitControls.model_fields)
 """The arm of a control is its method's, with one of these behind: ``grasp-shuffled``."""
 
 
-class Method(Value):
+class MethodSpec(RecipePart):
     """A method by name, with options where they are not the default: ``{name: set, drop: 0.2}``.
 
     ``name``: of the catalogue, or ``module:function`` for a criterion outside Winnow. ``label``:
@@ -44,7 +45,7 @@ class Method(Value):
     options: dict[str, Any] = Field({}, examples=[{"temperature": 100.0}])
 
     @property
-    def arm(self) -> str:
+    def arm_name(self) -> str:
         """The name of its line in tables and figures."""
         return self.label or self.name.rpartition(":")[2]
 
@@ -55,11 +56,11 @@ def _method(value: Any) -> Any:
         return {"name": value}
     if not isinstance(value, Mapping) or "options" in value:
         return value
-    own = {key: inner for key, inner in value.items() if key in Method.model_fields}
+    own = {key: inner for key, inner in value.items() if key in MethodSpec.model_fields}
     return own | {"options": {key: v for key, v in value.items() if key not in own}}
 
 
-class Compare(Value):
+class Compare(RecipePart):
     """Methods side by side: each an arm with one point for each density and replicate.
 
     ``densities``: of all prunable weights. ``scope``: where scores compete, or how weights are
@@ -68,9 +69,10 @@ class Compare(Value):
     """
 
     methods: Annotated[
-        tuple[Annotated[Method, BeforeValidator(_method)], ...], Field(strict=False, min_length=1)
+        tuple[Annotated[MethodSpec, BeforeValidator(_method)], ...],
+        Field(strict=False, min_length=1),
     ] = Field(examples=[["random", "snip", {"name": "set", "drop": 0.2}]])
-    densities: Annotated[tuple[Density, ...], Field(strict=False, min_length=1)] = Field(
+    densities: Annotated[tuple[KeptFraction, ...], Field(strict=False, min_length=1)] = Field(
         (0.5, 0.2, 0.1, 0.05, 0.02), examples=[[0.5, 0.2]]
     )
     scope: Literal["global", "layer", "uniform", "er", "erk"] = "global"
@@ -78,14 +80,14 @@ class Compare(Value):
 
     @model_validator(mode="after")
     def _each_once(self) -> Compare:
-        arms = [method.arm for method in self.methods]
+        arms = [method.arm_name for method in self.methods]
         for arm in arms:
             if arms.count(arm) > 1:
                 raise ValueError(
                     f"{arm} stands twice in methods: give one a label, "
                     f"{{name: {arm}, label: {arm}-2, …}}"
                 )
-            if arm in TAKEN:
+            if arm in _TAKEN:
                 raise ValueError(f"the label {arm!r} is taken: choose another")
         if len(set(self.densities)) < len(self.densities):
             raise ValueError(f"a density stands twice in {list(self.densities)}")

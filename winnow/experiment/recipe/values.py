@@ -1,17 +1,29 @@
-"""What all parts of a recipe are: frozen values that refuse what they do not know."""
+"""What all parts of a recipe are made of: frozen values that refuse what they do not know."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Density = Annotated[float, Field(gt=0, le=1, examples=[0.05])]
+from winnow.amounts import checked_steps
+
+KeptFraction = Annotated[float, Field(gt=0, le=1, examples=[0.05])]
+KeptFractions = Annotated[tuple[KeptFraction, ...], Field(strict=False)]
+Steps = Annotated[str, BeforeValidator(checked_steps), Field(examples=["500it", "5ep"])]
+RemovedFraction = Annotated[float, Field(ge=0, lt=1, examples=[0.2])]  # of what survives, removed
+Seed = Annotated[Literal["replicate"] | Annotated[int, Field(ge=0)], Field(examples=["replicate"])]
+Count = Annotated[int, Field(ge=0, examples=[3])]
 
 
-class Value(BaseModel):
+class RecipePart(BaseModel):
     """A frozen value that refuses unknown keys and wrong types."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, populate_by_name=True, allow_inf_nan=False
     )
+
+
+def by_name(value: Any) -> Any:
+    """``adam`` is short for ``{name: adam}``."""
+    return {"name": value} if isinstance(value, str) else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from winnow.data import Unreachable, load
+from winnow.data import Unreachable, load_images
 from winnow.data.facts import facts
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.store.store import Store
@@ -25,11 +25,11 @@ def find_source(recipe: Recipe) -> Source:
 
     Raises UserError: unknown data, or neither in ``$WINNOW_DATA`` nor reachable, or damaged.
     """
-    images = load(recipe.data.name)
+    images = load_images(recipe.data.name)
     return Source(len(images.train_y), images.content)
 
 
-def remember(source: Source, recipe: Recipe, store: Store) -> None:
+def remember_source(source: Source, recipe: Recipe, store: Store) -> None:
     """Note in the store which images its runs of this data were trained on.
 
     Reports and plans can then be made where the images are not.
@@ -47,7 +47,7 @@ def find_source_offline(recipe: Recipe, store: Store) -> tuple[Source, str | Non
     """
     name = recipe.data.name
     try:
-        images = load(name, online=False)
+        images = load_images(name, online=False)
     except Unreachable:
         return _remembered(name, store) or _guessed(name)
     return Source(len(images.train_y), images.content), None

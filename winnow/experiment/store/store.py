@@ -4,6 +4,7 @@ STORE/store.json                      format
 STORE/runs/NAME-HASH12/run.json       identity (verified against the hash), provenance
                       /result.json    curve, numbers, hashes of the files beside it
                       /*.safetensors  states: final, at rewinding steps
+STORE/experiments/NAME-HASH12/        experiment.json: the runs and arms of an experiment
 STORE/checkpoints/HASH.safetensors    unfinished runs
 STORE/calibration/KEY.json            what engines cost on a machine (winnow.engine.calibration)
 STORE/weights/HASH.safetensors        trained weights that recipes give
@@ -235,7 +236,7 @@ class Found:
     def state(self, which: str) -> State:
         """The state ``final`` or ``step-N``. Raises ValueError when its file is damaged."""
         from winnow.mask import from_bytes
-        from winnow.statefile import unpack
+        from winnow.statefile import unpack_state
 
         name = f"{which}.safetensors"
         try:
@@ -244,7 +245,7 @@ class Found:
             raise ValueError(f"{self.folder / name} cannot be read: {error}") from None
         if hashlib.sha256(data).hexdigest() != self.result.files.get(name):
             raise ValueError(f"{self.folder / name} is damaged: its hash is not the stored one")
-        return unpack(*from_bytes("state", data, str(self.folder / name)))
+        return unpack_state(*from_bytes("state", data, str(self.folder / name)))
 
 
 def read_found(folder: Path, identity: str | None) -> Found:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from winnow.algorithms.search import METHODS
+from winnow.algorithms.search import SEARCH_METHODS
 from winnow.errors import UserError
-from winnow.experiment.recipe.compare import Method
+from winnow.experiment.recipe.compare import MethodSpec
 from winnow.experiment.recipe.network import network
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.store.store import Store
@@ -18,37 +18,37 @@ from winnow.files import write_whole
 from winnow.mask import from_bytes, to_bytes
 from winnow.pretrained import load_pretrained
 from winnow.state import State, fresh_state
-from winnow.statefile import pack, unpack
+from winnow.statefile import pack_state, unpack_state
 
 TRAINED = "trained"
 """In place of a file: the network that the replicate has trained itself."""
 
 
-def file_of(method: Method) -> str | None:
+def weights_file(method: MethodSpec) -> str | None:
     """The file that a search is given; None for other methods, and for the replicate's network."""
-    file = method.options.get("weights", TRAINED)
-    given = method.name in METHODS and isinstance(file, str) and file != TRAINED
+    search, file = SEARCH_METHODS.get(method.name), method.options.get("weights", TRAINED)
+    given = search is not None and search.pretrained and isinstance(file, str) and file != TRAINED
     return file if given else None
 
 
-def content_of(recipe: Recipe, file: str, arm: str) -> str:
+def hash_of_weights(recipe: Recipe, file: str, arm: str) -> str:
     """The hash of the weights in a file. UserError: not there, or of another network."""
     return _hash(_read(recipe, file, arm))
 
 
-def remember(recipe: Recipe, store: Store) -> None:
+def copy_weights(recipe: Recipe, store: Store) -> None:
     """Copy the weights that a recipe names into its store, for those who train."""
     for method in recipe.compare.methods if recipe.compare else ():
-        if file := file_of(method):
-            state = _read(recipe, file, method.arm)
-            write_whole(_place(store, _hash(state)), to_bytes("state", *pack(state)))
+        if file := weights_file(method):
+            state = _read(recipe, file, method.arm_name)
+            write_whole(_place(store, _hash(state)), to_bytes("state", *pack_state(state)))
 
 
-def recall(store: Store, content: str) -> State:
+def read_weights(store: Store, content: str) -> State:
     """The weights with this hash. UserError: the store's copy is lost or damaged."""
     place = _place(store, content)
     try:
-        state = unpack(*from_bytes("state", place.read_bytes(), str(place)))
+        state = unpack_state(*from_bytes("state", place.read_bytes(), str(place)))
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{place}: {error}: run the command again, which copies it") from None
     if _hash(state) != content:

@@ -37,7 +37,7 @@ _MASKED = 0.1  # the density at which the dense engine is timed: most runs have 
 _FIRST = "the first run here measures more and keeps it"
 
 T = TypeVar("T")
-Look = Callable[[Job], T]
+Measure = Callable[[Job], T]
 """Measures, within seconds, what a job costs."""
 
 
@@ -79,8 +79,8 @@ def look_at_dense(job: Job) -> Cost:
 def pace_of(
     plan: Plan,
     store: Store,
-    both: Look[Calibration | None] = look_at_both,
-    dense: Look[Cost] = look_at_dense,
+    both: Measure[Calibration | None] = look_at_both,
+    dense: Measure[Cost] = look_at_dense,
 ) -> Pace:
     """How fast a plan's runs will go, by the best that is known. Nothing is written or compiled.
 
@@ -105,7 +105,7 @@ def pace_of(
     return _by_density(plan, alike, measured, spent, chosen)
 
 
-def _measured(look: Look[T], plan: Plan) -> tuple[T, str]:
+def _measured(look: Measure[T], plan: Plan) -> tuple[T, str]:
     began = time.monotonic()
     with torch.random.fork_rng(devices=[]):  # networks are built, whose weights nobody needs
         costs = look(sample(plan))
@@ -135,7 +135,11 @@ def _by_density(
 
 
 def _the_same_for_all(
-    plan: Plan, alike: Sequence[Found], dense: Look[Cost], chosen: str | None, at_most: bool = False
+    plan: Plan,
+    alike: Sequence[Found],
+    dense: Measure[Cost],
+    chosen: str | None,
+    at_most: bool = False,
 ) -> Pace:
     """What stored runs took, else what the dense engine takes, whatever the density."""
     name = "dense" if at_most or chosen is not None else plan.recipe.engine

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from winnow import criteria, rng
-from winnow.criteria.balanced import draw
+from winnow.criteria.balanced import draw_balanced
 from winnow.engine.base import Job
 from winnow.engine.feed import Feed
 
@@ -32,7 +32,7 @@ def examples(job: Job, spec: Mapping[str, Any], seed: int) -> Iterable[tuple[Ten
     else:
         each, batches = spec["per_class"], spec["batches"]
         labels = train.labels[train.index]
-        own = draw(labels, each * batches, generator).view(-1, batches, each)
+        own = draw_balanced(labels, each * batches, generator).view(-1, batches, each)
         drawn = [own[:, k].flatten() for k in range(batches)]
     taken = [train.take(positions) for positions in drawn]
     return [(feed.normalised(x), y) for x, y in taken]
@@ -50,7 +50,7 @@ class _Whole:
 
 def scored_as(model: nn.Module, criterion: str) -> nn.Module:
     """The model in the mode in which a criterion's authors score it: never with dropout."""
-    model.train(criteria.traits_of(criteria.get(criterion)).training)
+    model.train(criteria.traits_of(criteria.get_criterion(criterion)).training)
     for module in model.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.eval()

@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from winnow import criteria, rng
-from winnow.algorithms.at_init import Density, prune_at_init
-from winnow.algorithms.dynamic import make
-from winnow.algorithms.dynamic.driven import starting
-from winnow.algorithms.dynamic.method import Method
+from winnow.algorithms.at_init import Densities, prune_at_init
+from winnow.algorithms.dynamic import make_dynamic
+from winnow.algorithms.dynamic.driven import start_dynamic
+from winnow.algorithms.dynamic.method import DynamicMethod
 from winnow.algorithms.trained import prune_trained
-from winnow.data import Images, load
+from winnow.data import Images, load_images
 from winnow.data.facts import facts
 from winnow.data.split import split
 from winnow.engine.base import Job, Split, TrainingData
@@ -100,11 +100,11 @@ def initial_network(run: Run, draw: int | None = None) -> nn.Module:
     return model
 
 
-def method_of(run: Run) -> Method | None:
+def method_of(run: Run) -> DynamicMethod | None:
     """The dynamic method that changes the run's mask, or None."""
     if run.dynamic is None:
         return None
-    return make(run.dynamic["name"], **run.dynamic["options"])
+    return make_dynamic(run.dynamic["name"], **run.dynamic["options"])
 
 
 def _begun(run: Run, state: State) -> State:
@@ -115,7 +115,7 @@ def _begun(run: Run, state: State) -> State:
     method = method_of(run)
     if run.dynamic is None or method is None:
         return state
-    return starting(method, state, run.prunable, run.dynamic["seed"])
+    return start_dynamic(method, state, run.prunable, run.dynamic["seed"])
 
 
 def derive_mask(run: Run, parents: Parents) -> Mask:
@@ -191,7 +191,7 @@ def _at_init(run: Run, pruning: Pruning) -> Mask:
     model = initial_network(run, draw=0)
     sizes = {name: model.get_parameter(name).numel() for name in pruning.prunable}
     keep = pruning.keep
-    density: Density = (
+    density: Densities = (
         keep / sum(sizes.values())
         if isinstance(keep, int)
         else {name: count / sizes[name] for name, count in keep.items()}
@@ -215,7 +215,8 @@ def _at_init(run: Run, pruning: Pruning) -> Mask:
 def _options(run: Run, pruning: Pruning) -> dict[str, Any]:
     """What the criterion is given; the shape of an example follows from the data."""
     options = dict(pruning.options)
-    if pruning.criterion == "synflow" and options.get("input_shape") is None:
+    known = criteria.traits_of(criteria.get_criterion(pruning.criterion))
+    if known.takes_input_shape and options.get("input_shape") is None:
         options["input_shape"] = facts(run.data["name"]).shape
     return options
 
@@ -247,7 +248,7 @@ def _training_data(run: Run) -> TrainingData:
 
 @functools.lru_cache(maxsize=2)
 def _images(name: str, content: str) -> Images:
-    images = load(name, online=False)
+    images = load_images(name, online=False)
     if images.content != content:
         raise UserError(
             f"the images of {name} have changed since this experiment was planned "

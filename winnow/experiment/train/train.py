@@ -227,7 +227,7 @@ def _save(checkpoints: Checkpoints, record: Record, session: Session, progress: 
     tensors: dict[str, Tensor] = {}
     about: dict[str, Any] = {}
     for name, state in states.items():
-        packed, about[name] = statefile.pack(state, f"{name}/")
+        packed, about[name] = statefile.pack_state(state, f"{name}/")
         tensors |= packed
     plain = {k: getattr(progress, k) for k in ("curve", "accuracy_at", "seconds")}
     about = {"states": about, "progress": plain, "record": record.dump()}
@@ -258,7 +258,7 @@ def _resume(record: Record, checkpoints: Checkpoints | None) -> tuple[State, Pro
     if not Record.load(plain["record"]).covers(record):
         return None
     states = {
-        name: statefile.unpack(_under(tensors, f"{name}/"), about, f"{name}/")
+        name: statefile.unpack_state(_under(tensors, f"{name}/"), about, f"{name}/")
         for name, about in plain["states"].items()
     }
     progress = Progress(**plain["progress"])

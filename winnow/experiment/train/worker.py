@@ -90,12 +90,12 @@ def _train_and_store(
     from winnow.algorithms.dynamic.driven import Driven
     from winnow.engine import auto
     from winnow.engine.base import Engine
-    from winnow.experiment.store.weights import recall
+    from winnow.experiment.store.weights import read_weights
     from winnow.experiment.train.choosing import choose
     from winnow.experiment.train.prepare import make_job, method_of, starting_state
     from winnow.experiment.train.train import Checkpoints, train
     from winnow.mask import to_bytes
-    from winnow.statefile import pack
+    from winnow.statefile import pack_state
 
     parents = {identity: load_run(plain) for identity, plain in task["parents"].items()}
 
@@ -106,7 +106,7 @@ def _train_and_store(
             return starting_state(
                 run,
                 lambda i: _parent(store, parents[i], task, used),
-                lambda content: recall(store, content),
+                lambda content: read_weights(store, content),
             )
         except ValueError as error:
             if isinstance(error, UserError) or not used:
@@ -131,7 +131,8 @@ def _train_and_store(
         lambda step: tell(event="step", step=step - run.begin),
     )
     files = {
-        f"{name}.safetensors": to_bytes("state", *pack(state)) for name, state in states.items()
+        f"{name}.safetensors": to_bytes("state", *pack_state(state))
+        for name, state in states.items()
     }
     about = {**task["about"], "engine": engine.name, "choice": choice.dump()}
     if engine.notes:

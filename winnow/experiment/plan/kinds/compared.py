@@ -1,35 +1,47 @@
-"""A method of one recipe, checked, with the layers that it prunes and the counts that it keeps."""
+"""A method of one recipe: the layers that it prunes and the counts that it keeps."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from winnow.algorithms import catalogue
+from winnow.algorithms.catalogue import CatalogueEntry
 from winnow.allocation import Keep, keep_for_density
 from winnow.errors import UserError
-from winnow.experiment.plan.restart import Restart
-from winnow.experiment.recipe.compare import Compare, Method
+from winnow.experiment.arms import Arm
+from winnow.experiment.plan.setting import Setting
+from winnow.experiment.recipe.compare import Compare, MethodSpec
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A method of one recipe, checked: what it prunes, its kind, and its options but ``ignore``.
+class ComparedMethod:
+    """A method of one recipe, before its kind plans it.
 
-    ``weights``: the hash of pre-trained weights, where the recipe names a file of them.
+    ``shapes``: of the layers that compete; ``protected``: how many weights the prunable layers have
+    that it ignores. ``options``: those of the recipe, but ``ignore``.
     """
 
-    method: Method
-    entry: catalogue.Entry
+    spec: MethodSpec
+    entry: CatalogueEntry
+    arm: Arm
+    setting: Setting
     shapes: Mapping[str, tuple[int, ...]]
-    options: Mapping[str, Any]
     protected: int
-    compare: Compare
-    restart: Restart | None = None
-    least: int = 0
-    weights: str | None = None
+    options: Mapping[str, Any]
+
+    @property
+    def compare(self) -> Compare:
+        """What the recipe compares."""
+        compare = self.setting.recipe.compare
+        assert compare is not None
+        return compare
+
+    @property
+    def densities(self) -> list[float]:
+        """From the largest on, as they are pruned."""
+        return sorted(self.compare.densities, reverse=True)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -39,12 +51,12 @@ class Compared:
     def share(self, density: float) -> float:
         """The density of what competes, where ``density`` is that of all prunable weights."""
         competing = sum(self.sizes.values())
-        left = round(density * (competing + self.protected)) - self.protected
+        whole = competing + self.protected
+        left = round(density * whole) - self.protected
         if left >= 1:
             return left / competing if self.protected else density
-        whole = competing + self.protected
         raise UserError(
-            f"{self.method.arm} at density {density:g} keeps {round(density * whole)} of {whole} "
+            f"{self.arm.name} at density {density:g} keeps {round(density * whole)} of {whole} "
             f"weights, and {self.protected} of them are in layers that it ignores: reachable are "
             f"{math.ceil(1e6 * (self.protected + 1) / whole) / 1e6:g} to 1. Ignore fewer layers, "
             "or leave that density out of compare.densities"
@@ -53,3 +65,15 @@ class Compared:
     def keep(self, density: float) -> Keep:
         """How many weights stay, of all or of each layer."""
         return keep_for_density(self.shapes, self.sizes, self.share(density), self.compare.scope)
+
+    def without(self, *options: str) -> ComparedMethod:
+        """The same, with fewer options: those that something else has taken over."""
+        left = {name: value for name, value in self.options.items() if name not in options}
+        return replace(self, options=left)
+
+    def check_no_density(self) -> None:
+        """UserError if the options have a density of their own."""
+        if "density" in self.options:
+            raise UserError(
+                f"{self.arm.name}: densities stand in compare.densities, not in density"
+            )

@@ -1,0 +1,92 @@
+"""What all runs share: seeds, epochs and layers of a recipe, and what does not fit together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sample_plans import points_of, small
+
+from winnow.errors import UserError
+from winnow.experiment.plan.plan import expand
+from winnow.experiment.recipe.load import load_recipe
+from winnow.experiment.store.images import Source
+
+CIFAR = Source(50_000, "cifar")
+
+
+def test_seeds_are_fixed_or_go_by_replicate():
+    plan = small(replicates=3, seeds={"init": 7, "mask": 9}, controls={"random": 1})
+    dense = [points_of(plan, "ticket", r)[0].run.seeds for r in range(3)]
+    assert dense == [{"init": 7, "order": r, "split": r} for r in range(3)]
+    assert {n.run.pruning.seed for n in plan.nodes if n.run.pruning} == {9}
+    fixed = small(seeds=dict.fromkeys(("init", "order", "split", "mask"), 1))
+    assert len(fixed.nodes) == 2 * len(fixed.runs)  # two replicates of the same runs
+
+
+def test_seeds_that_nothing_draws_from_are_no_part_of_a_run():
+    bare = small(data={"validation": 0}, seeds={"split": 3, "augment": 3, "dropout": 3})
+    assert points_of(bare, "ticket")[0].run.seeds == {"init": 0, "order": 0}
+    used = expand(
+        "used",
+        load_recipe("lth/conv-2", ["model.dropout=0.5", "data.augment=flip-crop"], 1),
+        CIFAR,
+    )
+    everything = {"init", "order", "split", "augment", "dropout"}
+    assert used.nodes[0].run.seeds == dict.fromkeys(everything, 0)
+
+
+def test_a_part_of_the_data_makes_shorter_epochs_and_other_runs():
+    whole, part = small(), small(data={"train": 410}, train={"steps": "2ep"})
+    run = part.nodes[0].run
+    assert run.steps == 2 * 9  # 410 = 8 · 50 + 10
+    assert run.data == whole.nodes[0].run.data | {"train": 410}
+    same = replace(whole.nodes[0].run, data=run.data)
+    assert same.id != whole.nodes[0].run.id
+    alone = small(data={"validation": 0, "train": 410}).nodes[0].run
+    assert alone.seeds == {"init": 0, "order": 0, "split": 0}
+    assert small(data={"train": 1200}).nodes[0].run.steps == 100
+
+
+def test_epochs_become_iterations():
+    train = {"steps": "3ep", "evaluate": "0.5ep", "accuracy_at": ["1ep", "50it"]}
+    node = points_of(small(train=train), "ticket")[0]
+    assert (node.run.steps, node.run.evaluate) == (72, 12)
+    assert node.record.accuracy_at == {24, 50}
+    few = {"steps": "3ep", "evaluate": "1it", "batch": 500}
+    dropped = small(train=few | {"last_batch": "drop"}).nodes[0].run
+    assert dropped.steps == 3 * 2  # 1,200 = 2 · 500 + 200
+    assert small(train=few | {"last_batch": "keep"}).nodes[0].run.steps == 3 * 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"data": {"validation": 1437}}, "data.validation is 1437: digits has 1437 examples"),
+        (
+            {"data": {"train": 1201}},
+            "data.train is 1201: digits has 1437 examples for",
+        ),
+        ({"prune": {"rewind": "100it"}}, "prune.rewind is 100it, iteration 100, but training ends"),
+        ({"prune": {"rewind": "5ep"}}, "prune.rewind is 5ep, iteration 120"),
+        ({"train": {"accuracy_at": ["101it"]}}, "names iteration 101: training has iterations 1"),
+        ({"train": {"accuracy_at": ["0it"]}}, "names iteration 0"),
+        ({"train": {"steps": "0it"}}, "train.steps is 0it, 0 iterations: at least 1 is needed"),
+        ({"train": {"evaluate": "0.001ep"}}, "train.evaluate is 0.001ep, 0 iterations"),
+        ({"prune": {"ignore": ["*"]}}, "prune.ignore exempts every layer of lenet-300-100"),
+        ({"prune": {"ignore": ["outptu"]}}, "unknown parameter 'outptu'"),
+        ({"prune": {"rates": {"hiden.0.weight": 0.1}}}, "Did you mean 'hidden.0.weight'?"),
+        ({"prune": {"criterion": "magnitud"}}, "unknown criterion 'magnitud'. Did you mean"),
+        ({"model": {"name": "lenet-300"}}, "'lenet-300'. Did you mean 'lenet-300-100'?"),
+        ({"model": {"width": 2.0}}, "lenet-300-100 does not take the option width"),
+        ({"data": {"name": "digit"}}, "unknown dataset 'digit'. Did you mean 'digits'?"),
+        (
+            {"prune": {"rewind": "none"}, "train": {"schedule": {"name": "cosine"}}},
+            "cosine ends at 0",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_told_before_anything_trains(changes, told):
+    with pytest.raises(UserError) as caught:
+        small(**changes)
+    assert told in str(caught.value)

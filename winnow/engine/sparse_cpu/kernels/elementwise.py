@@ -1,0 +1,46 @@
+"""What is done pixel by pixel, over whole buffers: borders and empty elements hold 0 and keep it.
+
+All arrays are of one size, a multiple of W. ``out`` may be one of the operands.
+"""
+
+from __future__ import annotations
+
+from numba import types
+
+from winnow.kernels.arrays import Floats
+from winnow.kernels.compile import EntryPoint, kernel
+from winnow.kernels.simd import W, add, fma, load_vector, mul, relu, store, where_positive
+
+
+@kernel
+def add_arrays(a: Floats, b: Floats, out: Floats, rectify: bool) -> None:
+    """out = a + b, then its ReLU if ``rectify``."""
+    for k in range(0, out.size, W):
+        total = add(load_vector(a, k), load_vector(b, k))
+        store(out, k, relu(total) if rectify else total)
+
+
+@kernel
+def relu_back(y: Floats, delta: Floats, out: Floats, accumulate: bool) -> None:
+    """out, or what is added to it: ``delta`` where y > 0, else 0; y: what the ReLU gave."""
+    for k in range(0, out.size, W):
+        passed = where_positive(load_vector(delta, k), load_vector(y, k))
+        store(out, k, add(load_vector(out, k), passed) if accumulate else passed)
+
+
+@kernel
+def times(a: Floats, b: Floats, out: Floats, accumulate: bool) -> None:
+    """out, or what is added to it: a · b. Dropout, forward and back: b holds 0 or 1 / (1 − p)."""
+    for k in range(0, out.size, W):
+        if accumulate:
+            store(out, k, fma(load_vector(a, k), load_vector(b, k), load_vector(out, k)))
+        else:
+            store(out, k, mul(load_vector(a, k), load_vector(b, k)))
+
+
+_floats = types.float32[::1]
+ENTRIES = (
+    EntryPoint(add_arrays, (_floats, _floats, _floats, types.boolean)),
+    EntryPoint(relu_back, (_floats, _floats, _floats, types.boolean)),
+    EntryPoint(times, (_floats, _floats, _floats, types.boolean)),
+)

@@ -1,0 +1,112 @@
+"""Methods that prune at initialisation, each a criterion, and the controls that check them.
+
+Controls share their method's densities, order of data and budget; the mask of a ``shuffled`` or
+``reinit`` control comes from the scores of the method's own initial weights, as its own mask does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from winnow.algorithms.at_init import usual_rounds
+from winnow.algorithms.catalogue import CatalogueEntry, KindName
+from winnow.experiment.arms import Arm
+from winnow.experiment.plan.criterion import Scoring, resolve_scoring
+from winnow.experiment.plan.kinds.compared import ComparedMethod
+from winnow.experiment.plan.kinds.scored import least_of, rounds_of_scoring
+from winnow.experiment.plan.replicate import Node, Replicate
+from winnow.experiment.recipe.compare import INIT_CONTROLS, InitControls
+from winnow.experiment.runs import Run
+
+_TEXT = """In a comparison: ``rounds`` of scoring, exponentially to the density; ``least``: the
+weights that each layer keeps at least; ``controls``: further arms, those of compare.controls by
+default, or own ones: {shuffled: 1, reinit: 1, inverted: true} (Frankle et al. 2021)."""
+
+
+@dataclass(frozen=True)
+class AtInitKind:
+    """Initial weights are scored and pruned, then the network is trained."""
+
+    name: KindName = "at initialisation"
+    panel: str = "Pruned at initialisation"
+    cost: str = "one training"
+
+    def options(self, entry: CatalogueEntry) -> dict[str, object]:
+        """Those of its criterion, of the examples that it sees, and of pruning by it."""
+        scoring = resolve_scoring(entry.name, {})
+        return {
+            **scoring.options,
+            **(scoring.examples or {}),
+            "rounds": usual_rounds(entry.name),
+            "least": 0,
+            "ignore": [],
+            "controls": {} if entry.is_control else "compare.controls",
+        }
+
+    def text(self, entry: CatalogueEntry) -> str:  # noqa: ARG002
+        """The options that criteria do not have themselves."""
+        return _TEXT
+
+    def plan(self, method: ComparedMethod) -> PlannedAtInit:
+        """The method, ready to be planned."""
+        name = method.spec.name
+        rounds, least = rounds_of_scoring(method, usual_rounds(name)), least_of(method)
+        scoring = resolve_scoring(name, method.without("rounds", "least").options)
+        return PlannedAtInit(method, scoring, rounds, least, _controls(method))
+
+
+@dataclass(frozen=True)
+class PlannedAtInit:
+    """A method at initialisation: how it scores, in how many rounds, and what it is checked by."""
+
+    method: ComparedMethod
+    scoring: Scoring
+    rounds: int
+    least: int
+    controls: InitControls
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """Its own arm, then its controls'."""
+        in_order = sorted(INIT_CONTROLS)  # that of rows.csv
+        asked = [kind for kind in in_order if getattr(self.controls, kind)]
+        return (self.method.arm, *map(self._control, asked))
+
+    def points(self, replicate: Replicate) -> Iterator[Node]:
+        """A point for each density, with its controls."""
+        for index, density in enumerate(self.method.densities, 1):
+            run = self._run(replicate, density)
+            yield replicate.point(self.method.arm, index, run)
+            yield from self._control_points(replicate, index, run)
+
+    def _run(self, replicate: Replicate, density: float) -> Run:
+        pruning = self.scoring.pruning(
+            tuple(self.method.shapes),
+            self.method.keep(density),
+            seed=replicate.mask_seed,
+            least=self.least,
+        )
+        return replace(replicate.dense, pruning=replace(pruning, rounds=self.rounds))
+
+    def _control_points(self, replicate: Replicate, index: int, run: Run) -> Iterator[Node]:
+        assert run.pruning is not None
+        for draw in range(1, self.controls.shuffled + 1):
+            shuffled = replace(run, pruning=replace(run.pruning, shuffle=draw))
+            yield replicate.point(self._control("shuffled"), index, shuffled, draw)
+        for draw in range(1, self.controls.reinit + 1):
+            yield replicate.point(self._control("reinit"), index, replace(run, draw=draw), draw)
+        if self.controls.inverted:
+            inverted = replace(run, pruning=replace(run.pruning, invert=True))
+            yield replicate.point(self._control("inverted"), index, inverted)
+
+    def _control(self, kind: str) -> Arm:
+        own = self.method.arm
+        return Arm(f"{own.name}-{kind}", kind, of=own.name, method=own.method)
+
+
+def _controls(method: ComparedMethod) -> InitControls:
+    """Those of the method, else those of the comparison; none for what is a control itself."""
+    if method.spec.controls is not None:
+        return method.spec.controls
+    return InitControls() if method.entry.is_control else method.compare.controls

@@ -1,0 +1,178 @@
+"""What all runs of a recipe share: epochs become iterations here, and words become layers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from winnow.amounts import iterations
+from winnow.data.order import steps_per_epoch
+from winnow.errors import UserError
+from winnow.experiment.recipe.network import network
+from winnow.experiment.recipe.recipe import Recipe
+from winnow.experiment.recipe.train import Schedule
+from winnow.experiment.runs import Record, Run, Start
+from winnow.experiment.store.images import Source
+from winnow.selection import expand_rates, prunable, resolve_names
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The weights of a network: shapes and sizes of the prunable, and the number of all.
+
+    ``rates``: what a round removes of each prunable tensor.
+    """
+
+    shapes: Mapping[str, tuple[int, ...]]
+    sizes: Mapping[str, int]
+    total: int
+    rates: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all runs of an experiment share.
+
+    ``dense``: the training of the dense network, but for its seeds. ``record``: what is recorded of
+    each run. ``examples``: the number of training images. ``per_epoch``: iterations of an epoch.
+    """
+
+    recipe: Recipe
+    layers: Layers
+    dense: Run
+    record: Record
+    examples: int
+    per_epoch: int
+
+    def iterations(self, field: str, written: str) -> int:
+        """An amount of training, at least one. UserError, naming ``field``, where it is none."""
+        return _at_least_one(field, written, self.per_epoch)
+
+    def schedule(self, written: Schedule) -> dict[str, Any]:
+        """The learning rate's course, in iterations."""
+        return _in_iterations(written, self.per_epoch)
+
+
+def setting_of(recipe: Recipe, source: Source) -> Setting:
+    """The setting of a recipe on given images. UserError for what does not fit together."""
+    layers, train = _layers(recipe), recipe.train
+    examples = _examples_trained_on(recipe, source)
+    per_epoch = steps_per_epoch(examples, train.batch, train.last_batch)
+    dense = _dense_run(recipe, source, per_epoch)
+    record = _what_to_record(recipe, dense.steps, per_epoch)
+    return Setting(recipe, layers, dense, record, examples, per_epoch)
+
+
+def layers_named(recipe: Recipe, patterns: Any, where: str) -> set[str]:
+    """The layers that names, globs and group words stand for. UserError naming ``where``."""
+    try:
+        return set(resolve_names(network(recipe), patterns))
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as JSON gives them back: lists for tuples."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in value.items()}
+
+
+def with_seeds(setting: Setting, replicate: int) -> Run:
+    """The dense run with the seeds of a replicate; those that nothing draws from are left out."""
+    recipe, unused = setting.recipe, {"mask"}
+    drawn = recipe.data.validation > 0 or recipe.data.train is not None
+    unused |= set() if drawn else {"split"}
+    unused |= {"augment"} if recipe.data.augment == "none" else set()
+    unused |= {"dropout"} if recipe.model.dropout == 0 else set()
+    seeds = {k: v for k, v in recipe.seeds.of(replicate).items() if k not in unused}
+    return replace(setting.dense, seeds=seeds)
+
+
+def _layers(recipe: Recipe) -> Layers:
+    """Sizes and pruning rates of the recipe's network."""
+    spec, model = recipe.model, network(recipe)
+    ignored = set(resolve_names(model, recipe.prune.ignore))
+    rates = expand_rates(model, recipe.prune.rates, recipe.prune.rate)
+    shapes = {n: tuple(p.shape) for n, p in prunable(model).items() if n not in ignored}
+    if not shapes:
+        raise UserError(
+            f"prune.ignore exempts every layer of {spec.name}: nothing is left to prune"
+        )
+    total = sum(p.numel() for p in model.parameters() if p.ndim >= 2)
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    return Layers(shapes, sizes, total, {name: rates[name] for name in sizes})
+
+
+def _examples_trained_on(recipe: Recipe, source: Source) -> int:
+    """The number of training images. UserError if there are not so many."""
+    data = recipe.data
+    left = source.examples - data.validation
+    if left < 1:
+        raise UserError(
+            f"data.validation is {data.validation}: {data.name} has {source.examples} examples "
+            f"for training; hold out fewer, e.g. {source.examples // 10}"
+        )
+    if data.train is not None and data.train > left:
+        held_out = f", less the {data.validation} held out" if data.validation else ""
+        raise UserError(
+            f"data.train is {data.train}: {data.name} has {source.examples} examples for training"
+            f"{held_out}; take {left} or fewer, or leave data.train out for all"
+        )
+    return left if data.train is None else data.train
+
+
+def _dense_run(recipe: Recipe, source: Source, per_epoch: int) -> Run:
+    """The recipe's dense run, but for its seeds."""
+    train, data = recipe.train, recipe.data
+    steps = _at_least_one("train.steps", train.steps, per_epoch)
+    about = {"name": data.name, "content": source.content}
+    return Run(
+        data=about | data.model_dump(include={"validation", "train", "augment"}),
+        model=recipe.model.model_dump(mode="json"),
+        begin=0,
+        end=steps,
+        steps=steps,
+        batch=train.batch,
+        last_batch=train.last_batch,
+        optimizer=plain(train.optimizer.resolved()),
+        schedule=_in_iterations(train.schedule, per_epoch),
+        clip=train.clip,
+        evaluate=_at_least_one("train.evaluate", train.evaluate, per_epoch),
+        seeds={},
+        draw=0,
+        start=Start("init"),
+        pruning=None,
+        engine=recipe.engine,
+    )
+
+
+def _in_iterations(schedule: Schedule, per_epoch: int) -> dict[str, Any]:
+    """The learning rate's course, in iterations."""
+    return {
+        "name": schedule.name,
+        "drops": [iterations(drop, per_epoch) for drop in schedule.drops],
+        "factor": schedule.factor if schedule.drops else None,
+        "warmup": iterations(schedule.warmup, per_epoch),
+    }
+
+
+def _at_least_one(field: str, written: str, per_epoch: int) -> int:
+    """An amount of training in iterations. UserError, naming ``field``, where it is none."""
+    value = iterations(written, per_epoch)
+    if value < 1:
+        raise UserError(
+            f"{field} is {written}, {value} iterations: at least 1 is needed, e.g. 100it"
+        )
+    return value
+
+
+def _what_to_record(recipe: Recipe, steps: int, per_epoch: int) -> Record:
+    """What the recipe wants recorded of each run."""
+    wanted = frozenset(iterations(step, per_epoch) for step in recipe.train.accuracy_at)
+    for step in sorted(wanted):
+        if not 0 < step <= steps:
+            raise UserError(
+                f"train.accuracy_at names iteration {step}: training has iterations 1 to {steps}"
+            )
+    return Record(accuracy_at=wanted, test_curve=recipe.train.test_curve)

@@ -1,0 +1,70 @@
+"""The part of a recipe that says how tickets are found, and what they are compared with."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from winnow.experiment.recipe.values import Count, KeptFractions, RecipePart, RemovedFraction, Steps
+
+USUAL_CRITERION = "magnitude"
+"""What scores trained weights where nothing else is said. Frankle & Carbin 2019."""
+
+
+class Prune(RecipePart):
+    """How tickets are found.
+
+    ``train``: how long networks train before they are pruned, where not to the end; ``fine_tune``:
+    and afterwards, with rewind ``none`` or ``lr``; ``optimizer``: see `plan.restart.Restart`.
+    ``least``: weights that each layer keeps at least.
+    ``rates``: layers that are pruned at a rate of their own (names, globs, or the words ``conv``,
+    ``linear``, ``output``, ``first``). ``ignore``: layers that are never pruned.
+    """
+
+    algorithm: Literal["imp", "one-shot"] = "imp"
+    criterion: str = USUAL_CRITERION
+    options: dict[str, Any] = Field({})
+    scope: Literal["layer", "global"] = "layer"
+    rate: RemovedFraction = 0.2
+    rates: dict[str, RemovedFraction] = Field({}, examples=[{"output": 0.1}])
+    rounds: int = Field(15, ge=0, examples=[15])
+    rewind: Literal["init", "none", "lr"] | Steps = Field("init", examples=["init", "500it"])
+    train: Steps | None = Field(None, examples=["500it"])
+    fine_tune: Steps | None = Field(None, examples=["500it"])
+    optimizer: Literal["fresh", "rewound"] = "fresh"
+    least: int = Field(0, ge=0, examples=[1])
+    ignore: Annotated[tuple[str, ...], Field(strict=False)] = Field((), examples=[["output"]])
+    densities: KeptFractions | Literal["paper", "rounds"] = Field(
+        "rounds", examples=["paper", "rounds", [0.5, 0.2]]
+    )
+
+    @model_validator(mode="after")
+    def _scope_and_rates(self) -> Prune:
+        if self.scope == "global" and self.rates:
+            raise ValueError("rates of single layers go with scope: layer (global has one rate)")
+        if self.rate == 0 and not self.rates:
+            raise ValueError("rate 0 removes nothing: choose one above 0, e.g. 0.2")
+        return self
+
+    @property
+    def is_one_shot(self) -> bool:
+        """Whether the dense network is pruned once to each density, not round by round."""
+        return self.algorithm == "one-shot"
+
+
+class Controls(RecipePart):
+    """What tickets are compared with, each a number of draws for each ticket and replicate.
+
+    ``reinit``: the mask, other initial weights. ``random``: a mask of the same layer densities,
+    the ticket's weights. ``random-reinit``: both. ``one-shot``: pruned once, from the dense
+    network, on the densities named (``paper``: figure 4c's grid; ``rounds``: the ticket's own).
+    """
+
+    reinit: Count = 0
+    random: Count = 0
+    random_reinit: Count = Field(0, alias="random-reinit")
+    one_shot: Literal["none", "paper", "rounds"] | KeptFractions = Field(
+        "none", alias="one-shot", examples=["paper", "rounds", [0.5, 0.2]]
+    )
+    one_shot_reinit: Count = Field(0, alias="one-shot-reinit")

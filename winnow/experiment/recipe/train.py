@@ -1,0 +1,91 @@
+"""The part of a recipe that says how one network is trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from winnow.experiment.recipe.values import RecipePart, Steps, by_name
+
+
+class Optimizer(RecipePart):
+    """The update rule; what is left out takes the rule's usual value (see `resolved`)."""
+
+    name: Literal["sgd", "momentum", "nesterov", "adam", "adamw"] = Field(examples=["adam"])
+    lr: float = Field(gt=0, examples=[1.2e-3])
+    momentum: float | None = Field(None, ge=0, lt=1, examples=[0.9])
+    betas: (
+        Annotated[
+            tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
+            Field(strict=False),
+        ]
+        | None
+    ) = Field(None, examples=[[0.9, 0.999]])
+    eps: float | None = Field(None, gt=0, examples=[1e-8])
+    weight_decay: float = Field(0.0, ge=0, examples=[1e-4])
+
+    @model_validator(mode="after")
+    def _options_apply(self) -> Optimizer:
+        takes = _OPTIMIZER_OPTIONS[self.name]
+        for option in ("momentum", "betas", "eps"):
+            if getattr(self, option) is not None and option not in takes:
+                raise ValueError(f"{option} does not apply to {self.name}, which takes {takes}")
+        return self
+
+    def resolved(self) -> dict[str, Any]:
+        """All that shapes the trajectory, defaults included."""
+        chosen = {"name": self.name, "lr": self.lr, "weight_decay": self.weight_decay}
+        for option, default in _OPTIMIZER_OPTIONS[self.name].items():
+            written = getattr(self, option)
+            chosen[option] = default if written is None else written
+        return chosen
+
+
+_ADAM: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-8}
+_OPTIMIZER_OPTIONS: dict[str, dict[str, Any]] = {
+    "sgd": {},
+    "momentum": {"momentum": 0.9},
+    "nesterov": {"momentum": 0.9},
+    "adam": _ADAM,
+    "adamw": _ADAM,
+}
+
+
+class Schedule(RecipePart):
+    """The learning rate's course: a factor at each of ``drops``, a cosine to 0, or constant.
+
+    ``warmup``: the rate rises linearly from 0 over so many steps first.
+    """
+
+    name: Literal["constant", "steps", "cosine"] = "constant"
+    drops: Annotated[tuple[Steps, ...], Field(strict=False)] = Field(
+        (), examples=[["80ep", "120ep"]]
+    )
+    factor: float = Field(0.1, gt=0, lt=1)
+    warmup: Steps = "0it"
+
+    @model_validator(mode="after")
+    def _drops_go_with_steps(self) -> Schedule:
+        if (self.name == "steps") != bool(self.drops):
+            raise ValueError("drops go with steps, and only there: {name: steps, drops: [80ep]}")
+        return self
+
+
+class Train(RecipePart):
+    """How one network is trained and when it is evaluated.
+
+    ``accuracy_at``: steps whose test accuracy is recorded. ``test_curve``: test accuracy at every
+    evaluation, for learning curves (it chooses nothing). ``clip``: the largest gradient norm.
+    """
+
+    steps: Steps
+    batch: int = Field(ge=1, examples=[60])
+    last_batch: Literal["keep", "drop"] = "keep"
+    optimizer: Annotated[Optimizer, BeforeValidator(by_name)]
+    schedule: Annotated[Schedule, BeforeValidator(by_name)] = Schedule()
+    clip: float | None = Field(None, gt=0, examples=[1.0])
+    evaluate: Steps = "100it"
+    accuracy_at: Annotated[tuple[Steps, ...], Field(strict=False)] = Field((), examples=[["10ep"]])
+    early_stopping: bool = True
+    test_curve: bool = False

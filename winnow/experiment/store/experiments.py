@@ -1,0 +1,38 @@
+"""The experiments of a store: what `winnow.experiment.expected` wrote of each that was run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from winnow.experiment.expected import Experiment, FormatError, read_experiment, slug_of
+from winnow.experiment.store.store import Store
+
+
+def stored_experiments(store: Store, name: str) -> list[Experiment]:
+    """What was run of a recipe, by its name or path as it was given then; sorted by hash.
+
+    One for each set of overrides, so that reports need no plan, no images and no criteria. A
+    damaged file is set aside and one of another version left out; both are reported on standard
+    error.
+    """
+    folders = store.path.glob(f"experiments/{slug_of(name)}-{'[0-9a-f]' * 12}")
+    stored = [_read(store, folder) for folder in sorted(folders)]
+    return [experiment for experiment in stored if experiment and experiment.name == name]
+
+
+def _read(store: Store, folder: Path) -> Experiment | None:
+    path = folder / "experiment.json"
+    try:
+        experiment = read_experiment(path)
+        if not folder.name.endswith(f"-{experiment.hash[:12]}"):
+            raise ValueError("it is not what the name of its folder says")
+    except FileNotFoundError:  # it is being written
+        return None
+    except FormatError as error:
+        print(f"left out: {path}: {error}", file=sys.stderr)
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        store.set_aside(folder, str(error))
+        return None
+    return experiment

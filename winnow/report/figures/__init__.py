@@ -1,0 +1,25 @@
+"""Figures, drawn with matplotlib from plain values: the lines of `series`, the bands of `curves`.
+
+``density_figures`` (a metric against density; a method beside its controls; accuracy at given
+steps), ``method_panels`` (many methods), ``learning_curves``. They share ``density_lines`` (what is
+drawn on one pair of axes) and ``style`` (colours, markers, axes, PNG and SVG).
+"""
+
+from __future__ import annotations
+
+from winnow.report.figures import style
+from winnow.report.figures.density_figures import draw_controls, draw_density_figures, draw_steps
+from winnow.report.figures.drawing import Drawing
+from winnow.report.figures.learning_curves import draw_learning_curves
+from winnow.report.results import Results, compares
+
+
+def draw_figures(results: Results) -> list[Drawing]:
+    """All figures of one recipe that its rows and curves can fill."""
+    with style.paper():
+        drawings: list[Drawing | None] = [*draw_density_figures(results)]
+        if compares(results):
+            drawings.append(draw_controls(results))
+        else:
+            drawings += [draw_steps(results), draw_learning_curves(results)]
+    return [drawing for drawing in drawings if drawing is not None]
