@@ -14,8 +14,6 @@ import pytest
 import torch
 
 import winnow as wn
-from winnow.cli.describe import describe_plan
-from winnow.cli.progress import Tally, shown
 from winnow.data import load_images
 from winnow.engine.auto import Auto, Choice
 from winnow.engine.calibration import (
@@ -35,7 +33,6 @@ from winnow.experiment.store.store import Store
 from winnow.experiment.train import choosing
 from winnow.experiment.train.checkpoint import Checkpoints
 from winnow.experiment.train.choosing import choose_engine, in_one_line, planned, settle
-from winnow.experiment.train.estimate import seconds_per_iteration
 from winnow.experiment.train.executor import Event, Settings, execute
 from winnow.experiment.train.job import make_job
 from winnow.experiment.train.start import starting_state
@@ -328,41 +325,3 @@ def test_the_library_and_the_plan_tell_and_store_the_same(tmp_path, capsys):
     assert capsys.readouterr().err == ""
     engines = [f.provenance["engine"] for f in stored(plan, Store(store)).values()]
     assert engines == ["dense", "sparse", "sparse"]
-
-
-def test_plans_and_progress_show_the_line(store, capsys):
-    plan = plan_of()
-    auto = Auto(calibrated(plan, 0.5))
-    give(store, auto.calibration)
-    line = in_one_line(plan, store, auto)
-    told = list(describe_plan(plan, store, 2, None))
-    assert told[-2] == line
-    assert told[-1].startswith("time left: about ")
-    missing = describe_plan(plan, store, 2, "no images")
-    assert list(missing)[-2:] == [line, "note: no images"]
-    tally = Tally(plan, dict.fromkeys(plan.runs, "missing"))
-    before = tally.line()
-    with shown(tally, quiet=False) as tell:
-        tell(Event("note", text=line))
-    assert capsys.readouterr().err.splitlines()[0] == line
-    assert tally.line() == before
-    with shown(tally, quiet=True) as tell:
-        tell(Event("note", text=line))
-    assert capsys.readouterr().err == ""
-
-
-def test_the_estimate_follows_the_calibration(store):
-    plan = plan_of()
-    auto = Auto(calibrated(plan, 0.5))
-    each = seconds_per_iteration(plan, store, auto)
-    choices = planned(plan, auto)
-    dense = plan.nodes[0].run.id
-    last = next(n for n in plan.nodes if (n.arm, n.round) == ("ticket", 2))
-    assert choices[dense].engine == "dense"
-    assert each[last.run.id] / each[dense] == pytest.approx(last.density / 0.5, rel=1e-3)
-    give(store, auto.calibration)
-    executed(plan, store)
-    took = stored(plan, store)[dense].result.seconds / 40
-    after = seconds_per_iteration(plan, store, auto)
-    assert after[last.run.id] / after[dense] == pytest.approx(last.density / 0.5, rel=1e-3)
-    assert 0.02 < after[dense] / took < 50  # at the pace of the stored runs

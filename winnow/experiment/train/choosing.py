@@ -16,6 +16,7 @@ from winnow.experiment.store.store import Store
 if TYPE_CHECKING:
     from winnow.engine.auto import Auto, Choice
     from winnow.engine.base import Job
+    from winnow.engine.calibration import Calibration
     from winnow.experiment.plan.plan import Plan
     from winnow.mask import Mask
 
@@ -206,22 +207,34 @@ def planned_kept(run: Run, auto: Auto) -> Mapping[str, float]:
 
 def in_one_line(plan: Plan, store: Store, auto: Auto | None) -> str:
     """What ``auto`` takes for how many runs of a plan, and by which file."""
-    from winnow.engine.calibration import calibration_path
-
     if auto is None:
         return "engine: auto chooses by a calibration, which the first run here makes"
+    if auto.calibration is None:
+        if not auto.stacks:
+            return f"engine: auto takes dense for all {len(plan.runs)} runs: {auto.reason}"
+        return f"engine: auto takes {taken(plan, auto)}: {auto.reason}"
+    file = calibration_file(store, auto.calibration)
+    return f"engine: auto takes {taken(plan, auto)}; calibration: {file}"
+
+
+def taken(plan: Plan, auto: Auto) -> str:
+    """What is taken for how many runs of a plan."""
     counted = Counter(
         f"{c.engine} with layers in torch" if c.torch else c.engine
         for c in planned(plan, auto).values()
     )
-    taken = ", ".join(f"{name} for {counted[name]}" for name in sorted(counted))
+    counts = ", ".join(f"{name} for {counted[name]}" for name in sorted(counted))
     if auto.calibration is None:
-        if not auto.stacks:
-            return f"engine: auto takes dense for all {len(plan.runs)} runs: {auto.reason}"
-        return f"engine: auto takes {taken} of {len(plan.runs)} runs: {auto.reason}"
+        return f"{counts} of {len(plan.runs)} runs"
     guess = "" if _counts_are_planned(plan) else ", as far as masks can be foreseen"
-    file = calibration_path(_folder(store), auto.calibration.key)
-    return f"engine: auto takes {taken} of {len(plan.runs)} runs{guess}; calibration: {file}"
+    return f"{counts} of {len(plan.runs)} runs{guess}"
+
+
+def calibration_file(store: Store, calibration: Calibration) -> Path:
+    """Where a store keeps a calibration."""
+    from winnow.engine.calibration import calibration_path
+
+    return calibration_path(_folder(store), calibration.key)
 
 
 def _begins_dense(run: Run) -> bool:

@@ -10,7 +10,8 @@ import yaml
 
 import winnow as wn
 from winnow.algorithms.search import SEARCH_METHODS as SEARCHES
-from winnow.cli.describe import describe_plan, describe_run, describe_whole_run
+from winnow.cli.describe.plan import describe_plan
+from winnow.cli.describe.runs import describe_run, describe_whole_run
 from winnow.data import load_images
 from winnow.engine.auto import Auto
 from winnow.engine.dense import DenseEngine
