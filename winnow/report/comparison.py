@@ -79,12 +79,12 @@ def _verdict(pair: Contrast) -> str:
     judged = [judgement(difference) for difference in pair.accuracy]
     parts = []
     for word in ("better", "worse"):
-        places = [place for place, said in enumerate(judged) if said == word]
-        if places:
-            parts.append(f"{word} at {wording.spans(places, labels)} %")
+        indices = [index for index, said in enumerate(judged) if said == word]
+        if indices:
+            parts.append(f"{word} at {wording.spans(indices, labels)} %")
     flat = [
-        place
-        for place, difference in enumerate(pair.accuracy)
+        index
+        for index, difference in enumerate(pair.accuracy)
         if difference.n > 1 and difference.interval is None and difference.mean
     ]
     if flat:  # without any spread there is no interval, however large the difference is

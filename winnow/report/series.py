@@ -57,9 +57,9 @@ def control_panels(results: Results, metric: str) -> tuple[Panel, ...]:
     panels = []
     for method in results.arms:
         controls = [arm for arm in control_arms(results) if arm.of == method.name]
-        series = [replace(one, label=one.arm.kind) for one in _series(results, metric, controls)]
+        series = [replace(s, label=s.arm.kind) for s in _series(results, metric, controls)]
         if series:
-            own = [replace(one, label="method") for one in _series(results, metric, [method])]
+            own = [replace(s, label="method") for s in _series(results, metric, [method])]
             panels.append(Panel(method.name, (*own, *series)))
     return tuple(panels)
 
