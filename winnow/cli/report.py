@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from winnow.report import Paths
 
 
-def print_paths(paths: Paths) -> None:
+def print_paths(paths: Paths, figures: bool = True) -> None:
     """The files of a report, a line each; the page last."""
-    for figure in paths.figures:
+    for figure in paths.figures if figures else ():
         print(f"figure: {figure}")
     print(f"rows: {paths.csv}")
     print(f"page: {paths.page}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
@@ -38,6 +40,9 @@ def run_command(
         typer.Option(metavar="SECONDS", parser=duration, help="Between checkpoints of a run."),
     ] = 60.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Print every density, the whole verdict, all files.")
+    ] = False,
 ) -> None:
     """Run what is missing of a recipe, and write its report."""
     from winnow.cli.progress import Tally, shown
@@ -45,6 +50,7 @@ def run_command(
     from winnow.experiment.train.protocol import DiskError
     from winnow.experiments import run as run_recipe
     from winnow.experiments import store_path
+    from winnow.report import brief_text
 
     with ExitStack() as progress, naming(store_path(store), DiskError):
 
@@ -61,8 +67,13 @@ def run_command(
             checkpoint=checkpoint,
             on_plan=on_plan,
         )
-    print(outcome.table)
-    print()
-    print(outcome.brief_verdict)
-    print()
-    print_paths(outcome.paths)
+    if full:
+        print(f"{outcome.table}\n\n{outcome.brief_verdict}\n")
+    else:
+        print(f"{brief_text(outcome.results, _columns())}\n")
+    print_paths(outcome.paths, figures=full)
+
+
+def _columns() -> int:
+    """The width of the terminal; 0 for a pipe, whose lines are never wrapped."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
