@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from winnow.experiment.arms import Arm
-from winnow.report.comparison import RANDOM_METHOD, arm_of_method
+from winnow.report.comparison import arm_at_bound
 from winnow.report.results import Results, arms_with_rows, compared_arms, control_arms
 from winnow.report.statistics import Point, points
 
@@ -66,7 +66,7 @@ def control_panels(results: Results, metric: str) -> tuple[Panel, ...]:
 
 def random_masks(results: Results) -> Arm | None:
     """The arm of random masks that every panel shows beside its methods; None without one."""
-    return arm_of_method(results, RANDOM_METHOD)
+    return arm_at_bound(results, "least")
 
 
 def _series(results: Results, metric: str, arms: Sequence[Arm]) -> tuple[Series, ...]:
