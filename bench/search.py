@@ -31,7 +31,7 @@ from script import alone, arguments, keep, parse
 from winnow import models
 from winnow.algorithms.search import make_search
 from winnow.algorithms.search.driven import start_search
-from winnow.bench.compare import Work, make_job, usual_data
+from winnow.bench.compare import Work, usual_data, work_job
 from winnow.data.facts import facts
 from winnow.engine.base import Job
 from winnow.engine.dense import DenseEngine
@@ -51,7 +51,7 @@ BATCHES = {"resnet-32": 256, "lenet-300-100": 60}
 
 def job_of(network: str, batch: int) -> Job:
     """Dense training of a network; ResNet-32 in double width."""
-    job = make_job(Work(network, usual_data(network), batch, "momentum"))
+    job = work_job(Work(network, usual_data(network), batch, "momentum"))
     if network != "resnet-32":
         return job
     about = facts(usual_data(network))

@@ -25,7 +25,8 @@ from winnow.experiment.store.images import Source, find_source
 from winnow.experiment.store.store import Store
 from winnow.experiment.train.examples import examples
 from winnow.experiment.train.executor import Settings, execute
-from winnow.experiment.train.prepare import initial_network, make_job, starting_state
+from winnow.experiment.train.job import initial_network, make_job
+from winnow.experiment.train.start import starting_state
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(

@@ -42,6 +42,7 @@ OF_EXPERIMENT = (
     ("plan",),
     ("store",),
     ("recipe", "expected"),
+    ("unreachable",),
     ("runs",),
     ("arms", "run_parts"),
 )

@@ -45,23 +45,19 @@ class Outcome:
 
         Where methods are compared, all of it.
         """
-        chosen = (
-            "ticket against dense",
-            "ticket against reinit",
-            "Methods against",
-            "Controls",
-            "What to",
-        )
-        statements = report.verdict(self.results)
-        brief = [s for s in statements if s.heading.startswith(chosen)]
-        return report.verdict_text(brief)
+        return report.verdict_text(report.main_verdict(self.results))
+
+    @property
+    def brief(self) -> str:
+        """One sentence of verdict and a small table; where methods are compared, their table."""
+        return report.brief_text(self.results)
 
     @property
     def table(self) -> str:
         """The table of densities and arms as plain text; where methods are compared, the short one:
         a line for each method, a column for each density.
         """
-        if self.results.recipe.get("compare") is not None:
+        if report.compares(self.results):
             return report.methods_text(report.by_method(self.results))
         return report.table_text(report.by_density(self.results))
 
@@ -102,9 +98,9 @@ def run(
     copy_weights(loaded, place)
     tell = on_plan(plan, place) if on_plan else None
     settings = Settings(check_jobs(jobs), checkpoint, _provenance(plan))
-    execute(plan, place, settings, tell)
     experiment = plan.experiment()
-    write_experiment(experiment, place.path)
+    write_experiment(experiment, place.path)  # first, so that reports know what is to come
+    execute(plan, place, settings, tell)
     results = report.read_results(experiment, place)
     command = _command(recipe, as_texts(overrides), replicates, only)
     paths = report.write_report([results], place.path / "reports" / _slug(recipe), command=command)

@@ -22,9 +22,11 @@ from winnow.experiment.run_parts import AnyExamples
 from winnow.experiment.runs import Record
 from winnow.experiment.store.images import find_source
 from winnow.experiment.store.store import Store
+from winnow.experiment.train.checkpoint import Checkpoints
 from winnow.experiment.train.examples import examples
-from winnow.experiment.train.prepare import make_job, make_network, method_of, starting_state
-from winnow.experiment.train.train import Checkpoints, train
+from winnow.experiment.train.job import make_job, make_network
+from winnow.experiment.train.start import method_of, starting_state
+from winnow.experiment.train.train import train
 from winnow.mask import Mask
 from winnow.state import load_weights
 

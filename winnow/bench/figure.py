@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from winnow.bench.compare import Row, Work
+from winnow.bench.compare import BenchRow, Work
 from winnow.report.figures import style
 from winnow.report.figures.axes import density_axis
 from winnow.report.figures.drawing import Drawing
@@ -23,7 +23,7 @@ _LOOKS = {
 }
 
 
-def draw(work: Work, rows: Sequence[Row]) -> Drawing:
+def draw_times(work: Work, rows: Sequence[BenchRow]) -> Drawing:
     """A line for each side."""
     from matplotlib.figure import Figure
 

@@ -14,9 +14,11 @@ from winnow.data import load_images
 from winnow.engine.dense import DenseEngine
 from winnow.experiment.run_parts import AnyExamples, BalancedExamples
 from winnow.experiment.runs import Record
+from winnow.experiment.train.checkpoint import Checkpoints
 from winnow.experiment.train.examples import examples
-from winnow.experiment.train.prepare import make_job, starting_state
-from winnow.experiment.train.train import Checkpoints, train
+from winnow.experiment.train.job import make_job
+from winnow.experiment.train.start import starting_state
+from winnow.experiment.train.train import train
 
 ENGINE = DenseEngine("cpu")
 

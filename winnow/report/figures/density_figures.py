@@ -152,7 +152,7 @@ def _panels(count: int) -> tuple[Figure, Sequence[Axes]]:
 
     size = _SIZE if count == 1 else (_PANEL * count, _SIZE[1])
     figure = Figure(figsize=size, layout="constrained")
-    return figure, [figure.add_subplot(1, count, place + 1) for place in range(count)]
+    return figure, [figure.add_subplot(1, count, index + 1) for index in range(count)]
 
 
 def _legend(figure: Figure, *panels: Axes) -> None:

@@ -37,8 +37,8 @@ def draw_lines(
         color, dash = style.DENSE_COLOR, (0, (1, 1.5))
         axes.axhline(means[-1], color=color, lw=1, ls=dash, zorder=1, label=DENSE)
     looks = style.looks([line.arm for line in series])
-    for place, (line, look) in enumerate(zip(series, looks, strict=True)):
-        shift = width ** (1 - 2 * place / max(len(series) - 1, 1))
+    for index, (line, look) in enumerate(zip(series, looks, strict=True)):
+        shift = width ** (1 - 2 * index / max(len(series) - 1, 1))
         _draw_line(axes, line, look, scale, extent, shift)
     return means
 

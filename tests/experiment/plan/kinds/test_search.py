@@ -10,7 +10,8 @@ import yaml
 
 import winnow as wn
 from winnow.algorithms.search import SEARCH_METHODS as SEARCHES
-from winnow.cli.describe import describe_plan, describe_run, describe_whole_run
+from winnow.cli.describe.plan import describe_plan
+from winnow.cli.describe.runs import describe_run, describe_whole_run
 from winnow.data import load_images
 from winnow.engine.auto import Auto
 from winnow.engine.dense import DenseEngine
@@ -22,9 +23,11 @@ from winnow.experiment.runs import LEGACY, Record, Start, identity, load_run
 from winnow.experiment.store.images import Source
 from winnow.experiment.store.store import Store
 from winnow.experiment.store.weights import copy_weights, read_weights
-from winnow.experiment.train.choosing import choose, planned
-from winnow.experiment.train.prepare import initial_network, make_job, starting_state
-from winnow.experiment.train.train import Checkpoints, train
+from winnow.experiment.train.checkpoint import Checkpoints
+from winnow.experiment.train.choosing import choose_engine, planned
+from winnow.experiment.train.job import initial_network, make_job
+from winnow.experiment.train.start import starting_state
+from winnow.experiment.train.train import train
 from winnow.reparametrisation import SCORES
 
 ALL = 64 * 20 + 20 * 12 + 12 * 10
@@ -215,7 +218,7 @@ def test_auto_searches_on_the_dense_engine(tmp_path):
     choices = planned(made, Auto())
     for arm in SEARCHES:
         for run in runs(made, arm):
-            asked = choose(run, make_job(run), dict, tmp_path / "none", None)
+            asked = choose_engine(run, make_job(run), dict, tmp_path / "none", None)
             assert (asked.engine, asked.note) == (choices[run.id].engine, choices[run.id].note)
             assert asked.engine == "dense"
             assert "a mask search" in asked.note

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 
 from winnow.algorithms.catalogue import CatalogueEntry, KindName
-from winnow.algorithms.dynamic import DYNAMIC_METHODS, make_dynamic
+from winnow.algorithms.dynamic import DYNAMIC_METHODS, dynamic_defaults, make_dynamic
 from winnow.algorithms.dynamic.method import DynamicMethod
 from winnow.errors import UserError
 from winnow.experiment.arms import Arm
@@ -26,10 +26,8 @@ class DynamicKind:
 
     def options(self, entry: CatalogueEntry) -> dict[str, object]:
         """Those of the method; densities are the comparison's."""
-        method = DYNAMIC_METHODS[entry.name]
-        own = {f.name: f.default for f in fields(method) if f.name != "density"}  # type: ignore[arg-type]
-        scope = {"scope": "compare.scope"} if method.scoped else {}
-        return {**own, **scope, "ignore": []}
+        scope = {"scope": "compare.scope"} if DYNAMIC_METHODS[entry.name].scoped else {}
+        return {**dynamic_defaults(entry.name), **scope, "ignore": []}
 
     def text(self, entry: CatalogueEntry) -> str:  # noqa: ARG002
         """Nothing: methods have all of their options themselves."""

@@ -112,7 +112,7 @@ class PlannedSearch:
     @property
     def _tuned_arm(self) -> Arm:
         own = self.method.arm
-        return replace(own, name=f"{own.name}-fine-tuned", of=own.name)
+        return replace(own, name=f"{own.name}-fine-tuned", of=own.name, bound=None)
 
     def _tuned(self, density: float) -> FineTune | None:
         return self.resolved[density].training.fine_tune
