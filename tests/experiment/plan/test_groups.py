@@ -11,6 +11,7 @@ from sample_runs import PRUNING, RUN
 from winnow.experiment.plan.groups import WIDEST, groups_of
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
+from winnow.experiment.run_parts import RunInit
 from winnow.experiment.runs import Start
 from winnow.experiment.store.images import Source
 
@@ -52,7 +53,7 @@ def test_seeds_masks_and_weights_may_differ():
     runs = by_identity(
         *(seeded(n) for n in range(3)),
         seeded(0, draw=1),
-        seeded(1, model={**RUN.model, "init": {"name": "kaiming-normal", "std": None}}),
+        seeded(1, model=replace(RUN.model, init=RunInit("kaiming-normal", None))),
         seeded(2, pruning=replace(PRUNING, of=None)),
     )
     (group,) = groups_of(runs)
@@ -63,13 +64,13 @@ def test_seeds_masks_and_weights_may_differ():
 @pytest.mark.parametrize(
     "change",
     [
-        {"data": {**RUN.data, "validation": 100}},
-        {"data": {**RUN.data, "augment": "flip-crop"}},
-        {"model": {**RUN.model, "width": 2.0}},
+        {"data": replace(RUN.data, validation=100)},
+        {"data": replace(RUN.data, augment="flip-crop")},
+        {"model": replace(RUN.model, width=2.0)},
         {"batch": 50},
         {"last_batch": "drop"},
         {"optimizer": {**RUN.optimizer, "lr": 0.1}},
-        {"schedule": {**RUN.schedule, "warmup": 5}},
+        {"schedule": replace(RUN.schedule, warmup=5)},
         {"clip": 1.0},
         {"begin": 20},
         {"end": 480},
