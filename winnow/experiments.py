@@ -13,9 +13,10 @@ import yaml
 
 from winnow import report
 from winnow.errors import UserError
-from winnow.experiment.expected import write_experiment
+from winnow.experiment.expected import Experiment, write_experiment
 from winnow.experiment.plan.plan import Plan, expand
 from winnow.experiment.recipe.load import load_recipe
+from winnow.experiment.store.experiments import stored_experiments
 from winnow.experiment.store.images import find_source, find_source_offline, remember_source
 from winnow.experiment.store.store import Store
 from winnow.experiment.store.weights import copy_weights
@@ -45,23 +46,19 @@ class Outcome:
 
         Where methods are compared, all of it.
         """
-        chosen = (
-            "ticket against dense",
-            "ticket against reinit",
-            "Methods against",
-            "Controls",
-            "What to",
-        )
-        statements = report.verdict(self.results)
-        brief = [s for s in statements if s.heading.startswith(chosen)]
-        return report.verdict_text(brief)
+        return report.verdict_text(report.main_verdict(self.results))
+
+    @property
+    def brief(self) -> str:
+        """One sentence of verdict and a small table; where methods are compared, their table."""
+        return report.brief_text(self.results)
 
     @property
     def table(self) -> str:
         """The table of densities and arms as plain text; where methods are compared, the short one:
         a line for each method, a column for each density.
         """
-        if self.results.recipe.get("compare") is not None:
+        if report.compares(self.results):
             return report.methods_text(report.by_method(self.results))
         return report.table_text(report.by_density(self.results))
 
@@ -102,9 +99,9 @@ def run(
     copy_weights(loaded, place)
     tell = on_plan(plan, place) if on_plan else None
     settings = Settings(check_jobs(jobs), checkpoint, _provenance(plan))
-    execute(plan, place, settings, tell)
     experiment = plan.experiment()
-    write_experiment(experiment, place.path)
+    write_experiment(experiment, place.path)  # first, so that reports know what is to come
+    execute(plan, place, settings, tell)
     results = report.read_results(experiment, place)
     command = _command(recipe, as_texts(overrides), replicates, only)
     paths = report.write_report([results], place.path / "reports" / _slug(recipe), command=command)
@@ -123,6 +120,39 @@ def plan_offline(
     source, note = find_source_offline(loaded, store)
     plan = expand(recipe, loaded, source)
     return plan.only(only) if only else plan, note
+
+
+def experiments_offline(
+    recipe: str,
+    store: Store,
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+    replicates: int | None = None,
+    only: Sequence[str] = (),
+) -> tuple[list[Experiment], str | None]:
+    """What to report of a recipe: the experiment that it plans, or those that the store remembers.
+
+    The second where nothing can be planned (a recipe file, a criterion or the images are not here)
+    and nothing is changed: then one for each set of overrides that was run, and a note on why.
+    Raises UserError: neither is possible.
+    """
+    changed = bool(overrides or only or replicates is not None)
+    try:
+        plan, reason = plan_offline(recipe, store, overrides, replicates, only)
+        planned = [plan.experiment()]
+    except UserError as error:
+        if changed or not (stored := stored_experiments(store, recipe)):
+            raise
+        return stored, _as_run(recipe, stored, str(error))
+    if reason and not changed and (stored := stored_experiments(store, recipe)):
+        return stored, _as_run(recipe, stored, reason)
+    return planned, None
+
+
+def _as_run(recipe: str, stored: Sequence[Experiment], reason: str) -> str:
+    times = "" if len(stored) == 1 else f", in {len(stored)} ways"
+    return (
+        f"note: {recipe} is reported as it was run{times}, as it cannot be planned here: {reason}"
+    )
 
 
 def as_texts(overrides: Sequence[str] | Mapping[str, Any]) -> list[str]:

@@ -53,6 +53,17 @@ def test_the_tally_counts_iterations_runs_and_rounds(tally):
     assert tally.line() == "4/4 runs, 2/2 rounds done"
 
 
+def test_a_note_is_a_line_of_its_own_and_counts_as_nothing(tally, capsys):
+    before = tally.line()
+    with shown(tally, quiet=False) as tell:
+        tell(Event("note", text="engine: auto takes dense"))
+    assert capsys.readouterr().err.splitlines()[0] == "engine: auto takes dense"
+    assert tally.line() == before
+    with shown(tally, quiet=True) as tell:
+        tell(Event("note", text="engine: auto takes dense"))
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0, "0 s"), (89, "89 s"), (90, "2 min"), (5399, "1 h 30 min"), (3600 * 50, "2 d 2 h")],

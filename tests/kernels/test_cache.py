@@ -66,6 +66,18 @@ def test_compiled_once_then_loaded(compiles):
     assert [compiles(), compiles(), compiles()] == [1, 0, 0]
 
 
+def test_what_is_compiled_is_known_without_compiling_or_loading(kernels, sources, compiles):
+    entry = fresh_entry()
+    toy = ("toy", [entry], kernels.parent, [sources])
+    assert not cache.is_compiled(*toy)
+    assert not kernels.exists()
+    compiles()
+    assert cache.is_compiled(*toy)
+    assert entry.arguments not in entry.kernel.overloads
+    (sources / "kernel.py").write_text("VERSION = 2\n")
+    assert not cache.is_compiled(*toy)
+
+
 def test_a_prepared_kernel_compiles_for_nothing_else(kernels, sources):
     entry = fresh_entry()
     cache.prepare("toy", [entry], kernels.parent, [sources])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import getdoc
 from typing import Any, Literal
 
@@ -26,13 +26,16 @@ KindName = Literal[
     "at initialisation", "fine-tuned", "iterative", "one-shot", "dynamic", "mask search"
 ]
 
+Bound = Literal["least", "most"]
+
 
 @dataclass(frozen=True)
 class CatalogueEntry:
     """A method.
 
     ``about``: the function or class whose docstring has formula and departures, or the text itself.
-    ``extra_cost``: what it costs beside what its kind does, in words.
+    ``extra_cost``: what it costs beside what its kind does, in words. ``bound``: whether it is what
+    all methods are expected to reach at ``least``, or at ``most``: they are compared with it.
     """
 
     name: str
@@ -40,6 +43,7 @@ class CatalogueEntry:
     citation: str
     about: Callable[..., Any] | str
     extra_cost: str = ""
+    bound: Bound | None = None
 
     @property
     def text(self) -> str:
@@ -74,14 +78,14 @@ _LISTED: Mapping[str, CatalogueEntry] = {
     entry.name: entry
     for entry in (
         _at_init("magnitude", "Han et al. 2015 (of initial weights: Frankle et al. 2021)"),
-        _at_init("random", "a control (Frankle et al. 2021)"),
+        replace(_at_init("random", "a control (Frankle et al. 2021)"), bound="least"),
         _at_init("snip", "Lee et al. 2019", "1 pass over 10 examples a class"),
         _at_init("grasp", "Wang et al. 2020", "3 passes over 10 examples a class"),
         _at_init("synflow", "Tanaka et al. 2020", "100 passes of one input of ones"),
         _at_init("data-dependent", "Lévai & Zombori 2020", "1 pass over all examples"),
         _fine_tuned("obd", "LeCun et al. 1990", "1 pass over all"),
         _fine_tuned("mlprune", "Zeng & Urtasun 2019", "2 passes a round"),
-        CatalogueEntry("imp", "iterative", "Frankle & Carbin 2019", _IMP),
+        CatalogueEntry("imp", "iterative", "Frankle & Carbin 2019", _IMP, bound="most"),
         CatalogueEntry("one-shot", "one-shot", "Frankle & Carbin 2019", _ONE_SHOT),
     )
 }
@@ -113,7 +117,7 @@ def _dynamic(name: str, method: type[DynamicMethod]) -> CatalogueEntry:
 
 
 def _search(name: str, method: type[SearchMethod]) -> CatalogueEntry:
-    extra = "after a dense training" if method.pretrained else ""
+    extra = "after a dense training" if method.of_trained else ""
     return CatalogueEntry(name, "mask search", _citation(method), method, extra)
 
 

@@ -41,7 +41,7 @@ def measure(job: Job, dense: Engine, sparse: Sparse, seconds: float = 0.2) -> Ca
     its images may be random.
     """
     about = machine()
-    job = _harmless(job)
+    job = harmless(job)
     with one_thread():
         layers = layers_of(job)
         rungs = [_rung(job, 1.0, dense, sparse(frozenset()), seconds)]
@@ -51,7 +51,7 @@ def measure(job: Job, dense: Engine, sparse: Sparse, seconds: float = 0.2) -> Ca
     return Calibration(calibration_key(job), about, tuple(rungs), layers, costs)
 
 
-def _harmless(job: Job) -> Job:
+def harmless(job: Job) -> Job:
     """The job at a learning rate so small that it neither diverges nor ends."""
     optimizer: Mapping[str, Any] = {**job.optimizer, "lr": 1e-9}
     return replace(job, optimizer=optimizer, schedule=_CONSTANT, steps=10**9)
@@ -71,15 +71,15 @@ def _rung(job: Job, density: float, dense: Engine, sparse: Engine, seconds: floa
     steps = in_turns({n: steps_of(e, job, state) for n, e in engines.items()}, seconds, _TURN)
     slowest = max(map(min, steps.values()))
     count = _IMAGES if slowest < _SLOW / 2 else job.batch
-    shown = _evaluating(job, count)
+    shown = with_images(job, count)
     images = in_turns(
-        {n: _evaluations(e, shown, state) for n, e in engines.items()}, seconds / 3, _TURN, least=2
+        {n: evaluations(e, shown, state) for n, e in engines.items()}, seconds / 3, _TURN, least=2
     )
     costs = {n: Cost(min(steps[n]), min(images[n]) / count) for n in engines}
     return Rung(density, costs["dense"], costs["sparse"])
 
 
-def _evaluating(job: Job, count: int) -> Job:
+def with_images(job: Job, count: int) -> Job:
     """The job with ``count`` images to evaluate."""
     train = job.data.splits["train"]
     index = train.index.repeat(-(-count // len(train.index)))[:count]
@@ -87,7 +87,8 @@ def _evaluating(job: Job, count: int) -> Job:
     return replace(job, data=replace(job.data, splits=splits))
 
 
-def _evaluations(engine: Engine, job: Job, state: State) -> Callable[[int], None]:
+def evaluations(engine: Engine, job: Job, state: State) -> Callable[[int], None]:
+    """Evaluates the images of the test split so many times."""
     session = engine.open(job, state)
 
     def evaluate(count: int) -> None:

@@ -38,7 +38,7 @@ def in_turns(
     end, made = time.perf_counter() + seconds, 0
     while made < least or time.perf_counter() < end:
         for name, repeat in sides.items():
-            times[name].append(_timed(repeat, counts[name], clock))
+            times[name].append(seconds_for(repeat, counts[name], clock))
         made += 1
     return times
 
@@ -47,12 +47,13 @@ def _repetitions(repeat: Repeat, turn: float, clock: Clock) -> int:
     """How many repetitions fill a turn."""
     repeat(1)  # allocations and first calls
     count = 1
-    while (each := _timed(repeat, count, clock)) * count < turn / 4:
+    while (each := seconds_for(repeat, count, clock)) * count < turn / 4:
         count *= 4
     return max(1, round(turn / each))
 
 
-def _timed(repeat: Repeat, count: int, clock: Clock) -> float:
+def seconds_for(repeat: Repeat, count: int, clock: Clock) -> float:
+    """Seconds for one of ``count`` repetitions."""
     began = clock()
     repeat(count)
     return max(clock() - began, 1e-9) / count

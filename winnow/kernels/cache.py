@@ -52,7 +52,7 @@ def prepare(
     waiting = [entry for entry in entries if not _is_ready(entry)]
     if not waiting:
         return
-    folder = cache_folder(cache) / "kernels" / f"{group}-{key(sources)[:16]}"
+    folder = _folder_of(group, cache, sources)
     if not _load(folder, waiting):
         with _locked(folder) as writable:
             if not writable:
@@ -67,6 +67,21 @@ def prepare(
                     _compile(waiting)
     for entry in waiting:
         _dispatcher(entry).disable_compile()
+
+
+def is_compiled(
+    group: str,
+    entries: Sequence[EntryPoint],
+    cache: Path | None = None,
+    sources: Sequence[Path] = KERNEL_FOLDERS,
+) -> bool:
+    """Whether `prepare` would only load the kernels of a group: nothing is loaded or compiled."""
+    folder = _folder_of(group, cache, sources)
+    return all(_is_ready(entry) or _file(folder, entry).exists() for entry in entries)
+
+
+def _folder_of(group: str, cache: Path | None, sources: Sequence[Path]) -> Path:
+    return cache_folder(cache) / "kernels" / f"{group}-{key(sources)[:16]}"
 
 
 def key(sources: Sequence[Path] = KERNEL_FOLDERS) -> str:

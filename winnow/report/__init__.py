@@ -12,6 +12,7 @@ Three steps, each in plain values, so that every renderer shares one query:
 3. Renderers, which only write what a view says.
    - words: `verdict` (`rule_statement`, `paired_statement`), `comparison` (of methods), `caveats`;
      `wording` writes the numbers
+   - `brief`: what a newcomer reads first (`brief_sentence`, `brief_table`)
    - `figures`: matplotlib, PNG and SVG
    - the tables' text and HTML; `csvfile`: rows.csv, every run; `page`: index.html, all of it
 
@@ -29,14 +30,15 @@ from winnow.errors import UserError
 from winnow.experiment.expected import slug_of
 from winnow.files import write_whole
 from winnow.report import csvfile, page
+from winnow.report.brief import brief_text
 from winnow.report.density_table import by_density, table_text
 from winnow.report.figures import draw_figures
 from winnow.report.figures.drawing import Drawing
 from winnow.report.method_table import by_method, methods_text
 from winnow.report.read import read_results
-from winnow.report.results import Curve, Results, Row
+from winnow.report.results import Curve, Results, Row, compares
 from winnow.report.statement import Statement
-from winnow.report.verdict import verdict, verdict_text
+from winnow.report.verdict import main_verdict, verdict, verdict_text
 
 __all__ = [
     "Curve",
@@ -44,8 +46,11 @@ __all__ = [
     "Results",
     "Row",
     "Statement",
+    "brief_text",
     "by_density",
     "by_method",
+    "compares",
+    "main_verdict",
     "methods_text",
     "read_results",
     "table_text",
@@ -76,7 +81,9 @@ def write_report(results: Sequence[Results], out: Path, *, command: str = "") ->
         raise UserError("a report needs the results of at least one recipe, and got none.")
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file. Name a folder: the report writes several files.")
-    sections = [_section(one, slug) for one, slug in zip(results, _slugs(results), strict=True)]
+    sections = [
+        _section(recipe, slug) for recipe, slug in zip(results, _slugs(results), strict=True)
+    ]
     paths = Paths(out / "index.html", out / "rows.csv", [])
     for section in sections:
         for name, drawing in section.drawings.items():

@@ -18,7 +18,17 @@ from winnow.report.results import (
 
 def caveats(results: Results) -> tuple[str, ...]:
     """One sentence for each thing that weakens the numbers; none when nothing does."""
-    said = [*_divergence(results.rows), *_collapse(results), *_censoring(results)]
+    weak = [*_collapse(results), *_censoring(results)]
+    return (*_divergence(results.rows), *weak, *_absent(results))
+
+
+def failures(results: Results) -> tuple[str, ...]:
+    """Of these: the runs that are in no mean, as they diverged, never started or are to come."""
+    return (*_divergence(results.rows), *_absent(results))
+
+
+def _absent(results: Results) -> list[str]:
+    said = []
     unreachable = sum(row.status == "unreachable" for row in results.rows)
     if unreachable:
         runs = wording.plural(unreachable, "run")
@@ -26,7 +36,7 @@ def caveats(results: Results) -> tuple[str, ...]:
     if results.missing:
         runs = wording.plural(results.missing, "run")
         said.append(f"Not complete: {runs} of the plan not done yet. The numbers will change.")
-    return tuple(said)
+    return said
 
 
 def _divergence(rows: Sequence[Row]) -> list[str]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 
+from winnow.experiment.arms import REINIT, TICKET
 from winnow.report.caveats import caveats
 from winnow.report.comparison import comparison
 from winnow.report.contrasts import Contrast, contrasts
@@ -30,6 +32,15 @@ def verdict(results: Results) -> tuple[Statement, ...]:
     return tuple(statements)
 
 
+def main_verdict(results: Results) -> tuple[Statement, ...]:
+    """Of these: tickets against dense and against reinitialisation, and what to keep in mind.
+
+    Where methods are compared, all.
+    """
+    pairs = {(TICKET.name, DENSE), (TICKET.name, REINIT.name), (None, None)}
+    return tuple(s for s in verdict(results) if (s.subject, s.reference) in pairs)
+
+
 def verdict_text(statements: Sequence[Statement], width: int = 0) -> str:
     """Plain lines; wrapped at ``width`` columns, or not at all when it is 0."""
     lines = []
@@ -43,8 +54,11 @@ def verdict_text(statements: Sequence[Statement], width: int = 0) -> str:
 
 def _both(results: Results, pair: Contrast) -> tuple[Statement, ...]:
     if not pair.accuracy:
-        return (Statement(f"{pair.subject} against {pair.reference}", (_nothing(pair),)),)
-    return (rule_statement(results, pair), paired_statement(pair))
+        heading = f"{pair.subject} against {pair.reference}"
+        said: tuple[Statement, ...] = (Statement(heading, (_nothing(pair),)),)
+    else:
+        said = (rule_statement(results, pair), paired_statement(pair))
+    return tuple(replace(s, subject=pair.subject, reference=pair.reference) for s in said)
 
 
 def _nothing(pair: Contrast) -> str:

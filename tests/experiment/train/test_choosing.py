@@ -14,8 +14,6 @@ import pytest
 import torch
 
 import winnow as wn
-from winnow.cli.describe import describe_plan
-from winnow.cli.progress import Tally, shown
 from winnow.data import load_images
 from winnow.engine.auto import Auto, Choice
 from winnow.engine.calibration import (
@@ -33,11 +31,12 @@ from winnow.experiment.runs import Record
 from winnow.experiment.store.images import Source
 from winnow.experiment.store.store import Store
 from winnow.experiment.train import choosing
-from winnow.experiment.train.choosing import choose, in_one_line, planned, settle
-from winnow.experiment.train.estimate import seconds_per_iteration
+from winnow.experiment.train.checkpoint import Checkpoints
+from winnow.experiment.train.choosing import choose_engine, in_one_line, planned, settle
 from winnow.experiment.train.executor import Event, Settings, execute
-from winnow.experiment.train.prepare import make_job, starting_state
-from winnow.experiment.train.train import Checkpoints, train
+from winnow.experiment.train.job import make_job
+from winnow.experiment.train.start import starting_state
+from winnow.experiment.train.train import train
 from winnow.files import write_whole
 from winnow.kernels.simd import W
 
@@ -169,7 +168,7 @@ def test_it_is_measured_once_and_found_again(store, monkeypatch):
     ],
 )
 def test_where_sparse_cannot_train_auto_is_dense_and_says_why(store, monkeypatch, why, told):
-    plan = plan_of()
+    plan = plan_of("model.hidden=[3000, 2000]" if why == "gpu" else "model.hidden=[20, 10]")
     sparse = "winnow.engine.sparse_cpu.engine.SparseEngine"
     if why == "refused":
         monkeypatch.setattr(f"{sparse}.refuses", lambda *_: "the layer x has no kernel")
@@ -223,13 +222,13 @@ def test_a_resumed_run_keeps_what_it_was_begun_with(store):
     run, path = begun(plan, store, Choice("sparse", lanes=W, calibration="old"))
     job = make_job(run)
     for auto in (dense_now, sparse_now, None, Auto(reason="no").dump()):
-        kept = choose(run, job, never_mask, path, auto)
+        kept = choose_engine(run, job, never_mask, path, auto)
         assert kept == Choice("sparse", lanes=W, calibration="old")
     path.unlink()
-    assert choose(run, job, lambda: None, path, dense_now).engine == "dense"
-    assert choose(run, job, lambda: None, path, sparse_now).engine == "sparse"
+    assert choose_engine(run, job, lambda: None, path, dense_now).engine == "dense"
+    assert choose_engine(run, job, lambda: None, path, sparse_now).engine == "sparse"
     begun(plan, store, Choice("dense", calibration="old"))
-    assert choose(run, job, never_mask, path, sparse_now).engine == "dense"
+    assert choose_engine(run, job, never_mask, path, sparse_now).engine == "dense"
 
 
 def never_mask():
@@ -292,13 +291,13 @@ def test_a_checkpoint_of_the_time_when_auto_was_dense_goes_on_dense(store):
     plan = plan_of()
     run, path = begun(plan, store, None)
     auto = Auto(calibrated(plan, 2.0)).dump()
-    assert choose(run, make_job(run), never_mask, path, auto).engine == "dense"
+    assert choose_engine(run, make_job(run), never_mask, path, auto).engine == "dense"
 
 
 def test_other_vectors_are_told(store, capsys):
     plan = plan_of()
     run, path = begun(plan, store, Choice("sparse", lanes=2 * W))
-    kept = choose(run, make_job(run), never_mask, path, None)
+    kept = choose_engine(run, make_job(run), never_mask, path, None)
     assert (kept.engine, kept.lanes) == ("sparse", W)
     told = capsys.readouterr().err
     assert (
@@ -309,7 +308,7 @@ def test_other_vectors_are_told(store, capsys):
 def test_a_named_engine_stays_named(store):
     run = replace(plan_of().nodes[0].run, engine="sparse")
     path = store.checkpoint(run)
-    choice = choose(run, make_job(run), never_mask, path, None)
+    choice = choose_engine(run, make_job(run), never_mask, path, None)
     assert choice == Choice("sparse", lanes=W)
 
 
@@ -326,41 +325,3 @@ def test_the_library_and_the_plan_tell_and_store_the_same(tmp_path, capsys):
     assert capsys.readouterr().err == ""
     engines = [f.provenance["engine"] for f in stored(plan, Store(store)).values()]
     assert engines == ["dense", "sparse", "sparse"]
-
-
-def test_plans_and_progress_show_the_line(store, capsys):
-    plan = plan_of()
-    auto = Auto(calibrated(plan, 0.5))
-    give(store, auto.calibration)
-    line = in_one_line(plan, store, auto)
-    told = list(describe_plan(plan, store, 2, None))
-    assert told[-2] == line
-    assert told[-1].startswith("time left: about ")
-    missing = describe_plan(plan, store, 2, "no images")
-    assert list(missing)[-2:] == [line, "note: no images"]
-    tally = Tally(plan, dict.fromkeys(plan.runs, "missing"))
-    before = tally.line()
-    with shown(tally, quiet=False) as tell:
-        tell(Event("note", text=line))
-    assert capsys.readouterr().err.splitlines()[0] == line
-    assert tally.line() == before
-    with shown(tally, quiet=True) as tell:
-        tell(Event("note", text=line))
-    assert capsys.readouterr().err == ""
-
-
-def test_the_estimate_follows_the_calibration(store):
-    plan = plan_of()
-    auto = Auto(calibrated(plan, 0.5))
-    each = seconds_per_iteration(plan, store, auto)
-    choices = planned(plan, auto)
-    dense = plan.nodes[0].run.id
-    last = next(n for n in plan.nodes if (n.arm, n.round) == ("ticket", 2))
-    assert choices[dense].engine == "dense"
-    assert each[last.run.id] / each[dense] == pytest.approx(last.density / 0.5, rel=1e-3)
-    give(store, auto.calibration)
-    executed(plan, store)
-    took = stored(plan, store)[dense].result.seconds / 40
-    after = seconds_per_iteration(plan, store, auto)
-    assert after[last.run.id] / after[dense] == pytest.approx(last.density / 0.5, rel=1e-3)
-    assert 0.02 < after[dense] / took < 50  # at the pace of the stored runs

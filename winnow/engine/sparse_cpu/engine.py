@@ -22,7 +22,12 @@ from winnow.engine.sparse_cpu.chain.layers import chain_of
 from winnow.engine.sparse_cpu.chain.session import ChainSession
 from winnow.engine.sparse_cpu.graph.session import GraphSession
 from winnow.engine.sparse_cpu.graph.trace import trace
-from winnow.engine.sparse_cpu.kernels.groups import prepare_chain_kernels, prepare_graph_kernels
+from winnow.engine.sparse_cpu.kernels.groups import (
+    chains_are_compiled,
+    graphs_are_compiled,
+    prepare_chain_kernels,
+    prepare_graph_kernels,
+)
 from winnow.engine.sparse_cpu.kernels.update import RULES
 from winnow.engine.sparse_cpu.unsupported import UnsupportedError
 from winnow.errors import UserError
@@ -47,6 +52,12 @@ class SparseEngine:
         Once: some 10 s for chains of linear layers, about a minute for other networks.
         """
         _compile(self._way(job))
+
+    def is_compiled(self, job: Job) -> bool:
+        """Whether this machine has the kernels that a job needs: `prepare` would compile none."""
+        compiled = {"chain": chains_are_compiled, "graph": graphs_are_compiled}
+        kind = self._way(job).kind
+        return kind in compiled and compiled[kind]()
 
     def refuses(self, job: Job) -> str | None:
         """The reason why the job cannot be trained here, or None."""

@@ -64,6 +64,6 @@ def _remembered(name: str, store: Store) -> tuple[Source, None] | None:
 def _guessed(name: str) -> tuple[Source, str]:
     note = (
         f"{name} is not here yet: `winnow run` fetches it, or put it into $WINNOW_DATA. Until then "
-        "no stored run can be recognised, and the time cannot be estimated"
+        "no stored run can be recognised"
     )
     return Source(facts(name).train_size, "not here"), note

@@ -1,102 +1,203 @@
-"""How long missing runs will take: from stored runs of the same kind, else a short measurement."""
+"""How long missing runs will take: by a calibration, stored runs, or a glance at the engines."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
 
 from winnow.engine.auto import Auto, seconds
-from winnow.engine.calibration import Calibration
+from winnow.engine.base import Job
+from winnow.engine.calibration import Calibration, Cost
+from winnow.engine.dense import DenseEngine
+from winnow.engine.glance import glance, glance_at
+from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.experiment.plan.plan import Plan
 from winnow.experiment.runs import Run
 from winnow.experiment.store.store import Found, Store
-from winnow.experiment.train.choosing import images_evaluated, kept, planned
+from winnow.experiment.train.choosing import (
+    calibration_file,
+    images_evaluated,
+    in_one_line,
+    known,
+    planned,
+    planned_kept,
+    sample,
+    taken,
+)
 
-_MEASURE = 0.5  # seconds of measured training
-_OVERHEAD = 1.1  # evaluation and files, measured on the digits recipe
+_OVERHEAD = 1.1  # what evaluating test images and at the end adds to training
+_EACH_RUN = 0.03  # seconds before and after training: preparing it, writing its files (digits)
+_MASKED = 0.1  # the density at which the dense engine is timed: most runs have a mask
+
+_FIRST = "the first run here measures more and keeps it"
+
+T = TypeVar("T")
+Measure = Callable[[Job], T]
+"""Measures, within seconds, what a job costs."""
 
 
-def seconds_per_iteration(plan: Plan, store: Store, auto: Auto | None) -> dict[str, float]:
-    """Identity → seconds for one iteration on one thread, evaluation included.
+@dataclass(frozen=True)
+class Pace:
+    """How fast the runs of a plan go.
 
-    By the calibration of ``auto``, where there is one, at the pace of stored runs of the same
-    network, data and batch; else for all runs what those took (the median); without any stored, a
-    fraction of a second of real training (in this process, whose numbers are thrown away).
+    ``seconds``: identity → seconds of an iteration on one thread, evaluation included.
+    ``engines``: identity → the name of what trains the run. ``basis``: what that follows from, in
+    words. ``chosen``: what ``auto`` takes, in words; None where the recipe names the engine.
+    ``at_most``: the sparse engine may be faster, but is not compiled on this machine yet.
     """
-    dense = next(iter(plan.runs.values()))
-    known = [f for f in store.all() if f.result.status == "done" and _kind(f.run) == _kind(dense)]
+
+    seconds: Mapping[str, float]
+    engines: Mapping[str, str]
+    basis: str
+    chosen: str | None
+    at_most: bool = False
+
+
+def look_at_both(job: Job) -> Calibration | None:
+    """What dense and sparse cost at three densities; None if kernels had to be compiled first.
+
+    Raises UserError: the sparse engine cannot train the job.
+    """
+    sparse = SparseEngine()
+    if sparse.refuses(job) is None and not sparse.is_compiled(job):
+        return None
+    return glance(job, DenseEngine("cpu"), sparse)
+
+
+def look_at_dense(job: Job) -> Cost:
+    """What the dense engine costs under a mask."""
+    gpu = torch.cuda.is_available()  # its time is none of this processor's
+    clock = time.perf_counter if gpu else time.process_time
+    return glance_at(job, DenseEngine(), _MASKED, clock=clock)
+
+
+def pace_of(
+    plan: Plan,
+    store: Store,
+    both: Measure[Calibration | None] = look_at_both,
+    dense: Measure[Cost] = look_at_dense,
+) -> Pace:
+    """How fast a plan's runs will go, by the best that is known. Nothing is written or compiled.
+
+    By the store's calibration, where ``auto`` has one. Else, where the sparse engine may train, by
+    what ``both`` measures now, and the same rule as ``auto``. Stored runs of the same network, data
+    and batch then set the pace. Where only dense trains, or sparse kernels are not compiled yet:
+    the median of stored runs, else what ``dense`` measures now.
+    """
+    alike = _alike(plan, store)
+    auto = known(plan, store) if plan.recipe.engine == "auto" else None
+    chosen = in_one_line(plan, store, auto) if plan.recipe.engine == "auto" else None
     if auto is not None and auto.calibration is not None:
-        return _calibrated(plan, auto, auto.calibration, known)
-    took = [_took(found) for found in known]
-    each = statistics.median(took) if took else _measure(dense) * _OVERHEAD
-    return dict.fromkeys(plan.runs, each)
+        basis = f"from calibration {calibration_file(store, auto.calibration)}"
+        return _by_density(plan, alike, auto.calibration, basis, chosen)
+    if auto is not None or plan.recipe.engine not in ("auto", SparseEngine.name):
+        return _the_same_for_all(plan, alike, dense, chosen)
+    measured, spent = _measured(both, plan)
+    if measured is None:
+        return _the_same_for_all(plan, alike, dense, chosen, at_most=True)
+    if chosen is not None:
+        chosen = f"engine: auto would take {taken(plan, Auto(measured))}; {_FIRST}"
+    return _by_density(plan, alike, measured, spent, chosen)
+
+
+def _measured(look: Measure[T], plan: Plan) -> tuple[T, str]:
+    began = time.monotonic()
+    with torch.random.fork_rng(devices=[]):  # networks are built, whose weights nobody needs
+        costs = look(sample(plan))
+    return costs, f"measured now, on one core, in {time.monotonic() - began:.0f} s"
+
+
+def _by_density(
+    plan: Plan, alike: Sequence[Found], costs: Calibration, basis: str, chosen: str | None
+) -> Pace:
+    """What a calibration predicts, times what stored runs took of what it predicts for them."""
+    auto = Auto(costs)
+    engines: dict[str, str] = dict.fromkeys(plan.runs, plan.recipe.engine)
+    if chosen is not None:
+        engines = {identity: choice.engine for identity, choice in planned(plan, auto).items()}
+    paces = [
+        _took(f) / seconds(costs, _trained_by(f), f.result.kept, images_evaluated(f.run))
+        for f in alike
+    ]
+    pace = statistics.median(paces) if paces else _OVERHEAD
+    each = {
+        identity: pace
+        * seconds(costs, engines[identity], planned_kept(run, auto), images_evaluated(run))
+        for identity, run in plan.runs.items()
+    }
+    if alike:
+        basis = f"{basis}, at the pace of {_runs(alike)}"
+    return Pace(each, engines, basis, chosen)
+
+
+def _the_same_for_all(
+    plan: Plan,
+    alike: Sequence[Found],
+    dense: Measure[Cost],
+    chosen: str | None,
+    at_most: bool = False,
+) -> Pace:
+    """What stored runs took, else what the dense engine takes, whatever the density."""
+    name = "dense" if at_most or chosen is not None else plan.recipe.engine
+    engines = dict.fromkeys(plan.runs, name)
+    if alike:
+        took = statistics.median(map(_took, alike))
+        return Pace(dict.fromkeys(plan.runs, took), engines, f"from {_runs(alike)}", chosen)
+    cost, spent = _measured(dense, plan)
+    each = {
+        identity: _OVERHEAD * (cost.step + images_evaluated(run) * cost.image)
+        for identity, run in plan.runs.items()
+    }
+    basis = spent if name == "dense" else f"the dense engine's, {spent}"
+    return Pace(each, engines, basis, chosen, at_most)
+
+
+def _alike(plan: Plan, store: Store) -> list[Found]:
+    """The stored runs of the same network, data, batch, update rule and engine."""
+    kind = _kind(next(iter(plan.runs.values())))
+    return [f for f in store.all() if f.result.status == "done" and _kind(f.run) == kind]
 
 
 def _took(found: Found) -> float:
     return found.result.seconds / (found.run.end - found.run.begin)
 
 
-def _calibrated(
-    plan: Plan, auto: Auto, calibration: Calibration, known: Sequence[Found]
-) -> dict[str, float]:
-    """What the calibration predicts, times what stored runs took of what it predicts for them."""
-    paces = [
-        _took(f) / seconds(calibration, _engine(f), f.result.kept, images_evaluated(f.run))
-        for f in known
-    ]
-    pace = statistics.median(paces) if paces else _OVERHEAD
-    return {
-        identity: pace * seconds(calibration, choice.engine, kept(run, auto), images_evaluated(run))
-        for (identity, run), choice in zip(
-            plan.runs.items(), planned(plan, auto).values(), strict=True
-        )
-    }
-
-
-def _engine(found: Found) -> str:
+def _trained_by(found: Found) -> str:
     """What trained a stored run."""
     return str(found.provenance.get("engine", "dense"))
 
 
+def _runs(found: Sequence[Found]) -> str:
+    return f"{len(found)} stored run{'' if len(found) == 1 else 's'}"
+
+
 def _kind(run: Run) -> tuple[object, ...]:
-    model = tuple(sorted((k, str(v)) for k, v in run.model.items() if k != "init"))
-    return run.data["name"], model, run.batch, run.optimizer["name"], run.engine
+    model = (run.model.name, run.model.hidden, run.model.width, run.model.dropout)
+    return run.data.name, model, run.batch, run.optimizer["name"], run.engine
 
 
 def seconds_left(
     plan: Plan, status: Mapping[str, str], each: Mapping[str, float], jobs: int
 ) -> float:
-    """The time that the missing runs need on ``jobs`` workers."""
-    missing = [identity for identity, s in status.items() if s == "missing"]
-    return sum(iterations_of([plan.runs[i]]) * each[i] for i in missing) / jobs
+    """The time that the missing runs need on ``jobs`` workers.
+
+    At least that of the longest chain of them, as each starts from the end of the one before.
+    """
+    ends: dict[str, float] = {}
+    total = 0.0
+    for identity, run in plan.runs.items():  # parents first
+        whole = _EACH_RUN + iterations_of([run]) * each[identity]
+        own = whole if status[identity] == "missing" else 0.0
+        ends[identity] = own + max((ends[parent] for parent in run.parents), default=0.0)
+        total += own
+    return max(total / jobs, max(ends.values()))
 
 
 def iterations_of(runs: Sequence[Run]) -> int:
     """The iterations of some runs together."""
     return sum(run.end - run.begin for run in runs)
-
-
-def _measure(run: Run) -> float:
-    import torch
-
-    from winnow import engine
-    from winnow.experiment.train.prepare import make_job, starting_state
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        state = starting_state(run, _no_parent)
-        session = engine.make_engine(run.engine).open(make_job(run), state)
-        session.advance(run.begin + 1)  # allocations and first calls
-        began, done = time.monotonic(), 0
-        while time.monotonic() - began < _MEASURE and run.begin + 1 + done < run.end:
-            done += 1
-            session.advance(run.begin + 1 + done)
-        return (time.monotonic() - began) / max(done, 1)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _no_parent(identity: str) -> Found:
-    raise AssertionError(f"a dense run has no parent {identity}")

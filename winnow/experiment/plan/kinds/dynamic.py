@@ -12,6 +12,7 @@ from winnow.errors import UserError
 from winnow.experiment.arms import Arm
 from winnow.experiment.plan.kinds.compared import ComparedMethod
 from winnow.experiment.plan.replicate import Node, Replicate
+from winnow.experiment.run_parts import RunDynamic
 from winnow.experiment.runs import Run
 
 
@@ -76,14 +77,14 @@ class PlannedDynamic:
 
     def _run(self, replicate: Replicate, density: float) -> Run:
         made = self._made(density)
-        about = {
-            "name": self.method.spec.name,
-            "options": asdict(made),  # type: ignore[call-overload]
-            "prunable": list(self.method.shapes),
-            "keep": made.keeps(self.method.shapes),
-            "seed": replicate.mask_seed,
-        }
-        return replace(replicate.dense, dynamic=about)
+        dynamic = RunDynamic(
+            name=self.method.spec.name,
+            options=asdict(made),  # type: ignore[call-overload]
+            prunable=tuple(self.method.shapes),
+            keep=made.keeps(self.method.shapes),
+            seed=replicate.mask_seed,
+        )
+        return replace(replicate.dense, dynamic=dynamic)
 
 
 def _check_dense_slots(arm: str, optimizer: str, engine: str) -> None:

@@ -1,0 +1,1 @@
+"""What commands print, as plain lines: plans, stored runs, methods, this machine."""

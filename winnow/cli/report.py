@@ -1,0 +1,69 @@
+"""``winnow report``: tables, figures and a page from what is finished."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from winnow.cli.exits import as_typed
+from winnow.cli.options import Only, Overrides, RecipesArgument, Replicates, StoreOption
+from winnow.cli.store import read_store
+from winnow.errors import UserError
+
+if TYPE_CHECKING:
+    from winnow.experiment.expected import Experiment
+    from winnow.experiment.store.store import Store
+    from winnow.report import Paths
+
+
+def print_paths(paths: Paths, figures: bool = True) -> None:
+    """The files of a report, a line each; the page last."""
+    for figure in paths.figures if figures else ():
+        print(f"figure: {figure}")
+    print(f"rows: {paths.csv}")
+    print(f"page: {paths.page}")
+
+
+def report_command(
+    recipes: RecipesArgument,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the page and figures go.")],
+    o: Overrides = None,
+    replicates: Replicates = None,
+    only: Only = None,
+    store: StoreOption = None,
+) -> None:
+    """Write tables, figures and a page from what is finished. Trains nothing."""
+    from winnow.report import read_results, write_report
+
+    place = read_store(store)
+    experiments = _experiments(recipes, place, o or (), replicates, only or ())
+    results = [read_results(experiment, place) for experiment in experiments]
+    for part in results:
+        if not part.rows:
+            raise UserError(
+                f"nothing of {part.name} is finished in {place.path}: first winnow run {part.name}"
+            )
+        if part.missing:
+            left = f"{part.missing} runs of {part.name} are not finished yet and left out"
+            print(left, file=sys.stderr)
+    print_paths(write_report(results, out, command=as_typed()))
+
+
+def _experiments(
+    recipes: Sequence[str],
+    store: Store,
+    overrides: Sequence[str],
+    replicates: int | None,
+    only: Sequence[str],
+) -> Iterator[Experiment]:
+    from winnow.experiments import experiments_offline
+
+    for name in recipes:
+        experiments, note = experiments_offline(name, store, overrides, replicates, only)
+        if note:
+            print(note, file=sys.stderr)
+        yield from experiments

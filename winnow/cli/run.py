@@ -1,0 +1,79 @@
+"""``winnow run``: train what is missing of a recipe, and write its report."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from winnow.cli.exits import naming
+from winnow.cli.options import (
+    Jobs,
+    Only,
+    Overrides,
+    RecipeArgument,
+    Replicates,
+    StoreOption,
+    duration,
+)
+from winnow.cli.report import print_paths
+
+if TYPE_CHECKING:
+    from winnow.experiment.plan.plan import Plan
+    from winnow.experiment.store.store import Store
+    from winnow.experiment.train.executor import Event
+
+
+def run_command(
+    recipe: RecipeArgument,
+    o: Overrides = None,
+    replicates: Replicates = None,
+    jobs: Jobs = None,
+    only: Only = None,
+    store: StoreOption = None,
+    checkpoint: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", parser=duration, help="Between checkpoints of a run."),
+    ] = 60.0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Print every density, the whole verdict, all files.")
+    ] = False,
+) -> None:
+    """Run what is missing of a recipe, and write its report."""
+    from winnow.cli.progress import Tally, shown
+    from winnow.experiment.train.executor import status_of
+    from winnow.experiment.train.protocol import DiskError
+    from winnow.experiments import run as run_recipe
+    from winnow.experiments import store_path
+    from winnow.report import brief_text
+
+    with ExitStack() as progress, naming(store_path(store), DiskError):
+
+        def on_plan(plan: Plan, place: Store) -> Callable[[Event], None]:
+            return progress.enter_context(shown(Tally(plan, status_of(plan, place)), quiet))
+
+        outcome = run_recipe(
+            recipe,
+            overrides=o or (),
+            replicates=replicates,
+            only=only or (),
+            store=store,
+            jobs=jobs,
+            checkpoint=checkpoint,
+            on_plan=on_plan,
+        )
+    if full:
+        print(f"{outcome.table}\n\n{outcome.brief_verdict}\n")
+    else:
+        print(f"{brief_text(outcome.results, _columns())}\n")
+    print_paths(outcome.paths, figures=full)
+
+
+def _columns() -> int:
+    """The width of the terminal; 0 for a pipe, whose lines are never wrapped."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
