@@ -95,3 +95,27 @@ def test_add_a_dataset(folder, monkeypatch):
     assert images.test_x.shape == (80, 1, 16, 16)
     assert done["mean"] == pytest.approx(written["train"].mean())
     assert images.mean == (255 * 0.2469,)
+
+
+def test_add_an_engine(folder):
+    """It is held against the float64 reference of all engines, and opened anew at each change."""
+    do("add-an-engine", folder)
+
+    import conformance
+    import test_conformance as suite
+    import test_remasking as remasking
+
+    from winnow.engine import make_engine
+
+    engine = make_engine("plain")
+    for optimizer in conformance.OPTIMIZERS:
+        suite.test_trajectory_is_the_reference(engine, optimizer, 0.5)
+        suite.test_removed_weights_and_their_slots_stay_exactly_zero(engine, optimizer)
+        remasking.test_remasking_is_opening_the_changed_state(engine, optimizer)
+    suite.test_a_resumed_run_is_bit_identical(engine, "conv-2", (3, 8, 8), {"dropout": 0.5}, 5)
+    suite.test_a_clipped_gradient_is_masked_first(engine)
+    suite.test_divergence_is_told_before_the_step(engine)
+    remasking.test_the_gradient_is_dense_and_of_the_next_batch(engine)
+    remasking.test_perturbing_moves_kept_weights_only(engine)
+    remasking.test_skipping_leaves_a_batch_out(engine)
+    remasking.test_looking_is_the_state(engine)

@@ -6,28 +6,52 @@ several jobs as one batched network, `compiled` a job as a compiled step.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from winnow.engine.base import Engine
 from winnow.errors import unknown
 
-ENGINES = ("auto", "dense", "sparse", "stacked", "compiled", "compiled-bf16")
 
-
-def make_engine(name: str) -> Engine:
-    """The engine called ``name``; `winnow.engine.auto` chooses; here ``auto`` is dense."""
-    if name not in ENGINES:
-        raise unknown("engine", name, ENGINES, f"Valid here: {', '.join(ENGINES)}")
-    if name == "sparse":
-        from winnow.engine.sparse_cpu.engine import SparseEngine
-
-        return SparseEngine()
-    if name == "stacked":
-        from winnow.engine.stacked import StackedEngine
-
-        return StackedEngine()
-    if name.startswith("compiled"):
-        from winnow.engine.compiled import CompiledEngine
-
-        return CompiledEngine(bf16=name == "compiled-bf16")
+def _dense() -> Engine:
     from winnow.engine.dense import DenseEngine
 
     return DenseEngine()
+
+
+def _sparse() -> Engine:
+    from winnow.engine.sparse_cpu.engine import SparseEngine
+
+    return SparseEngine()
+
+
+def _stacked() -> Engine:
+    from winnow.engine.stacked import StackedEngine
+
+    return StackedEngine()
+
+
+def _compiled(bf16: bool = False) -> Engine:
+    from winnow.engine.compiled import CompiledEngine
+
+    return CompiledEngine(bf16=bf16)
+
+
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "auto": _dense,
+    "dense": _dense,
+    "sparse": _sparse,
+    "stacked": _stacked,
+    "compiled": _compiled,
+    "compiled-bf16": lambda: _compiled(bf16=True),
+}
+"""Every engine by name: what makes it. `winnow.engine.auto` chooses; here ``auto`` is dense.
+
+Recipes know these names (``Recipe.engine``); ``docs/add-an-engine.md`` shows how to add one.
+"""
+
+
+def make_engine(name: str) -> Engine:
+    """The engine called ``name``. UserError with the nearest name if there is none."""
+    if name not in ENGINES:
+        raise unknown("engine", name, ENGINES, f"Valid here: {', '.join(ENGINES)}")
+    return ENGINES[name]()

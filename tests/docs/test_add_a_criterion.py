@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from page import blocks, checkout, edited
 
 import winnow as wn
-from winnow import cli
 from winnow.errors import UserError
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
@@ -28,13 +25,11 @@ from winnow.experiment.train.executor import Settings, execute
 from winnow.experiment.train.job import initial_network, make_job
 from winnow.experiment.train.start import starting_state
 
-ROOT = Path(__file__).parents[1]
-BLOCKS = re.findall(
-    r"^```(\w+)\n(.*?)^```$", (ROOT / "docs/add-a-criterion.md").read_text(), re.M | re.S
-)
-FUNCTION, USE, MARK, TABLE = [text for kind, text in BLOCKS if kind == "python"]
-(COMMANDS,) = [text for kind, text in BLOCKS if kind == "console"]
-(METHODS,) = [text for kind, text in BLOCKS if kind == "yaml"]
+PAGE = blocks("add-a-criterion")
+FUNCTION, USE, MARK = [block.text for block in PAGE if block.kind == "python"]
+(TABLE,) = [block for block in PAGE if block.kind == "diff"]
+(COMMANDS,) = [block.text for block in PAGE if block.kind == "console"]
+(METHODS,) = [block.text for block in PAGE if block.kind == "yaml"]
 RUN, ITERATED, SHOWN = [shlex.split(line)[2:] for line in COMMANDS.splitlines()]
 SHORT = ["-o", "train.steps=40it", "-o", "engine=dense", "--replicates", "1", "--jobs", "1", "-q"]
 DIGITS = Source(1437, "digits")
@@ -54,6 +49,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def winnow(*arguments):
+    from winnow import cli
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["winnow", *arguments])
         with pytest.raises(SystemExit) as end:
@@ -178,34 +175,21 @@ def test_it_is_listed_with_its_source_and_cost(capsys):
     assert options.items() >= {"examples": "all", "rounds": "1", "ignore": "[]"}.items()
 
 
-def test_the_line_in_the_table(folder, tmp_path):
+def test_the_line_in_the_table(folder, capsys):
     """In a copy of the package: the file, its import, its entry, and nothing else."""
-    shutil.copytree(ROOT / "winnow", tmp_path / "copy/winnow", ignore=shutil.ignore_patterns("__*"))
-    for init in (ROOT / "winnow").rglob("__*__.py"):
-        shutil.copy(init, tmp_path / "copy/winnow" / init.relative_to(ROOT / "winnow"))
-    (folder / "wanda.py").rename(tmp_path / "copy/winnow/criteria/wanda.py")
-    table = tmp_path / "copy/winnow/criteria/__init__.py"
-    line, opening, entry = TABLE.split("\n\n")[0], *TABLE.split("\n\n")[1].split("\n    ...\n")
-    before, opened, rest = table.read_text().partition(opening)
-    assert opened
-    entries, closed, rest = rest.partition("}")
-    assert entry == f'    "wanda": wanda,\n{closed}\n'
-    table.write_text(f"{before}{line}\n{opened}{entries}{entry}{rest}")
+    with checkout(folder):
+        (folder / "wanda.py").rename(folder / "winnow/criteria/wanda.py")
+        table = folder / TABLE.file
+        table.write_text(edited(table.read_text(), TABLE.text))
 
-    code = (
-        "import sys, torch, winnow as wn; from winnow import cli;"
-        "model = torch.nn.Linear(9, 5); batch = (torch.rand(4, 9), None);"
-        "print(wn.prune_at_init(model, 'wanda', density=0.2, batch=batch).kept);"
-        "sys.argv[1:] = ['methods']; cli.main()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(tmp_path / "copy"), "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    kept, *methods = done.stdout.splitlines()
-    assert kept == "9"
-    (own,) = [one for one in methods if one.startswith("wanda ")]
+        import winnow as copy
+
+        assert Path(copy.__file__).parents[1] == folder
+        batch = (torch.rand(4, 9), None)
+        mask = copy.prune_at_init(torch.nn.Linear(9, 5), "wanda", density=0.2, batch=batch)
+        assert mask.kept == 9
+        winnow("methods")
+    (own,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("wanda ")]
     assert "Sun et al. 2024" in own
     assert "one training, 1 pass over all examples" in own
     assert own.endswith("winnow run compare/digits -o 'compare.methods=[random, wanda]'")
