@@ -28,6 +28,7 @@ def test_cosine_drop() -> None:
     assert cosine_drop(50, end=100, fraction=0.5) == pytest.approx(0.25)
     assert cosine_drop(25, end=100) == pytest.approx(0.15 * (1 + 2**-0.5))
     assert cosine_drop(100, end=100) == cosine_drop(1000, end=100) == 0
+    assert cosine_drop(0, end=1) == 0.3
     with pytest.raises(UserError, match="until step 0"):
         cosine_drop(0, end=0)
 

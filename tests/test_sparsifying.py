@@ -391,7 +391,35 @@ def test_another_mask_is_over_the_same_weights() -> None:
     held = wn.sparsify(model, mask)
     with pytest.raises(UserError, match=r"the new mask lacks '0\.weight', '3\.weight'"):
         held.remask(Mask({"4.weight": mask["4.weight"]}))
+    with pytest.raises(UserError, match=r"4\.weight"):
+        held.remask(Mask({**mask, "4.weight": torch.ones(4, 15, dtype=torch.bool)}))
     assert held.mask == mask
+
+
+def test_an_optimizer_attached_later_is_masked_at_once() -> None:
+    model = network()
+    optimizer = OPTIMIZERS["momentum"](model.parameters())
+    train(model, optimizer)
+    mask, weight = mask_of(model), model[0].weight
+    removed = ~mask["0.weight"]
+    held = wn.sparsify(model, mask)
+    assert bool(momenta(optimizer, weight)["momentum_buffer"][removed].any())
+    held.attach(optimizer)
+    slots = momenta(optimizer, weight)["momentum_buffer"]
+    assert not bool(slots[removed].any())
+    assert bool(slots[~removed].all())
+
+
+def test_slots_of_a_single_number_are_left_alone() -> None:
+    """They look like counters of steps."""
+    module = nn.Module()
+    module.factor = nn.Parameter(torch.tensor(2.0))
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.1)
+    module.factor.square().backward()
+    optimizer.step()
+    wn.sparsify(module, Mask({"factor": torch.tensor(False)}), optimizer)
+    assert float(module.factor) == 0
+    assert float(optimizer.state[module.factor]["step"]) == 1
 
 
 def test_state_dict_and_copies_inside() -> None:

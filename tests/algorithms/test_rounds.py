@@ -92,6 +92,10 @@ def test_one_shot_rounds_all_come_from_the_dense_network() -> None:
         one_shot({"a": 10}, [{"a": 11}])
     with pytest.raises(UserError, match="unknown parameter 'c'"):
         one_shot({"a": 10}, [{"c": 1}])
+    with pytest.raises(UserError, match="cannot keep -1 of 'a'"):
+        one_shot({"a": 10}, [{"a": -1}])
+    extremes = [0, 20, {"a": 0, "b": 10}]
+    assert [step.keep for step in one_shot({"a": 10, "b": 10}, extremes)] == [None, *extremes]
 
 
 def test_the_papers_one_shot_grid() -> None:
