@@ -4,12 +4,16 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test lint types tests clean
+.PHONY: demo test test-all lint types tests tests-all wheel docs clean
 
 demo: $(STAMP)
 	$(BIN)/winnow run lth/digits
 
+# What a developer runs: under 15 minutes on two cores.
 test: lint types tests
+
+# What continuous integration runs: benches, examples and the wheel as well.
+test-all: lint types tests-all wheel
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -19,7 +23,18 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 tests: $(STAMP)
+	$(BIN)/python -m pytest -n 2 -m 'not slow'
+
+tests-all: $(STAMP)
 	$(BIN)/python -m pytest -n 2
+
+# Builds the wheel, installs it in a clean environment and runs the demo there, in another folder.
+wheel:
+	.ci/wheel $(PYTHON)
+
+# Writes the pages of docs/ that are made from the code.
+docs: $(STAMP)
+	$(BIN)/python docs/generate.py
 
 # The stamp makes a second call free; a changed dependency makes it install again.
 $(STAMP): pyproject.toml constraints.txt
@@ -29,4 +44,4 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

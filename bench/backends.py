@@ -1,21 +1,21 @@
 """Claim: a compiled step takes at most 0.8 of a dense one's time; stacking does not pay on a CPU.
+Peer: the dense engine, in the same run and in turns.
 
-    python bench/backends.py [--seconds 20]
+    python bench/backends.py [--seconds 20] [--smoke]
 
-Each pair in one run and in turns, on one thread, data included, density 0.2, random images, so
-that nothing has to be downloaded. `stacked` trains five LeNets as one batched network, against
-five sessions of the dense engine: a CPU is never idle, and five sets of weights leave its cache.
-ResNet-20 is measured in batches of 64 of CIFAR's shape, with random flips and crops; the dense
-engine lays images out channels first, the compiled one channels last. Quote the ratios: machines
-are shared, and absolute times drift. Writes bench/results/backends.json.
+On one thread, data included, density 0.2, random images, so that nothing has to be downloaded.
+`stacked` trains five LeNets as one batched network, against five networks of the dense engine: a
+CPU is never idle, and five sets of weights leave its cache. ResNet-20 is measured in batches of 64
+of CIFAR's shape, with random flips and crops; the dense engine lays images out channels first, the
+compiled one channels last. Quote the ratios: machines are shared, and absolute times drift. Writes
+bench/results/backends.json.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ import torch
 from lenet import ADAM, BATCH, CONSTANT, MEAN, STD, Advance, in_turns, random_mask
 from lenet import images as pictures
 from lenet import network as lenet
+from script import arguments, keep, parse
 from torch import nn
 
 from winnow.engine.base import Engine, Job, Split, Stacks, TrainingData
@@ -30,14 +31,19 @@ from winnow.engine.compiled import CompiledEngine
 from winnow.engine.dense import DenseEngine
 from winnow.engine.stacked import StackedEngine
 from winnow.engine.turns import machine
-from winnow.files import write_whole
 from winnow.models import build
 from winnow.models.initialise import initialise
 from winnow.state import fresh_state
 
 NETWORKS, DENSITY = 5, 0.2
+PAIRS = {
+    "five": "5 x LeNet-300-100, batch 60, Adam, each",
+    "lenet": "LeNet-300-100, batch 60, Adam",
+    "resnet": "ResNet-20, batch 64, momentum",
+}
 MOMENTUM = {"name": "momentum", "lr": 0.03, "weight_decay": 1e-4, "momentum": 0.9}
 RESULTS = Path(__file__).parent / "results" / "backends.json"
+SMOKE = {"seconds": 0.1, "pairs": ["five"]}
 
 
 def resnet() -> nn.Module:
@@ -101,49 +107,42 @@ def measured(
     return times | ratios | {"turns": len(turns[first])}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--seconds", type=float, default=20, help="of each of the three")
-    asked = parser.parse_args()
-    torch.set_num_threads(1)
+def measured_pair(name: str, seconds: float, notes: list[str]) -> dict[str, float]:
+    """One line of the results; ``notes`` takes what the engines say."""
     dense, stacked = DenseEngine("cpu"), StackedEngine("cpu")
     compiled, bf16 = CompiledEngine("cpu"), CompiledEngine("cpu", bf16=True)
-    pairs = {
-        "5 x LeNet-300-100, batch 60, Adam, each": (
-            {
-                "dense": steps(dense, lenet_job, NETWORKS),
-                "stacked": steps(stacked, lenet_job, NETWORKS),
-            },
-            NETWORKS,
-            False,
-        ),
-        "LeNet-300-100, batch 60, Adam": (
-            {"dense": steps(dense, lenet_job), "compiled": steps(compiled, lenet_job)},
-            1,
-            False,
-        ),
-        "ResNet-20, batch 64, momentum": (
-            {
-                "dense": steps(dense, resnet_job),
-                "compiled": steps(compiled, resnet_job),
-                "compiled-bf16": steps(bf16, resnet_job),
-            },
-            1,
-            True,
-        ),
-    }
+    if name == "five":
+        sides = {
+            "dense": steps(dense, lenet_job, NETWORKS),
+            "stacked": steps(stacked, lenet_job, NETWORKS),
+        }
+        return measured(sides, seconds, NETWORKS, slow=False)
+    make = {"lenet": lenet_job, "resnet": resnet_job}[name]
+    sides = {"dense": steps(dense, make), "compiled": steps(compiled, make)}
+    if name == "resnet":
+        sides["compiled-bf16"] = steps(bf16, make)
+    row = measured(sides, seconds, 1, slow=name == "resnet")
+    notes += [*compiled.notes, *bf16.notes]
+    return row
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--seconds", type=float, default=20, help="of each pair")
+    parser.add_argument("--pairs", nargs="+", default=list(PAIRS), choices=list(PAIRS))
+    asked = parse(parser, argv, SMOKE)
+    torch.set_num_threads(1)
+    notes: list[str] = []
+    rows = {PAIRS[name]: measured_pair(name, asked.seconds, notes) for name in asked.pairs}
     answer: dict[str, object] = {
         "unit": "microseconds an iteration of one network (median)",
         "machine": machine(),
         "density": DENSITY,
+        **rows,
+        "notes": notes,
     }
-    for name, (sides, networks, slow) in pairs.items():
-        answer[name] = measured(sides, asked.seconds, networks, slow)
-    answer["notes"] = [*compiled.notes, *bf16.notes]
     print(json.dumps(answer, indent=1))
-    write_whole(RESULTS, json.dumps(answer, indent=1) + "\n")
+    keep(answer, RESULTS, asked)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Claim: a sparse 3x3 convolution, forward and both gradients, costs what its density says.
+Peer: oneDNN through torch, the better of NCHW and channels-last for each layer.
 
-    python bench/conv_density.py [--seconds 4] [--density 1 0.5 0.2 0.1 0.05 0.02 0.01]
+    python bench/conv_density.py [--seconds 4] [--density 1 0.5 0.2 0.1 0.05 0.02 0.01] [--smoke]
 
-Eight layers of ResNet-20 and VGG-19, batch 64, one thread, random masks. Against oneDNN through
-torch, the better of NCHW and channels-last for each layer: conv2d, and convolution_backward for
-both gradients. In turns, in one run, each kernel several times in a row, so that buffers stay in
-the caches where they fit; minima of each kernel; processor time, as machines are shared. Goals for
+Eight layers of ResNet-20 and VGG-19, batch 64, one thread, random masks; the peer runs conv2d, and
+convolution_backward for both gradients. In turns, in one run, each kernel several times in a row,
+so that buffers stay in the caches where they fit; minima of each kernel; processor time, as
+machines are shared. Goals for
 the geometric mean over the layers: at least 2.2 times faster at density 0.2, 4.2 at 0.1, 16 at
 0.02, 25 at 0.01; break-even at 0.45 or above, where the ratio, straight between the densities
 measured, crosses 1. Writes bench/results/conv_density.json.
@@ -13,24 +14,23 @@ measured, crosses 1. Writes bench/results/conv_density.json.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from script import arguments, keep, parse
 
 from winnow.engine.sparse_cpu.graph import correlate
 from winnow.engine.sparse_cpu.graph.lists import convolution_lists
 from winnow.engine.sparse_cpu.graph.map import Map
 from winnow.engine.sparse_cpu.kernels import block_gradient, block_product
 from winnow.engine.turns import machine
-from winnow.files import write_whole
 from winnow.kernels.arrays import NO_FLOATS, Floats
 from winnow.kernels.cache import prepare
 from winnow.kernels.simd import W
@@ -48,6 +48,7 @@ LAYERS = {
 }
 DENSITIES = [1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01]
 RESULTS = Path(__file__).parent / "results" / "conv_density.json"
+SMOKE = {"seconds": 0.01, "density": [1, 0.02], "layers": ["VGG-19, 512 channels, 2x2"]}
 
 Side = dict[str, Callable[[], None]]  # kernel -> run it once
 
@@ -172,17 +173,16 @@ def break_even(ratio: dict[str, float]) -> float | None:
     return None
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = arguments(__doc__)
     parser.add_argument("--seconds", type=float, default=4, help="for each layer")
     parser.add_argument("--density", type=float, nargs="+", default=DENSITIES)
-    asked = parser.parse_args()
+    parser.add_argument("--layers", nargs="+", default=list(LAYERS), choices=list(LAYERS))
+    asked = parse(parser, argv, SMOKE)
     torch.set_num_threads(1)
     prepare("products", block_product.ENTRIES + block_gradient.ENTRIES)
     rows = []
-    for layer in LAYERS:
+    for layer in asked.layers:
         some = measured(layer, asked.density, asked.seconds)
         rows += some
         for row in some:
@@ -193,7 +193,7 @@ def main() -> None:
         "geometric mean of the ratios": mean, "break-even density": break_even(mean), "rows": rows,
     }  # fmt: skip
     print(json.dumps({"mean": mean, "break-even": answer["break-even density"]}))
-    write_whole(RESULTS, json.dumps(answer, indent=1) + "\n")
+    keep(answer, RESULTS, asked)
 
 
 if __name__ == "__main__":

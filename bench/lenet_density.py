@@ -1,11 +1,12 @@
 """Claim: a LeNet-300-100 iteration costs what its density says, not what dense weights would.
+Peer: torch's eager loop at its leanest, and the dense engine, in the same run and in turns.
 
-    python bench/lenet_density.py [--seconds 4] [--density 1 0.5 0.2 0.1 0.02]
+    python bench/lenet_density.py [--seconds 4] [--density 1 0.5 0.2 0.1 0.02] [--smoke]
 
 LeNet-300-100, batch 60, Adam, one thread, data included: microseconds an iteration against
-density. Three sides, in turns, in one run: the sparse engine; the dense engine; and torch's eager
-loop at its leanest (images normalised beforehand and gathered by index, the weights times a mask in
-the forward pass, fused Adam, no copy or check besides). Random images of MNIST's shape and number.
+density. The eager loop has its images normalised beforehand and gathered by index, the weights
+times a mask in the forward pass, fused Adam, and no copy or check besides. Random images of MNIST's
+shape and number.
 Goals on one Zen 4 core: at most 1,150 µs at density 1, 300 at 0.2, 170 at 0.1, 60 at 0.02; against
 eager torch at least 1.2 times faster at 1, 8 at 0.1, 20 at 0.02. Machines are shared and times
 drift: quote the ratios. Writes bench/results/lenet_density.json.
@@ -13,9 +14,9 @@ drift: quote the ratios. Writes bench/results/lenet_density.json.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -32,15 +33,16 @@ from lenet import (
     network,
     random_mask,
 )
+from script import arguments, keep, parse
 from torch import Tensor
 
 from winnow.engine.dense import DenseEngine
 from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.engine.turns import machine
-from winnow.files import write_whole
 
 EXAMPLES = 55_000
 RESULTS = Path(__file__).parent / "results" / "lenet_density.json"
+SMOKE = {"seconds": 0.1, "density": [0.02]}
 
 
 def eager_steps(density: float, pixels: Tensor, y: Tensor) -> Advance:
@@ -82,15 +84,13 @@ def measured(density: float, seconds: float, x: Tensor, y: Tensor) -> dict[str, 
     return row | {"turns": len(times["sparse"])}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = arguments(__doc__)
     parser.add_argument("--seconds", type=float, default=4, help="for each density")
     parser.add_argument(
         "--density", type=float, nargs="+", default=[1, 0.8, 0.64, 0.5, 0.33, 0.2, 0.1, 0.05, 0.02]
     )
-    asked = parser.parse_args()
+    asked = parse(parser, argv, SMOKE)
     torch.set_num_threads(1)
     x, y = images(EXAMPLES)
     rows = []
@@ -98,7 +98,7 @@ def main() -> None:
         rows.append(measured(density, asked.seconds, x, y))
         print(json.dumps(rows[-1]), flush=True)
     answer = {"unit": "microseconds an iteration (median)", "machine": machine(), "rows": rows}
-    write_whole(RESULTS, json.dumps(answer, indent=1) + "\n")
+    keep(answer, RESULTS, asked)
 
 
 if __name__ == "__main__":

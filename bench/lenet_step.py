@@ -1,20 +1,20 @@
 """Claim: a dense LeNet-300-100 iteration takes at most 1.6 ms on one core of a Zen 4 machine.
+Peer: a training loop written the usual way, in the same run and in turns.
 
-    python bench/lenet_step.py [--seconds 15] [--density 0.2]
+    python bench/lenet_step.py [--seconds 15] [--density 0.2] [--smoke]
 
-LeNet-300-100, batch 60, Adam with a mask, one thread, data included. The peer is a training loop
-written the usual way, in the same run and in turns: a DataLoader over a dataset that turns each
-image into a normalised tensor, dense weights times a mask before each forward pass, default Adam.
+LeNet-300-100, batch 60, Adam with a mask, one thread, data included. The usual loop has a
+DataLoader over a dataset that turns each image into a normalised tensor, dense weights times a mask
+before each forward pass, and default Adam.
 Random images of MNIST's shape, so that nothing has to be downloaded. Quote the ratio: machines are
 shared, and absolute times drift. Writes bench/results/lenet_step.json.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,15 +33,16 @@ from lenet import (
     random_mask,
 )
 from PIL import Image
+from script import arguments, keep, parse
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from winnow.engine.dense import DenseEngine
 from winnow.engine.turns import machine
-from winnow.files import write_whole
 
 EXAMPLES = 6000
 RESULTS = Path(__file__).parent / "results" / "lenet_step.json"
+SMOKE = {"seconds": 0.1}
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):
@@ -86,13 +87,11 @@ def usual_steps(density: float) -> Advance:
     return advance
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = arguments(__doc__)
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--density", type=float, default=0.2)
-    asked = parser.parse_args()
+    asked = parse(parser, argv, SMOKE)
     torch.set_num_threads(1)
     sides = {
         "winnow": engine_steps(DenseEngine("cpu"), asked.density, *images(EXAMPLES)),
@@ -110,7 +109,7 @@ def main() -> None:
         "turns": len(ratios),
     }
     print(json.dumps(answer, indent=1))
-    write_whole(RESULTS, json.dumps(answer, indent=1) + "\n")
+    keep(answer, RESULTS, asked)
 
 
 if __name__ == "__main__":

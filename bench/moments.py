@@ -1,10 +1,11 @@
 """Claim: moments of per-example gradients cost about one forward and backward pass.
+Peer: a plain forward and backward pass over the same images; one example at a time; torch.func.
 
-    python bench/moments.py [--images 256] [--turns 5] [--network resnet-20 vgg-11]
+    python bench/moments.py [--images 256] [--turns 5] [--network resnet-20 vgg-11] [--smoke]
 
 The mean absolute and the mean squared per-example gradient of all Linear and Conv weights, in
-batches of 128, against a plain forward and backward pass over the same images; also one example at
-a time, and torch.func.vmap over grad in chunks of 32, both once and with 32 images only. Random
+batches of 128. One example at a time, and torch.func.vmap over grad in chunks of 32, run once and
+with 32 images only. Random
 images of CIFAR-10's shape, evaluation mode, all sides in turns in one run, the processor time of
 their one thread. Passes: the median of the ratios of a turn. Memory: what a process needs beyond
 model, images and code, at its peak. Goals: at most 1.5 passes on ResNet-20 and 2 on VGG-11, at most
@@ -17,26 +18,26 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from script import alone, arguments, keep, parse
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
 from winnow.engine.turns import machine
-from winnow.files import write_whole
 from winnow.models import build
 from winnow.models.initialise import initialise
 from winnow.moments import MomentKind, moments
 from winnow.selection import prunable
 
 BATCH, CHUNK, FEW, WARM = 128, 32, 32, 16
+SIDES = ["plain", "abs", "square", "one by one", "vmap"]
 RESULTS = Path(__file__).parent / "results" / "moments.json"
+SMOKE = {"images": 32, "turns": 1, "network": ["resnet-20"], "sides": ["plain", "abs"]}
 
 
 class Sides:
@@ -94,9 +95,7 @@ class Sides:
 
 def peak(network: str, side: str) -> float:
     """MiB that a side needs in a process of its own, with one batch, beyond model, images, code."""
-    command = [sys.executable, __file__, "--peak", side, "--network", network]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout)
+    return float(alone(__file__, "--peak", side, "--network", network))
 
 
 def print_peak(network: str, side: str) -> None:
@@ -113,21 +112,21 @@ def _status(field: str) -> int:
     return int(next(line for line in lines if line.startswith(field)).split()[1])
 
 
-def measured(network: str, images: int, turns: int) -> dict[str, object]:
+def measured(network: str, images: int, turns: int, names: Sequence[str]) -> dict[str, object]:
     """One network: milliseconds an image, passes, peak memory of every side."""
-    sides = Sides(network, images)
-    times: dict[str, list[float]] = {name: [] for name in sides.all}
-    for warm, _ in Sides(network, WARM).all.values():  # loads code, compiles kernels
-        warm()
+    sides = {name: Sides(network, images).all[name] for name in names}
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for name in names:  # loads code, compiles kernels
+        Sides(network, WARM).all[name][0]()
     for turn in range(turns):
-        for name, (run, count) in sides.all.items():
+        for name, (run, count) in sides.items():
             if count == FEW and turn:  # slow sides once
                 continue
             began = time.process_time()
             run()
             times[name].append((time.process_time() - began) / count * 1e3)
     row: dict[str, object] = {"network": network, "images": images, "turns": turns}
-    memory = {name: round(peak(network, name)) for name in sides.all}
+    memory = {name: round(peak(network, name)) for name in names}
     for name, taken in times.items():
         ratios = [t / p for t, p in zip(taken, times["plain"], strict=False)]  # slow sides: one
         row[name] = {
@@ -138,24 +137,23 @@ def measured(network: str, images: int, turns: int) -> dict[str, object]:
     return row
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = arguments(__doc__)
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--network", nargs="+", default=["resnet-20", "vgg-11"])
+    parser.add_argument("--sides", nargs="+", default=SIDES, choices=SIDES)
     parser.add_argument("--peak", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
+    asked = parse(parser, argv, SMOKE)
     torch.set_num_threads(1)
     if asked.peak:
         print_peak(asked.network[0], asked.peak)
         return
     rows = []
     for network in asked.network:
-        rows.append(measured(network, asked.images, asked.turns))
+        rows.append(measured(network, asked.images, asked.turns, asked.sides))
         print(json.dumps(rows[-1]), flush=True)
-    write_whole(RESULTS, json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+    keep({"machine": machine(), "rows": rows}, RESULTS, asked)
 
 
 if __name__ == "__main__":

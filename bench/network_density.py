@@ -1,13 +1,14 @@
 """Claim: a whole training step of a convolutional network costs what its density says.
+Peer: the better of the dense engine and torch's eager loop at its leanest, in channels-last.
 
     python bench/network_density.py [--network resnet-20 ...] [--density 1 0.5 0.1 0.02]
-                                    [--seconds 20]
+                                    [--seconds 20] [--smoke]
 
 Milliseconds a step against density, one thread, random masks, random images of CIFAR-10's shape,
-momentum. Sides, in turns, in one run: the sparse engine; the dense engine (NCHW, with its checks);
-and torch's eager loop at its leanest in channels-last (images normalised beforehand, weights times
-a mask after each fused update, no copy or check besides). The engines gather, normalise and augment
-(flip-crop); the eager loop does not. Goals against the better of the two dense sides: ResNet-20,
+momentum, all sides in turns in one run. The dense engine works in NCHW, with its checks; the eager
+loop has its images normalised beforehand, weights times a mask after each fused update, and no copy
+or check besides. The engines gather, normalise and augment (flip-crop); the eager loop does not.
+Goals against the better of the two dense sides: ResNet-20,
 batch 128, at least 2.5 times faster at density 0.1 and 4 at 0.02; VGG-19, batch 64, 3.5 and 9.
 Machines are shared and times drift: quote the ratios. Writes bench/results/network_density.json,
 replacing the rows of the networks measured.
@@ -15,22 +16,22 @@ replacing the rows of the networks measured.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from script import arguments, keep, parse
 from torch import Tensor, nn
 
 from winnow.engine.base import Engine, Job, Split, TrainingData
 from winnow.engine.dense import DenseEngine
 from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.engine.turns import Repeat, in_turns, machine, steps_of
-from winnow.files import write_whole
 from winnow.mask import Mask
 from winnow.models import build
 from winnow.models.initialise import initialise
@@ -41,6 +42,7 @@ SHAPE, EXAMPLES, MEAN, STD, RATE = (3, 32, 32), 2048, 120.0, 64.0, 0.01
 MOMENTUM = {"name": "momentum", "lr": RATE, "weight_decay": 1e-4, "momentum": 0.9}
 CONSTANT = {"name": "constant", "drops": [], "factor": None, "warmup": 0}
 RESULTS = Path(__file__).parent / "results" / "network_density.json"
+SMOKE = {"seconds": 0.01, "density": [0.02], "network": ["lenet-300-100", "resnet-20"]}
 
 
 def network(name: str) -> nn.Module:
@@ -124,14 +126,12 @@ def measured(name: str, density: float, seconds: float, x: Tensor, y: Tensor) ->
     return row | {"turns": len(times["sparse"])}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = arguments(__doc__)
     parser.add_argument("--network", nargs="+", default=list(BATCHES), choices=list(BATCHES))
     parser.add_argument("--density", type=float, nargs="+", default=[1, 0.5, 0.2, 0.1, 0.05, 0.02])
     parser.add_argument("--seconds", type=float, default=20, help="for each row")
-    asked = parser.parse_args()
+    asked = parse(parser, argv, SMOKE)
     torch.set_num_threads(1)
     x, y = images()
     before = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
@@ -141,7 +141,7 @@ def main() -> None:
             rows.append(measured(name, density, asked.seconds, x, y))
             print(json.dumps(rows[-1]), flush=True)
     answer = {"unit": "milliseconds a step", "machine": machine(), "rows": rows}
-    write_whole(RESULTS, json.dumps(answer, indent=1) + "\n")
+    keep(answer, RESULTS, asked)
 
 
 if __name__ == "__main__":

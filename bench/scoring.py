@@ -1,11 +1,12 @@
 """Claim: criteria cost little more than the gradients they are made of.
+Peer: a plain torch forward and backward pass, in the same run and in turns; GraSP as usually coded.
 
     python bench/scoring.py [--turns 3] [--networks vgg-19 resnet-32] [--criteria snip grasp]
+                            [--smoke]
 
-100 images 3x32x32 on one thread, VGG-19 and ResNet-32 of double width, in train mode. Against a
-plain torch forward and backward pass in the same run and in turns: CPU seconds, as machines are
-shared, and the smallest of the turns. GraSP also against the usual way to write it: gradients of
-both halves, then again with a graph, and torch's own double backward. Data-dependent scores and OBD
+100 images 3x32x32 on one thread, VGG-19 and ResNet-32 of double width, in train mode: CPU seconds,
+as machines are shared, and the smallest of the turns. GraSP as usually coded: gradients of both
+halves, then again with a graph, and torch's own double backward. Data-dependent scores and OBD
 include the forward pass that estimates the statistics of batch normalisation, as at initialisation;
 SynFlow is one round of its hundred; of MLPrune, which inverts matrices, there is only a first call.
 Peak memory (resident, with torch and the network) is of one call in a process of its own, and so is
@@ -17,25 +18,24 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from script import alone, arguments, keep, parse
 from torch import Tensor, nn
 
 import winnow as wn
 from winnow.criteria import CRITERIA
 from winnow.engine.turns import machine
-from winnow.files import write_whole
 from winnow.models import build
 from winnow.models.initialise import initialise
 
 RESULTS = Path(__file__).parent / "results" / "scoring.json"
+SMOKE = {"turns": 1, "networks": ["resnet-20"], "criteria": ["snip"]}
 WIDTHS = {"vgg-19": 1.0, "resnet-32": 2.0}
 GOALS = {"snip": 1.2, "grasp": 3.5, "data-dependent": 2.0, "obd": 2.0, "synflow": 0.1}
 PEERS = ("plain", "usual grasp")
@@ -45,7 +45,7 @@ ONCE = ("mlprune",)  # half a minute each
 
 def network(name: str) -> tuple[nn.Module, Tensor, Tensor]:
     """The network and 100 images with labels, the same each time."""
-    model = build(name, inputs=(3, 32, 32), classes=10, width=WIDTHS[name])
+    model = build(name, inputs=(3, 32, 32), classes=10, width=WIDTHS.get(name, 0.25))
     initialise(model, "kaiming-normal", 0)
     x = torch.randn(100, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     return model, x, torch.arange(100) % 10
@@ -82,7 +82,7 @@ def side(what: str, model: nn.Module, x: Tensor, y: Tensor) -> Callable[[], obje
     return lambda: wn.score(model, what, batch=(x, y), loss_fn=F.cross_entropy)
 
 
-def alone(name: str, what: str) -> dict[str, float]:
+def first_call(name: str, what: str) -> dict[str, float]:
     """Time and peak memory of the first call; to be run in a process of its own."""
     run = side(what, *network(name))
     before, seconds = _peak(), timed(run)
@@ -117,9 +117,7 @@ def first_calls(name: str, sides: list[str]) -> dict[str, Any]:
     before the parent has worked itself."""
     rows = {}
     for what in sides:
-        command = [sys.executable, __file__, "--alone", name, what]
-        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        rows[what] = json.loads(told)
+        rows[what] = json.loads(alone(__file__, "--alone", name, what))
     return rows
 
 
@@ -139,19 +137,17 @@ def with_times(
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = arguments(__doc__)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--networks", nargs="+", default=list(WIDTHS), choices=list(WIDTHS))
     known = [name for name in CRITERIA if name in GOALS or name in ONCE]
     parser.add_argument("--criteria", nargs="+", default=known, choices=list(CRITERIA))
     parser.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
+    asked = parse(parser, argv, SMOKE)
     torch.set_num_threads(1)
     if asked.alone:
-        print(json.dumps(alone(*asked.alone)))
+        print(json.dumps(first_call(*asked.alone)))
         return
     sides = [*PEERS, *asked.criteria]
     rows = {name: first_calls(name, sides) for name in asked.networks}
@@ -164,7 +160,7 @@ def main() -> None:
         **rows,
     }
     print(json.dumps(answer, indent=1))
-    write_whole(RESULTS, json.dumps(answer, indent=1) + "\n")
+    keep(answer, RESULTS, asked)
 
 
 if __name__ == "__main__":

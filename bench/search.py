@@ -1,6 +1,8 @@
 """Claim: one iteration of a mask search costs at most 1.15 steps of dense training.
+Peer: dense training of the same network, in the same run and in turns.
 
     python bench/search.py [--seconds 60] [--batch 256] [--networks resnet-32 lenet-300-100]
+                           [--smoke]
 
 ResNet-32 of double width on random images of CIFAR-10's shape, batch 256, and LeNet-300-100 on
 MNIST's, batch 60; one thread; SGD with momentum on both sides, so that they differ in the search
@@ -18,39 +20,38 @@ import functools
 import json
 import resource
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from script import alone, arguments, keep, parse
+
 from winnow import models
 from winnow.algorithms.search import make_search
 from winnow.algorithms.search.driven import start_search
-from winnow.bench.compare import Work, make_job, usual_data
+from winnow.bench.compare import Work, usual_data, work_job
 from winnow.data.facts import facts
 from winnow.engine.base import Job
 from winnow.engine.dense import DenseEngine
 from winnow.engine.measure import random_state
 from winnow.engine.turns import Repeat, in_turns, machine, one_thread, steps_of
-from winnow.files import write_whole
 
 RESULTS = Path(__file__).parent / "results" / "search.json"
+SMOKE = {"seconds": 0.1, "networks": ["lenet-300-100"], "searches": ["jackpot"]}
 SEARCHES: dict[str, dict[str, Any]] = {
     "jackpot": {"density": 0.1},
     "edge-popup": {"density": 0.5},
     "supermask": {},
 }
-SIDES = ("dense", *SEARCHES)
 GOAL = 1.15
 BATCHES = {"resnet-32": 256, "lenet-300-100": 60}
 
 
 def job_of(network: str, batch: int) -> Job:
     """Dense training of a network; ResNet-32 in double width."""
-    job = make_job(Work(network, usual_data(network), batch, "momentum"))
+    job = work_job(Work(network, usual_data(network), batch, "momentum"))
     if network != "resnet-32":
         return job
     about = facts(usual_data(network))
@@ -76,28 +77,24 @@ def sides_of(network: str, batch: int, names: Iterable[str]) -> dict[str, Repeat
     return {name: side(name) for name in names}
 
 
-def alone(network: str, batch: int, name: str) -> int:
+def peak(network: str, batch: int, name: str) -> int:
     """Peak memory in MB after two iterations; to be run in a process of its own."""
     sides_of(network, batch, [name])[name](2)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // 10**6
 
 
-def peaks(network: str, batch: int) -> dict[str, int]:
+def peaks(network: str, batch: int, names: Iterable[str]) -> dict[str, int]:
     """Each side's peak memory. A child inherits the peak of its parent, so these run before the
     parent has worked itself."""
-    rows = {}
-    for name in SIDES:
-        asked = ["--batch", str(batch), "--alone", network, name]
-        done = subprocess.run(
-            [sys.executable, __file__, *asked], capture_output=True, text=True, check=True
-        )
-        rows[name] = int(done.stdout)
-    return rows
+    asked = ("--batch", str(batch), "--alone", network)
+    return {name: int(alone(__file__, *asked, name)) for name in names}
 
 
-def measured(network: str, batch: int, seconds: float) -> dict[str, dict[str, float]]:
+def measured(
+    network: str, batch: int, seconds: float, names: Iterable[str]
+) -> dict[str, dict[str, float]]:
     """CPU milliseconds an iteration, and the ratio to dense training, by side."""
-    sides = sides_of(network, batch, SIDES)
+    sides = sides_of(network, batch, names)
     times = in_turns(sides, seconds, least=3, clock=time.process_time)
     first = times["dense"]
     return {
@@ -112,23 +109,25 @@ def measured(network: str, batch: int, seconds: float) -> dict[str, dict[str, fl
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = arguments(__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--batch", type=int, help="default 256 for ResNet-32, 60 for LeNet")
     parser.add_argument("--networks", nargs="+", default=list(BATCHES), choices=list(BATCHES))
+    parser.add_argument("--searches", nargs="+", default=list(SEARCHES), choices=list(SEARCHES))
     parser.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
+    asked = parse(parser, argv, SMOKE)
     with one_thread():
         if asked.alone:
             network, name = asked.alone
-            print(alone(network, asked.batch, name))
+            print(peak(network, asked.batch, name))
             return
         batches = {name: asked.batch or BATCHES[name] for name in asked.networks}
-        memory = {name: peaks(name, batch) for name, batch in batches.items()}
-        rows = {name: measured(name, batch, asked.seconds) for name, batch in batches.items()}
+        names = ["dense", *asked.searches]
+        memory = {name: peaks(name, batch, names) for name, batch in batches.items()}
+        rows = {
+            name: measured(name, batch, asked.seconds, names) for name, batch in batches.items()
+        }
     answer = {
         "unit": "CPU milliseconds of one thread an iteration",
         "goal, dense steps": GOAL,
@@ -140,7 +139,7 @@ def main() -> None:
         },
     }
     print(json.dumps(answer, indent=1))
-    write_whole(RESULTS, json.dumps(answer, indent=1) + "\n")
+    keep(answer, RESULTS, asked)
 
 
 if __name__ == "__main__":

@@ -20,11 +20,13 @@ from winnow import cli
 from winnow.errors import UserError
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
+from winnow.experiment.run_parts import AnyExamples
 from winnow.experiment.store.images import Source, find_source
 from winnow.experiment.store.store import Store
 from winnow.experiment.train.examples import examples
 from winnow.experiment.train.executor import Settings, execute
-from winnow.experiment.train.prepare import initial_network, make_job, starting_state
+from winnow.experiment.train.job import initial_network, make_job
+from winnow.experiment.train.start import starting_state
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(
@@ -108,7 +110,7 @@ def test_the_line_in_a_recipe(folder, capsys):
              if one.run.pruning}  # fmt: skip
     assert found.keys() == {"random", "snip", "wanda:wanda"}
     run, mask = found["wanda:wanda"].run, found["wanda:wanda"].state("final").mask
-    assert run.pruning.scoring == {"examples": "all"}
+    assert run.pruning.scoring == AnyExamples("all")
     images = torch.cat([x for x, _ in examples(make_job(run), run.pruning.scoring, 0)])
     scores = by_hand(initial_network(run), images)
     threshold = torch.cat([s.flatten() for s in scores.values()]).topk(mask.kept).values[-1]
@@ -148,7 +150,7 @@ def test_the_methods_of_a_recipe_file():
     assert plan.arm_names == ["ticket", "random", "wanda", "wanda-iterated", "imp-wanda"]
     last = {node.arm: node for node in plan.nodes}
     assert (last["wanda"].run.pruning.rounds, last["wanda-iterated"].run.pruning.rounds) == (1, 10)
-    assert last["wanda-iterated"].run.pruning.scoring == {"examples": 200}
+    assert last["wanda-iterated"].run.pruning.scoring == AnyExamples(200)
     epoch = 21  # 1,237 examples in batches of 60
     assert last["wanda"].cost == pytest.approx(300 / epoch + 1)
     assert last["wanda-iterated"].cost == pytest.approx(300 / epoch + 10 * 200 / 1237)

@@ -37,7 +37,15 @@ FLOORS = (
 )
 """From the roof to the ground. What stands on one floor does not import its neighbours."""
 
-OF_EXPERIMENT = (("train",), ("plan",), ("store",), ("recipe", "expected"), ("runs", "arms"))
+OF_EXPERIMENT = (
+    ("train",),
+    ("plan",),
+    ("store",),
+    ("recipe", "expected"),
+    ("unreachable",),
+    ("runs",),
+    ("arms", "run_parts"),
+)
 """The floors inside winnow.experiment."""
 
 

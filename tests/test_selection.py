@@ -8,13 +8,13 @@ from torch import nn
 
 from winnow.errors import UserError
 from winnow.selection import (
-    expand_patterns,
     expand_rates,
     match,
     parameters,
     prunable,
     resolve_names,
     spread,
+    spread_over,
     weight_groups,
 )
 
@@ -119,13 +119,10 @@ def test_groups() -> None:
 def test_the_most_specific_key_wins() -> None:
     rates = {"linear": 0.4, "output": 0.3, "fc?.weight": 0.2, "fc1.weight": 0.1}
     model = Net()
-    assert expand_patterns(model, rates) == {"fc1.weight": 0.1, "fc2.weight": 0.2}
+    assert spread_over(model, rates) == {"fc1.weight": 0.1, "fc2.weight": 0.2}
     del rates["fc?.weight"]
-    assert expand_patterns(model, rates) == {"fc1.weight": 0.1, "fc2.weight": 0.3}
-    assert expand_patterns(model, {"conv": 0.5, "first": 0.0}) == {
-        "stem.weight": 0.0,
-        "up.weight": 0.5,
-    }
+    assert spread_over(model, rates) == {"fc1.weight": 0.1, "fc2.weight": 0.3}
+    assert spread_over(model, {"conv": 0.5, "first": 0.0}) == {"stem.weight": 0.0, "up.weight": 0.5}
 
 
 def test_expand_rates_as_in_the_recipes() -> None:

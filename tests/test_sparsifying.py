@@ -336,6 +336,64 @@ def test_divergence_is_not_hidden() -> None:
 # ---- the model stays an ordinary module
 
 
+def momenta(optimizer: Optimizer, weight: nn.Parameter) -> dict[str, Tensor]:
+    """Copies of the optimizer's slots of a weight."""
+    held = optimizer.state[weight].items()
+    return {slot: t.clone() for slot, t in held if t.shape == weight.shape}
+
+
+@pytest.mark.parametrize("name", ["momentum", "adam", "rmsprop"])
+def test_another_mask_resets_what_starts_anew_and_nothing_else(name: str) -> None:
+    """``grown`` may hold weights that were kept: they go and return at once, without a past."""
+    model = network()
+    mask, weight = mask_of(model), model[0].weight
+    optimizer = OPTIMIZERS[name](model.parameters())
+    held = wn.sparsify(model, mask, optimizer)
+    train(model, optimizer)
+    before, slots = weight.detach().clone(), momenta(optimizer, weight)
+    kept = mask["0.weight"]
+    rows = torch.arange(16)[:, None] < 5  # of each part, the first rows
+    dropped, new = kept & (torch.arange(16)[:, None] > 12), rows & (kept | (before == 0))
+    after = (kept | new) & ~dropped
+    assert bool((new & kept).any())
+    assert bool((new & ~kept).any())
+    held.remask(Mask({**mask, "0.weight": after}), {"0.weight": new})
+    stays = after & ~new
+    assert held.mask["0.weight"].equal(after)
+    assert torch.equal(weight.detach(), torch.where(stays, before, 0.0))
+    for slot, values in momenta(optimizer, weight).items():
+        assert bool(slots[slot][new & kept].any()), slot  # there was something to forget
+        assert torch.equal(values, torch.where(stays, slots[slot], 0.0)), slot
+    train(model, optimizer, steps=1)
+    assert bool((weight.detach()[new] != 0).any())
+    assert is_zero(model, held.mask)
+
+
+def test_dense_slots_live_on_under_another_mask() -> None:
+    model = network()
+    mask, weight = mask_of(model), model[0].weight
+    optimizer = OPTIMIZERS["momentum"](model.parameters())
+    held = wn.sparsify(model, mask, optimizer)
+    held.dense_slots = held.dense_gradients = True
+    train(model, optimizer)
+    slots = momenta(optimizer, weight)["momentum_buffer"]
+    kept = mask["0.weight"]
+    assert bool((slots[~kept] != 0).any())
+    assert is_zero(model, mask)
+    held.remask(Mask({**mask, "0.weight": ~kept}), {"0.weight": ~kept})
+    assert torch.equal(momenta(optimizer, weight)["momentum_buffer"], slots)
+    assert not bool(weight.detach().any())
+
+
+def test_another_mask_is_over_the_same_weights() -> None:
+    model = network()
+    mask = mask_of(model)
+    held = wn.sparsify(model, mask)
+    with pytest.raises(UserError, match=r"the new mask lacks '0\.weight', '3\.weight'"):
+        held.remask(Mask({"4.weight": mask["4.weight"]}))
+    assert held.mask == mask
+
+
 def test_state_dict_and_copies_inside() -> None:
     model = network()
     keys = list(model.state_dict())

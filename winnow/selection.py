@@ -96,7 +96,7 @@ def weight_groups(model: nn.Module, params: Params | None = None) -> dict[str, l
     }
 
 
-def expand_patterns(
+def spread_over(
     model: nn.Module, values: Mapping[str, _Value], params: Params | None = None
 ) -> dict[str, _Value]:
     """Names, patterns and group words -> values, as exact names of prunable weights -> values.
@@ -116,13 +116,11 @@ def expand_rates(
 ) -> dict[str, float]:
     """The rate of every prunable weight; ``default`` where ``rates`` says nothing.
 
-    Keys: names, patterns and group words, of which the most specific wins: exact name > glob or
-    ``re:`` > first, output > conv, linear. Raises UserError for a rate outside [0, 1), a key
-    without a match, and two of equal rank that disagree.
+    Keys as in ``spread_over``. Raises UserError for a rate outside [0, 1) or a key without a match.
     """
     for key, rate in rates.items():
         check_rate(rate, key)
-    chosen = expand_patterns(model, rates, params)
+    chosen = spread_over(model, rates, params)
     return {name: chosen.get(name, check_rate(default)) for name in prunable(model, params)}
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from winnow.bench import compare, sides
-from winnow.bench.compare import Row, Work, break_even
+from winnow.bench.compare import BenchRow, Work, break_even
 from winnow.engine.dense import DenseEngine
 from winnow.engine.measure import random_state
 from winnow.engine.sparse_cpu.engine import SparseEngine
@@ -19,7 +19,9 @@ SMALL = Work("lenet-300-100", "digits", 20, "adam")
 
 
 def rows(*pairs):
-    return [Row(d, {"sparse": 1.0, "dense": r}, {"sparse": 1.0, "dense": r}, 3) for d, r in pairs]
+    return [
+        BenchRow(d, {"sparse": 1.0, "dense": r}, {"sparse": 1.0, "dense": r}, 3) for d, r in pairs
+    ]
 
 
 @pytest.mark.parametrize(
@@ -37,7 +39,7 @@ def test_break_even_lies_where_the_ratio_passes_one(found, expected):
 
 
 def test_rows_go_from_dense_to_sparse_with_times_of_every_side():
-    job = compare.make_job(SMALL)
+    job = compare.work_job(SMALL)
     chosen, notes = compare.willing(["sparse", "eager", "dense", "sparse"], job)
     assert (list(chosen), notes) == (["sparse", "eager", "dense"], [])
     found = list(compare.compare(job, chosen, [0.1, 1.0, 0.1], seconds=0.01))
@@ -51,7 +53,7 @@ def test_rows_go_from_dense_to_sparse_with_times_of_every_side():
 
 def test_the_eager_loop_trains_the_masked_network():
     """On the whole training set as one batch, its steps are the dense engine's."""
-    job = compare.make_job(Work("lenet-300-100", "digits", 5000, "sgd"))
+    job = compare.work_job(Work("lenet-300-100", "digits", 5000, "sgd"))
     job = replace(job, optimizer={**job.optimizer, "lr": 0.1})
     state = random_state(job, {}, 0.3)
     eager = sides.Eager(job)
@@ -72,7 +74,7 @@ def test_the_eager_loop_trains_the_masked_network():
 def test_a_side_that_refuses_is_left_out_with_its_reason(monkeypatch):
     monkeypatch.setattr(SparseEngine, "refuses", lambda *_: "it is Sunday")
     monkeypatch.setattr("shutil.which", lambda _: None)
-    job = compare.make_job(SMALL)
+    job = compare.work_job(SMALL)
     chosen, notes = compare.willing(sides.NAMES, job)
     assert list(chosen) == ["dense", "eager"]
     assert notes[0] == "sparse is left out: it is Sunday"
@@ -87,7 +89,7 @@ def test_a_compiler_that_fails_is_told(monkeypatch):
 
     monkeypatch.setattr("shutil.which", lambda _: "g++")
     monkeypatch.setattr("torch.compile", lambda _: fail)
-    reason = sides.Compiled(compare.make_job(SMALL)).refuses()
+    reason = sides.Compiled(compare.work_job(SMALL)).refuses()
     assert reason == "torch.compile fails here: no such header"
 
 
@@ -95,5 +97,5 @@ def test_every_name_has_a_side_and_a_line():
     from winnow.bench import figure
 
     assert set(figure.LABELS) == set(figure._LOOKS) == set(sides.NAMES)
-    job = compare.make_job(SMALL)
+    job = compare.work_job(SMALL)
     assert all(sides.make(name, job) for name in sides.NAMES)

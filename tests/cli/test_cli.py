@@ -21,7 +21,7 @@ import winnow as wn
 from winnow.algorithms.catalogue import METHODS
 from winnow.cli import main
 from winnow.experiment.recipe.load import shipped
-from winnow.experiment.train.executor import DiskError
+from winnow.experiment.train.protocol import DiskError
 
 COMMANDS = (
     *("run", "plan", "recipes", "methods", "ls", "show", "report", "bench", "import"),

@@ -18,12 +18,15 @@ from winnow.algorithms.trained import prune_trained
 from winnow.engine.dense import DenseEngine
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
+from winnow.experiment.run_parts import AnyExamples
 from winnow.experiment.runs import Record
 from winnow.experiment.store.images import find_source
 from winnow.experiment.store.store import Store
+from winnow.experiment.train.checkpoint import Checkpoints
 from winnow.experiment.train.examples import examples
-from winnow.experiment.train.prepare import make_job, make_network, method_of, starting_state
-from winnow.experiment.train.train import Checkpoints, train
+from winnow.experiment.train.job import make_job, make_network
+from winnow.experiment.train.start import method_of, starting_state
+from winnow.experiment.train.train import train
 from winnow.mask import Mask
 from winnow.state import load_weights
 
@@ -145,7 +148,7 @@ def test_a_run_that_is_cut_off_resumes_to_the_same_end(arm, recipe, tmp_path):
     run = next(n.run for n in plan.nodes if (n.arm, n.round) == (arm, 2))
     job, method = make_job(run), method_of(run)
     engine = DenseEngine("cpu")
-    engine = engine if method is None else Driven(engine, method, run.dynamic["seed"])
+    engine = engine if method is None else Driven(engine, method, run.dynamic.seed)
 
     def go(path, report=None):
         start = lambda: starting_state(run, {}.__getitem__)  # noqa: E731
@@ -208,7 +211,7 @@ def test_rounds_after_training(tmp_path):
         model = make_network(run)
         load_weights(model, found["ticket"].state("final"))
         dense = Mask.dense({name: model.get_parameter(name) for name in run.pruning.prunable})
-        seen = {"loader": examples(make_job(run), {"examples": "all"}, 0), "loss_fn": cross_entropy}
+        seen = {"loader": examples(make_job(run), AnyExamples("all"), 0), "loss_fn": cross_entropy}
         options = {"rounds": run.pruning.rounds, "seed": run.pruning.seed, **run.pruning.options}
         slow = prune_trained(
             model.eval(), run.pruning.criterion, round(0.1 * ALL), dense, **seen, **options

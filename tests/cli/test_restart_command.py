@@ -12,7 +12,7 @@ from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.store.images import find_source
 from winnow.experiment.store.store import Store
-from winnow.experiment.train.prepare import initial_network, make_job, make_network
+from winnow.experiment.train.job import initial_network, make_job, make_network
 from winnow.pruning import prune_to
 from winnow.state import fresh_state, load_weights
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import sys
 import threading
 import time
 from pathlib import Path
@@ -229,3 +230,28 @@ def test_digits_keep_their_content_and_moments(tmp_path: Path) -> None:
     assert pixels.mean().item() == pytest.approx(images.mean[0], abs=1e-6)
     assert pixels.std(unbiased=False).item() == pytest.approx(images.std[0], abs=1e-6)
     assert images.content.startswith("c20f05f512a402cc")
+
+
+@pytest.mark.parametrize(
+    ("module", "package"), [("datasets", "datasets"), ("pyarrow", "pyarrow"), ("PIL", "pillow")]
+)
+def test_what_is_not_installed_is_named_with_its_extra(
+    tmp_path: Path, make_folder: Folder, monkeypatch: pytest.MonkeyPatch, module: str, package: str
+) -> None:
+    make_folder()
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UserError, match=rf"mnist needs {package}, .*pip install 'winnow\[data\]'"):
+        get(tmp_path)
+
+
+def test_digits_and_decoded_images_need_no_extra(
+    tmp_path: Path, make_folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_folder()
+    decoded = get(tmp_path).content
+    for module in ("datasets", "pyarrow", "PIL", "huggingface_hub"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert get(tmp_path).content == decoded
+    assert len(get(tmp_path, "digits").train_y) == 1437
+    with pytest.raises(data.Unreachable):  # offline, and not decoded: nothing would read it
+        get(tmp_path, "cifar-10")

@@ -6,8 +6,9 @@ import itertools
 import math
 
 import pytest
+from conformance import lenet, make_job, training_data
 
-from winnow.engine.learning_rate import learning_rate
+from winnow.engine.learning_rate import learning_rate, rate_at
 
 
 def schedule(name="constant", drops=(), factor=None, warmup=0):
@@ -44,3 +45,18 @@ def test_warm_up_is_linear_from_zero(name):
 def test_past_the_end_the_last_rate_goes_on():
     drops = schedule("steps", (50,), 0.1)
     assert learning_rate(1000, 100, 1.0, drops) == learning_rate(99, 100, 1.0, drops)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 100])
+def test_the_cosine_is_counted_to_the_end_and_reaches_it_only_after_the_last_update(steps):
+    """η_t = η (1 + cos(π t / T)) / 2: T updates, t = 0 … T − 1, none of them at rate 0."""
+    last = learning_rate(steps - 1, steps, 2.0, schedule("cosine"))
+    assert last == 1 + math.cos(math.pi * (steps - 1) / steps)
+    assert last > 0
+    for later in (steps, steps + 1, 10 * steps):  # continued training stays at the last update's
+        assert learning_rate(later, steps, 2.0, schedule("cosine")) == last
+
+
+def test_the_rate_of_a_job_is_that_of_its_schedule():
+    job = make_job(lenet(), training_data((1, 4, 4)), schedule=schedule("cosine"), steps=10)
+    assert rate_at(job, 3) == learning_rate(3, 10, job.optimizer["lr"], job.schedule)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from winnow.experiment.run_parts import RunData, RunInit, RunModel, RunSchedule
 from winnow.experiment.runs import Pruning, Run, Start
 
 RUN = Run(
-    data={"name": "digits", "content": "c", "validation": 200, "augment": "none"},
-    model={"name": "lenet-300-100", "init": {"name": "glorot-normal", "std": None}},
+    data=RunData("digits", "c", validation=200, augment="none"),
+    model=RunModel("lenet-300-100", RunInit("glorot-normal", None), None, 1.0, 0.0),
     begin=0,
     end=500,
     steps=500,
     batch=60,
     last_batch="keep",
     optimizer={"name": "adam", "lr": 1.2e-3, "betas": [0.9, 0.999]},
-    schedule={"name": "constant", "drops": [], "factor": None, "warmup": 0},
+    schedule=RunSchedule("constant", (), None, 0),
     clip=None,
     evaluate=20,
     seeds={"init": 0, "order": 0},

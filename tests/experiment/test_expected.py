@@ -82,3 +82,11 @@ def test_arms_of_a_comparison_say_what_they_derive_from():
     assert arms["found"].panel == "Masks that are searched"
     assert not arms["found-fine-tuned"].is_control
     assert "random-shuffled" not in arms
+
+
+def test_the_bounds_of_a_comparison_are_its_methods_own_arms():
+    overrides = ["compare.methods=[random, imp, snip, {name: random, label: again}]"]
+    overrides.append("compare.controls.reinit=1")
+    plan = expand("x", load_recipe("compare/digits", overrides), SOURCE)
+    bounds = {arm.name: arm.bound for arm in plan.arms if arm.bound}
+    assert bounds == {"random": "least", "imp": "most", "again": "least"}

@@ -7,6 +7,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 
 import pytest
@@ -17,19 +18,26 @@ from sample_runs import PRUNING, RUN
 from winnow.data.facts import facts
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
+from winnow.experiment.run_parts import (
+    AnyExamples,
+    BalancedExamples,
+    RunDynamic,
+    RunInit,
+    RunSearch,
+)
 from winnow.experiment.runs import LEGACY, Pruning, Record, Run, Start, identity, load_run
 from winnow.experiment.store.images import Source
 
 OTHERS = {
-    "data": RUN.data | {"content": "d"},
-    "model": RUN.model | {"width": 2.0},
+    "data": replace(RUN.data, content="d"),
+    "model": replace(RUN.model, width=2.0),
     "begin": 1,
     "end": 501,
     "steps": 501,
     "batch": 61,
     "last_batch": "drop",
     "optimizer": RUN.optimizer | {"betas": [0.9, 0.99]},
-    "schedule": RUN.schedule | {"warmup": 1},
+    "schedule": replace(RUN.schedule, drops=(5,), factor=0.1),
     "clip": 1.0,
     "evaluate": 21,
     "seeds": RUN.seeds | {"order": 1},
@@ -38,9 +46,11 @@ OTHERS = {
     "pruning": PRUNING,
     "engine": "dense",
     "semantics": RUN.semantics + 1,
-    "dynamic": {"name": "set", "options": {}, "prunable": ["w"], "keep": 3, "seed": 0},
-    "search": {"name": "jackpot", "options": {}, "prunable": ["w"], "keep": 3, "seed": 0},
+    "dynamic": RunDynamic("set", {}, ("w",), keep=3, seed=0),
+    "search": RunSearch("jackpot", {}, ("w",), keep=3, seed=0),
 }
+PRUNED = replace(RUN, pruning=PRUNING, start=Start("state", "b" * 64, 100))
+SEARCHED = replace(RUN, search=OTHERS["search"])
 
 
 @pytest.mark.parametrize("field", [f.name for f in fields(Run)])
@@ -59,7 +69,7 @@ def test_every_field_of_a_pruning_does(field):
         "seed": 1,
         "shuffle": 1,
         "rounds": 2,
-        "scoring": {"examples": "all"},
+        "scoring": AnyExamples("all"),
         "step": 50,
         "invert": True,
         "least": 1,
@@ -87,22 +97,56 @@ def test_a_run_names_the_states_that_it_is_made_from():
     assert replace(RUN, pruning=replace(PRUNING, of=None)).needs == ()
 
 
-def test_a_run_survives_json():
+@pytest.mark.parametrize("part", ["data", "model", "schedule", "dynamic", "search"])
+def test_every_field_of_a_part_shapes_the_identity(part):
+    run = replace(RUN, dynamic=OTHERS["dynamic"], search=OTHERS["search"])
+    value = getattr(run, part)
+    for field in fields(value):
+        now = getattr(value, field.name)
+        other = {"x": 1} if isinstance(now, Mapping) else RunInit("normal", 0.1)
+        if not isinstance(now, Mapping | RunInit):
+            other = ("v",) if isinstance(now, tuple) else f"{now}!" if isinstance(now, str) else 7
+        changed = replace(run, **{part: replace(value, **{field.name: other})})
+        assert changed.id != run.id, field.name
+
+
+@pytest.mark.parametrize(
+    ("seen", "plain"),
+    [
+        (AnyExamples("all"), {"examples": "all"}),
+        (AnyExamples(40), {"examples": 40}),
+        (BalancedExamples(10, 2), {"per_class": 10, "batches": 2}),
+    ],
+)
+def test_examples_are_stored_in_the_words_of_a_recipe(seen, plain):
+    run = replace(RUN, pruning=replace(PRUNING, scoring=seen))
+    assert asdict(run)["pruning"]["scoring"] == plain
+    assert load_run(json.loads(json.dumps(asdict(run)))) == run
+
+
+@pytest.mark.parametrize("field", OTHERS)
+def test_a_run_survives_json(field):
     start = Start("state", "b" * 64, 100, "rewound")
     run = replace(RUN, pruning=replace(PRUNING, step=50, least=1), start=start)
+    run = replace(run, **{field: OTHERS[field]})
     again = load_run(json.loads(json.dumps(asdict(run))))
+    assert again == run
     assert again.id == run.id
-    assert again.parents == ("a" * 64, "b" * 64)
+    assert again.parents == run.parents
     assert again.folder == run.folder
 
 
-def test_a_run_stored_before_fields_were_added_is_the_same_run():
-    run = replace(RUN, pruning=PRUNING, start=Start("state", "b" * 64, 100))
-    plain = asdict(run)
-    for field in LEGACY:
+@pytest.mark.parametrize("run", [PRUNED, SEARCHED], ids=["pruned", "searched"])
+def test_a_run_stored_before_fields_were_added_is_the_same_run(run):
+    plain, left_out = asdict(run), 0
+    for field, value in LEGACY.items():
         *inside, last = field.split(".")
-        functools.reduce(dict.__getitem__, inside, plain).pop(last, None)
-    assert load_run(plain) == run
+        holder = functools.reduce(lambda part, key: (part or {}).get(key), inside, plain)
+        if holder is not None and last in holder and holder[last] == value:
+            del holder[last]
+            left_out += 1
+    assert left_out > 3
+    assert load_run(json.loads(json.dumps(plain))) == run
     assert identity(plain, {}) == run.id
 
 

@@ -19,9 +19,10 @@ from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe, shipped
 from winnow.experiment.runs import Record
 from winnow.experiment.store.images import Source
-from winnow.experiment.train import prepare
-from winnow.experiment.train.choosing import choose
-from winnow.experiment.train.prepare import initial_network, make_job, starting_state
+from winnow.experiment.train import job as jobs
+from winnow.experiment.train.choosing import choose_engine
+from winnow.experiment.train.job import initial_network, make_job
+from winnow.experiment.train.start import starting_state
 from winnow.experiment.train.train import train
 
 COUNT, STEPS = 300, 2  # images, and iterations of a training that is long enough to fail
@@ -60,7 +61,7 @@ def random_images(monkeypatch):
         y = torch.arange(COUNT) % about.classes
         return Images(name, x, y, x[:20], y[:20], about.classes, flat, flat, content, "drawn")
 
-    monkeypatch.setattr(prepare, "_images", drawn)
+    monkeypatch.setattr(jobs, "_images", drawn)
 
 
 def shortened(name):
@@ -99,7 +100,7 @@ def test_a_shipped_recipe_trains_dense_and_pruned(name, tmp_path):
         job = make_job(run)
         state = starting_state(run, parent)
         auto = auto_of(run, job).dump()
-        choice = choose(run, job, lambda state=state: state.mask, tmp_path / "none", auto)
+        choice = choose_engine(run, job, lambda state=state: state.mask, tmp_path / "none", auto)
         for engine in sorted({"dense", choice.engine}):
             result, states = train(
                 run, Record(), job, engines.make_engine(engine), lambda s=state: s

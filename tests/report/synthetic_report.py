@@ -70,7 +70,8 @@ def results(rows: list[Row], **changes: Any) -> Results:
 
 def method(name: str, label: str | None = None, kind: str = "at initialisation") -> Arm:
     """The arm of a method that is compared, in the panel of its kind."""
-    return Arm(label or name, kind, method=name, panel=f"Panel of {kind}")
+    bound = {"random": "least", "imp": "most"}.get(name)
+    return Arm(label or name, kind, method=name, panel=f"Panel of {kind}", bound=bound)
 
 
 def control(of: Arm, kind: str) -> Arm:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from synthetic_report import RECIPE, control, method, results, row
 
 from winnow.experiment.arms import TICKET
@@ -140,3 +142,84 @@ def test_lost_layers_are_told_of_tickets_too():
     assert any("layer collapse" in said for said in caveats(results([lost])))
     assert csvfile.as_csv([results([lost])]).splitlines()[0].endswith(",collapsed")
     assert "cost" not in csvfile.as_csv([results([lost])])
+
+
+def headings(**changes):
+    return [one.heading.split(":")[0] for one in verdict(compared(**changes))]
+
+
+def test_references_are_methods_whatever_their_arms_are_called():
+    """A method called imp is no reference; without either, the first method is."""
+    noise, first = method("random", "noise"), method("snip", "imp")
+    renamed = {"random": "noise", "imp": "snip", "snip": "imp"}
+    rows = [dataclasses.replace(r, arm=renamed.get(r.arm, r.arm)) for r in compared().rows]
+    made = results(rows, recipe=COMPARING, arms=(TICKET, first, noise, method("grasp", "snip")))
+    assert [one.heading.split(":")[0] for one in verdict(made)] == ["Methods against noise"]
+    made = results(rows, recipe=COMPARING, arms=(TICKET, first, method("obd", "noise"), SNIP))
+    assert [one.heading.split(":")[0] for one in verdict(made)] == ["Methods against imp"]
+    again = (TICKET, method("imp", "snip"), method("random"), method("imp"))
+    assert headings(arms=again) == ["Methods against random", "Methods against snip"]
+
+
+def test_a_method_alone_is_compared_with_dense():
+    alone = [r for r in compared().rows if r.arm in ("ticket", "snip")]
+    (statement,) = verdict(results(alone, recipe=COMPARING, arms=(TICKET, SNIP)))
+    assert statement.heading.startswith("Methods against dense")
+    assert [line[4] for line in statement.numbers[1:]] == ["93.10", "93.10"]
+
+
+def test_nothing_is_finished_yet():
+    dense = [r for r in compared().rows if r.arm == "ticket"]
+    assert verdict(results(dense, recipe=COMPARING, arms=ARMS)) == ()
+    only = [r for r in compared().rows if r.arm != "imp"]
+    lost = [row(arm="imp", round=1, density=0.5, status="diverged", diverged_at=3, cost=8.0)]
+    random, imp, _ = verdict(results([*only, *lost], recipe=COMPARING, arms=ARMS))
+    assert "snip" in random.sentences[1]
+    assert imp.sentences == ("Nothing to compare with imp is finished yet.",)
+    assert imp.numbers == ()
+
+
+def against_random(*replicates, densities=(0.5, 0.1)):
+    """Accuracies of snip by density, and random at 0.5 and 0.6 and 0.7 there."""
+    rows = []
+    for index, (density, values) in enumerate(zip(densities, replicates, strict=True), 1):
+        for k, value in enumerate(values):
+            at = {"round": index, "density": density, "replicate": k, "cost": 1.0}
+            rows.append(row(arm="snip", stop_test_accuracy=value, **at))
+            rows.append(row(arm="random", stop_test_accuracy=0.5 + k / 10, **at))
+    made = results(rows, recipe=COMPARING, arms=(TICKET, SNIP, RANDOM))
+    return verdict(made)[0]
+
+
+def test_every_number_and_word_by_hand():
+    """Differences of 0.1, 0.2 and 0.3: t(1 - 0.05 / 4, 2) = 6.205347, so 0.2 ± 0.358266; then
+    0.8, 0.81 and 0.82: 0.81 ± 0.035827.
+    """
+    statement = against_random((0.6, 0.8, 1.0), (1.3, 1.41, 1.52))
+    assert statement.sentences == (
+        "Differences in test accuracy, paired over 3 replicates; t-intervals corrected for the "
+        "densities of one method (Bonferroni), not for the number of methods. Where nothing is "
+        "said, the two cannot be told apart.",
+        "snip: better at 10.0 %.",
+    )
+    assert statement.numbers == (
+        ("method", "density_total %", "n", "accuracy %", "reference %", "difference in points"),
+        ("snip", "50.00", "3", "80.00", "60.00", "+20.00 [-15.83, +55.83]"),
+        ("snip", "10.00", "3", "141.00", "60.00", "+81.00 [+77.42, +84.58]"),
+    )
+
+
+def test_fewer_replicates_are_no_agreement():
+    statement = against_random((0.6, 0.8), (0.7,))
+    assert "paired over up to 2 replicates;" in statement.sentences[0]
+    assert statement.sentences[1] == "snip: not distinguishable at any density."
+    assert statement.numbers[2][5] == "+20.00 no interval"
+    flat = against_random((0.75, 0.85), (0.25, 0.35))
+    assert flat.sentences[1] == ("snip: no interval at 50.0, 10.0 %, as all replicates agree.")
+    equal = against_random((0.5, 0.6), (0.5, 0.6))
+    assert equal.sentences[1] == "snip: not distinguishable at any density."
+    one = against_random((0.75,), (0.25,))
+    assert one.sentences == (
+        "One replicate: no intervals, so nothing can be called better or worse.",
+    )
+    assert len(one.numbers) == 3

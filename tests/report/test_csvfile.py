@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 
 import synthetic_report as made
 
 from winnow.report.csvfile import as_csv
+from winnow.report.results import Row
 
 
 def read(text: str) -> list[dict[str, str]]:
@@ -45,3 +47,47 @@ def test_every_run_has_its_line_in_a_fixed_order() -> None:
     assert len(set(half)) == len(half)
     shuffled = made.results(list(reversed(results.rows)))
     assert as_csv([shuffled]) == as_csv([results])
+
+
+def test_every_column_holds_the_field_of_its_name() -> None:
+    """Each value is another; the name of the column says which field it is."""
+    row = made.row(
+        arm="reinit", replicate=21, draw=22, round=23, density=0.24, density_total=0.25,
+        weights_kept=26, run="the run", status="diverged", diverged_at=27, iterations=28,
+        stop_iteration=29, stop_censored=False, stop_validation_loss=0.30,
+        stop_validation_accuracy=0.31, stop_test_accuracy=0.32, stop_train_accuracy=0.33,
+        final_validation_accuracy=0.34, final_test_accuracy=0.35, final_train_accuracy=0.36,
+        accuracy_at={5: 0.37, 40: 0.38}, seconds=39.5, cost=40.5, collapsed=("one", "two"),
+    )  # fmt: skip
+    other = made.row(accuracy_at={9: 0.41})
+    first, line = read(as_csv([made.results([row, other])]))
+    fields = dataclasses.asdict(row)
+    for name in ("accuracy_at", "collapsed", "stop_censored"):
+        del fields[name]
+    expected = {name: str(value) for name, value in fields.items()}
+    expected |= {"stop_censored": "false", "collapsed": "one two"}
+    expected |= {"accuracy_at_5": "0.37", "accuracy_at_9": "", "accuracy_at_40": "0.38"}
+    assert line == expected
+    assert list(line)[-5:] == [
+        "cost", "collapsed", "accuracy_at_5", "accuracy_at_9", "accuracy_at_40"
+    ]  # fmt: skip
+    assert (first["accuracy_at_9"], first["cost"], first["collapsed"]) == ("0.41", "", "")
+
+
+def test_lines_are_by_replicate_then_arm_then_draw_then_round() -> None:
+    def place(replicate: int, arm: str, draw: int, number: int) -> Row:
+        return made.row(replicate=replicate, arm=arm, draw=draw, round=number)
+
+    ordered = [
+        place(1, "ticket", 0, 2),
+        place(1, "random", 1, 3),
+        place(1, "random", 2, 1),
+        place(1, "random", 2, 2),
+        place(1, "one-shot", 0, 1),
+        place(2, "ticket", 0, 1),
+        place(2, "random-reinit", 1, 1),
+    ]
+    shuffled = made.results(ordered[::-1])
+    assert [line["run"] for line in read(as_csv([shuffled]))] == [row.run for row in ordered]
+    both = read(as_csv([made.results(ordered[:1]), made.results(ordered[1:2])]))
+    assert [line["arm"] for line in both] == ["ticket", "random"]

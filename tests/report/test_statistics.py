@@ -137,3 +137,62 @@ def test_summary_agrees_with_numpy_on_the_whole_set() -> None:
     assert summary is not None
     assert summary.mean == pytest.approx(values.mean(axis=1).mean(), rel=1e-12)
     assert summary.maximum == values.max()
+
+
+def test_a_point_is_the_mean_of_its_rows_and_ties_go_by_round() -> None:
+    rows = [
+        made.row(arm="reinit", round=4, density_total=0.31, final_test_accuracy=0.2),
+        made.row(arm="reinit", round=4, density_total=0.33, final_test_accuracy=0.6, draw=1),
+        made.row(arm="reinit", round=4, density_total=0.9, status="diverged"),
+        made.row(arm="reinit", round=2, density_total=0.32, final_test_accuracy=0.5),
+        made.row(arm="reinit", round=3, density_total=0.32, final_test_accuracy=None),
+        made.row(arm="random", round=2, density_total=0.32, final_test_accuracy=0.7),
+    ]
+    found = statistics.points(rows, "reinit", "final_test_accuracy")
+    assert [(one.round, one.summary.mean) for one in found] == [(2, 0.5), (4, pytest.approx(0.4))]
+    assert [one.density_total for one in found] == pytest.approx([0.32, 0.32])
+    assert statistics.points(rows, "ticket", "final_test_accuracy") == ()
+
+
+def test_the_dense_summary_has_round_0_alone() -> None:
+    rows = [made.row(replicate=k, final_test_accuracy=k / 10) for k in range(3)]
+    rows.append(made.row(round=1, final_test_accuracy=0.9))
+    summary = statistics.dense(rows, "final_test_accuracy")
+    assert summary is not None
+    assert dict(summary.replicates) == {0: 0.0, 1: 0.1, 2: 0.2}
+    assert statistics.dense(rows[3:], "final_test_accuracy") is None
+
+
+def test_dense_is_no_partner_of_an_arm() -> None:
+    """A one-shot mask that removes next to nothing has no ticket at its density."""
+    rows = [made.row(), made.row(arm="one-shot", round=1, density=0.999)]
+    assert statistics.against_arm(rows, "one-shot", "ticket", "stop_test_accuracy") == ()
+    assert len(statistics.against_dense(rows, "one-shot", "stop_test_accuracy")) == 1
+    assert statistics.against_dense(rows, "ticket", "stop_test_accuracy") == ()
+
+
+def test_the_nearest_of_densities_that_count_as_the_same() -> None:
+    rows = [
+        made.row(round=1, density_total=0.500, stop_test_accuracy=0.9),
+        made.row(arm="random", round=1, density_total=0.503, stop_test_accuracy=0.3),
+        made.row(arm="random", round=2, density_total=0.499, stop_test_accuracy=0.4),
+        made.row(arm="random", round=3, density_total=0.498, stop_test_accuracy=0.5),
+    ]
+    (found,) = statistics.against_arm(rows, "ticket", "random", "stop_test_accuracy")
+    assert (found.subject, found.reference, found.density_total) == (0.9, 0.4, 0.5)
+    assert found.mean == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("other", "same"), [(0.4951, True), (0.4949, False), (0.505, True)])
+def test_one_percent_is_the_same_density(other: float, same: bool) -> None:
+    assert statistics.same_density(0.5, other) == statistics.same_density(other, 0.5) == same
+
+
+def test_the_level_and_no_comparisons() -> None:
+    # t(0.95, 2) = 2.919986: a two-sided interval of 90 %.
+    interval = statistics.t_interval([1, 2, 3], level=0.9)
+    assert interval is not None
+    assert interval.half_width == pytest.approx(2.919986 / math.sqrt(3), rel=1e-6)
+    assert statistics.t_interval([1, 2, 3], comparisons=0) is None
+    assert statistics.t_interval([1e-9, 2e-9]) is not None  # small, and not equal
+    assert statistics.t_interval([-2.0, -2.0 - 1e-13]) is None  # equal but for rounding

@@ -1,20 +1,23 @@
 """The methods that experiments compare, by name: what kind each is, who proposed it, its cost.
 
-A method of a known kind takes a line here; `winnow.experiment.plan.kinds` plans each kind.
-Criteria that have no line here prune at initialisation.
+Dynamic methods and searches are those of their tables, cited as their docstrings do. So are
+criteria, which prune at initialisation unless they have a line here.
+`winnow.experiment.plan.kinds` plans each kind.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import getdoc
 from typing import Any, Literal
 
 from winnow import criteria
 from winnow.algorithms.dynamic import DYNAMIC_METHODS
+from winnow.algorithms.dynamic.method import DynamicMethod
 from winnow.algorithms.search import SEARCH_METHODS
+from winnow.algorithms.search.method import SearchMethod
 from winnow.criteria import CRITERIA, traits_of
 from winnow.criteria.own import is_own
 from winnow.errors import unknown
@@ -23,13 +26,16 @@ KindName = Literal[
     "at initialisation", "fine-tuned", "iterative", "one-shot", "dynamic", "mask search"
 ]
 
+Bound = Literal["least", "most"]
+
 
 @dataclass(frozen=True)
 class CatalogueEntry:
     """A method.
 
     ``about``: the function or class whose docstring has formula and departures, or the text itself.
-    ``extra_cost``: what it costs beside what its kind does, in words.
+    ``extra_cost``: what it costs beside what its kind does, in words. ``bound``: whether it is what
+    all methods are expected to reach at ``least``, or at ``most``: they are compared with it.
     """
 
     name: str
@@ -37,6 +43,7 @@ class CatalogueEntry:
     citation: str
     about: Callable[..., Any] | str
     extra_cost: str = ""
+    bound: Bound | None = None
 
     @property
     def text(self) -> str:
@@ -57,15 +64,6 @@ def _fine_tuned(name: str, citation: str, extra: str = "") -> CatalogueEntry:
     return CatalogueEntry(name, "fine-tuned", citation, CRITERIA[name], extra)
 
 
-def _dynamic(name: str, citation: str) -> CatalogueEntry:
-    method = DYNAMIC_METHODS[name]
-    return CatalogueEntry(name, "dynamic", citation, method, method.extra_cost)
-
-
-def _search(name: str, citation: str, extra: str = "") -> CatalogueEntry:
-    return CatalogueEntry(name, "mask search", citation, SEARCH_METHODS[name], extra)
-
-
 _IMP = """Train, score the trained weights, prune the smallest, rewind the others, train again:
 section 2, algorithm as in appendix B. Each density of the list, from the largest on, is a round
 that prunes the ticket of the round before.
@@ -80,24 +78,15 @@ _LISTED: Mapping[str, CatalogueEntry] = {
     entry.name: entry
     for entry in (
         _at_init("magnitude", "Han et al. 2015 (of initial weights: Frankle et al. 2021)"),
-        _at_init("random", "a control (Frankle et al. 2021)"),
+        replace(_at_init("random", "a control (Frankle et al. 2021)"), bound="least"),
         _at_init("snip", "Lee et al. 2019", "1 pass over 10 examples a class"),
         _at_init("grasp", "Wang et al. 2020", "3 passes over 10 examples a class"),
         _at_init("synflow", "Tanaka et al. 2020", "100 passes of one input of ones"),
         _at_init("data-dependent", "Lévai & Zombori 2020", "1 pass over all examples"),
         _fine_tuned("obd", "LeCun et al. 1990", "1 pass over all"),
         _fine_tuned("mlprune", "Zeng & Urtasun 2019", "2 passes a round"),
-        CatalogueEntry("imp", "iterative", "Frankle & Carbin 2019", _IMP),
+        CatalogueEntry("imp", "iterative", "Frankle & Carbin 2019", _IMP, bound="most"),
         CatalogueEntry("one-shot", "one-shot", "Frankle & Carbin 2019", _ONE_SHOT),
-        _dynamic("gradual", "Zhu & Gupta 2017"),
-        _dynamic("set", "Mocanu et al. 2018"),
-        _dynamic("deep-r", "Bellec et al. 2018"),
-        _dynamic("dsr", "Mostafa & Wang 2019"),
-        _dynamic("snfs", "Dettmers & Zettlemoyer 2019"),
-        _dynamic("rigl", "Evci et al. 2020"),
-        _search("edge-popup", "Ramanujan et al. 2020"),
-        _search("supermask", "Zhou et al. 2019"),
-        _search("jackpot", "Zhang et al. 2021", "after a dense training"),
     )
 }
 
@@ -107,12 +96,15 @@ _CITED = re.compile(
 )
 
 
+def _citation(about: Callable[..., Any]) -> str:
+    """The first citation of a docstring, which is the method's own."""
+    cited = _CITED.search(" ".join((getdoc(about) or "").split()))
+    return cited.group().replace("(", "") if cited else "no citation in its docstring"
+
+
 def _criterion(name: str, function: Callable[..., Any]) -> CatalogueEntry:
-    """A criterion that prunes at initialisation; the first citation of its docstring is its own."""
-    about = " ".join((getdoc(function) or "").split())
-    cited = _CITED.search(about)
-    citation = cited.group().replace("(", "") if cited else "no citation in its docstring"
-    known = traits_of(function)
+    """A criterion that prunes at initialisation."""
+    citation, known = _citation(function), traits_of(function)
     if known.examples == "none" or known.passes == 0:
         return CatalogueEntry(name, "at initialisation", citation, function)
     seen = "10 examples a class" if known.examples == "balanced" else "all examples"
@@ -120,8 +112,19 @@ def _criterion(name: str, function: Callable[..., Any]) -> CatalogueEntry:
     return CatalogueEntry(name, "at initialisation", citation, function, passes)
 
 
+def _dynamic(name: str, method: type[DynamicMethod]) -> CatalogueEntry:
+    return CatalogueEntry(name, "dynamic", _citation(method), method, method.extra_cost)
+
+
+def _search(name: str, method: type[SearchMethod]) -> CatalogueEntry:
+    extra = "after a dense training" if method.of_trained else ""
+    return CatalogueEntry(name, "mask search", _citation(method), method, extra)
+
+
 METHODS: Mapping[str, CatalogueEntry] = {
     **_LISTED,
+    **{name: _dynamic(name, method) for name, method in DYNAMIC_METHODS.items()},
+    **{name: _search(name, method) for name, method in SEARCH_METHODS.items()},
     **{name: _criterion(name, CRITERIA[name]) for name in CRITERIA if name not in _LISTED},
 }
 

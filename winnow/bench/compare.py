@@ -43,7 +43,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Row:
+class BenchRow:
     """One density (of every weight): microseconds a step by side, medians over ``turns`` turns.
 
     ``ratios``: side → its time by that of the first side, the median over turns.
@@ -72,7 +72,7 @@ def check(densities: Sequence[float], names: Sequence[str], seconds: float) -> N
         raise UserError(f"--seconds is {seconds:g}: each density needs some time, e.g. 2")
 
 
-def make_job(work: Work) -> Job:
+def work_job(work: Work) -> Job:
     """The job of a work. Raises UserError: unknown network, data or optimizer, a bad batch."""
     about = facts(work.data)
     if work.batch < 1:
@@ -113,7 +113,7 @@ def willing(names: Sequence[str], job: Job) -> tuple[dict[str, rivals.Side], lis
 
 def compare(
     job: Job, sides: Mapping[str, rivals.Side], densities: Sequence[float], seconds: float
-) -> Iterator[Row]:
+) -> Iterator[BenchRow]:
     """One row for each density, from dense to sparse, measured for about ``seconds`` each."""
     for density in sorted(set(densities), reverse=True):
         state = random_state(job, {}, density)
@@ -121,7 +121,7 @@ def compare(
             repeats = {name: side.begin(state) for name, side in sides.items()}
             times = in_turns(repeats, seconds, _TURN)
         first = next(iter(times.values()))
-        yield Row(
+        yield BenchRow(
             density,
             {name: 1e6 * statistics.median(values) for name, values in times.items()},
             {
@@ -132,13 +132,13 @@ def compare(
         )
 
 
-def break_even(rows: Sequence[Row], peer: str) -> float | None:
+def break_even(rows: Sequence[BenchRow], peer: str) -> float | None:
     """The density below which the first side is faster than a peer; None if at none measured.
 
     1 if it is faster at all that were measured from there down; between two densities the line
     through their ratios.
     """
-    above: Row | None = None
+    above: BenchRow | None = None
     crossing: float | None = None
     for row in rows:  # from dense to sparse
         if row.ratios[peer] < 1:
@@ -149,6 +149,6 @@ def break_even(rows: Sequence[Row], peer: str) -> float | None:
     return crossing
 
 
-def _between(above: Row, below: Row, peer: str) -> float:
+def _between(above: BenchRow, below: BenchRow, peer: str) -> float:
     ratios, densities = (above.ratios[peer], below.ratios[peer]), (above.density, below.density)
     return float(np.interp(1.0, ratios, densities))

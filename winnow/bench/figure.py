@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from winnow.bench.compare import Row, Work
+from winnow.bench.compare import BenchRow, Work
 from winnow.report.figures import style
+from winnow.report.figures.axes import density_axis
 from winnow.report.figures.drawing import Drawing
 
 LABELS = {
@@ -22,7 +23,7 @@ _LOOKS = {
 }
 
 
-def draw(work: Work, rows: Sequence[Row]) -> Drawing:
+def draw_times(work: Work, rows: Sequence[BenchRow]) -> Drawing:
     """A line for each side."""
     from matplotlib.figure import Figure
 
@@ -40,7 +41,7 @@ def draw(work: Work, rows: Sequence[Row]) -> Drawing:
                 linestyle=how.dash,
                 label=LABELS[name],
             )
-        style.density_axis(axes, densities, densities)
+        density_axis(axes, densities, densities)
         axes.set_xlabel("Density (%)")
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from winnow import __version__
-from winnow.bench.compare import Row, Work, break_even
-from winnow.bench.figure import draw
+from winnow.bench.compare import BenchRow, Work, break_even
+from winnow.bench.figure import draw_times
 from winnow.engine.turns import machine
 from winnow.errors import UserError
 from winnow.files import write_whole
@@ -22,7 +22,7 @@ def head(names: Sequence[str]) -> str:
     return f"{'density %':>9}" + "".join(f"  {f'{name} µs':>12}" for name in names) + ratios
 
 
-def line(row: Row) -> str:
+def line(row: BenchRow) -> str:
     """A row of the table."""
     first, *others = row.microseconds
     times = "".join(f"  {time:>12,.1f}" for time in row.microseconds.values())
@@ -34,7 +34,7 @@ def _width(first: str, other: str) -> int:
     return len(first) + len(other) + 3
 
 
-def even_lines(rows: Sequence[Row]) -> Iterator[str]:
+def even_lines(rows: Sequence[BenchRow]) -> Iterator[str]:
     """Where the first side breaks even with each other one."""
     first, *others = rows[0].microseconds
     for other in others:
@@ -56,7 +56,7 @@ def check_out(out: Path) -> None:
             return
 
 
-def write(work: Work, rows: Sequence[Row], notes: Sequence[str], out: Path) -> list[Path]:
+def write(work: Work, rows: Sequence[BenchRow], notes: Sequence[str], out: Path) -> list[Path]:
     """Write the JSON file and the figure, PNG and SVG; their paths."""
     others = list(rows[0].microseconds)[1:]
     answer = {
@@ -67,7 +67,7 @@ def write(work: Work, rows: Sequence[Row], notes: Sequence[str], out: Path) -> l
         "rows": [asdict(row) for row in rows],
         "break-even density": {other: break_even(rows, other) for other in others},
     }
-    drawing = draw(work, rows)
+    drawing = draw_times(work, rows)
     paths = [out / f"{work.name}.{ending}" for ending in ("json", "png", "svg")]
     text = json.dumps(answer, indent=1) + "\n"
     contents: tuple[bytes | str, ...] = (text, drawing.png, drawing.svg)

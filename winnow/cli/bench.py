@@ -53,7 +53,7 @@ def bench_command(
     densities = compare.DENSITIES if density is None else _densities(density)
     compare.check(densities, engine or (), seconds)
     write.check_out(out)
-    job = compare.make_job(work)
+    job = compare.work_job(work)
     chosen, notes = compare.willing(engine or sides.NAMES, job)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 from winnow.data import cache as caching
@@ -12,11 +13,13 @@ from winnow.data.facts import Facts, facts
 from winnow.data.hub import Hub, Unreachable
 from winnow.data.images import Arrays, Images
 from winnow.data.local import Local
+from winnow.errors import UserError
 from winnow.files import cache_folder
 
 _log = logging.getLogger(__name__)
 
 _Source = Digits | Local | Hub
+_READERS = {"datasets": "datasets", "pyarrow": "pyarrow", "PIL": "pillow"}  # module -> package
 
 
 def load_images(
@@ -31,8 +34,8 @@ def load_images(
     It comes from scikit-learn (digits), else from a folder of parquet files under ``root``
     (default $WINNOW_DATA), else from the Hugging Face hub unless ``online`` is False. Images
     are decoded once, into ``cache`` (default $WINNOW_CACHE, else the user's cache folder).
-    Raises UserError for an unknown dataset and for damaged files, Unreachable (a UserError)
-    when there is no copy to be had.
+    Raises UserError for an unknown dataset, for damaged files and where the packages of the extra
+    ``data`` are needed and missing; Unreachable (a UserError) when there is no copy to be had.
     """
     known = facts(name)
     source = _source(known, root)
@@ -97,12 +100,23 @@ def _read(
         return source.read(scratch)
     if isinstance(source, Hub) and not online:
         raise _unreachable(known, root, "not asked: offline")
+    _check_readers(known)
     try:
         arrays, origin = source.read(scratch)
     except Unreachable as error:
         raise _unreachable(known, root, str(error)) from error
     _note_size(known, arrays, origin)
     return arrays, origin
+
+
+def _check_readers(known: Facts) -> None:
+    """UserError where a package is missing that decodes all datasets but digits."""
+    missing = [package for module, package in _READERS.items() if find_spec(module) is None]
+    if missing:
+        raise UserError(
+            f"decoding {known.name} needs {' and '.join(missing)}, not installed here: "
+            "pip install 'winnow[data]'. Only digits come without"
+        )
 
 
 def _unreachable(known: Facts, root: Path | str | None, why: str) -> Unreachable:

@@ -31,6 +31,8 @@ class Choice:
     ``engine``: its name. ``torch``: weights of the layers that run densely in torch inside the
     sparse engine. ``lanes``: the width of the sparse engine's vectors, on which its last bits
     depend. ``calibration``: the hash of the one it follows from. ``note``: what a user should know.
+    ``width`` and ``place``: of the stack that a run trains in, and where in it, on which its last
+    bits depend.
     """
 
     engine: str
@@ -38,10 +40,13 @@ class Choice:
     lanes: int | None = None
     calibration: str | None = None
     note: str = ""
+    width: int | None = None
+    place: int | None = None
 
     def dump(self) -> dict[str, Any]:
-        """Plain values."""
-        return {**asdict(self), "torch": list(self.torch)}
+        """Plain values; without width and place where there is no stack."""
+        plain = {**asdict(self), "torch": list(self.torch)}
+        return {k: v for k, v in plain.items() if k not in ("width", "place") or v is not None}
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> Choice:
@@ -51,10 +56,20 @@ class Choice:
 
 @dataclass(frozen=True)
 class Auto:
-    """What ``auto`` goes by: a calibration, or else the reason why everything is trained dense."""
+    """What ``auto`` goes by: a calibration, or else the reason why everything is trained dense.
+
+    ``stacks``: runs that can share a stack do (on a GPU, see `worth_stacking`).
+    """
 
     calibration: Calibration | None = None
     reason: str = field(default="there is no calibration")
+    stacks: bool = False
+
+    def stack(self, width: int, place: int) -> Choice | None:
+        """What trains a run that has a place in a stack, or None where it is not stacked."""
+        if not self.stacks or width == 1:
+            return None
+        return Choice("stacked", note=self.reason, width=width, place=place)
 
     def choose(self, kept: Mapping[str, float], images: float = 0.0) -> Choice:
         """What trains a network that keeps so many weights of each layer named, else all.
@@ -71,17 +86,23 @@ class Auto:
     def dump(self) -> dict[str, Any]:
         """Plain values."""
         plain = None if self.calibration is None else self.calibration.dump()
-        return {"calibration": plain, "reason": self.reason}
+        return {"calibration": plain, "reason": self.reason, "stacks": self.stacks}
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> Auto:
         """What `dump` gave."""
         known = plain["calibration"]
-        return Auto(None if known is None else Calibration.load(known), plain["reason"])
+        calibration = None if known is None else Calibration.load(known)
+        return Auto(calibration, plain["reason"], plain["stacks"])
 
 
-def explicit(name: str) -> Choice:
-    """The choice that a recipe makes by naming an engine."""
+def explicit(name: str, width: int = 1, place: int = 0) -> Choice:
+    """The choice that a recipe makes by naming an engine.
+
+    ``width`` and ``place``: of the run's stack, where the engine stacks.
+    """
+    if name == "stacked":
+        return Choice(name, width=width, place=place)
     if name != "sparse":
         return Choice(name)
     from winnow.kernels.simd import W

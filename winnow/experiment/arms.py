@@ -17,7 +17,8 @@ class Arm:
     kind of a method that is compared (`winnow.algorithms.catalogue`). ``of``: the arm that it
     derives from: whose masks a control reuses, whose finds are fine-tuned. ``method``: the method's
     name in the catalogue, where methods are compared; ``panel``: the title of the figure's panel
-    that shows it there, None for controls.
+    that shows it there, None for controls; ``bound``: ``least`` or ``most`` for the method that all
+    are compared with, as they are expected to reach at least that, or at most.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Arm:
     of: str | None = None
     method: str | None = None
     panel: str | None = None
+    bound: str | None = None
 
     @property
     def is_control(self) -> bool:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
+
+from winnow.experiment.run_parts import (
+    RunData,
+    RunDynamic,
+    RunModel,
+    RunSchedule,
+    RunSearch,
+    ScoredExamples,
+    load_examples,
+)
 
 SEMANTICS = 1
 """Raised when the same fields give other numbers: a change of an algorithm, a fixed mistake."""
@@ -17,6 +27,7 @@ LEGACY: Mapping[str, Any] = {
     "dynamic": None,
     "model.init.kept": 1.0,
     "search": None,
+    "search.weights": None,
     "pruning.rounds": 1,
     "pruning.scoring": None,
     "pruning.source": None,
@@ -80,11 +91,18 @@ class Pruning:
     seed: int
     shuffle: int | None = None
     rounds: int = 1
-    scoring: Mapping[str, Any] | None = None
+    scoring: ScoredExamples | None = None
     source: str | None = None
     step: int | None = None
     invert: bool = False
     least: int = 0
+
+    @staticmethod
+    def load(plain: Mapping[str, Any]) -> Pruning:
+        """The pruning of the plain values that ``dataclasses.asdict`` and JSON give."""
+        seen = plain.get("scoring")
+        scoring = None if seen is None else load_examples(seen)
+        return Pruning(**{**plain, "prunable": tuple(plain["prunable"]), "scoring": scoring})
 
 
 @dataclass(frozen=True)
@@ -92,21 +110,21 @@ class Run:
     """One training of one network: every field that shapes its trajectory, in iterations.
 
     It trains the iterations ``begin`` to ``end``; the learning-rate schedule ends at ``steps``.
-    ``evaluate`` is part of it, as the step of minimum validation loss depends on it. ``dynamic``:
-    the method that changes the mask meanwhile (``name``, ``options`` in full, its ``seed``), the
-    weights under the mask (``prunable``) and how many of them it has at the end (``keep``).
-    ``search``: the mask search whose scores train instead of weights, in the same words.
+    ``evaluate`` is part of it, as the step of minimum validation loss depends on it.
+    ``optimizer``: the rule's name and the options that it has, which differ from rule to rule.
+    ``seeds``: by name, only those that something is drawn from. ``dynamic``: the method that
+    changes the mask meanwhile. ``search``: the mask search whose scores train instead of weights.
     """
 
-    data: Mapping[str, Any]
-    model: Mapping[str, Any]
+    data: RunData
+    model: RunModel
     begin: int
     end: int
     steps: int
     batch: int
     last_batch: Literal["keep", "drop"]
     optimizer: Mapping[str, Any]
-    schedule: Mapping[str, Any]
+    schedule: RunSchedule
     clip: float | None
     evaluate: int
     seeds: Mapping[str, int]
@@ -115,8 +133,8 @@ class Run:
     pruning: Pruning | None
     engine: str
     semantics: int = SEMANTICS
-    dynamic: Mapping[str, Any] | None = None
-    search: Mapping[str, Any] | None = None
+    dynamic: RunDynamic | None = None
+    search: RunSearch | None = None
 
     @cached_property
     def id(self) -> str:
@@ -139,15 +157,15 @@ class Run:
     @property
     def keep(self) -> int | Mapping[str, int] | None:
         """How many of the weights under its mask the run has at the end; None for dense."""
-        if found := self.dynamic or self.search:
-            return int(found["keep"])
+        if masking := self.dynamic or self.search:
+            return masking.keep
         return self.pruning.keep if self.pruning else None
 
     @property
     def prunable(self) -> tuple[str, ...]:
         """The weights under its mask."""
-        if found := self.dynamic or self.search:
-            return tuple(found["prunable"])
+        if masking := self.dynamic or self.search:
+            return masking.prunable
         return self.pruning.prunable if self.pruning else ()
 
     @property
@@ -155,7 +173,7 @@ class Run:
         """Where the run is stored: a readable prefix and 12 hex digits."""
         keep = "dense" if self.keep is None else self.keep
         kept = keep if isinstance(keep, str | int) else sum(keep.values())
-        return f"{self.data['name']}-{self.model['name']}-{kept}-{self.id[:12]}"
+        return f"{self.data.name}-{self.model.name}-{kept}-{self.id[:12]}"
 
 
 @dataclass(frozen=True)
@@ -199,10 +217,19 @@ class Record:
 
 def load_run(plain: Mapping[str, Any]) -> Run:
     """The run of the plain values that ``dataclasses.asdict`` and JSON give."""
-    pruning = plain["pruning"]
-    if pruning is not None:
-        pruning = Pruning(**{**pruning, "prunable": tuple(pruning["prunable"])})
-    return Run(**{**plain, "start": Start(**plain["start"]), "pruning": pruning})
+    parts: dict[str, Callable[[Any], Any]] = {
+        "data": lambda data: RunData(**data),
+        "model": RunModel.load,
+        "schedule": RunSchedule.load,
+        "start": lambda start: Start(**start),
+        "pruning": Pruning.load,
+        "dynamic": RunDynamic.load,
+        "search": RunSearch.load,
+    }
+    loaded = {
+        name: None if plain.get(name) is None else load(plain[name]) for name, load in parts.items()
+    }
+    return Run(**{**plain, **loaded})
 
 
 def identity(fields: Mapping[str, Any], legacy: Mapping[str, Any]) -> str:

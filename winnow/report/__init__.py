@@ -81,7 +81,9 @@ def write_report(results: Sequence[Results], out: Path, *, command: str = "") ->
         raise UserError("a report needs the results of at least one recipe, and got none.")
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file. Name a folder: the report writes several files.")
-    sections = [_section(one, slug) for one, slug in zip(results, _slugs(results), strict=True)]
+    sections = [
+        _section(recipe, slug) for recipe, slug in zip(results, _slugs(results), strict=True)
+    ]
     paths = Paths(out / "index.html", out / "rows.csv", [])
     for section in sections:
         for name, drawing in section.drawings.items():

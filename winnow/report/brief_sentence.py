@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from winnow.experiment.arms import TICKET
 from winnow.report import wording
-from winnow.report.comparison import RANDOM_METHOD, arm_of_method
 from winnow.report.contrasts import (
     Contrast,
     Judgement,
@@ -19,6 +18,7 @@ from winnow.report.contrasts import (
 )
 from winnow.report.method_table import MethodTable, by_method
 from winnow.report.results import DENSE, Results, compared_arms, compares, is_dense
+from winnow.report.series import random_masks
 from winnow.report.statistics import same_density
 
 
@@ -117,7 +117,7 @@ def _of_methods(results: Results, table: MethodTable) -> str:
     if not means:
         return "Nothing to compare is finished yet."
     best = max(means, key=lambda name: means[name])  # of equal ones the recipe's first
-    random = arm_of_method(results, RANDOM_METHOD)
+    random = random_masks(results)
     references = {} if table.dense is None else {DENSE: table.dense.mean}
     if random is not None and random.name in means:
         references = {random.name: means[random.name], **references}

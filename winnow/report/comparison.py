@@ -11,19 +11,17 @@ from winnow.report.results import DENSE, Results, compared_arms, control_arms
 from winnow.report.statement import Statement
 from winnow.report.statistics import Difference
 
-RANDOM_METHOD = "random"
-"""The method of the catalogue that every other is expected to beat."""
-
-_REFERENCES = (RANDOM_METHOD, "imp")  # the least and the most that pruning is expected to reach
+_BOUNDS = ("least", "most")  # that pruning is expected to reach
 
 
 def comparison(results: Results) -> list[Statement]:
-    """Every method against random pruning and against IMP; without both, against the first.
+    """Every method against random pruning, the least that is expected, and against IMP, the most;
+    without both, against the first.
 
     Then the controls of methods at initialisation, each against its method.
     """
     methods = compared_arms(results)
-    references = [arm for name in _REFERENCES if (arm := arm_of_method(results, name))]
+    references = [arm for bound in _BOUNDS if (arm := arm_at_bound(results, bound))]
     names = [arm.name for arm in references or methods[:1]]
     if len(methods) == 1:
         names = [DENSE]
@@ -32,9 +30,9 @@ def comparison(results: Results) -> list[Statement]:
     return [*statements, _controls(results, controls)] if controls else statements
 
 
-def arm_of_method(results: Results, method: str) -> Arm | None:
-    """The first arm with rows of a method of the catalogue; None without one."""
-    return next((arm for arm in compared_arms(results) if arm.method == method), None)
+def arm_at_bound(results: Results, bound: str) -> Arm | None:
+    """The first arm with rows of the method at a bound: ``least`` or ``most``; None without one."""
+    return next((arm for arm in compared_arms(results) if arm.bound == bound), None)
 
 
 def _against(results: Results, methods: Sequence[Arm], reference: str) -> Statement:
@@ -79,12 +77,12 @@ def _verdict(pair: Contrast) -> str:
     judged = [judgement(difference) for difference in pair.accuracy]
     parts = []
     for word in ("better", "worse"):
-        places = [place for place, said in enumerate(judged) if said == word]
-        if places:
-            parts.append(f"{word} at {wording.spans(places, labels)} %")
+        indices = [index for index, said in enumerate(judged) if said == word]
+        if indices:
+            parts.append(f"{word} at {wording.spans(indices, labels)} %")
     flat = [
-        place
-        for place, difference in enumerate(pair.accuracy)
+        index
+        for index, difference in enumerate(pair.accuracy)
         if difference.n > 1 and difference.interval is None and difference.mean
     ]
     if flat:  # without any spread there is no interval, however large the difference is

@@ -60,24 +60,24 @@ def accuracy_metric(results: Results) -> str:
     return "stop_test_accuracy" if has_early_stopping(results) else "final_test_accuracy"
 
 
-def meets_rule(contrast: Contrast, place: int) -> bool:
+def meets_rule(contrast: Contrast, index: int) -> bool:
     """The rule of Frankle & Carbin 2019, section 1, at one density: a' ≥ a and j' ≤ j, in means.
 
     Deviation: the paper compares means of all trials; here both means are over the replicates
     that have both sides, so that a diverged run cannot tilt the comparison. Without early
     stopping only the accuracy counts.
     """
-    return _accurate(contrast, place) and _early(contrast, place)
+    return _accurate(contrast, index) and _early(contrast, index)
 
 
 def accurate(contrast: Contrast) -> list[int]:
-    """The densities, by place, where the accuracy half of the rule holds."""
-    return [place for place in range(len(contrast.accuracy)) if _accurate(contrast, place)]
+    """The densities, by index, where the accuracy half of the rule holds."""
+    return [index for index in range(len(contrast.accuracy)) if _accurate(contrast, index)]
 
 
 def early(contrast: Contrast) -> list[int]:
-    """The densities, by place, where the early-stopping half of the rule holds."""
-    return [place for place in range(len(contrast.accuracy)) if _early(contrast, place)]
+    """The densities, by index, where the early-stopping half of the rule holds."""
+    return [index for index in range(len(contrast.accuracy)) if _early(contrast, index)]
 
 
 def has_one_replicate(contrast: Contrast) -> bool:
@@ -85,9 +85,9 @@ def has_one_replicate(contrast: Contrast) -> bool:
     return all(difference.n < 2 for difference in contrast.accuracy)
 
 
-def iteration_at(contrast: Contrast, place: int) -> Difference | None:
+def iteration_at(contrast: Contrast, index: int) -> Difference | None:
     """The difference in early-stopping iterations that belongs to an accuracy difference."""
-    density = contrast.accuracy[place].density_total
+    density = contrast.accuracy[index].density_total
     iterations = contrast.iteration or ()
     return next((change for change in iterations if change.density_total == density), None)
 
@@ -115,12 +115,12 @@ def _differences(
 _ROUNDING = 1e-12
 
 
-def _accurate(contrast: Contrast, place: int) -> bool:
-    return contrast.accuracy[place].mean >= -_ROUNDING
+def _accurate(contrast: Contrast, index: int) -> bool:
+    return contrast.accuracy[index].mean >= -_ROUNDING
 
 
-def _early(contrast: Contrast, place: int) -> bool:
+def _early(contrast: Contrast, index: int) -> bool:
     if contrast.iteration is None:
         return True
-    change = iteration_at(contrast, place)
+    change = iteration_at(contrast, index)
     return change is not None and change.mean <= 0

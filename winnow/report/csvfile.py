@@ -21,7 +21,7 @@ def as_csv(results: Sequence[Results]) -> str:
     for each step that any run has. What is unknown is empty, several names have spaces between
     them, truth is ``true`` or ``false``, floats read back exactly.
     """
-    rows = [row for one in results for row in _ordered(one)]
+    rows = [row for recipe in results for row in _ordered(recipe)]
     steps = sorted({step for row in rows for step in row.accuracy_at})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -36,7 +36,7 @@ def as_csv(results: Sequence[Results]) -> str:
 
 
 def _ordered(results: Results) -> list[Row]:
-    order = {arm.name: place for place, arm in enumerate(results.arms)}
+    order = {arm.name: index for index, arm in enumerate(results.arms)}
     return sorted(results.rows, key=lambda r: (r.replicate, order[r.arm], r.draw, r.round))
 
 

@@ -74,15 +74,15 @@ def by_density(results: Results) -> DensityTable:
 def table_text(table: DensityTable) -> str:
     """Aligned columns, one line for each density and arm, never wrapped or shortened.
 
-    The arms of one density stand under each other: side by side they fit no terminal.
+    The arms of one density are under each other: side by side they fit no terminal.
     """
     lines = _lines(table)
-    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(lines[0]))]
     left = _COLUMNS.index("arm")
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if place == left else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+            cell.ljust(width) if index == left else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
     )

@@ -76,7 +76,8 @@ def page_html(sections: Sequence[Section], *, command: str, version: str) -> str
 
 def _contents(sections: Sequence[Section]) -> str:
     links = "".join(
-        f'<li><a href="#{escape(one.slug)}">{escape(one.results.name)}</a></li>' for one in sections
+        f'<li><a href="#{escape(section.slug)}">{escape(section.results.name)}</a></li>'
+        for section in sections
     )
     return f"<nav><ul>{links}</ul></nav>\n"
 
@@ -99,7 +100,7 @@ def _section(section: Section) -> str:
 def _body(section: Section) -> list[str]:
     """Verdict, figures, table; of compared methods, the short table and the figures first."""
     results = section.results
-    verdict = ["<h3>Verdict</h3>", *(_statement(one) for one in section.statements)]
+    verdict = ["<h3>Verdict</h3>", *map(_statement, section.statements)]
     figures = ["<h3>Figures</h3>", f'<div class="figures">\n{_figures(section)}\n</div>']
     legend = f'<p class="soft">{escape(_legend(results))}</p>'
     whole = f'<div class="scroll">\n{table_html(by_density(results))}\n</div>'
@@ -111,7 +112,7 @@ def _body(section: Section) -> list[str]:
 
 
 def _statement(statement: Statement) -> str:
-    sentences = "".join(f"<li>{escape(one)}</li>" for one in statement.sentences)
+    sentences = "".join(f"<li>{escape(said)}</li>" for said in statement.sentences)
     text = f"<h4>{escape(statement.heading)}</h4>\n<ul>{sentences}</ul>"
     if not statement.numbers:
         return text
@@ -122,7 +123,7 @@ def _statement(statement: Statement) -> str:
 def _figures(section: Section) -> str:
     if not section.drawings:
         return "<p>No finished run has anything to draw yet.</p>"
-    return "\n".join(_figure(name, one) for name, one in section.drawings.items())
+    return "\n".join(_figure(name, drawing) for name, drawing in section.drawings.items())
 
 
 def _figure(name: str, drawing: Drawing) -> str:
@@ -177,7 +178,7 @@ def _notes(notes: Sequence[str]) -> list[str]:
 
 
 def _provenance(sections: Sequence[Section], version: str) -> str:
-    runs = len({row.run for one in sections for row in one.results.rows if row.run})
+    runs = len({row.run for part in sections for row in part.results.rows if row.run})
     return (
         f'<p class="soft">Winnow {escape(version)}, from {wording.plural(runs, "stored run")}. '
         'Every run, with the folder that holds it: <a href="rows.csv">rows.csv</a>.</p>'

@@ -83,18 +83,18 @@ def _groups(differences: Sequence[Difference], words: _Words) -> str:
         "open": "not distinguishable",
         "worse": words.worse,
     }
-    judged = [judgement(one, larger_is_better=words.larger_is_better) for one in differences]
+    judged = [judgement(d, larger_is_better=words.larger_is_better) for d in differences]
     parts = []
     for kind, name in names.items():
-        places = [place for place, said in enumerate(judged) if said == kind]
-        parts.append(f"{name} {_group(differences, places, words)}")
+        indices = [index for index, said in enumerate(judged) if said == kind]
+        parts.append(f"{name} {_group(differences, indices, words)}")
     return "; ".join(parts)
 
 
-def _group(differences: Sequence[Difference], places: Sequence[int], words: _Words) -> str:
-    if not places:
+def _group(differences: Sequence[Difference], indices: Sequence[int], words: _Words) -> str:
+    if not indices:
         return "nowhere"
-    chosen = [differences[place] for place in places]
+    chosen = [differences[index] for index in indices]
     if len(chosen) <= _NAMED_ONE_BY_ONE:
         listed = ", ".join(
             f"{wording.percent(change.density_total)} % ({_with_interval(change, words)})"
@@ -106,7 +106,7 @@ def _group(differences: Sequence[Difference], places: Sequence[int], words: _Wor
     widths = [change.interval.half_width for change in chosen if change.interval is not None]
     widest = f", intervals up to ±{words.write(max(widths))[1:]}" if widths else ""
     return (
-        f"at {wording.spans(places, labels)} % (differences {words.write(min(changes))} to "
+        f"at {wording.spans(indices, labels)} % (differences {words.write(min(changes))} to "
         f"{words.write(max(changes))} {words.unit}{widest})"
     )
 
@@ -124,12 +124,12 @@ def _numbers(pair: Contrast) -> tuple[tuple[str, ...], ...]:
     header = ["density_total %", "n", pair.subject, pair.reference, "difference in points"]
     if pair.iteration is not None:
         header.append("difference in iterations")
-    return (tuple(header), *(_number_line(pair, place) for place in range(len(pair.accuracy))))
+    return (tuple(header), *(_number_line(pair, index) for index in range(len(pair.accuracy))))
 
 
-def _number_line(pair: Contrast, place: int) -> tuple[str, ...]:
-    change = pair.accuracy[place]
-    iteration = iteration_at(pair, place)
+def _number_line(pair: Contrast, index: int) -> tuple[str, ...]:
+    change = pair.accuracy[index]
+    iteration = iteration_at(pair, index)
     line = [
         f"{100 * change.density_total:.2f}",
         str(change.n),

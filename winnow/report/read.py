@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from winnow.experiment.expected import ExpectedPoint, ExpectedRun, Experiment
 from winnow.experiment.runs import Run
 from winnow.experiment.store.store import Found, Result, Store
+from winnow.experiment.unreachable import unreachable_runs
 from winnow.report.results import Curve, Results, Row, Status
 
 _NOTHING = Result(
@@ -50,14 +51,9 @@ def read_results(experiment: Experiment, store: Store, notes: tuple[str, ...] = 
 
 
 def _unreachable(experiment: Experiment, stored: Mapping[str, Found | None]) -> set[str]:
-    """The runs that need a diverged one."""
-    lost: set[str] = set()
-    for run in experiment.runs:
-        parents = [stored[parent] for parent in run.parents]
-        after_diverged = any(p and p.result.status == "diverged" for p in parents)
-        if stored[run.id] is None and (after_diverged or lost & set(run.parents)):
-            lost.add(run.id)
-    return lost
+    parents = {run.id: run.parents for run in experiment.runs}
+    status = {identity: run.result.status for identity, run in stored.items() if run}
+    return unreachable_runs(parents, status)
 
 
 def _row(recipe: str, point: ExpectedPoint, run: ExpectedRun, stored: Found | None) -> Row:

@@ -22,7 +22,7 @@ def rule_statement(results: Results, pair: Contrast) -> Statement:
     """Where the subject meets the rule, and the smallest density where it does."""
     name = "the paper's rule" if has_early_stopping(results) else "the paper's rule, accuracy only"
     heading = f"{pair.subject} against {pair.reference}: {name}"
-    won = [place for place in range(len(pair.accuracy)) if meets_rule(pair, place)]
+    won = [index for index in range(len(pair.accuracy)) if meets_rule(pair, index)]
     sentences = [*(_winners(pair, won) if won else _no_winner(pair)), *_weakness(pair, results)]
     return Statement(heading, tuple(sentences))
 
@@ -31,14 +31,14 @@ def _winners(pair: Contrast, won: Sequence[int]) -> list[str]:
     what = "Winning tickets" if pair.reference == DENSE else f"{pair.subject} meets it"
     if has_one_replicate(pair):
         what = "One replicate meets it"
-    place = won[-1]
-    smallest = pair.accuracy[place]
+    index = won[-1]
+    smallest = pair.accuracy[index]
     sentence = (
         f"The smallest of them keeps {wording.percent(smallest.density_total)} %: test accuracy "
         f"{wording.accuracy(smallest.subject)} % against {wording.accuracy(smallest.reference)} % "
         f"({wording.signed_points(smallest.mean)} points)"
     )
-    iteration = iteration_at(pair, place)
+    iteration = iteration_at(pair, index)
     return [
         f"{what} at {_spans(pair, won)} % of all weights: {_condition(pair)}.",
         f"{sentence}{_sooner(iteration) if iteration else ''}.",
@@ -51,7 +51,7 @@ def _no_winner(pair: Contrast) -> list[str]:
     sentences = [f"{none} at any density ({everywhere} %): it takes {_condition(pair)}."]
     if pair.iteration is not None:
         halves = (("Accuracy", accurate(pair)), ("Early stopping", early(pair)))
-        parts = [f"{half}: {_spans(pair, places) or 'nowhere'}" for half, places in halves]
+        parts = [f"{half}: {_spans(pair, indices) or 'nowhere'}" for half, indices in halves]
         sentences.append(f"Each half alone is met at (%): {'; '.join(parts)}.")
     return sentences
 
@@ -95,6 +95,6 @@ def _weakness(pair: Contrast, results: Results) -> list[str]:
     return sentences
 
 
-def _spans(pair: Contrast, places: Sequence[int]) -> str:
+def _spans(pair: Contrast, indices: Sequence[int]) -> str:
     labels = [wording.percent(difference.density_total) for difference in pair.accuracy]
-    return wording.spans(places, labels)
+    return wording.spans(indices, labels)

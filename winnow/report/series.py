@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from winnow.experiment.arms import Arm
-from winnow.report.comparison import RANDOM_METHOD, arm_of_method
+from winnow.report.comparison import arm_at_bound
 from winnow.report.results import Results, arms_with_rows, compared_arms, control_arms
 from winnow.report.statistics import Point, points
 
@@ -57,16 +57,16 @@ def control_panels(results: Results, metric: str) -> tuple[Panel, ...]:
     panels = []
     for method in results.arms:
         controls = [arm for arm in control_arms(results) if arm.of == method.name]
-        series = [replace(one, label=one.arm.kind) for one in _series(results, metric, controls)]
+        series = [replace(s, label=s.arm.kind) for s in _series(results, metric, controls)]
         if series:
-            own = [replace(one, label="method") for one in _series(results, metric, [method])]
+            own = [replace(s, label="method") for s in _series(results, metric, [method])]
             panels.append(Panel(method.name, (*own, *series)))
     return tuple(panels)
 
 
 def random_masks(results: Results) -> Arm | None:
     """The arm of random masks that every panel shows beside its methods; None without one."""
-    return arm_of_method(results, RANDOM_METHOD)
+    return arm_at_bound(results, "least")
 
 
 def _series(results: Results, metric: str, arms: Sequence[Arm]) -> tuple[Series, ...]:

@@ -158,8 +158,8 @@ def t_interval(
     if n < 2 or comparisons < 1:
         return None
     mean = _mean(values)
-    spread = math.sqrt(math.fsum((one - mean) ** 2 for one in values) / (n - 1))
-    if spread <= 1e-12 * max(abs(one) for one in values):
+    spread = math.sqrt(math.fsum((number - mean) ** 2 for number in values) / (n - 1))
+    if spread <= 1e-12 * max(map(abs, values)):
         return None
     half = float(stdtrit(n - 1, 1 - (1 - level) / (2 * comparisons))) * spread / math.sqrt(n)
     return Interval(mean - half, mean + half)
@@ -172,7 +172,7 @@ def _differences(pairs: Sequence[tuple[Point, Summary | None]]) -> tuple[Differe
         for point, reference in pairs
         if reference is not None and point.summary.replicates.keys() & reference.replicates.keys()
     ]
-    return tuple(_difference(*one, comparisons=len(paired)) for one in paired)
+    return tuple(_difference(*sides, comparisons=len(paired)) for sides in paired)
 
 
 def _difference(

@@ -38,15 +38,15 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
-def spans(places: Sequence[int], labels: Sequence[str]) -> str:
-    """Some of ``labels``, by place; three or more neighbours become "51.3 to 3.6"."""
+def spans(indices: Sequence[int], labels: Sequence[str]) -> str:
+    """Some of ``labels``, by index; three or more neighbours become "51.3 to 3.6"."""
     groups: list[list[int]] = []
-    for place in places:
-        if groups and place == groups[-1][-1] + 1:
-            groups[-1].append(place)
+    for index in indices:
+        if groups and index == groups[-1][-1] + 1:
+            groups[-1].append(index)
         else:
-            groups.append([place])
-    return ", ".join(_span([labels[place] for place in group]) for group in groups)
+            groups.append([index])
+    return ", ".join(_span([labels[index] for index in group]) for group in groups)
 
 
 def _span(labels: Sequence[str]) -> str:

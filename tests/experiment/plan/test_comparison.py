@@ -73,8 +73,8 @@ def test_what_each_kind_starts_from(every):
         for node in points_of(every, arm):
             assert node.run.parents == ()
             assert node.run.pruning is None
-            assert node.run.dynamic["name"] == arm
-            assert round(node.run.dynamic["options"]["density"] * ALL) == node.weights_kept
+            assert node.run.dynamic.name == arm
+            assert round(node.run.dynamic.options["density"] * ALL) == node.weights_kept
 
 
 def test_one_line_changes_the_method_and_the_rest_stays():
@@ -187,5 +187,5 @@ def test_comparisons_on_parts_of_larger_data(name, source, trained, weights):
         for arm in (*AT_INIT, "obd", "mlprune", "imp", "one-shot", *DYNAMIC):
             found = points_of(made, arm, replicate)
             assert [n.weights_kept for n in found] == [round(d * weights) for d in densities]
-            assert all(n.run.data == dense.run.data | {"train": trained} for n in found)
+            assert all(n.run.data == replace(dense.run.data, train=trained) for n in found)
             assert all(n.run.end - n.run.begin == steps for n in found)

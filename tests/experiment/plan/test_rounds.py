@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from sample_plans import SIZES, points_of, small
 
+from winnow.errors import UserError
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.runs import Start
@@ -160,6 +161,10 @@ def test_controls_share_mask_counts_and_data_order_with_their_ticket():
                 assert node.run.draw == (0 if arm == "random" else node.draw)
                 shuffle = None if arm == "reinit" else node.draw
                 assert node.run.pruning == replace(ticket.run.pruning, shuffle=shuffle)
+    places = [(arm, k) for arm in ("reinit", "random") for k in (1, 2)]
+    places += [("random-reinit", 1), ("ticket", 0)]
+    for arm, draw in places:
+        assert [n.round for n in points_of(plan, arm, 1, draw)][-3:] == [1, 2, 3]
     (once,), (again,) = points_of(plan, "one-shot", 1), points_of(plan, "one-shot-reinit", 1)
     assert again.run == replace(once.run, draw=1)
     assert len(plan.runs) == len(plan.nodes)
@@ -171,3 +176,19 @@ def test_a_chain_stops_when_a_round_would_remove_nothing():
     assert last.round < 60
     assert set(last.run.pruning.keep.values()) == {2}  # round(0.2 · 2) = 0
     assert points_of(small(prune={"rounds": 0}), "ticket")[-1].round == 0
+
+
+def test_layers_keep_what_prune_least_says_or_it_is_refused():
+    least = [n.run.pruning.least for n in points_of(small(prune={"least": 13}), "ticket")[1:]]
+    assert least == [13, 13, 13]  # the output layer is left 13 of its 100 weights
+    with pytest.raises(UserError, match=r"prune\.least is 14, but output\.weight is to keep 13"):
+        small(prune={"least": 14})
+
+
+def test_only_rounds_that_follow_one_another_must_train_in_between():
+    early = {"train": "20it", "rewind": "20it"}
+    once = small(prune={**early, "algorithm": "one-shot", "densities": [0.5, 0.1]})
+    assert [n.run.pruning.step for n in points_of(once, "ticket")[1:]] == [20, 20]
+    with pytest.raises(UserError, match="pruned again before they have trained"):
+        small(prune=early)
+    assert len(points_of(small(prune={**early, "rounds": 1}), "ticket")) == 2

@@ -40,7 +40,7 @@ def test_a_part_of_the_data_makes_shorter_epochs_and_other_runs():
     whole, part = small(), small(data={"train": 410}, train={"steps": "2ep"})
     run = part.nodes[0].run
     assert run.steps == 2 * 9  # 410 = 8 · 50 + 10
-    assert run.data == whole.nodes[0].run.data | {"train": 410}
+    assert run.data == replace(whole.nodes[0].run.data, train=410)
     same = replace(whole.nodes[0].run, data=run.data)
     assert same.id != whole.nodes[0].run.id
     alone = small(data={"validation": 0, "train": 410}).nodes[0].run

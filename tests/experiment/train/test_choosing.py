@@ -31,10 +31,12 @@ from winnow.experiment.runs import Record
 from winnow.experiment.store.images import Source
 from winnow.experiment.store.store import Store
 from winnow.experiment.train import choosing
-from winnow.experiment.train.choosing import choose, in_one_line, planned, settle
+from winnow.experiment.train.checkpoint import Checkpoints
+from winnow.experiment.train.choosing import choose_engine, in_one_line, planned, settle
 from winnow.experiment.train.executor import Event, Settings, execute
-from winnow.experiment.train.prepare import make_job, starting_state
-from winnow.experiment.train.train import Checkpoints, train
+from winnow.experiment.train.job import make_job
+from winnow.experiment.train.start import starting_state
+from winnow.experiment.train.train import train
 from winnow.files import write_whole
 from winnow.kernels.simd import W
 
@@ -166,7 +168,7 @@ def test_it_is_measured_once_and_found_again(store, monkeypatch):
     ],
 )
 def test_where_sparse_cannot_train_auto_is_dense_and_says_why(store, monkeypatch, why, told):
-    plan = plan_of()
+    plan = plan_of("model.hidden=[3000, 2000]" if why == "gpu" else "model.hidden=[20, 10]")
     sparse = "winnow.engine.sparse_cpu.engine.SparseEngine"
     if why == "refused":
         monkeypatch.setattr(f"{sparse}.refuses", lambda *_: "the layer x has no kernel")
@@ -220,13 +222,13 @@ def test_a_resumed_run_keeps_what_it_was_begun_with(store):
     run, path = begun(plan, store, Choice("sparse", lanes=W, calibration="old"))
     job = make_job(run)
     for auto in (dense_now, sparse_now, None, Auto(reason="no").dump()):
-        kept = choose(run, job, never_mask, path, auto)
+        kept = choose_engine(run, job, never_mask, path, auto)
         assert kept == Choice("sparse", lanes=W, calibration="old")
     path.unlink()
-    assert choose(run, job, lambda: None, path, dense_now).engine == "dense"
-    assert choose(run, job, lambda: None, path, sparse_now).engine == "sparse"
+    assert choose_engine(run, job, lambda: None, path, dense_now).engine == "dense"
+    assert choose_engine(run, job, lambda: None, path, sparse_now).engine == "sparse"
     begun(plan, store, Choice("dense", calibration="old"))
-    assert choose(run, job, never_mask, path, sparse_now).engine == "dense"
+    assert choose_engine(run, job, never_mask, path, sparse_now).engine == "dense"
 
 
 def never_mask():
@@ -289,13 +291,13 @@ def test_a_checkpoint_of_the_time_when_auto_was_dense_goes_on_dense(store):
     plan = plan_of()
     run, path = begun(plan, store, None)
     auto = Auto(calibrated(plan, 2.0)).dump()
-    assert choose(run, make_job(run), never_mask, path, auto).engine == "dense"
+    assert choose_engine(run, make_job(run), never_mask, path, auto).engine == "dense"
 
 
 def test_other_vectors_are_told(store, capsys):
     plan = plan_of()
     run, path = begun(plan, store, Choice("sparse", lanes=2 * W))
-    kept = choose(run, make_job(run), never_mask, path, None)
+    kept = choose_engine(run, make_job(run), never_mask, path, None)
     assert (kept.engine, kept.lanes) == ("sparse", W)
     told = capsys.readouterr().err
     assert (
@@ -306,7 +308,7 @@ def test_other_vectors_are_told(store, capsys):
 def test_a_named_engine_stays_named(store):
     run = replace(plan_of().nodes[0].run, engine="sparse")
     path = store.checkpoint(run)
-    choice = choose(run, make_job(run), never_mask, path, None)
+    choice = choose_engine(run, make_job(run), never_mask, path, None)
     assert choice == Choice("sparse", lanes=W)
 
 

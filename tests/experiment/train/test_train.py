@@ -12,10 +12,13 @@ from sample_runs import RUN
 
 from winnow.data import load_images
 from winnow.engine.dense import DenseEngine
+from winnow.experiment.run_parts import AnyExamples, BalancedExamples
 from winnow.experiment.runs import Record
+from winnow.experiment.train.checkpoint import Checkpoints
 from winnow.experiment.train.examples import examples
-from winnow.experiment.train.prepare import make_job, starting_state
-from winnow.experiment.train.train import Checkpoints, train
+from winnow.experiment.train.job import make_job
+from winnow.experiment.train.start import starting_state
+from winnow.experiment.train.train import train
 
 ENGINE = DenseEngine("cpu")
 
@@ -29,17 +32,10 @@ def cached(tmp_path_factory):
 
 @pytest.fixture
 def run():
-    model = {
-        "name": "lenet-300-100",
-        "init": {"name": "glorot-normal", "std": None},
-        "hidden": [30, 20],
-        "width": 1.0,
-        "dropout": 0.0,
-    }
     return replace(
         RUN,
-        data=RUN.data | {"content": load_images("digits").content},
-        model=model,
+        data=replace(RUN.data, content=load_images("digits").content),
+        model=replace(RUN.model, hidden=(30, 20)),
         end=90,
         steps=90,
         optimizer=RUN.optimizer | {"lr": 0.02, "weight_decay": 0.0, "eps": 1e-8},
@@ -100,7 +96,7 @@ def test_what_is_recorded_changes_no_number(run):
 
 
 def test_a_run_without_validation_has_no_early_stopping(run):
-    bare = replace(run, data=run.data | {"validation": 0}, seeds={"init": 0, "order": 0})
+    bare = replace(run, data=replace(run.data, validation=0), seeds={"init": 0, "order": 0})
     result, _ = trained(replace(bare, seeds=bare.seeds | {"split": 0}))
     assert result.stop_iteration is None
     assert result.stop == {}
@@ -176,7 +172,7 @@ def test_divergence_keeps_what_was_seen(run):
 
 
 def test_a_part_of_the_data_is_all_that_is_trained_on_and_evaluated(run):
-    part = replace(run, data=run.data | {"train": 300}, end=10, steps=10)
+    part = replace(run, data=replace(run.data, train=300), end=10, steps=10)
     splits = make_job(part).data.splits
     whole = make_job(run).data.splits
     assert len(splits["train"].index) == 300
@@ -188,12 +184,12 @@ def test_a_part_of_the_data_is_all_that_is_trained_on_and_evaluated(run):
     assert hits == pytest.approx(round(hits), abs=1e-6)
 
 
-@pytest.mark.parametrize("scoring", [{"examples": "all"}, {"per_class": 5, "batches": 2}])
+@pytest.mark.parametrize("scoring", [AnyExamples("all"), BalancedExamples(5, 2)])
 def test_criteria_see_only_the_part_that_is_trained_on(run, scoring):
-    job = make_job(replace(run, data=run.data | {"train": 300}))
+    job = make_job(replace(run, data=replace(run.data, train=300)))
     seen = torch.cat([x for x, _ in examples(job, scoring, seed=0)]).flatten(1)
     own = job.data.splits["train"]
-    every = torch.cat([x for x, _ in examples(job, {"examples": "all"}, seed=0)]).flatten(1)
+    every = torch.cat([x for x, _ in examples(job, AnyExamples("all"), seed=0)]).flatten(1)
     assert len(every) == len(own.index) == 300
-    assert len(seen) == (300 if "examples" in scoring else 100)
+    assert len(seen) == (300 if isinstance(scoring, AnyExamples) else 100)
     assert all(bool((every == one).all(1).any()) for one in seen)

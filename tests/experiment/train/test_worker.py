@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import asdict
-from typing import Any
 
 from winnow.data import load_images
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.store.images import Source
 from winnow.experiment.store.store import Store
+from winnow.experiment.train.protocol import Answer, Order, Task
 from winnow.experiment.train.worker import serve
 
 
-def task_of(overrides: list[str]) -> dict[str, Any]:
+def task_of(overrides: list[str]) -> Task:
     """The task of a plan's dense run, as the executor sends it."""
     content = load_images("digits").content
     plan = expand("small", load_recipe("lth/digits", overrides, 1), Source(1437, content))
     run = plan.nodes[0].run
-    task = {"run": asdict(run), "record": plan.records[run.id].dump(), "parents": {}}
-    return task | {"parent_records": {}, "checkpoint": 60.0, "about": {}}
+    return Task((Order(run, plan.records[run.id]),))
 
 
 def test_every_engine_of_a_recipe_trains_a_run(tmp_path, monkeypatch):
@@ -30,10 +28,11 @@ def test_every_engine_of_a_recipe_trains_a_run(tmp_path, monkeypatch):
     monkeypatch.setattr("winnow.engine.tracing.make_fx", broken)  # as compiling takes seconds
     store = Store(tmp_path / "runs").open()
     common = ["train.steps=20it", "prune.rounds=0", "model.hidden=[9, 5]"]
-    told: list[dict[str, Any]] = []
+    told: list[Answer] = []
     for name in ("dense", "stacked", "compiled"):
-        serve(store, task_of([*common, f"engine={name}"]), lambda **answer: told.append(answer))
-        assert told[-1] == {"event": "done", "fresh": True}
+        task = task_of([*common, f"engine={name}"])
+        serve(store, task, told.append)
+        assert told[-2:] == [Answer("done", run=task.runs[0]), Answer("idle")]
     runs = {found.run.engine: found for found in store.all()}
     assert runs.keys() == {"dense", "stacked", "compiled"}
     for found in runs.values():
@@ -61,14 +60,14 @@ def test_a_worker_tells_a_full_disk_from_a_defect(tmp_path, monkeypatch):
 
         with monkeypatch.context() as patch:
             patch.setattr(Store, "write", write)
-            serve(Store(tmp_path / "runs").open(), task, lambda **answer: told.append(answer))
+            serve(Store(tmp_path / "runs").open(), task, told.append)
         return told.pop()
 
     for code in (errno.ENOSPC, errno.EROFS):
         answer = failing(code)
-        assert (answer["event"], answer["kind"]) == ("failed", "disk")
-        assert os.strerror(code) in answer["error"]
-    assert failing(errno.EIO)["kind"] == "bug"
+        assert (answer.event, answer.fault) == ("failed", "disk")
+        assert os.strerror(code) in answer.error
+    assert failing(errno.EIO).fault == "bug"
     assert list((tmp_path / "runs" / "runs").iterdir()) == []
-    serve(Store(tmp_path / "runs"), task, lambda **answer: told.append(answer))
-    assert told[-1] == {"event": "done", "fresh": True}
+    serve(Store(tmp_path / "runs"), task, told.append)
+    assert told[-2:] == [Answer("done", run=task.runs[0]), Answer("idle")]

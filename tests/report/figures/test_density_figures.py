@@ -3,8 +3,10 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
+from typing import Any
 
 import numpy as np
+import pytest
 import synthetic_report as made
 
 from winnow.experiment.arms import OF_ROUNDS, TICKET
@@ -72,20 +74,146 @@ def test_collapsed_networks_leave_the_axis_and_the_caption_says_so() -> None:
     assert "run off the axis" in captions["accuracy-at-stop"]
 
 
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The figures that are drawn from here on, which become no files: quickly."""
+    drawn: list[Any] = []
+
+    def rendered(figure: Any) -> tuple[bytes, bytes]:
+        drawn.append(figure)
+        return b"png", b"svg"
+
+    monkeypatch.setattr(style, "rendered", rendered)
+    return drawn
+
+
 def names(results: Results) -> list[str]:
     return [drawing.name for drawing in draw_figures(results)]
 
 
-def test_figures_follow_the_recipe() -> None:
-    rows = made.sweep({"ticket": [[0.9, 0.8]]})
-    assert names(made.results(rows)) == [
-        "early-stopping", "accuracy-at-stop", "train-accuracy-at-stop", "final-accuracy"
+METRICS = {
+    "stop_iteration": 1200,
+    "stop_test_accuracy": 0.81,
+    "stop_train_accuracy": 0.82,
+    "final_test_accuracy": 0.83,
+    "final_train_accuracy": 0.84,
+}
+
+
+def distinct(**changes: Any) -> Results:
+    """A ticket at one density whose metrics all differ."""
+    row = made.row(round=1, density=0.5, accuracy_at={10: 0.85, 2000: 0.86}, **METRICS)
+    return made.results([row], **changes)
+
+
+def shown(axes: Any) -> tuple[str, str, list[float]]:
+    """Title, label of the vertical axis, and the heights of the one line."""
+    (container,) = axes.containers
+    return axes.get_title(), axes.get_ylabel(), list(container[0].get_ydata(orig=False))
+
+
+def test_every_figure_shows_its_metric(figures: list[Any]) -> None:
+    assert names(distinct()) == [
+        "early-stopping", "accuracy-at-stop", "train-accuracy-at-stop", "final-accuracy",
+        "accuracy-at-steps",
     ]  # fmt: skip
-    rows = [dataclasses.replace(row, accuracy_at={10: 0.5, 20: 0.6}) for row in rows]
+    assert [shown(axes) for figure in figures for axes in figure.axes] == [
+        ("", "Early-stopping iteration", [1200]),
+        ("", "Test accuracy at early stopping (%)", [pytest.approx(81)]),
+        ("", "Training accuracy at early stopping (%)", [pytest.approx(82)]),
+        ("", "Test accuracy at the end (%)", [pytest.approx(83)]),
+        ("at iteration 10", "Test accuracy (%)", [pytest.approx(85)]),
+        ("at iteration 2,000", "", [pytest.approx(86)]),
+    ]
+    for figure in figures:
+        (legend,) = figure.legends
+        assert [text.get_text() for text in legend.get_texts()] == ["ticket"]
+        assert figure.axes[0].get_xlabel() == "Weights remaining (density_total, %)"
+
+
+def test_without_early_stopping_only_the_end_is_drawn(figures: list[Any]) -> None:
     recipe = {"train": {"early_stopping": False}}
-    assert names(made.results(rows, recipe=recipe)) == [
-        "final-accuracy", "final-train-accuracy", "accuracy-at-steps"
-    ]  # fmt: skip
+    assert names(distinct(recipe=recipe))[:2] == ["final-accuracy", "final-train-accuracy"]
+    assert [shown(axes) for figure in figures[:2] for axes in figure.axes] == [
+        ("", "Test accuracy at the end (%)", [pytest.approx(83)]),
+        ("", "Training accuracy at the end (%)", [pytest.approx(84)]),
+    ]
+    assert [len(figure.axes) for figure in figures] == [1, 1, 2]
+
+
+def test_a_metric_without_any_number_is_not_drawn(figures: list[Any]) -> None:  # noqa: ARG001
+    row = made.row(round=1, density=0.5, stop_iteration=None, final_test_accuracy=None)
+    assert names(made.results([row])) == ["accuracy-at-stop", "train-accuracy-at-stop"]
+
+
+def test_captions_by_hand(figures: list[Any]) -> None:  # noqa: ARG001
+    rows = made.sweep({"ticket": [[0.9, 0.8]]})
+    text = draw_figures(made.results(rows))[0].caption
+    assert text == (
+        "Iteration of minimum validation loss (early stopping) against the weights remaining. "
+        "Lines are means over 1 replicate; the dotted line is the dense mean."
+    )
+    rows = made.sweep({"ticket": [[0.98, 0.97, 0.975, 0.1], [0.98, 0.97, 0.975, 0.1], [0.9]]})
+    rows[-1] = dataclasses.replace(rows[-1], status="diverged")
+    text = draw_figures(made.results(rows))[3].caption
+    assert text == (
+        "Test accuracy at the end of training against the weights remaining. Lines are means over "
+        "2 replicates, bars go from the lowest to the highest single run; the dotted line is the "
+        "dense mean. Lower values run off the axis; the table has them."
+    )
+    recipe = {"report": {"bars": "interval"}, "compare": {}}
+    arms = (TICKET, made.method("snip"))
+    rows = made.sweep({"ticket": [[0.9], [0.9]], "snip": [[0.8], [0.7]]})
+    (drawing,) = draw_figures(made.results(rows, arms=arms, recipe=recipe))
+    assert drawing.caption == (
+        "Test accuracy at early stopping against the weights remaining. Lines are means over 2 "
+        "replicates, bars are 95 % t-intervals of the mean at one density (not corrected for "
+        "several); the dotted line is the dense mean. The axis is even in the log of the error, "
+        "so that high accuracies stay apart."
+    )
+    assert not drawing.wide
+
+
+def test_a_comparison_and_its_controls(figures: list[Any]) -> None:
+    """A panel for each method that has any, on one axis of accuracies."""
+    snip, grasp = made.method("snip"), made.method("grasp")
+    controls = (made.control(snip, "shuffled"), made.control(grasp, "inverted"))
+    arms = (TICKET, snip, controls[0], grasp, controls[1])
+    values = {"ticket": [[0.98]], "snip": [[0.9, 0.8]], "snip-shuffled": [[0.7, 0.6]],
+              "grasp": [[0.5]], "grasp-inverted": [[0.4]]}  # fmt: skip
+    results = made.results(made.sweep(values), arms=arms, recipe={"compare": {}})
+    overview, beside = draw_figures(results)
+    assert (overview.name, beside.name) == ("accuracy-at-stop", "controls")
+    assert (overview.wide, beside.wide) == (False, True)
+    (both,) = figures[0].axes
+    assert [container.get_label() for container in both.containers] == ["snip", "grasp"]
+    first, second = figures[1].axes
+    assert (first.get_title(), second.get_title()) == ("snip", "grasp")
+    assert (first.get_ylabel(), second.get_ylabel()) == ("Test accuracy at early stopping (%)", "")
+    assert first.get_ylim() == second.get_ylim() == pytest.approx((100 - 60 * 1.35, 99))
+    assert first.get_xlim() == pytest.approx((56, 25 / 1.12))
+    heights = {
+        container.get_label(): list(container[0].get_ydata(orig=False))
+        for container in first.containers
+    }
+    assert heights == {
+        "method": pytest.approx([90, 80]), "shuffled": pytest.approx([70, 60])
+    }  # fmt: skip
+    (legend,) = figures[1].legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == ["dense", "method", "shuffled", "inverted"]
+    assert beside.caption.startswith("Test accuracy at early stopping against the weights")
+    assert "the mask shuffled within each layer" in beside.caption
+
+
+def test_more_than_seven_arms_of_one_kind_still_share_the_axes_without_compare(
+    figures: list[Any],
+) -> None:
+    values = {arm.name: [[0.9, 0.8]] for arm in OF_ROUNDS}
+    extra = made.method("x", "eighth", "ticket")
+    values["eighth"] = [[0.9, 0.8]]
+    draw_figures(made.results(made.sweep(values), arms=(*OF_ROUNDS, extra)))
+    assert [len(figure.axes) for figure in figures] == [1, 1, 1, 1]
 
 
 def test_a_dense_run_alone_and_no_run_at_all() -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from synthetic_report import control, method, results, row
+from synthetic_report import method, results, row
 
 from winnow.experiment.arms import TICKET, Arm
 from winnow.report.figures import draw_figures, style
 from winnow.report.figures.method_panels import draw_method_panels
 from winnow.report.results import Results
-from winnow.report.series import method_panels, random_masks, shown_series
+from winnow.report.series import method_panels, shown_series
 from winnow.report.statistics import points
 
 METRIC = "final_test_accuracy"
@@ -41,31 +40,6 @@ MANY = (
     method("set", "still", "dynamic"), method("mine:own_score", "own_score"),
     method("obd", kind="trained"), method("grasp"),
 )  # fmt: skip
-
-
-def test_a_panel_for_each_kind_in_the_recipes_order() -> None:
-    tuned = replace(JACKPOT, name="jackpot-fine-tuned", of="jackpot")
-    made = compared(*MANY, tuned, control(SNIP, "shuffled"))
-    panels = method_panels(made, METRIC)
-    assert {one.title: [line.label for line in one.series] for one in panels} == {
-        "Panel of mask search": ["jackpot", "jackpot-fine-tuned"],
-        "Panel of at initialisation": ["snip", "own_score", "grasp"],
-        "Panel of trained": ["one-shot", "imp", "obd"],
-        "Panel of dynamic": ["rigl", "still"],
-    }
-    assert panels[0].title == "Panel of mask search"
-    assert random_masks(made) == MANY[2]
-    assert random_masks(compared(SNIP, JACKPOT)) is None
-
-
-@pytest.mark.parametrize(("count", "parts"), [(7, [7]), (8, [4, 4]), (9, [5, 4]), (15, [5, 5, 5])])
-def test_a_full_panel_is_parted(count: int, parts: list[int]) -> None:
-    panels = method_panels(compared(*(method("snip", f"snip{k}") for k in range(count))), METRIC)
-    titles = [f" ({k + 1} of {len(parts)})" if len(parts) > 1 else "" for k in range(len(parts))]
-    assert [one.title for one in panels] == [f"Panel of at initialisation{one}" for one in titles]
-    assert [len(one.series) for one in panels] == parts
-    labels = [line.label for one in panels for line in one.series]
-    assert labels == [f"snip{k}" for k in range(count)]
 
 
 def panels_of(made: Results) -> list[Any]:
@@ -117,20 +91,6 @@ def test_all_panels_have_the_same_axes_with_every_mean_inside() -> None:
     assert heights[1] - heights[0] == pytest.approx(heights[3] - heights[2])
     labels = [tick.get_text() for tick in panels[0].get_yticklabels()]
     assert {"50", "80", "90", "95", "98"} <= set(labels)
-
-
-@pytest.mark.parametrize("mean", [1.0, 0.99, 0.1, 0.0])
-def test_axes_of_one_accuracy(mean: float) -> None:
-    """Nothing to compare, no error at all, nothing right: still an axis with ticks."""
-    from matplotlib.figure import Figure
-
-    axes = Figure().add_subplot()
-    style.accuracy_axis([axes], [100 * mean])
-    bottom, top = axes.get_ylim()
-    assert 0 <= bottom < top < 100
-    assert bottom <= min(100 * mean, top)
-    ticks = [tick for tick in axes.get_yticks() if bottom <= tick <= top]
-    assert len(ticks) >= 2
 
 
 def test_seven_methods_stay_in_one_panel() -> None:

@@ -7,7 +7,7 @@ to add one.
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from typing import Any
 
 from winnow.algorithms.search.edge_popup import EdgePopup
@@ -26,12 +26,12 @@ def make_search(name: str, density: float | None = None, **options: Any) -> Sear
     for a missing density.
     """
     method: Any = search_method(name)
-    valid = {field.name: field.default for field in fields(method)}
+    valid = [field.name for field in fields(method)]
     for option in options:
         if option not in valid:
             listed = f"Its options are {', '.join(valid)}"
             raise unknown(f"option of {name}:", option, valid, listed)
-    if density is None and valid["density"] is MISSING:
+    if density is None and method.needs_density:
         raise UserError(f"{name} needs density=, e.g. 0.5")
     try:
         made: SearchMethod = method(density=density, **options)

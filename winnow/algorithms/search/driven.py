@@ -60,7 +60,7 @@ def start_search(
     def scored(criterion: str, options: Mapping[str, Any]) -> Mapping[str, Tensor]:
         model = job.build()
         load_weights(model, state)
-        drawn = batch is None and sees_examples(criterion)
+        drawn = batch is None and needs_data(criterion)
         data = _scoring_batch(job, seed) if drawn else batch
         return warm_scores(model, criterion, options, chosen, data, F.cross_entropy, seed)
 
@@ -154,8 +154,8 @@ def warm_scores(
             module.training = mode
 
 
-def sees_examples(criterion: str) -> bool:
-    """Whether a criterion needs data to score."""
+def needs_data(criterion: str) -> bool:
+    """Whether a criterion scores with examples, or draws."""
     return traits_of(get_criterion(criterion)).examples != "none"
 
 

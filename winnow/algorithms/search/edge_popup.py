@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from winnow.algorithms.search.first import kaiming
-from winnow.algorithms.search.layers import counts_of, kept_in_all
+from winnow.algorithms.search.layers import counts_of
 from winnow.algorithms.search.method import (
     COSINE,
     SearchStart,
@@ -36,9 +36,10 @@ class EdgePopup:
     protects: ClassVar[tuple[str, ...]] = ()
     optimizer: ClassVar[Mapping[str, Any]] = sgd(0.1, 1e-4)
     schedule: ClassVar[Mapping[str, Any]] = COSINE
-    pretrained: ClassVar[bool] = False
-    first_probability: ClassVar[str | None] = None
-    warm_start: ClassVar[None] = None
+    of_trained: ClassVar[bool] = False
+    needs_density: ClassVar[bool] = True
+    compared: ClassVar[Mapping[str, Any]] = {"rates": "uniform"}
+    scored_by: ClassVar[None] = None
 
     density: float
     rates: str = "layer"
@@ -47,9 +48,6 @@ class EdgePopup:
 
     def __post_init__(self) -> None:
         check_search(self.density, self.rates, self.statistics)
-
-    def keeps(self, shapes: Mapping[str, Sequence[int]]) -> int:
-        return kept_in_all(shapes, self.density, self.rates)
 
     def search(self, start: SearchStart) -> Search:
         """Top-k."""

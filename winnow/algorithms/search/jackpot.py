@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from winnow.algorithms.search.first import uniform
-from winnow.algorithms.search.layers import counts_of, kept_in_all
+from winnow.algorithms.search.layers import counts_of
 from winnow.algorithms.search.method import COSINE, SearchStart, check_search, sgd, top_k
 from winnow.errors import UserError, unknown
 from winnow.mask import Mask
@@ -46,8 +46,9 @@ class Jackpot:
     protects: ClassVar[tuple[str, ...]] = ("output",)
     optimizer: ClassVar[Mapping[str, Any]] = sgd(0.1, 5e-4)
     schedule: ClassVar[Mapping[str, Any]] = COSINE
-    pretrained: ClassVar[bool] = True
-    first_probability: ClassVar[str | None] = None
+    of_trained: ClassVar[bool] = True
+    needs_density: ClassVar[bool] = False
+    compared: ClassVar[Mapping[str, Any]] = {}
 
     density: float | None = None
     start: str = "magnitude"
@@ -64,14 +65,8 @@ class Jackpot:
             raise UserError(f"removed is {self.removed!r}: give a score from 0 to below 1")
 
     @property
-    def warm_start(self) -> str | None:
+    def scored_by(self) -> str | None:
         return self.start if self.start in _WARM else None
-
-    def keeps(self, shapes: Mapping[str, Sequence[int]]) -> int:
-        """By its rates; where they lie in detail, weights may say."""
-        if self.density is None:
-            raise UserError("jackpot keeps what its mask does: give it a density")
-        return kept_in_all(shapes, self.density, self.rates)
 
     def search(self, start: SearchStart) -> Search:
         """Top-k."""
@@ -79,7 +74,7 @@ class Jackpot:
 
     def scores(self, start: SearchStart, search: Search) -> dict[str, Tensor]:
         """Warm, or random."""
-        if start.mask is None and self.warm_start is None:
+        if start.mask is None and self.scored_by is None:
             return {n: uniform(n, w, start.seed) for n, w in start.weights.items()}
         assert search.keep is not None
         mask = self._warm(start, search.keep) if start.mask is None else start.mask

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -18,6 +17,11 @@ def check_rates(rates: str) -> None:
     """UserError unless there are such layer rates."""
     if rates not in RATES:
         raise unknown("layer rates:", str(rates), RATES, f"They are {', '.join(RATES)}")
+
+
+def scope_of(rates: str) -> str:
+    """The scope of ``wn.prune`` that shares weights out over layers as these rates do."""
+    return "global" if rates == "magnitude" else rates
 
 
 def counts_of(weights: Mapping[str, Tensor], density: float, rates: str) -> dict[str, int]:
@@ -41,22 +45,3 @@ def counts_of(weights: Mapping[str, Tensor], density: float, rates: str) -> dict
         whole = sum(weight.numel() for weight in weights.values())
         raise UserError(f"density {density:g} keeps none of {whole} weights: give a larger one")
     return counts
-
-
-def kept_in_all(shapes: Mapping[str, Sequence[int]], density: float, rates: str) -> int:
-    """How many weights `counts_of` keeps of layers of these shapes. UserError for none."""
-    whole = {name: tuple(shape) for name, shape in shapes.items()}
-    alive = {name: math.prod(shape) for name, shape in whole.items()}
-    counts = keep_for_density(whole, alive, density, _scope(rates))
-    keep = counts if isinstance(counts, int) else sum(counts.values())
-    if keep == 0:
-        raise UserError(
-            f"density {density:g} keeps no weight of any layer with rates: {rates}; write rates: "
-            "uniform, or leave that density out"
-        )
-    return keep
-
-
-def _scope(rates: str) -> str:
-    """The scope that shares weights out over layers as these rates do."""
-    return "global" if rates == "magnitude" else rates

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from winnow.algorithms.search import make_search
-from winnow.algorithms.search.driven import competing, sees_examples, warm_scores
+from winnow.algorithms.search.driven import competing, needs_data, warm_scores
 from winnow.algorithms.search.method import SearchMethod, SearchStart
 from winnow.amounts import option_iterations
 from winnow.criteria.base import Subject
@@ -79,7 +79,7 @@ def search(
     spec = _optimizer(chosen, lr, weight_decay)
 
     def scored(criterion: str, of_criterion: Mapping[str, Any]) -> Mapping[str, Tensor]:
-        unseen = batch is None and sees_examples(criterion)
+        unseen = batch is None and needs_data(criterion)
         data = next(subject.batches(), None) if unseen else batch
         return warm_scores(model, criterion, of_criterion, list(weights), data, loss_fn, seed)
 

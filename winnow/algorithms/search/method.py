@@ -6,7 +6,7 @@ answers with the reparametrisation that engines train, and with the first scores
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, get_args
 
@@ -43,26 +43,22 @@ class SearchMethod(Protocol):
 
     ``protects``: names, patterns and group words of the layers that the original leaves dense.
     ``optimizer`` and ``schedule``: the original's, for the scores, as a job takes them.
-    ``pretrained``: it searches in a trained network, not in a random one. ``first_probability``:
-    its option for the probability with which weights are kept at first, None if there is none.
+    ``of_trained``: it searches in a trained network, not in a random one. ``needs_density``: it
+    finds none by itself. ``compared``: the options that are others in a comparison, where all
+    methods keep as many weights; "density" there is the density that is asked for.
     """
 
     name: ClassVar[str]
     protects: ClassVar[tuple[str, ...]]
     optimizer: ClassVar[Mapping[str, Any]]
     schedule: ClassVar[Mapping[str, Any]]
-    pretrained: ClassVar[bool]
-    first_probability: ClassVar[str | None]
+    of_trained: ClassVar[bool]
+    needs_density: ClassVar[bool]
+    compared: ClassVar[Mapping[str, Any]]
 
     @property
-    def warm_start(self) -> str | None:
-        """The criterion whose scores of the network its own start from; None if there is none."""
-        ...
-
-    def keeps(self, shapes: Mapping[str, Sequence[int]]) -> int:
-        """How many weights of layers of these shapes it keeps. UserError for none, and where only
-        the search can say.
-        """
+    def scored_by(self) -> str | None:
+        """The criterion whose scores of the network its own begin with; None if there is none."""
         ...
 
     def search(self, start: SearchStart) -> Search:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from winnow.algorithms.search.first import filled
-from winnow.algorithms.search.layers import counts_of, kept_in_all
+from winnow.algorithms.search.layers import counts_of
 from winnow.algorithms.search.method import (
     CONSTANT,
     SearchStart,
@@ -38,9 +38,10 @@ class Supermask:
     protects: ClassVar[tuple[str, ...]] = ()
     optimizer: ClassVar[Mapping[str, Any]] = sgd(100.0, 0.0)
     schedule: ClassVar[Mapping[str, Any]] = CONSTANT
-    pretrained: ClassVar[bool] = False
-    first_probability: ClassVar[str | None] = "probability"
-    warm_start: ClassVar[None] = None
+    of_trained: ClassVar[bool] = False
+    needs_density: ClassVar[bool] = False
+    compared: ClassVar[Mapping[str, Any]] = {"rates": "uniform", "probability": "density"}
+    scored_by: ClassVar[None] = None
 
     density: float | None = None
     rates: str = "layer"
@@ -52,11 +53,6 @@ class Supermask:
         check_search(self.density, self.rates, self.statistics)
         if not 0 < self.probability < 1:
             raise UserError(f"probability is {self.probability!r}: give a number between 0 and 1")
-
-    def keeps(self, shapes: Mapping[str, Sequence[int]]) -> int:
-        if self.density is None:
-            raise UserError("supermask keeps what it finds: give it a density")
-        return kept_in_all(shapes, self.density, self.rates)
 
     def search(self, start: SearchStart) -> Search:
         """Bernoulli masks."""

@@ -62,7 +62,7 @@ def _planned(setting: Setting, spec: MethodSpec) -> PlannedMethod:
     ignored = layers_named(setting.recipe, options.pop("ignore", ()), f"ignore of {name}")
     own = {layer: shape for layer, shape in shapes.items() if layer not in ignored}
     protected = sum(math.prod(shapes[layer]) for layer in shapes if layer in ignored)
-    arm = Arm(name, entry.kind, method=spec.name, panel=kind.panel)
+    arm = Arm(name, entry.kind, method=spec.name, panel=kind.panel, bound=entry.bound)
     return kind.plan(ComparedMethod(spec, entry, arm, setting, own, protected, options))
 
 

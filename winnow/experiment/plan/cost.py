@@ -56,17 +56,13 @@ def _seen(run: Run, examples: int) -> float:
     """How many examples the run's criterion sees at once, of a training split of ``examples``."""
     assert run.pruning is not None
     seen = run.pruning.scoring
-    if seen is None:
-        return 1.0
-    if "per_class" in seen:
-        return float(seen["per_class"] * seen["batches"] * facts(run.data["name"]).classes)
-    return float(examples if seen["examples"] == "all" else seen["examples"])
+    return 1.0 if seen is None else seen.count(facts(run.data.name).classes, examples)
 
 
 def _of_search(run: Run, examples: int) -> float:
     """What scoring for the warm start of a search costs."""
     if run.search is None:
         return 0.0
-    warm = make_search(run.search["name"], **run.search["options"]).warm_start
+    warm = make_search(run.search.name, **run.search.options).scored_by
     passes = criteria.traits_of(criteria.get_criterion(warm)).passes if warm else 0
     return passes * min(SCORING_BATCH, examples) / examples

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from winnow import criteria
 from winnow.allocation import Keep
 from winnow.errors import UserError
+from winnow.experiment.run_parts import AnyExamples, BalancedExamples, ScoredExamples
 from winnow.experiment.runs import Pruning
 from winnow.scoring import check_options
 
@@ -22,16 +23,20 @@ _ABOUT_DATA = ("per_class", "classes", "batches", "examples")
 class Scoring:
     """A criterion with its own options, and the examples that it sees.
 
-    Those are ``{per_class, batches}`` (drawn from the training split without replacement, the
-    same number of each class; 10 in one batch by default for snip and grasp, as Wang et al. 2020
-    take for both), ``{examples: N}`` (drawn without replacement, in one batch), ``{examples: all}``
-    (the whole training split; the default of the others), or None for criteria without data: the
-    defaults are their `criteria.Traits`. All rounds of scoring see the same examples.
+    Those are drawn from the training split without replacement: the same number of each class (10
+    in one batch by default for snip and grasp, as Wang et al. 2020 take for both), or any, in one
+    batch; or they are the whole training split (the default of the others). None for criteria
+    without data: the defaults are their `criteria.Traits`. All rounds of scoring see the same.
     """
 
     criterion: str
     options: Mapping[str, Any]
-    examples: Mapping[str, Any] | None
+    examples: ScoredExamples | None
+
+    @property
+    def all_options(self) -> dict[str, Any]:
+        """Its own options and those that say which examples it sees."""
+        return {**self.options, **(asdict(self.examples) if self.examples else {})}
 
     def pruning(self, prunable: tuple[str, ...], keep: Keep, *, seed: int, least: int) -> Pruning:
         """The pruning of a run's own initial weights, in one round."""
@@ -83,7 +88,7 @@ def _checked(criterion: str, options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _examples(criterion: str, about: Mapping[str, Any]) -> dict[str, Any] | None:
+def _examples(criterion: str, about: Mapping[str, Any]) -> ScoredExamples | None:
     usual = criteria.traits_of(criteria.get_criterion(criterion)).examples
     if usual == "none":
         if about:
@@ -101,5 +106,5 @@ def _examples(criterion: str, about: Mapping[str, Any]) -> dict[str, Any] | None
             more = ", or all" if name == "examples" else ""
             raise UserError(f"{name} of {criterion} is {value!r}: give a number from 1 on{more}")
     if "examples" in about or (usual != "balanced" and "per_class" not in about):
-        return {"examples": about.get("examples", "all")}
-    return {"per_class": about.get("per_class", _PER_CLASS), "batches": about.get("batches", 1)}
+        return AnyExamples(about.get("examples", "all"))
+    return BalancedExamples(about.get("per_class", _PER_CLASS), about.get("batches", 1))

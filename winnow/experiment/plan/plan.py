@@ -13,9 +13,11 @@ from winnow.experiment.arms import ROUND_BY_ROUND, Arm
 from winnow.experiment.expected import ExpectedRun, Experiment
 from winnow.experiment.plan.comparison import comparison_of
 from winnow.experiment.plan.cost import with_costs
+from winnow.experiment.plan.groups import Group, groups_of, widest
 from winnow.experiment.plan.replicate import Node, Replicate
 from winnow.experiment.plan.rounds import rounds_of
 from winnow.experiment.plan.setting import Setting, setting_of
+from winnow.experiment.recipe.network import network
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.runs import Record, Run
 from winnow.experiment.store.images import Source
@@ -29,6 +31,7 @@ class Plan:
     recipe: Recipe
     nodes: tuple[Node, ...]
     possible: tuple[Arm, ...]  # arms that the recipe can have, in the order of tables
+    whole: Plan | None = None  # the recipe's, where this is a part of it
 
     @cached_property
     def runs(self) -> dict[str, Run]:
@@ -42,6 +45,12 @@ class Plan:
         for node in self.nodes:
             records[node.run.id] = records.get(node.run.id, Record()) | node.record
         return records
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """Runs that can share a stack: of all that the recipe plans, whatever part this is."""
+        parameters = sum(weight.numel() for weight in network(self.recipe).parameters())
+        return groups_of((self.whole or self).runs, widest(parameters))
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -74,7 +83,7 @@ class Plan:
         derived = {arm.of for arm in self.possible if arm.name in arms}
         shown = {*arms, *derived, *(arm.name for arm in ROUND_BY_ROUND)}
         kept = [n for n in self.nodes if n.run.id in needed and n.arm in shown]
-        return replace(self, nodes=tuple(kept))
+        return replace(self, nodes=tuple(kept), whole=self.whole or self)
 
     def _check_known(self, arms: Sequence[str]) -> None:
         if isinstance(arms, str):

@@ -10,9 +10,11 @@ from typing import Any
 from winnow.amounts import iterations
 from winnow.data.order import steps_per_epoch
 from winnow.errors import UserError
+from winnow.experiment.recipe.model import Init, Model
 from winnow.experiment.recipe.network import network
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.recipe.train import Schedule
+from winnow.experiment.run_parts import RunData, RunInit, RunModel, RunSchedule
 from winnow.experiment.runs import Record, Run, Start
 from winnow.experiment.store.images import Source
 from winnow.selection import expand_rates, prunable, resolve_names
@@ -50,7 +52,7 @@ class Setting:
         """An amount of training, at least one. UserError, naming ``field``, where it is none."""
         return _at_least_one(field, written, self.per_epoch)
 
-    def schedule(self, written: Schedule) -> dict[str, Any]:
+    def schedule(self, written: Schedule) -> RunSchedule:
         """The learning rate's course, in iterations."""
         return _in_iterations(written, self.per_epoch)
 
@@ -126,10 +128,9 @@ def _dense_run(recipe: Recipe, source: Source, per_epoch: int) -> Run:
     """The recipe's dense run, but for its seeds."""
     train, data = recipe.train, recipe.data
     steps = _at_least_one("train.steps", train.steps, per_epoch)
-    about = {"name": data.name, "content": source.content}
     return Run(
-        data=about | data.model_dump(include={"validation", "train", "augment"}),
-        model=recipe.model.model_dump(mode="json"),
+        data=RunData(data.name, source.content, data.validation, data.augment, data.train),
+        model=_model(recipe.model),
         begin=0,
         end=steps,
         steps=steps,
@@ -147,14 +148,23 @@ def _dense_run(recipe: Recipe, source: Source, per_epoch: int) -> Run:
     )
 
 
-def _in_iterations(schedule: Schedule, per_epoch: int) -> dict[str, Any]:
+def run_init(init: Init) -> RunInit:
+    """The distribution of initial weights, as a run has it."""
+    return RunInit(init.name, init.std, init.kept)
+
+
+def _model(model: Model) -> RunModel:
+    return RunModel(model.name, run_init(model.init), model.hidden, model.width, model.dropout)
+
+
+def _in_iterations(schedule: Schedule, per_epoch: int) -> RunSchedule:
     """The learning rate's course, in iterations."""
-    return {
-        "name": schedule.name,
-        "drops": [iterations(drop, per_epoch) for drop in schedule.drops],
-        "factor": schedule.factor if schedule.drops else None,
-        "warmup": iterations(schedule.warmup, per_epoch),
-    }
+    return RunSchedule(
+        schedule.name,
+        tuple(iterations(drop, per_epoch) for drop in schedule.drops),
+        schedule.factor if schedule.drops else None,
+        iterations(schedule.warmup, per_epoch),
+    )
 
 
 def _at_least_one(field: str, written: str, per_epoch: int) -> int:

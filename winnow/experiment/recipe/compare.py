@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from winnow.experiment.arms import ROUND_BY_ROUND
-from winnow.experiment.recipe.values import KeptFraction, RecipePart
+from winnow.experiment.recipe.values import Density, RecipePart
 
 _TAKEN = ("dense", *(arm.name for arm in ROUND_BY_ROUND))  # by lines that are there anyway
 
@@ -72,7 +72,7 @@ class Compare(RecipePart):
         tuple[Annotated[MethodSpec, BeforeValidator(_method)], ...],
         Field(strict=False, min_length=1),
     ] = Field(examples=[["random", "snip", {"name": "set", "drop": 0.2}]])
-    densities: Annotated[tuple[KeptFraction, ...], Field(strict=False, min_length=1)] = Field(
+    densities: Annotated[tuple[Density, ...], Field(strict=False, min_length=1)] = Field(
         (0.5, 0.2, 0.1, 0.05, 0.02), examples=[[0.5, 0.2]]
     )
     scope: Literal["global", "layer", "uniform", "er", "erk"] = "global"

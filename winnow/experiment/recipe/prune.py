@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from winnow.experiment.recipe.values import Count, KeptFractions, RecipePart, RemovedFraction, Steps
+from winnow.experiment.recipe.values import Count, DensityList, Rate, RecipePart, Steps
 
 USUAL_CRITERION = "magnitude"
 """What scores trained weights where nothing else is said. Frankle & Carbin 2019."""
@@ -16,7 +16,8 @@ class Prune(RecipePart):
     """How tickets are found.
 
     ``train``: how long networks train before they are pruned, where not to the end; ``fine_tune``:
-    and afterwards, with rewind ``none`` or ``lr``; ``optimizer``: see `plan.restart.Restart`.
+    and afterwards, with rewind ``none`` or ``lr``; ``optimizer``: starts afresh, or is rewound to
+    what it was at the step that the weights are rewound to.
     ``least``: weights that each layer keeps at least.
     ``rates``: layers that are pruned at a rate of their own (names, globs, or the words ``conv``,
     ``linear``, ``output``, ``first``). ``ignore``: layers that are never pruned.
@@ -26,8 +27,8 @@ class Prune(RecipePart):
     criterion: str = USUAL_CRITERION
     options: dict[str, Any] = Field({})
     scope: Literal["layer", "global"] = "layer"
-    rate: RemovedFraction = 0.2
-    rates: dict[str, RemovedFraction] = Field({}, examples=[{"output": 0.1}])
+    rate: Rate = 0.2
+    rates: dict[str, Rate] = Field({}, examples=[{"output": 0.1}])
     rounds: int = Field(15, ge=0, examples=[15])
     rewind: Literal["init", "none", "lr"] | Steps = Field("init", examples=["init", "500it"])
     train: Steps | None = Field(None, examples=["500it"])
@@ -35,7 +36,7 @@ class Prune(RecipePart):
     optimizer: Literal["fresh", "rewound"] = "fresh"
     least: int = Field(0, ge=0, examples=[1])
     ignore: Annotated[tuple[str, ...], Field(strict=False)] = Field((), examples=[["output"]])
-    densities: KeptFractions | Literal["paper", "rounds"] = Field(
+    densities: DensityList | Literal["paper", "rounds"] = Field(
         "rounds", examples=["paper", "rounds", [0.5, 0.2]]
     )
 
@@ -64,7 +65,7 @@ class Controls(RecipePart):
     reinit: Count = 0
     random: Count = 0
     random_reinit: Count = Field(0, alias="random-reinit")
-    one_shot: Literal["none", "paper", "rounds"] | KeptFractions = Field(
+    one_shot: Literal["none", "paper", "rounds"] | DensityList = Field(
         "none", alias="one-shot", examples=["paper", "rounds", [0.5, 0.2]]
     )
     one_shot_reinit: Count = Field(0, alias="one-shot-reinit")

@@ -10,7 +10,9 @@ from winnow.experiment.recipe.values import RecipePart, Steps, by_name
 
 
 class Optimizer(RecipePart):
-    """The update rule; what is left out takes the rule's usual value (see `resolved`)."""
+    """The update rule; what is left out takes the rule's usual value: ``momentum`` 0.9, ``betas``
+    [0.9, 0.999], ``eps`` 1e-8.
+    """
 
     name: Literal["sgd", "momentum", "nesterov", "adam", "adamw"] = Field(examples=["adam"])
     lr: float = Field(gt=0, examples=[1.2e-3])

@@ -8,10 +8,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from winnow.amounts import checked_steps
 
-KeptFraction = Annotated[float, Field(gt=0, le=1, examples=[0.05])]
-KeptFractions = Annotated[tuple[KeptFraction, ...], Field(strict=False)]
+Density = Annotated[float, Field(gt=0, le=1, examples=[0.05])]
+DensityList = Annotated[tuple[Density, ...], Field(strict=False)]
 Steps = Annotated[str, BeforeValidator(checked_steps), Field(examples=["500it", "5ep"])]
-RemovedFraction = Annotated[float, Field(ge=0, lt=1, examples=[0.2])]  # of what survives, removed
+Rate = Annotated[float, Field(ge=0, lt=1, examples=[0.2])]  # of what survives, removed
 Seed = Annotated[Literal["replicate"] | Annotated[int, Field(ge=0)], Field(examples=["replicate"])]
 Count = Annotated[int, Field(ge=0, examples=[3])]
 

@@ -27,7 +27,7 @@ TRAINED = "trained"
 def weights_file(method: MethodSpec) -> str | None:
     """The file that a search is given; None for other methods, and for the replicate's network."""
     search, file = SEARCH_METHODS.get(method.name), method.options.get("weights", TRAINED)
-    given = search is not None and search.pretrained and isinstance(file, str) and file != TRAINED
+    given = search is not None and search.of_trained and isinstance(file, str) and file != TRAINED
     return file if given else None
 
 
@@ -41,22 +41,22 @@ def copy_weights(recipe: Recipe, store: Store) -> None:
     for method in recipe.compare.methods if recipe.compare else ():
         if file := weights_file(method):
             state = _read(recipe, file, method.arm_name)
-            write_whole(_place(store, _hash(state)), to_bytes("state", *pack_state(state)))
+            write_whole(_file(store, _hash(state)), to_bytes("state", *pack_state(state)))
 
 
 def read_weights(store: Store, content: str) -> State:
     """The weights with this hash. UserError: the store's copy is lost or damaged."""
-    place = _place(store, content)
+    file = _file(store, content)
     try:
-        state = unpack_state(*from_bytes("state", place.read_bytes(), str(place)))
+        state = unpack_state(*from_bytes("state", file.read_bytes(), str(file)))
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{place}: {error}: run the command again, which copies it") from None
+        raise UserError(f"{file}: {error}: run the command again, which copies it") from None
     if _hash(state) != content:
-        raise UserError(f"{place} is damaged: run the command again, which copies it")
+        raise UserError(f"{file} is damaged: run the command again, which copies it")
     return state
 
 
-def _place(store: Store, content: str) -> Path:
+def _file(store: Store, content: str) -> Path:
     return store.path / "weights" / f"{content}.safetensors"
 
 
@@ -73,8 +73,8 @@ def _read(recipe: Recipe, file: str, arm: str) -> State:
 
 def _hash(state: State) -> str:
     """SHA-256 over names, kinds, shapes and bits."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, value in sorted({**state.weights, **state.buffers}.items()):
-        found.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
-        found.update(value.contiguous().numpy().tobytes())
-    return found.hexdigest()
+        digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -6,11 +6,13 @@ import functools
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from winnow.experiment.runs import Run
 from winnow.experiment.store.store import Store
+from winnow.experiment.train.seats import Seat, seats_of
 
 if TYPE_CHECKING:
     from winnow.engine.auto import Auto, Choice
@@ -43,8 +45,8 @@ def _settled(job: Job, store: Store, say: Callable[[str], None]) -> Auto:
     from winnow.engine.measure import measure
     from winnow.engine.sparse_cpu.engine import SparseEngine
 
-    if reason := _why_dense(job):
-        return Auto(reason=reason)
+    if (auto := _without_calibration(job)) is not None:
+        return auto
     try:
         SparseEngine().prepare(job)
     except Exception as error:  # whatever a compiler may raise on a machine unknown to us
@@ -66,8 +68,8 @@ def known(plan: Plan, store: Store) -> Auto | None:
 
     with torch.random.fork_rng(devices=[]):
         job = sample(plan)
-        if reason := _why_dense(job):
-            return Auto(reason=reason)
+        if (auto := _without_calibration(job)) is not None:
+            return auto
         key = calibration.calibration_key(job)
         costs = calibration.read_calibration(_folder(store), key)
         return Auto(costs) if costs else None
@@ -77,49 +79,61 @@ def _folder(store: Store) -> Path:
     return store.path / "calibration"
 
 
-def _why_dense(job: Job) -> str | None:
-    """Why nothing has to be measured, or None."""
+def _without_calibration(job: Job) -> Auto | None:
+    """What ``auto`` goes by where nothing has to be measured, or None."""
     import torch
 
+    from winnow.engine.auto import Auto
     from winnow.engine.sparse_cpu.engine import SparseEngine
+    from winnow.engine.stacked import StackedEngine, worth_stacking
 
     if torch.cuda.is_available():
-        return "a GPU is here, which trains dense networks"
-    return SparseEngine().refuses(job)
+        if worth_stacking(job) and StackedEngine("cpu").refuses(job) is None:
+            return Auto(reason="a GPU is here, which trains small networks together", stacks=True)
+        return Auto(reason="a GPU is here, which trains dense networks")
+    reason = SparseEngine().refuses(job)
+    return Auto(reason=reason) if reason else None
 
 
-def choose(
+def choose_engine(
     run: Run,
     job: Job,
     mask: Callable[[], Mask | None],
     checkpoint: Path,
     auto: Mapping[str, Any] | None,
+    seat: Seat | None = None,
 ) -> Choice:
     """What trains a run, or goes on training it: what its checkpoint says, else what auto chooses.
 
-    ``auto``: what `settle` gave, as plain values.
+    ``auto``: what `settle` gave, as plain values. ``seat``: the run's in the plan's stacks; once
+    begun, it keeps the one that it has.
     """
     from winnow.engine.auto import Auto, Choice, explicit, honoured
-    from winnow.experiment.train.train import begun_with
+    from winnow.experiment.train.checkpoint import begun_with
 
+    begun = Choice.load(begun_with(checkpoint)) if checkpoint.exists() else None
     if run.engine != "auto":
-        return explicit(run.engine)
+        if begun is None:
+            return explicit(run.engine, *(seat or ()))
+        return explicit(run.engine, begun.width or 1, begun.place or 0)
     if reason := why_densely(run):
         return Choice("dense", note=reason)
-    if checkpoint.exists():
-        begun = Choice.load(begun_with(checkpoint))
+    if begun is not None:
         choice = honoured(begun, job)
         if choice != begun:
             print(f"note: {run.folder}: {choice.note}", file=sys.stderr)
         return choice
+    chooser = Auto.load(auto) if auto else Auto()
+    if seat and (stacked := chooser.stack(*seat)):
+        return stacked
     own = mask()
     counts = {name: int(keep.sum()) for name, keep in own.items()} if own else {}
-    return (Auto.load(auto) if auto else Auto()).choose(counts, images_evaluated(run))
+    return chooser.choose(counts, images_evaluated(run))
 
 
 def why_densely(run: Run) -> str | None:
     """Why the run's method trains on the dense engine alone, or None."""
-    from winnow.experiment.train.prepare import method_of
+    from winnow.experiment.train.start import method_of
 
     if run.search is not None:
         return _SEARCHES
@@ -132,7 +146,7 @@ def images_evaluated(run: Run) -> float:
 
     The test images of a learning curve are not counted: what is recorded changes no number.
     """
-    return float(run.data["validation"]) / run.evaluate
+    return float(run.data.validation) / run.evaluate
 
 
 def planned(plan: Plan, auto: Auto) -> dict[str, Choice]:
@@ -141,17 +155,19 @@ def planned(plan: Plan, auto: Auto) -> dict[str, Choice]:
     Where weights of all layers compete, nobody knows yet how many each layer will keep: then as if
     all layers were equally dense.
     """
+    seats = seats_of(plan)
+    return {identity: _foreseen(run, auto, seats[identity]) for identity, run in plan.runs.items()}
+
+
+def _foreseen(run: Run, auto: Auto, seat: Seat) -> Choice:
     from winnow.engine.auto import Choice
 
-    return {
-        identity: Choice("dense", note=reason)
-        if (reason := why_densely(run))
-        else auto.choose(kept(run, auto), images_evaluated(run))
-        for identity, run in plan.runs.items()
-    }
+    if reason := why_densely(run):
+        return Choice("dense", note=reason)
+    return auto.stack(*seat) or auto.choose(planned_kept(run, auto), images_evaluated(run))
 
 
-def kept(run: Run, auto: Auto) -> Mapping[str, float]:
+def planned_kept(run: Run, auto: Auto) -> Mapping[str, float]:
     """How many weights each pruned layer keeps, as far as it is planned; empty for dense."""
     if run.keep is None or auto.calibration is None or _begins_dense(run):
         return {}
@@ -167,18 +183,22 @@ def in_one_line(plan: Plan, store: Store, auto: Auto | None) -> str:
     if auto is None:
         return "engine: auto chooses by a calibration, which the first run here makes"
     if auto.calibration is None:
-        return f"engine: auto takes dense for all {len(plan.runs)} runs: {auto.reason}"
+        if not auto.stacks:
+            return f"engine: auto takes dense for all {len(plan.runs)} runs: {auto.reason}"
+        return f"engine: auto takes {taken(plan, auto)}: {auto.reason}"
     file = calibration_file(store, auto.calibration)
     return f"engine: auto takes {taken(plan, auto)}; calibration: {file}"
 
 
 def taken(plan: Plan, auto: Auto) -> str:
-    """What is taken for how many runs of a plan by a calibration."""
+    """What is taken for how many runs of a plan."""
     counted = Counter(
         f"{c.engine} with layers in torch" if c.torch else c.engine
         for c in planned(plan, auto).values()
     )
     counts = ", ".join(f"{name} for {counted[name]}" for name in sorted(counted))
+    if auto.calibration is None:
+        return f"{counts} of {len(plan.runs)} runs"
     guess = "" if _counts_are_planned(plan) else ", as far as masks can be foreseen"
     return f"{counts} of {len(plan.runs)} runs{guess}"
 
@@ -191,7 +211,9 @@ def calibration_file(store: Store, calibration: Calibration) -> Path:
 
 
 def _begins_dense(run: Run) -> bool:
-    return run.dynamic is not None and run.dynamic["name"] == "gradual"
+    from winnow.algorithms.dynamic import DYNAMIC_METHODS
+
+    return run.dynamic is not None and DYNAMIC_METHODS[run.dynamic.name].starts_dense
 
 
 def _counts_are_planned(plan: Plan) -> bool:
@@ -206,10 +228,10 @@ def sample(plan: Plan) -> Job:
     from winnow import rng
     from winnow.data.facts import facts
     from winnow.engine.base import Job, Split, TrainingData
-    from winnow.experiment.train.prepare import make_network
+    from winnow.experiment.train.job import make_network
 
     run = next(iter(plan.runs.values()))
-    about = facts(run.data["name"])
+    about = facts(run.data.name)
     count = min(about.train_size, _IMAGES)
     generator = rng.torch_generator(0, "calibration", "images")
     shape = (count, *about.shape)
@@ -218,12 +240,12 @@ def sample(plan: Plan) -> Job:
     splits = {"train": Split(x, y, torch.arange(count))}
     return Job(
         build=functools.partial(make_network, run),
-        data=TrainingData(splits, about.mean, about.std, run.data["augment"]),
+        data=TrainingData(splits, about.mean, about.std, run.data.augment),
         steps=run.steps,
         batch=min(run.batch, count),
         last_batch=run.last_batch,
         optimizer=run.optimizer,
-        schedule=run.schedule,
+        schedule=asdict(run.schedule),
         seeds={"order": 0, "augment": 0, "dropout": 0},
         clip=run.clip,
     )

@@ -23,9 +23,9 @@ from winnow.experiment.train.choosing import (
     calibration_file,
     images_evaluated,
     in_one_line,
-    kept,
     known,
     planned,
+    planned_kept,
     sample,
     taken,
 )
@@ -126,7 +126,8 @@ def _by_density(
     ]
     pace = statistics.median(paces) if paces else _OVERHEAD
     each = {
-        identity: pace * seconds(costs, engines[identity], kept(run, auto), images_evaluated(run))
+        identity: pace
+        * seconds(costs, engines[identity], planned_kept(run, auto), images_evaluated(run))
         for identity, run in plan.runs.items()
     }
     if alike:
@@ -176,8 +177,8 @@ def _runs(found: Sequence[Found]) -> str:
 
 
 def _kind(run: Run) -> tuple[object, ...]:
-    model = tuple(sorted((k, str(v)) for k, v in run.model.items() if k != "init"))
-    return run.data["name"], model, run.batch, run.optimizer["name"], run.engine
+    model = (run.model.name, run.model.hidden, run.model.width, run.model.dropout)
+    return run.data.name, model, run.batch, run.optimizer["name"], run.engine
 
 
 def seconds_left(

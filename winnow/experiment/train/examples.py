@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -12,30 +11,33 @@ from winnow import criteria, rng
 from winnow.criteria.balanced import draw_balanced
 from winnow.engine.base import Job
 from winnow.engine.feed import Feed
+from winnow.experiment.run_parts import BalancedExamples, ScoredExamples
 
 _BATCH = 500  # of examples that are all seen; more would only take memory
 
 
-def examples(job: Job, spec: Mapping[str, Any], seed: int) -> Iterable[tuple[Tensor, Tensor]]:
+def examples(job: Job, seen: ScoredExamples, seed: int) -> Iterable[tuple[Tensor, Tensor]]:
     """The examples of a `scoring.resolved` value, normalised and not augmented, in batches.
 
     They are drawn from the stream (``seed``, "scoring"). UserError for a class with too few.
     """
-    feed = Feed(job, torch.device("cpu"))
-    if spec.get("examples") == "all":
-        return _Whole(feed)
-    train = job.data.splits["train"]
+    feed, train = Feed(job, torch.device("cpu")), job.data.splits["train"]
     generator = rng.torch_generator(seed, "scoring")
-    if "examples" in spec:
-        count = min(spec["examples"], len(train.index))
-        drawn = [torch.randperm(len(train.index), generator=generator)[:count]]
+    if isinstance(seen, BalancedExamples):
+        drawn = _balanced(train.labels[train.index], seen, generator)
+    elif seen.examples == "all":
+        return _Whole(feed)
     else:
-        each, batches = spec["per_class"], spec["batches"]
-        labels = train.labels[train.index]
-        own = draw_balanced(labels, each * batches, generator).view(-1, batches, each)
-        drawn = [own[:, k].flatten() for k in range(batches)]
+        drawn = [torch.randperm(len(train.index), generator=generator)[: seen.examples]]
     taken = [train.take(positions) for positions in drawn]
     return [(feed.normalised(x), y) for x, y in taken]
+
+
+def _balanced(labels: Tensor, seen: BalancedExamples, generator: torch.Generator) -> list[Tensor]:
+    """The positions of each batch."""
+    each, batches = seen.per_class, seen.batches
+    own = draw_balanced(labels, each * batches, generator).view(-1, batches, each)
+    return [own[:, k].flatten() for k in range(batches)]
 
 
 class _Whole:

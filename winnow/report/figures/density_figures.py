@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from winnow.report import wording
 from winnow.report.figures import style
+from winnow.report.figures.axes import accuracy_axis
 from winnow.report.figures.density_lines import draw_lines, limit_densities, limit_metric
 from winnow.report.figures.drawing import Drawing
 from winnow.report.figures.method_panels import draw_method_panels, panels_caption
@@ -89,7 +90,7 @@ def draw_controls(results: Results) -> Drawing | None:
         means += draw_lines(axes, results, plot.metric, panel.series)
         limit_densities(axes, panel.series)
         axes.set_title(panel.title)
-    style.accuracy_axis(panels, means)
+    accuracy_axis(panels, means)
     panels[0].set_ylabel(plot.axis)
     _legend(figure, *panels)
     caption = (
@@ -151,7 +152,7 @@ def _panels(count: int) -> tuple[Figure, Sequence[Axes]]:
 
     size = _SIZE if count == 1 else (_PANEL * count, _SIZE[1])
     figure = Figure(figsize=size, layout="constrained")
-    return figure, [figure.add_subplot(1, count, place + 1) for place in range(count)]
+    return figure, [figure.add_subplot(1, count, index + 1) for index in range(count)]
 
 
 def _legend(figure: Figure, *panels: Axes) -> None:

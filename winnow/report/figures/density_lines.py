@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from winnow.experiment.arms import TICKET
 from winnow.report.figures import style
+from winnow.report.figures.axes import accuracy_axis, density_axis
 from winnow.report.results import DENSE, Results, bars, compares
 from winnow.report.series import Series
 from winnow.report.statistics import Point, dense, t_interval
@@ -36,8 +37,8 @@ def draw_lines(
         color, dash = style.DENSE_COLOR, (0, (1, 1.5))
         axes.axhline(means[-1], color=color, lw=1, ls=dash, zorder=1, label=DENSE)
     looks = style.looks([line.arm for line in series])
-    for place, (line, look) in enumerate(zip(series, looks, strict=True)):
-        shift = width ** (1 - 2 * place / max(len(series) - 1, 1))
+    for index, (line, look) in enumerate(zip(series, looks, strict=True)):
+        shift = width ** (1 - 2 * index / max(len(series) - 1, 1))
         _draw_line(axes, line, look, scale, extent, shift)
     return means
 
@@ -45,7 +46,7 @@ def draw_lines(
 def limit_densities(axes: Axes, series: Sequence[Series]) -> None:
     """A density axis from dense to sparse, with ticks at densities of the first series."""
     every = [point.density_total for line in series for point in line.points]
-    style.density_axis(axes, every, [point.density_total for point in series[0].points])
+    density_axis(axes, every, [point.density_total for point in series[0].points])
 
 
 def limit_metric(axes: Axes, results: Results, metric: str, means: Sequence[float]) -> bool:
@@ -55,7 +56,7 @@ def limit_metric(axes: Axes, results: Results, metric: str, means: Sequence[floa
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         return False
     if compares(results):
-        style.accuracy_axis([axes], means)
+        accuracy_axis([axes], means)
         return False
     reference = dense(results.rows, metric)
     return _zoom(axes, means, 100 * reference.mean if reference else max(means))

@@ -31,8 +31,8 @@ def draw_learning_curves(results: Results) -> Drawing | None:
     every = [line for bands in panels.values() for line in bands]
     colors, last = _colors(every), _last_step(results, every)
     first = None
-    for place, (title, bands) in enumerate(panels.items()):
-        axes = figure.add_subplot(1, len(panels), place + 1, sharey=first, sharex=first)
+    for index, (title, bands) in enumerate(panels.items()):
+        axes = figure.add_subplot(1, len(panels), index + 1, sharey=first, sharex=first)
         first = first or axes
         _draw_panel(axes, title, bands, colors, last)
     assert first is not None
@@ -46,7 +46,7 @@ def _colors(bands: Sequence[Band]) -> dict[int, str]:
     """A colour for each round, the same in all panels; arms differ by their dash."""
     rounds = sorted({line.round for line in bands})
     shades = style.ROUND_COLORS
-    return {number: shades[place % len(shades)] for place, number in enumerate(rounds)}
+    return {number: shades[index % len(shades)] for index, number in enumerate(rounds)}
 
 
 def _last_step(results: Results, bands: Sequence[Band]) -> int:
@@ -68,14 +68,14 @@ def _draw_panel(
 ) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    for place, line in enumerate(bands):
+    for index, line in enumerate(bands):
         kept = [index for index, step in enumerate(line.steps) if step <= last]
         every = max(len(kept) // _BARS, 1)
         axes.errorbar(
             [line.steps[index] for index in kept],
             [100 * line.mean[index] for index in kept],
             yerr=_bars(line, kept),
-            errorevery=(place * every // len(bands), every),
+            errorevery=(index * every // len(bands), every),
             color=colors[line.round],
             linestyle="--" if line.arm.is_control else "-",
             elinewidth=0.7,

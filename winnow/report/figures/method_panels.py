@@ -6,7 +6,7 @@ from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING
 
-from winnow.report.figures import style
+from winnow.report.figures.axes import accuracy_axis, density_axis
 from winnow.report.figures.density_lines import draw_lines, draw_reference
 from winnow.report.results import Results
 from winnow.report.series import Panel, method_panels, random_masks, shown_series
@@ -27,19 +27,19 @@ def draw_method_panels(results: Results, metric: str, label: str) -> Figure:
     panels = method_panels(results, metric)
     columns, rows = min(len(panels), 2), ceil(len(panels) / 2)
     figure = Figure(figsize=(columns * _PANEL[0], rows * _PANEL[1]), layout="constrained")
-    every = [figure.add_subplot(rows, columns, place + 1) for place in range(len(panels))]
+    every = [figure.add_subplot(rows, columns, index + 1) for index in range(len(panels))]
     means: list[float] = []
     for axes, panel in zip(every, panels, strict=True):
         means += _draw_panel(axes, results, metric, panel)
-    style.accuracy_axis(every, means)
+    accuracy_axis(every, means)
     shown = shown_series(results, metric)
     totals = [point.density_total for line in shown for point in line.points]
-    for place, axes in enumerate(every):
-        style.density_axis(axes, totals, totals)
+    for index, axes in enumerate(every):
+        density_axis(axes, totals, totals)
         _legend(axes)
-        if place % columns == 0:
+        if index % columns == 0:
             axes.set_ylabel(label)
-        if place + columns < len(every):
+        if index + columns < len(every):
             axes.set_xlabel("")
     return figure
 

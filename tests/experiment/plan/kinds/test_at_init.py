@@ -11,6 +11,7 @@ from sample_plans import AT_INIT, comparison, points_of
 
 from winnow.errors import UserError
 from winnow.experiment.recipe.load import check_recipe
+from winnow.experiment.run_parts import AnyExamples, BalancedExamples
 
 ALL = {"shuffled": 2, "reinit": 1, "inverted": True}
 
@@ -23,12 +24,12 @@ def compared(methods, controls, densities=(0.5, 0.1), **changes):
 def test_examples_that_criteria_see():
     every = comparison([*AT_INIT, "obd", "imp"], [0.5])
     spec = {arm: points_of(every, arm)[0].run.pruning.scoring for arm in (*AT_INIT, "obd", "imp")}
-    assert spec["snip"] == spec["grasp"] == {"per_class": 10, "batches": 1}
-    assert spec["data-dependent"] == spec["obd"] == {"examples": "all"}
+    assert spec["snip"] == spec["grasp"] == BalancedExamples(per_class=10, batches=1)
+    assert spec["data-dependent"] == spec["obd"] == AnyExamples("all")
     assert spec["magnitude"] is spec["random"] is spec["synflow"] is spec["imp"] is None
     some = comparison([{"name": "snip", "examples": 40}], [0.5])
     (run,) = [n.run for n in points_of(some, "snip")]
-    assert run.pruning.scoring == {"examples": 40}
+    assert run.pruning.scoring == AnyExamples(40)
 
 
 def test_each_method_at_initialisation_is_followed_by_its_controls():

@@ -18,13 +18,16 @@ from winnow.engine.dense import DenseEngine
 from winnow.errors import UserError
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import check_recipe
+from winnow.experiment.run_parts import RunInit
 from winnow.experiment.runs import LEGACY, Record, Start, identity, load_run
 from winnow.experiment.store.images import Source
 from winnow.experiment.store.store import Store
 from winnow.experiment.store.weights import copy_weights, read_weights
-from winnow.experiment.train.choosing import choose, planned
-from winnow.experiment.train.prepare import initial_network, make_job, starting_state
-from winnow.experiment.train.train import Checkpoints, train
+from winnow.experiment.train.checkpoint import Checkpoints
+from winnow.experiment.train.choosing import choose_engine, planned
+from winnow.experiment.train.job import initial_network, make_job
+from winnow.experiment.train.start import starting_state
+from winnow.experiment.train.train import train
 from winnow.reparametrisation import SCORES
 
 ALL = 64 * 20 + 20 * 12 + 12 * 10
@@ -76,18 +79,18 @@ def test_what_the_runs_of_searches_are():
     dense = made.nodes[0].run
     for arm in SEARCHES:
         for run, density in zip(runs(made, arm), (0.3, 0.1), strict=True):
-            assert run.search["name"] == arm
-            assert run.search["options"]["density"] == density
+            assert run.search.name == arm
+            assert run.search.options["density"] == density
             assert run.keep == round(density * ALL)
             assert (run.begin, run.end, run.steps) == (0, 40, 40)
             assert run.optimizer == SEARCHES[arm].optimizer
-            assert run.schedule == SEARCHES[arm].schedule
+            assert asdict(run.schedule) == {**SEARCHES[arm].schedule, "drops": ()}
             assert load_run(asdict(run)).id == run.id
     for arm in ("edge-popup", "supermask"):
         for run, density in zip(runs(made, arm), (0.3, 0.1), strict=True):
-            assert run.model["init"] == {"name": "signed-kaiming", "std": None, "kept": density}
+            assert run.model.init == RunInit("signed-kaiming", None, density)
             assert run.start == Start("init")
-            assert run.search["options"].get("probability", density) == density
+            assert run.search.options.get("probability", density) == density
     for run in runs(made, "jackpot"):
         assert run.model == dense.model
         assert run.start == Start("final", dense.id)
@@ -100,7 +103,7 @@ def test_fine_tuning_is_an_arm_that_needs_the_search():
     for found, tuned in zip(runs(made, "jackpot"), runs(made, "jackpot-fine-tuned"), strict=True):
         assert tuned.parents == (found.id,)
         assert (tuned.begin, tuned.end, tuned.steps) == (0, 12, 12)
-        assert tuned.schedule["name"] == "cosine"
+        assert tuned.schedule.name == "cosine"
         assert tuned.optimizer == made.nodes[0].run.optimizer
         assert tuned.keep == found.keep
         assert tuned.search is None
@@ -215,7 +218,7 @@ def test_auto_searches_on_the_dense_engine(tmp_path):
     choices = planned(made, Auto())
     for arm in SEARCHES:
         for run in runs(made, arm):
-            asked = choose(run, make_job(run), dict, tmp_path / "none", None)
+            asked = choose_engine(run, make_job(run), dict, tmp_path / "none", None)
             assert (asked.engine, asked.note) == (choices[run.id].engine, choices[run.id].note)
             assert asked.engine == "dense"
             assert "a mask search" in asked.note
@@ -300,7 +303,7 @@ def test_weights_from_a_file_are_known_by_their_content(whole, tmp_path, monkeyp
     assert row.cost == pytest.approx(40 / 27 + 256 / 1337)  # nothing for what was there
     mine = next(f for f in Store(tmp_path / "runs").all() if f.folder.name == row.run)
     assert mine.run.start == one.start == Start("given")
-    assert mine.run.search["weights"] == one.search["weights"]
+    assert mine.run.search.weights == one.search.weights
     assert mine.run.parents == ()
     assert str(tmp_path) not in str(asdict(mine.run))
     theirs = found[runs(made, "jackpot")[1].id]
@@ -325,7 +328,7 @@ def test_weights_that_are_lost_damaged_or_of_another_network(whole, tmp_path):
     with pytest.raises(UserError, match="unknown option of edge-popup: 'weights'"):
         plan([{"name": "edge-popup", "weights": str(folder)}])
     store = Store(tmp_path / "runs").open()
-    content = runs(jackpot(str(folder)), "jackpot")[0].search["weights"]
+    content = runs(jackpot(str(folder)), "jackpot")[0].search.weights
     with pytest.raises(UserError, match="run the command again, which copies it"):
         read_weights(store, content)
     copy_weights(jackpot(str(folder)).recipe, store)

@@ -34,10 +34,8 @@ class AtInitKind:
 
     def options(self, entry: CatalogueEntry) -> dict[str, object]:
         """Those of its criterion, of the examples that it sees, and of pruning by it."""
-        scoring = resolve_scoring(entry.name, {})
         return {
-            **scoring.options,
-            **(scoring.examples or {}),
+            **resolve_scoring(entry.name, {}).all_options,
             "rounds": usual_rounds(entry.name),
             "least": 0,
             "ignore": [],

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 
 from winnow.algorithms.catalogue import CatalogueEntry, KindName
-from winnow.algorithms.dynamic import DYNAMIC_METHODS, make_dynamic
+from winnow.algorithms.dynamic import DYNAMIC_METHODS, dynamic_defaults, make_dynamic
 from winnow.algorithms.dynamic.method import DynamicMethod
 from winnow.errors import UserError
 from winnow.experiment.arms import Arm
 from winnow.experiment.plan.kinds.compared import ComparedMethod
 from winnow.experiment.plan.replicate import Node, Replicate
+from winnow.experiment.run_parts import RunDynamic
 from winnow.experiment.runs import Run
 
 
@@ -25,10 +26,8 @@ class DynamicKind:
 
     def options(self, entry: CatalogueEntry) -> dict[str, object]:
         """Those of the method; densities are the comparison's."""
-        method = DYNAMIC_METHODS[entry.name]
-        own = {f.name: f.default for f in fields(method) if f.name != "density"}  # type: ignore[arg-type]
-        scope = {"scope": "compare.scope"} if method.scoped else {}
-        return {**own, **scope, "ignore": []}
+        scope = {"scope": "compare.scope"} if DYNAMIC_METHODS[entry.name].scoped else {}
+        return {**dynamic_defaults(entry.name), **scope, "ignore": []}
 
     def text(self, entry: CatalogueEntry) -> str:  # noqa: ARG002
         """Nothing: methods have all of their options themselves."""
@@ -78,14 +77,14 @@ class PlannedDynamic:
 
     def _run(self, replicate: Replicate, density: float) -> Run:
         made = self._made(density)
-        about = {
-            "name": self.method.spec.name,
-            "options": asdict(made),  # type: ignore[call-overload]
-            "prunable": list(self.method.shapes),
-            "keep": made.keeps(self.method.shapes),
-            "seed": replicate.mask_seed,
-        }
-        return replace(replicate.dense, dynamic=about)
+        dynamic = RunDynamic(
+            name=self.method.spec.name,
+            options=asdict(made),  # type: ignore[call-overload]
+            prunable=tuple(self.method.shapes),
+            keep=made.keeps(self.method.shapes),
+            seed=replicate.mask_seed,
+        )
+        return replace(replicate.dense, dynamic=dynamic)
 
 
 def _check_dense_slots(arm: str, optimizer: str, engine: str) -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from winnow.algorithms.catalogue import CatalogueEntry, KindName
-from winnow.algorithms.search import SEARCH_METHODS
+from winnow.algorithms.search import search_method
+from winnow.algorithms.search.layers import scope_of
+from winnow.allocation import keep_for_density
 from winnow.errors import UserError
 from winnow.experiment.arms import Arm
 from winnow.experiment.plan.kinds.compared import ComparedMethod
@@ -24,9 +25,10 @@ from winnow.experiment.plan.kinds.search_options import (
     search_options,
 )
 from winnow.experiment.plan.replicate import Node, Replicate
-from winnow.experiment.plan.setting import plain
+from winnow.experiment.plan.setting import plain, run_init
 from winnow.experiment.recipe.model import Init
 from winnow.experiment.recipe.prune import USUAL_CRITERION
+from winnow.experiment.run_parts import RunSchedule, RunSearch
 from winnow.experiment.runs import Pruning, Run, Start
 from winnow.experiment.store.weights import hash_of_weights, weights_file
 
@@ -59,9 +61,10 @@ class SearchKind:
 
     def text(self, entry: CatalogueEntry) -> str:
         """What a search is in, and how it is trained."""
-        search = SEARCH_METHODS[entry.name]
-        texts = [_TEXT, _TRAINED if search.pretrained else _RANDOM]
-        return "\n".join([*texts, *([_AT_FIRST] if search.first_probability else [])])
+        search = search_method(entry.name)
+        texts = [_TEXT, _TRAINED if search.of_trained else _RANDOM]
+        at_density = "density" in search.compared.values()
+        return "\n".join([*texts, *([_AT_FIRST] if at_density else [])])
 
     def plan(self, method: ComparedMethod) -> PlannedSearch:
         """The method, ready to be planned."""
@@ -101,7 +104,7 @@ class PlannedSearch:
         """UserError for what the search cannot do in this recipe."""
         search = self.resolved[density]
         self._keep(density)
-        if not search.method.pretrained:
+        if not search.method.of_trained:
             self._init(density)
         if search.training.fine_tune is not None:
             self._check_tuning(search.training.fine_tune)
@@ -109,17 +112,23 @@ class PlannedSearch:
     @property
     def _tuned_arm(self) -> Arm:
         own = self.method.arm
-        return replace(own, name=f"{own.name}-fine-tuned", of=own.name)
+        return replace(own, name=f"{own.name}-fine-tuned", of=own.name, bound=None)
 
     def _tuned(self, density: float) -> FineTune | None:
         return self.resolved[density].training.fine_tune
 
     def _keep(self, density: float) -> int:
-        """How many weights the search keeps."""
-        try:
-            return self.resolved[density].method.keeps(self.method.shapes)
-        except UserError as error:
-            raise UserError(f"{self.method.arm.name}: {error}") from None
+        """How many weights the search keeps, by its rates; in which layers, weights may say."""
+        method, share = self.method, self.method.share(density)
+        rates = asdict(self.resolved[density].method)["rates"]  # type: ignore[call-overload]
+        counts = keep_for_density(method.shapes, method.sizes, share, scope_of(rates))
+        keep = counts if isinstance(counts, int) else sum(counts.values())
+        if keep == 0:
+            raise UserError(
+                f"{method.arm.name}: density {share:g} keeps no weight of any layer with rates: "
+                f"{rates}; write rates: uniform, or leave that density out"
+            )
+        return keep
 
     def _init(self, density: float) -> Init:
         """What a random network starts as."""
@@ -138,7 +147,7 @@ class PlannedSearch:
         arm, setting = self.method.arm.name, self.method.setting
         steps = setting.iterations(f"fine_tune of {arm}", tune.steps)
         schedule = setting.schedule(tune.schedule or setting.recipe.train.schedule)
-        if late := [drop for drop in schedule["drops"] if drop >= steps]:
+        if late := [drop for drop in schedule.drops if drop >= steps]:
             raise UserError(
                 f"{arm} is fine-tuned for {tune.steps}, and the schedule's drop at {late[0]}it "
                 "comes after that: give it one, fine_tune: "
@@ -146,28 +155,25 @@ class PlannedSearch:
             )
 
     def _run(self, replicate: Replicate, density: float) -> Run:
-        search, setting = self.resolved[density], self.method.setting
-        training = search.training
-        schedule = setting.schedule(training.schedule) if training.schedule else None
-        about: dict[str, Any] = {
-            "name": self.method.spec.name,
-            "options": asdict(search.method),  # type: ignore[call-overload]
-            "prunable": list(self.method.shapes),
-            "keep": self._keep(density),
-            "seed": replicate.mask_seed,
-        }
-        run = replace(
-            replicate.dense,
-            optimizer=plain(training.optimizer.resolved()),
-            schedule=schedule or dict(search.method.schedule),
-            search=about,
+        method, training = self.resolved[density].method, self.resolved[density].training
+        schedule = RunSchedule.load(method.schedule)
+        if training.schedule is not None:
+            schedule = self.method.setting.schedule(training.schedule)
+        search = RunSearch(
+            name=self.method.spec.name,
+            options=asdict(method),  # type: ignore[call-overload]
+            prunable=tuple(self.method.shapes),
+            keep=self._keep(density),
+            seed=replicate.mask_seed,
+            weights=self.weights,
         )
+        optimizer = plain(training.optimizer.resolved())
+        run = replace(replicate.dense, optimizer=optimizer, schedule=schedule, search=search)
         if self.weights is not None:
-            return replace(run, start=Start("given"), search={**about, "weights": self.weights})
-        if search.method.pretrained:
+            return replace(run, start=Start("given"))
+        if method.of_trained:
             return replace(run, start=Start("final", replicate.dense.id))
-        init = self._init(density).model_dump(mode="json")
-        return replace(run, model={**run.model, "init": init})
+        return replace(run, model=replace(run.model, init=run_init(self._init(density))))
 
     def _tuning(self, replicate: Replicate, searched: Run, tune: FineTune) -> Run:
         """The training of what a search has found, its mask fixed.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from winnow.algorithms.search import SEARCH_METHODS, make_search
+from winnow.algorithms.search import make_search, search_defaults, search_method
 from winnow.algorithms.search.method import SearchMethod
 from winnow.errors import UserError, unknown
 from winnow.experiment.plan.kinds.compared import ComparedMethod
@@ -18,15 +18,13 @@ from winnow.experiment.recipe.train import Optimizer, Schedule
 from winnow.experiment.recipe.values import RecipePart, Steps, by_name
 from winnow.experiment.store.weights import TRAINED
 
-_RANDOM: Mapping[str, Any] = {"rates": "uniform", "init": "signed-kaiming", "scale_fan": True}
-"""Defaults of searches in random networks, where they are not the method's own. Rates: of each
-layer the same share as the originals, in total exactly as many weights as all methods have. One
-that starts from a probability starts from the density asked for, in a network made for it: Zhou et
-al. find a density, from one half on, and their constants are those of Glorot (init: signed-glorot,
-scale_fan: false)."""
+_RANDOM: Mapping[str, Any] = {"init": "signed-kaiming", "scale_fan": True}
+"""The random network of a search whose method is not made for a trained one. A supermask that is to
+have a density starts there, in a network made for it: Zhou et al. find a density, from one half on,
+and their constants are those of Glorot (init: signed-glorot, scale_fan: false)."""
 
-_DENSITY = "density"  # in place of a probability
-_SURE = 0.99  # the largest probability that a density stands for: σ is never 1
+_DENSITY = "density"  # in place of a number: the one that is asked for
+_SURE = 0.99  # the largest number that a density stands for: a probability σ is never 1
 
 
 class FineTune(RecipePart):
@@ -69,33 +67,28 @@ class ResolvedSearch:
 
 def search_options(name: str) -> dict[str, object]:
     """Every option of a search → its default in a comparison."""
-    search = SEARCH_METHODS[name]
-    own = {f.name: f.default for f in fields(search) if f.name != "density"}  # type: ignore[arg-type]
+    search = search_method(name)
     training = {"optimizer": dict(search.optimizer), "schedule": search.schedule["name"]}
-    start = {"weights": TRAINED} if search.pretrained else _defaults(search)
-    return {**own, **start, **training, "fine_tune": None}
+    weights = {"weights": TRAINED} if search.of_trained else {}
+    own = {**search_defaults(name), **_usual(search)}
+    return {**own, **weights, **training, "fine_tune": None}
 
 
 def resolve_search(method: ComparedMethod, density: float) -> ResolvedSearch:
     """The search at one of the recipe's densities. UserError names the arm."""
     method.check_no_density()
     _check_known(method)
-    name, search = method.spec.name, SEARCH_METHODS[method.spec.name]
-    written = {**_defaults(search), **method.options}
+    search, share = search_method(method.spec.name), method.share(density)
+    written = {**_usual(search), **method.options}
     about = {key: written.pop(key) for key in SearchTraining.model_fields if key in written}
-    share, probability = method.share(density), search.first_probability
-    if probability is not None and written[probability] == _DENSITY:
-        written[probability] = min(share, _SURE)
-    return ResolvedSearch(
-        make_search(name, share, **written), _training(method, about, search.optimizer)
-    )
+    training = _training(method, about, search.optimizer)
+    own = {key: min(share, _SURE) if value == _DENSITY else value for key, value in written.items()}
+    return ResolvedSearch(make_search(search.name, share, **own), training)
 
 
-def _defaults(search: type[SearchMethod]) -> dict[str, Any]:
-    """What is usual in comparisons, where that is not the method's own."""
-    if search.pretrained:
-        return {}
-    return {**_RANDOM, **({search.first_probability: _DENSITY} if search.first_probability else {})}
+def _usual(search: type[SearchMethod]) -> dict[str, Any]:
+    """The defaults of a comparison, where they are not the method's own."""
+    return {**search.compared, **({} if search.of_trained else _RANDOM)}
 
 
 def _check_known(method: ComparedMethod) -> None:

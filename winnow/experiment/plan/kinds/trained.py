@@ -48,8 +48,7 @@ class TrainedKind:
         rest = {**around, "least": 0, "ignore": []}
         if not self.is_criterion:
             return {"criterion": USUAL_CRITERION, "rewind": "prune.rewind", **rest}
-        scoring = resolve_scoring(entry.name, {})
-        own = {**scoring.options, **(scoring.examples or {})}
+        own = resolve_scoring(entry.name, {}).all_options
         return {**own, "rewind": "none", "rounds": 1, **rest}
 
     def text(self, entry: CatalogueEntry) -> str:  # noqa: ARG002

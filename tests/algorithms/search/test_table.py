@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from winnow.algorithms.search import SEARCH_METHODS, make_search, search_defaults
-from winnow.algorithms.search.driven import sees_examples
+from winnow.algorithms.search.driven import needs_data
 from winnow.errors import UserError
 
 
@@ -48,20 +48,19 @@ def test_the_options_that_runs_record(name: str) -> None:
 
 def test_what_each_method_declares() -> None:
     assert list(SEARCH_METHODS) == list(RECORDED)
-    assert [n for n, method in SEARCH_METHODS.items() if method.pretrained] == ["jackpot"]
-    probability = {n: method.first_probability for n, method in SEARCH_METHODS.items()}
-    assert {n: option for n, option in probability.items() if option} == {
-        "supermask": "probability"
-    }
+    assert [n for n, method in SEARCH_METHODS.items() if method.of_trained] == ["jackpot"]
+    assert [n for n, method in SEARCH_METHODS.items() if method.needs_density] == ["edge-popup"]
+    for name, method in SEARCH_METHODS.items():
+        assert set(method.compared) <= set(search_defaults(name))
 
 
 def test_which_criterion_scores_for_a_start() -> None:
-    starts = {start: make_search("jackpot", 0.1, start=start).warm_start
+    starts = {start: make_search("jackpot", 0.1, start=start).scored_by
               for start in ("magnitude", "snip", "grasp", "random")}  # fmt: skip
     assert starts == {"magnitude": "magnitude", "snip": "snip", "grasp": "grasp", "random": None}
-    assert make_search("edge-popup", 0.1).warm_start is None
-    assert make_search("supermask").warm_start is None
-    assert [name for name in ("magnitude", "snip", "grasp") if sees_examples(name)] == [
+    assert make_search("edge-popup", 0.1).scored_by is None
+    assert make_search("supermask").scored_by is None
+    assert [name for name in ("magnitude", "snip", "grasp") if needs_data(name)] == [
         "snip",
         "grasp",
     ]

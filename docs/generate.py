@@ -1,0 +1,183 @@
+"""Writes what pages of docs/ take from the code: ``make docs``. A test compares them.
+
+A page marks the place with ``<!-- generated: NAME -->`` and ``<!-- end -->``; what stands between
+is replaced by the part of that name.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from inspect import getdoc
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import annotated_types
+import yaml
+from pydantic import BaseModel, BeforeValidator
+from pydantic.fields import FieldInfo
+
+from winnow.algorithms.catalogue import METHODS
+from winnow.amounts import checked_steps
+from winnow.experiment.plan.kinds import cost_of_method, options_of_method
+from winnow.experiment.recipe.load import load_recipe, shipped
+from winnow.experiment.recipe.recipe import Recipe
+
+DOCS = Path(__file__).parent
+_PLACE = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.S)
+_WORDS = {bool: "`true` or `false`", int: "whole number", float: "number", str: "text"}
+_SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+
+
+def page(text: str) -> str:
+    """A page with its generated parts made anew."""
+    return _PLACE.sub(lambda place: f"{place[1]}{PARTS[place[2]]()}\n{place[3]}", text)
+
+
+def recipes() -> str:
+    """The recipes that come with Winnow."""
+    rows = [(f"`{name}`", load_recipe(name).title) for name in shipped()]
+    return table(("recipe", "what it is"), rows)
+
+
+def fields() -> str:
+    """A section for each part of a recipe: what its docstring says, and its keys."""
+    return "\n\n".join(_sections(Recipe, "", {}))
+
+
+def methods() -> str:
+    """The methods that recipes can compare, with their options."""
+    rows = []
+    for name, entry in METHODS.items():
+        options = {key: as_yaml(value) for key, value in options_of_method(entry).items()}
+        shown = ", ".join(f"`{key}: {value}`" for key, value in options.items())
+        rows.append((f"`{name}`", entry.citation, cost_of_method(entry), shown))
+    return table(("method", "source", "cost of a density", "options and their defaults"), rows)
+
+
+PARTS: dict[str, Callable[[], str]] = {"recipes": recipes, "fields": fields, "methods": methods}
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    cells = ([cell.replace("|", r"\|") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+Paths = dict[type[BaseModel], str]  # where each part stands first
+
+
+def _sections(part: type[BaseModel], path: str, seen: Paths) -> Iterator[str]:
+    """The section of a part, then those of the parts in it. ``path``: its dotted key."""
+    seen[part] = path
+    rows, inside = [], []
+    for name, info in part.model_fields.items():
+        key = info.alias or name
+        within = f"{path}.{key}" if path else key
+        for inner in _parts(info.annotation):
+            if inner not in seen:
+                seen[inner] = within
+                inside.append((inner, within))
+        rows.append((f"`{key}`", _value(info, seen), _default(info), _example(info)))
+    title = f"### `{path}`" if path else "### At the top"
+    about = (getdoc(part) or "").replace("``", "`")
+    yield f"{title}\n{about}\n\n{table(('key', 'value', 'default', 'example'), rows)}"
+    for inner, within in inside:
+        yield from _sections(inner, within, seen)
+
+
+def _parts(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [inner for argument in get_args(annotation) for inner in _parts(argument)]
+
+
+def _value(info: FieldInfo, seen: Paths) -> str:
+    """What a key takes: a part of its own, or a plain value."""
+    if not (inner := _parts(info.annotation)):
+        return in_words(info.annotation, info.metadata)
+    where = f"see `{seen[inner[0]]}`"
+    short = ", or its `name` alone" if _has_short_form(info.annotation, info.metadata) else ""
+    listed = get_origin(info.annotation) is tuple
+    return f"a list, for each {where}{short}" if listed else f"{where}{short}"
+
+
+def _has_short_form(annotation: Any, metadata: Sequence[Any]) -> bool:
+    own = [*metadata, *getattr(annotation, "__metadata__", ())]
+    inner = [argument for argument in get_args(annotation) if get_origin(argument) is Annotated]
+    return any(isinstance(m, BeforeValidator) for m in own) or any(
+        _has_short_form(argument, ()) for argument in inner
+    )
+
+
+def in_words(annotation: Any, metadata: Sequence[Any] = (), s: str = "") -> str:
+    """A type with its limits: "whole number ≥ 1". ``s``: the ending of a plural."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return in_words(arguments[0], [*arguments[1:], *metadata], s)
+    if any(isinstance(m, BeforeValidator) and m.func is checked_steps for m in metadata):
+        return f"amount{s} of training"
+    if origin is Literal:
+        return ", ".join(f"`{word}`" for word in arguments)
+    if origin in (Union, types.UnionType):
+        chosen = [inner for inner in arguments if inner is not type(None)]
+        return " or ".join(in_words(inner, metadata, s) for inner in chosen)
+    if origin is tuple:
+        count = "" if arguments[-1] is ... else f"{len(arguments)} "
+        return f"list of {count}{in_words(arguments[0], s='s')}"
+    if origin is dict:
+        return f"mapping from names to {in_words(arguments[1], s='s')}"
+    if annotation is Any:
+        return "whatever it takes"
+    return " ".join([_WORDS[annotation] + s, " and ".join(_limits(metadata))]).strip()
+
+
+def _limits(metadata: Sequence[Any]) -> Iterator[str]:
+    for limit in metadata:
+        if isinstance(limit, FieldInfo):
+            yield from _limits(limit.metadata)
+        for name, sign in _SIGNS.items():
+            value = getattr(limit, name, None)
+            if isinstance(limit, annotated_types.BaseMetadata) and value is not None:
+                yield f"{sign} {value}"
+
+
+def _default(info: FieldInfo) -> str:
+    if info.is_required():
+        return "required"
+    if info.default is None or isinstance(info.default, BaseModel) or info.default in ({}, (), ""):
+        return ""
+    return f"`{as_yaml(info.default)}`"
+
+
+def _example(info: FieldInfo) -> str:
+    return ", ".join(
+        f"`{as_yaml(example)}`" for example in info.examples or _nested(info.annotation)
+    )
+
+
+def _nested(annotation: Any) -> list[Any]:
+    """The examples that stand in a type instead of in the field."""
+    for inner in [annotation, *get_args(annotation)]:
+        for told in getattr(inner, "__metadata__", ()):
+            if isinstance(told, FieldInfo) and told.examples:
+                return list(told.examples)
+    return []
+
+
+def as_yaml(value: Any) -> str:
+    """A value as it is written in a recipe, on one line."""
+    plain = list(value) if isinstance(value, tuple) else value
+    text: str = yaml.safe_dump(plain, default_flow_style=True, width=10**6)
+    return text.removesuffix("\n").removesuffix("\n...").strip()
+
+
+def main() -> None:
+    for path in sorted(DOCS.glob("*.md")):
+        path.write_text(page(path.read_text("utf-8")), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

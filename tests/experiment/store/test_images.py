@@ -1,0 +1,58 @@
+"""The images of an experiment: found, remembered by a store, or guessed where they are not."""
+
+from __future__ import annotations
+
+import pytest
+from sample_plans import small
+
+from winnow.data import Unreachable
+from winnow.data.facts import facts
+from winnow.experiment.store import images
+from winnow.experiment.store.images import Source, find_source, find_source_offline, remember_source
+from winnow.experiment.store.store import Store
+
+RECIPE = small().recipe
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "runs").open()
+
+
+@pytest.fixture
+def absent(monkeypatch):
+    """The images are neither here nor reachable."""
+
+    def refuse(name, *, online=True):
+        raise Unreachable(f"{name}, online: {online}")
+
+    monkeypatch.setattr(images, "load_images", refuse)
+
+
+def test_images_that_are_here_are_counted_and_hashed(store):
+    source = find_source(RECIPE)
+    assert (source.examples, len(source.content)) == (facts("digits").train_size, 64)
+    assert find_source_offline(RECIPE, store) == (source, None)
+
+
+@pytest.mark.usefixtures("absent")
+def test_a_store_remembers_the_images_of_its_runs(store):
+    remember_source(Source(123, "abc"), RECIPE, store)
+    assert find_source_offline(RECIPE, store) == (Source(123, "abc"), None)
+
+
+@pytest.mark.usefixtures("absent")
+@pytest.mark.parametrize("text", [None, "", "{", "[]", '{"examples": 3}', '{"examples": "x"}'])
+def test_without_a_readable_note_their_number_is_guessed(store, text):
+    if text is not None:
+        (store.path / "sources").mkdir()
+        (store.path / "sources" / "digits.json").write_text(text)
+    source, note = find_source_offline(RECIPE, store)
+    assert source == Source(facts("digits").train_size, "not here")
+    assert note.startswith("digits is not here yet: `winnow run` fetches it")
+
+
+@pytest.mark.usefixtures("absent")
+def test_what_trains_does_not_guess():
+    with pytest.raises(Unreachable):
+        find_source(RECIPE)

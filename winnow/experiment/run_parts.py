@@ -1,0 +1,138 @@
+"""The parts of a run, as values: what it trains on, which network, by what rules.
+
+Their names and values are those that are hashed and stored (`runs.identity`). A field with a
+default is one that older runs lack; it is silent in the hash at that value (`runs.LEGACY`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The images: a dataset's name and the hash of its content, how many are held out for
+    validation, how many of the others are trained on (None: all), how batches are augmented.
+    """
+
+    name: str
+    content: str
+    validation: int
+    augment: str
+    train: int | None = None
+
+
+@dataclass(frozen=True)
+class RunInit:
+    """The distribution of the initial weights: see `models.initialise`."""
+
+    name: str
+    std: float | None
+    kept: float = 1.0
+
+
+@dataclass(frozen=True)
+class RunModel:
+    """The network: see `models.build`. ``hidden``: the widths of a network that has hidden layers
+    of any width, None for its own.
+    """
+
+    name: str
+    init: RunInit
+    hidden: tuple[int, ...] | None
+    width: float
+    dropout: float
+
+    @staticmethod
+    def load(plain: Mapping[str, Any]) -> RunModel:
+        """The model of the plain values that ``dataclasses.asdict`` and JSON give."""
+        hidden = None if plain["hidden"] is None else tuple(plain["hidden"])
+        return RunModel(**{**plain, "init": RunInit(**plain["init"]), "hidden": hidden})
+
+
+@dataclass(frozen=True)
+class RunSchedule:
+    """The learning rate's course: multiplied by ``factor`` at the iterations ``drops``, or as the
+    name says; it rises from 0 over the first ``warmup`` iterations.
+    """
+
+    name: str
+    drops: tuple[int, ...]
+    factor: float | None
+    warmup: int
+
+    @staticmethod
+    def load(plain: Mapping[str, Any]) -> RunSchedule:
+        """The schedule of plain values."""
+        return RunSchedule(**{**plain, "drops": tuple(plain["drops"])})
+
+
+@dataclass(frozen=True)
+class RunDynamic:
+    """The method that changes the mask as the network trains: its name and options in full, the
+    weights under the mask, how many of them it has at the end, and what it draws from.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    prunable: tuple[str, ...]
+    keep: int
+    seed: int
+
+    @staticmethod
+    def load(plain: Mapping[str, Any]) -> RunDynamic:
+        """The method of plain values."""
+        return RunDynamic(**{**plain, "prunable": tuple(plain["prunable"])})
+
+
+@dataclass(frozen=True)
+class RunSearch:
+    """The mask search whose scores train instead of weights, in the words of `RunDynamic`.
+
+    ``weights``: the hash of pre-trained ones from a file, None for those of another run or none.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    prunable: tuple[str, ...]
+    keep: int
+    seed: int
+    weights: str | None = None
+
+    @staticmethod
+    def load(plain: Mapping[str, Any]) -> RunSearch:
+        """The search of plain values."""
+        return RunSearch(**{**plain, "prunable": tuple(plain["prunable"])})
+
+
+@dataclass(frozen=True)
+class BalancedExamples:
+    """Training examples that a criterion sees: ``per_class`` of each in each of ``batches``."""
+
+    per_class: int
+    batches: int
+
+    def count(self, classes: int, trained_on: int) -> int:  # noqa: ARG002
+        """How many that are."""
+        return self.per_class * self.batches * classes
+
+
+@dataclass(frozen=True)
+class AnyExamples:
+    """Training examples that a criterion sees: so many, or all that the network trains on."""
+
+    examples: int | Literal["all"]
+
+    def count(self, classes: int, trained_on: int) -> int:  # noqa: ARG002
+        """How many that are, of those that the network trains on."""
+        return trained_on if self.examples == "all" else self.examples
+
+
+ScoredExamples = BalancedExamples | AnyExamples
+
+
+def load_examples(plain: Mapping[str, Any]) -> ScoredExamples:
+    """The examples of plain values."""
+    return AnyExamples(**plain) if "examples" in plain else BalancedExamples(**plain)

@@ -1,0 +1,114 @@
+"""An unfinished run in a file: where its training stands, and what has been seen of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from winnow import statefile
+from winnow.experiment.runs import Record
+from winnow.files import write_whole
+from winnow.mask import from_bytes, to_bytes
+from winnow.state import State
+
+
+@dataclass
+class Progress:
+    """All of an unfinished run but the engine's state.
+
+    ``curve``: see `Result`. ``best``: the state of minimum validation loss, which is ``best_loss``.
+    ``states``: those to keep, by iteration. ``seconds``: of training so far.
+    """
+
+    curve: dict[str, list[Any]] = field(
+        default_factory=lambda: {
+            "steps": [],
+            "validation_loss": [],
+            "validation_accuracy": [],
+            "test_accuracy": [],
+        }
+    )
+    best: State | None = None
+    best_loss: float = math.inf
+    states: dict[int, State] = field(default_factory=dict)
+    accuracy_at: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where an unfinished run is written, after how many seconds each, and what trains it."""
+
+    path: Path
+    every: float
+    choice: Mapping[str, Any] | None = None
+
+
+def save_checkpoint(
+    checkpoints: Checkpoints, record: Record, now: State, progress: Progress
+) -> None:
+    """Write a checkpoint, whole."""
+    states = {"now": now} | {f"step-{k}": state for k, state in progress.states.items()}
+    if progress.best is not None:
+        states["best"] = progress.best
+    tensors: dict[str, Tensor] = {}
+    about: dict[str, Any] = {}
+    for name, state in states.items():
+        packed, about[name] = statefile.pack_state(state, f"{name}/")
+        tensors |= packed
+    seen = {
+        "curve": progress.curve,
+        "accuracy_at": progress.accuracy_at,
+        "seconds": progress.seconds,
+    }
+    about = {"states": about, "progress": seen, "record": record.dump()}
+    about["choice"] = checkpoints.choice
+    write_whole(checkpoints.path, to_bytes("checkpoint", tensors, about))
+
+
+def read_checkpoint(
+    checkpoints: Checkpoints | None, record: Record
+) -> tuple[State, Progress] | None:
+    """Where the run of a checkpoint stands; None without one.
+
+    Raises ValueError when it is damaged. One that recorded less than is asked for now is no use.
+    """
+    if checkpoints is None or not checkpoints.path.exists():
+        return None
+    path = checkpoints.path
+    tensors, plain = from_bytes("checkpoint", path.read_bytes(), str(path))
+    if not Record.load(plain["record"]).covers(record):
+        return None
+    states = {
+        name: statefile.unpack_state(_under(tensors, f"{name}/"), about, f"{name}/")
+        for name, about in plain["states"].items()
+    }
+    progress = Progress(**plain["progress"])
+    progress.best = states.get("best")
+    if progress.best is not None:
+        index = progress.curve["steps"].index(progress.best.step)
+        progress.best_loss = progress.curve["validation_loss"][index]
+    progress.states = {
+        int(name.removeprefix("step-")): s for name, s in states.items() if name.startswith("step-")
+    }
+    return states["now"], progress
+
+
+def begun_with(path: Path) -> Mapping[str, Any]:
+    """What trains the run of a checkpoint: an engine's name, and details.
+
+    A checkpoint that does not say is one of the time when ``auto`` was always dense. Raises
+    ValueError when it is damaged.
+    """
+    _, plain = from_bytes("checkpoint", path.read_bytes(), str(path))
+    choice: Mapping[str, Any] = plain.get("choice") or {"engine": "dense", "torch": []}
+    return choice
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if name.startswith(prefix)}

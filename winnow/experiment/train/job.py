@@ -1,0 +1,83 @@
+"""From a run to the job that an engine trains: its network and its data."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import asdict
+
+import torch
+from torch import nn
+
+from winnow.data import Images, load_images
+from winnow.data.facts import facts
+from winnow.data.split import split
+from winnow.engine.base import Job, Split, TrainingData
+from winnow.errors import UserError
+from winnow.experiment.runs import Run
+from winnow.models import build
+from winnow.models.initialise import initialise
+
+
+def make_job(run: Run) -> Job:
+    """The trajectory of a run."""
+    return Job(
+        build=functools.partial(make_network, run),
+        data=_training_data(run),
+        steps=run.steps,
+        batch=run.batch,
+        last_batch=run.last_batch,
+        optimizer=run.optimizer,
+        schedule=asdict(run.schedule),
+        seeds=run.seeds,
+        clip=run.clip,
+    )
+
+
+def make_network(run: Run) -> nn.Module:
+    """The run's network, with whatever weights its modules start with."""
+    about = facts(run.data.name)
+    model = run.model
+    return build(
+        model.name,
+        inputs=about.shape,
+        classes=about.classes,
+        hidden=model.hidden,
+        width=model.width,
+        dropout=model.dropout,
+    )
+
+
+def initial_network(run: Run, draw: int | None = None) -> nn.Module:
+    """The run's network with its initial weights, or those of another draw."""
+    model, init = make_network(run), run.model.init
+    chosen, seed = run.draw if draw is None else draw, run.seeds["init"]
+    initialise(model, init.name, seed, std=init.std, draw=chosen, kept=init.kept)
+    return model
+
+
+def _training_data(run: Run) -> TrainingData:
+    """The run's splits: indices into the images, which all runs of a worker share in memory."""
+    data = run.data
+    images = _images(data.name, data.content)
+    seed = run.seeds.get("split", 0)  # absent where nothing is drawn
+    count = len(images.train_y)
+    train, held_out = split(count, data.validation, seed, data.train)
+    every_test = torch.arange(len(images.test_y))
+    splits = {
+        "train": Split(images.train_x, images.train_y, train),
+        "test": Split(images.test_x, images.test_y, every_test),
+    }
+    if len(held_out):
+        splits["validation"] = Split(images.train_x, images.train_y, held_out)
+    return TrainingData(splits, images.mean, images.std, data.augment)
+
+
+@functools.lru_cache(maxsize=2)
+def _images(name: str, content: str) -> Images:
+    images = load_images(name, online=False)
+    if images.content != content:
+        raise UserError(
+            f"the images of {name} have changed since this experiment was planned "
+            f"({images.content[:12]}, planned {content[:12]}): run the command again"
+        )
+    return images

@@ -1,0 +1,141 @@
+"""How a run's mask comes about: weights scored, exactly ``keep`` of them kept, maybe shuffled."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch.nn.functional as F
+from torch import nn
+
+from winnow import criteria, rng
+from winnow.algorithms.at_init import Densities, prune_at_init
+from winnow.algorithms.trained import prune_trained
+from winnow.data.facts import facts
+from winnow.errors import UserError
+from winnow.experiment.runs import Pruning, Run
+from winnow.experiment.train.examples import examples, scored_as
+from winnow.experiment.train.job import initial_network, make_job, make_network
+from winnow.mask import Mask
+from winnow.pruning import LayerCollapse, prune_to
+from winnow.scoring import score
+from winnow.state import State, load_weights
+
+if TYPE_CHECKING:
+    from winnow.experiment.store.store import Found
+
+Parents = Callable[[str], "Found"]
+"""Identity → the stored run."""
+
+
+def state_of(found: Found, step: int | None) -> State:
+    """A stored run's state after ``step`` iterations, or (None) at its end."""
+    return found.state("final" if step is None else f"step-{step}")
+
+
+def pruned_for(run: Run, parents: Parents) -> tuple[nn.Module | None, Mask]:
+    """The run's mask, and its parent's network as the rounds of pruning have left it.
+
+    The weights that are scored are those of a parent, at its end or on the way, or the run's own
+    initial ones (then there is no network). UserError for a criterion that cannot score them.
+    """
+    pruning = run.pruning
+    assert pruning is not None
+    _check_source(pruning)
+    try:
+        network, mask = (
+            _of_trained(run, pruning, parents) if pruning.of else (None, _at_init(run, pruning))
+        )
+    except UserError as error:
+        raise UserError(f"pruning by {pruning.criterion}: {error}") from error
+    if pruning.shuffle is not None:
+        mask = mask.shuffled(rng.torch_generator(pruning.seed, "shuffle", pruning.shuffle))
+    return network, mask
+
+
+def _check_source(pruning: Pruning) -> None:
+    """UserError if a criterion outside Winnow is not the one that was planned."""
+    if pruning.source != criteria.source_of(pruning.criterion):
+        raise UserError(
+            f"the file of the criterion {pruning.criterion} has changed since this experiment was "
+            "planned: run the command again"
+        )
+
+
+def _of_trained(run: Run, pruning: Pruning, parents: Parents) -> tuple[nn.Module, Mask]:
+    """The parent's network, as it was or as its rounds of pruning have left it, and the mask."""
+    assert pruning.of is not None
+    parent = parents(pruning.of)
+    state = state_of(parent, pruning.step)
+    model = make_network(parent.run)
+    load_weights(model, state)
+    scored_as(model, pruning.criterion)
+    mask = state.mask or Mask.dense({name: state.weights[name] for name in pruning.prunable})
+    data, options = _data(run, pruning), _options(run, pruning)
+    if run.start.kind == "operated" or pruning.rounds > 1:
+        keep = pruning.keep if isinstance(pruning.keep, int) else dict(pruning.keep)
+        return model, prune_trained(
+            model,
+            pruning.criterion,
+            keep,
+            mask,
+            rounds=pruning.rounds,
+            least=pruning.least,
+            seed=pruning.seed,
+            **data,
+            **options,
+        )
+    scores = score(
+        model,
+        pruning.criterion,
+        params=list(pruning.prunable),
+        mask=mask,
+        generator=rng.torch_generator(pruning.seed, "score", pruning.of),
+        **data,
+        **options,
+    )
+    return model, prune_to(scores, pruning.keep, mask, pruning.least)
+
+
+def _at_init(run: Run, pruning: Pruning) -> Mask:
+    """The mask of the initial weights of draw 0, so that other draws are controls of its mask."""
+    model = initial_network(run, draw=0)
+    sizes = {name: model.get_parameter(name).numel() for name in pruning.prunable}
+    keep = pruning.keep
+    density: Densities = (
+        keep / sum(sizes.values())
+        if isinstance(keep, int)
+        else {name: count / sizes[name] for name, count in keep.items()}
+    )
+    with warnings.catch_warnings():  # the counts of each layer are stored with the run
+        warnings.simplefilter("ignore", LayerCollapse)
+        return prune_at_init(
+            scored_as(model, pruning.criterion),
+            pruning.criterion,
+            density=density,
+            rounds=pruning.rounds,
+            params=list(pruning.prunable),
+            seed=pruning.seed,
+            invert=pruning.invert,
+            least=pruning.least,
+            **_data(run, pruning),
+            **_options(run, pruning),
+        )
+
+
+def _options(run: Run, pruning: Pruning) -> dict[str, Any]:
+    """What the criterion is given; the shape of an example follows from the data."""
+    options = dict(pruning.options)
+    known = criteria.traits_of(criteria.get_criterion(pruning.criterion))
+    if known.takes_input_shape and options.get("input_shape") is None:
+        options["input_shape"] = facts(run.data.name).shape
+    return options
+
+
+def _data(run: Run, pruning: Pruning) -> dict[str, Any]:
+    """What ``score`` is given to see: the examples that the pruning names, and the loss."""
+    if pruning.scoring is None:
+        return {}
+    loader = examples(make_job(run), pruning.scoring, pruning.seed)
+    return {"loader": loader, "loss_fn": F.cross_entropy}

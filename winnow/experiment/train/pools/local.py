@@ -1,0 +1,113 @@
+"""Worker processes on this machine: one thread each, asked and answering through pipes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from winnow.experiment.train.protocol import Answer, Task, WorkerError
+
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+
+@dataclass
+class _Worker:
+    process: subprocess.Popen[str]
+    task: Task | None = None
+    hearing: threading.Thread | None = None
+
+    def close(self) -> int:
+        """Wait for the end of the process, free its pipes; gives its exit code."""
+        code = self.process.wait()
+        if self.hearing:
+            self.hearing.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(OSError):  # what was not sent has no reader any more
+                pipe.close()  # type: ignore[union-attr]
+        return code
+
+
+class LocalPool:
+    """Workers that live until the pool is closed; one that dies at work is replaced."""
+
+    def __init__(self, store: Path, size: int) -> None:
+        """``size``: how many there are."""
+        self.store = store
+        self.answers: queue.Queue[tuple[_Worker, Answer | None]] = queue.Queue()
+        self.workers: list[_Worker] = []
+        for _ in range(size):
+            self._hire()
+
+    @property
+    def free(self) -> int:
+        """How many more tasks could be started now."""
+        return sum(worker.task is None for worker in self.workers)
+
+    def start(self, task: Task) -> None:
+        """Give a task to a free worker."""
+        worker = next(worker for worker in self.workers if worker.task is None)
+        worker.task = task
+        assert worker.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it died; its closed output says so
+            worker.process.stdin.write(json.dumps(task.dump()) + "\n")
+            worker.process.stdin.flush()
+
+    def next_answer(self, seconds: float) -> tuple[Task, Answer] | None:
+        """The next answer to a task; None when there is none for so long.
+
+        Raises WorkerError: no worker can start.
+        """
+        try:
+            worker, answer = self.answers.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        task = worker.task
+        if answer is None:
+            answer = Answer("died", error=str(self._bury(worker)))
+        if answer.ends_the_task:
+            worker.task = None
+        return None if task is None else (task, answer)
+
+    def close(self) -> None:
+        """End the workers at once: what they have written is whole."""
+        for worker in self.workers:
+            worker.process.kill()
+        for worker in self.workers:
+            worker.close()
+        self.workers = []
+
+    def _hire(self) -> None:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "winnow.experiment.train.worker", str(self.store)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | _ONE_THREAD,
+        )
+        worker = _Worker(process)
+        self.workers.append(worker)
+        worker.hearing = threading.Thread(target=self._hear, args=(worker,), daemon=True)
+        worker.hearing.start()
+
+    def _hear(self, worker: _Worker) -> None:
+        assert worker.process.stdout is not None
+        for line in worker.process.stdout:
+            self.answers.put((worker, Answer.load(json.loads(line))))
+        self.answers.put((worker, None))
+
+    def _bury(self, worker: _Worker) -> int:
+        """Replace a worker that died of its task; gives its exit code."""
+        code = worker.close()
+        self.workers.remove(worker)
+        if worker.task is not None:
+            self._hire()
+        elif not self.workers:
+            raise WorkerError(f"no worker could start (exit code {code}); see its messages above")
+        return code

@@ -1,0 +1,72 @@
+"""The state that a run begins in, and the job that goes on from a state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from winnow.algorithms.dynamic import make_dynamic
+from winnow.algorithms.dynamic.driven import start_dynamic
+from winnow.algorithms.dynamic.method import DynamicMethod
+from winnow.algorithms.search import make_search
+from winnow.algorithms.search.driven import resume_search, start_search
+from winnow.engine.base import Job
+from winnow.experiment.runs import Run
+from winnow.experiment.train.job import initial_network, make_job
+from winnow.experiment.train.masks import Parents, pruned_for, state_of
+from winnow.state import State, fresh_state, masked
+
+Given = Callable[[str], State]
+"""Hash of weights that a recipe gave → the weights."""
+
+
+def starting_state(run: Run, parents: Parents, given: Given | None = None) -> State:
+    """The masked state at which a run begins."""
+    start = run.start
+    network, mask = pruned_for(run, parents) if run.pruning else (None, None)
+    if start.kind == "init":
+        return _begun(run, fresh_state(initial_network(run), mask, run.begin))
+    if start.kind == "given":
+        assert given is not None
+        assert run.search is not None
+        assert run.search.weights is not None
+        return _begun(run, replace(given(run.search.weights), step=run.begin))
+    assert start.run is not None
+    reached = state_of(parents(start.run), start.step)
+    state = State(run.begin, reached.weights, reached.buffers, mask)
+    if start.kind == "operated":
+        assert network is not None
+        state = fresh_state(network, mask, run.begin)
+    if start.optimizer == "rewound":
+        state = replace(state, slots=reached.slots, updates=reached.updates)
+    return _begun(run, masked(state))
+
+
+def method_of(run: Run) -> DynamicMethod | None:
+    """The dynamic method that changes the run's mask, or None."""
+    if run.dynamic is None:
+        return None
+    return make_dynamic(run.dynamic.name, **run.dynamic.options)
+
+
+def job_from(run: Run, job: Job, state: State) -> Job:
+    """The job that trains from a state of the run on: where the run searches for a mask, the search
+    goes on.
+    """
+    if (about := run.search) is None:
+        return job
+    method = make_search(about.name, **about.options)
+    return resume_search(method, job, state, seed=about.seed, names=about.prunable)
+
+
+def _begun(run: Run, state: State) -> State:
+    """The state under the first mask of the run's dynamic method, or with the first scores of its
+    search, if it has one."""
+    if (about := run.search) is not None:
+        sought = make_search(about.name, **about.options)
+        job, names = make_job(run), about.prunable
+        return start_search(sought, job, state, seed=about.seed, names=names)[1]
+    method = method_of(run)
+    if run.dynamic is None or method is None:
+        return state
+    return start_dynamic(method, state, run.prunable, run.dynamic.seed)

@@ -1,0 +1,155 @@
+"""What a worker does with a task: take its runs up, train them, store what they give."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from winnow.algorithms.dynamic.driven import Driven
+from winnow.engine.auto import Choice, engine_of
+from winnow.engine.base import Engine, Stacks
+from winnow.errors import UserError
+from winnow.experiment.runs import Record, Run
+from winnow.experiment.store.store import Found, Store
+from winnow.experiment.store.weights import read_weights
+from winnow.experiment.train.checkpoint import Checkpoints
+from winnow.experiment.train.choosing import choose_engine
+from winnow.experiment.train.job import make_job
+from winnow.experiment.train.protocol import Answer, DamagedParentError, Order, Task, Tell
+from winnow.experiment.train.seats import Seat
+from winnow.experiment.train.start import method_of, starting_state
+from winnow.experiment.train.train import (
+    Begun,
+    Ended,
+    Opener,
+    alone,
+    begin,
+    in_a_stack,
+    train_together,
+)
+from winnow.mask import from_bytes, to_bytes
+from winnow.state import State
+from winnow.statefile import pack_state
+
+
+@dataclass(frozen=True, eq=False)
+class _Taken:
+    """A run taken up, and what trains it."""
+
+    begun: Begun
+    choice: Choice
+    engine: Engine
+
+
+def train_and_store(store: Store, task: Task, orders: Sequence[Order], tell: Tell) -> None:
+    """Train the runs of some of a task's orders and store each.
+
+    Raises DamagedParentError, UserError (bad data), OSError.
+    """
+
+    def report(run: Run, step: int) -> None:
+        tell(Answer("step", run=run.id, step=step - run.begin))
+
+    taken = [_take_up(store, task, order) for order in orders]
+    for together, opener in _cohorts(taken):
+        begun = {at: one.begun for at, one in together.items()}
+        for at, ended in train_together(begun, opener, report).items():
+            _write(store, together[at], ended, task.about)
+            tell(Answer("done", run=begun[at].run.id))
+
+
+def _take_up(store: Store, task: Task, order: Order) -> _Taken:
+    run, path, job = order.run, store.checkpoint(order.run), make_job(order.run)
+    _drop_damaged_checkpoint(store, path)
+    start = functools.cache(lambda: _start(store, task, run))
+    seat = None if task.width is None else Seat(task.width, order.place)
+    choice = choose_engine(run, job, lambda: start().mask, path, task.auto, seat)
+    engine: Engine = engine_of(choice)
+    if run.dynamic is not None and (method := method_of(run)) is not None:
+        engine = Driven(engine, method, run.dynamic.seed)
+    record = order.record | store.recorded(run)  # so that the new copy serves all askers
+    checkpoints = Checkpoints(path, task.checkpoint, choice.dump())
+    return _Taken(begin(run, record, job, start, checkpoints), choice, engine)
+
+
+def _cohorts(taken: Sequence[_Taken]) -> Iterator[tuple[dict[int, _Taken], Opener]]:
+    """What trains together: runs of one width at one iteration, each at a place of its own.
+
+    They differ where the group was killed between two checkpoints, or was another one when a run
+    was begun; a run's numbers do not depend on who trains beside it.
+    """
+    waiting = list(taken)
+    while waiting:
+        first = waiting[0]
+        together: dict[int, _Taken] = {}
+        for one in waiting:
+            place = one.choice.place or 0
+            if one is first or (_alike(one, first) and place not in together):
+                together[place] = one
+        yield together, _opener(first)
+        waiting = [one for one in waiting if one not in together.values()]
+
+
+def _alike(one: _Taken, other: _Taken) -> bool:
+    """Whether two runs can share a stack."""
+    if not (isinstance(one.engine, Stacks) and isinstance(other.engine, Stacks)):
+        return False
+    sides = (
+        (t.choice.width, t.begun.state.step, t.begun.state.updates, set(t.begun.state.slots))
+        for t in (one, other)
+    )
+    return next(sides) == next(sides)
+
+
+def _opener(one: _Taken) -> Opener:
+    if isinstance(one.engine, Stacks):
+        return in_a_stack(one.engine, one.choice.width or 1)
+    return alone(one.engine)
+
+
+def _write(store: Store, taken: _Taken, ended: Ended, about: Mapping[str, Any]) -> None:
+    result, states = ended
+    files = {
+        f"{name}.safetensors": to_bytes("state", *pack_state(state))
+        for name, state in states.items()
+    }
+    provenance = {**about, "engine": taken.engine.name, "choice": taken.choice.dump()}
+    if taken.engine.notes:
+        provenance["engine_notes"] = list(taken.engine.notes)
+    store.write(taken.begun.run, taken.begun.record, result, files, provenance)
+
+
+def _start(store: Store, task: Task, run: Run) -> State:
+    """The state at which a run begins, from its parents in the store."""
+    records = {parent.run.id: (parent.run, parent.record) for parent in task.parents}
+    used: list[Found] = []
+
+    def parent(identity: str) -> Found:
+        used.append(_stored(store, *records[identity]))
+        return used[-1]
+
+    try:
+        return starting_state(run, parent, lambda content: read_weights(store, content))
+    except ValueError as error:
+        if isinstance(error, UserError) or not used:
+            raise
+        store.set_aside(used[-1].folder, str(error))
+        raise DamagedParentError(used[-1].run.id) from None
+
+
+def _stored(store: Store, run: Run, record: Record) -> Found:
+    found = store.find(run, record)
+    if found is None:
+        raise DamagedParentError(run.id)
+    return found
+
+
+def _drop_damaged_checkpoint(store: Store, path: Path) -> None:
+    if path.exists():
+        try:
+            from_bytes("checkpoint", path.read_bytes(), str(path))
+        except ValueError as error:
+            store.set_aside(path, str(error))
