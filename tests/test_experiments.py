@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 import winnow as wn
+from winnow import report
+from winnow.experiment.store.experiments import stored_experiments
+from winnow.experiment.store.store import Store
 
 SMALL = {
     "train.steps": "20it",
@@ -81,6 +84,27 @@ def test_the_store_is_the_one_given_or_named_by_the_environment_or_runs(
     assert new.results.missing == 8
     assert new.page.is_relative_to(Path("runs"))
     assert (tmp_path / "runs" / "store.json").exists()
+
+
+def test_what_an_experiment_consists_of_is_stored_before_it_is_trained(tmp_path, monkeypatch):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("winnow.experiments.execute", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        wn.run("lth/digits", replicates=2, overrides=SMALL, store=tmp_path)
+    (stored,) = stored_experiments(Store(tmp_path), "lth/digits")
+    assert len(stored.runs) == 8
+    assert report.read_results(stored, Store(tmp_path)).missing == 8
+
+
+def test_what_is_printed_first_is_brief(outcome):
+    sentence, table = outcome.brief.split("\n\n")
+    assert "by the paper's rule" in sentence
+    assert len(sentence.splitlines()) == 1
+    assert table.splitlines()[1].split() == ["weights", "ticket", "reinit", "random", "one-shot"]
+    mean = sum(row.stop_test_accuracy for row in outcome.rows if row.arm == "random") / 2
+    assert table.splitlines()[-1].split()[4] == f"{100 * mean:.2f}"
 
 
 def test_events_tell_of_every_run(store, outcome):

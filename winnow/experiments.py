@@ -13,9 +13,10 @@ import yaml
 
 from winnow import report
 from winnow.errors import UserError
-from winnow.experiment.expected import write_experiment
+from winnow.experiment.expected import Experiment, write_experiment
 from winnow.experiment.plan.plan import Plan, expand
 from winnow.experiment.recipe.load import load_recipe
+from winnow.experiment.store.experiments import stored_experiments
 from winnow.experiment.store.images import find_source, find_source_offline, remember_source
 from winnow.experiment.store.store import Store
 from winnow.experiment.store.weights import copy_weights
@@ -119,6 +120,39 @@ def plan_offline(
     source, note = find_source_offline(loaded, store)
     plan = expand(recipe, loaded, source)
     return plan.only(only) if only else plan, note
+
+
+def experiments_offline(
+    recipe: str,
+    store: Store,
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+    replicates: int | None = None,
+    only: Sequence[str] = (),
+) -> tuple[list[Experiment], str | None]:
+    """What to report of a recipe: the experiment that it plans, or those that the store remembers.
+
+    The second where nothing can be planned (a recipe file, a criterion or the images are not here)
+    and nothing is changed: then one for each set of overrides that was run, and a note on why.
+    Raises UserError: neither is possible.
+    """
+    changed = bool(overrides or only or replicates is not None)
+    try:
+        plan, reason = plan_offline(recipe, store, overrides, replicates, only)
+        planned = [plan.experiment()]
+    except UserError as error:
+        if changed or not (stored := stored_experiments(store, recipe)):
+            raise
+        return stored, _as_run(recipe, stored, str(error))
+    if reason and not changed and (stored := stored_experiments(store, recipe)):
+        return stored, _as_run(recipe, stored, reason)
+    return planned, None
+
+
+def _as_run(recipe: str, stored: Sequence[Experiment], reason: str) -> str:
+    times = "" if len(stored) == 1 else f", in {len(stored)} ways"
+    return (
+        f"note: {recipe} is reported as it was run{times}, as it cannot be planned here: {reason}"
+    )
 
 
 def as_texts(overrides: Sequence[str] | Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -172,13 +173,44 @@ def test_run_prints_results_on_stdout_and_progress_on_stderr(finished):
     store, (code, out, err) = finished
     assert code == 0, err
     lines = out.splitlines()
-    assert lines[0].startswith("density_total %")
+    assert lines[0].startswith("No winning ticket by the paper's rule at ") or lines[0].startswith(
+        "Winning tickets by the paper's rule at "
+    )
+    assert lines[2].startswith("Test accuracy at early stopping in %, mean over 1 replicate")
+    assert lines[3].split() == ["weights", "ticket", "reinit"]
+    assert [line.split()[0] for line in lines[4:6]] == ["100", "50.1"]
+    assert len(lines) == 9
+    assert "figure: " not in out
     assert sum(line.startswith("page: ") for line in lines) == 1
     assert Path(lines[-1].removeprefix("page: ")) == store / "reports" / "small" / "index.html"
     assert all(Path(x.split(": ")[1]).is_file() for x in lines if x.startswith(("figure", "rows")))
     assert err.splitlines()[0] == "0/3 runs, 0/2 rounds done"
     assert err.splitlines()[-1] == "3/3 runs, 2/2 rounds done"
     assert "\x1b" not in out + err
+
+
+def test_full_prints_every_density_the_verdict_and_the_figures(recipe, store):
+    code, out, err = winnow("run", recipe, "--store", store, "--quiet", "--full")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("density_total %")
+    arms = [line.split()[4] for line in lines[1:4]]
+    assert arms == ["dense", "ticket", "reinit"]
+    assert "ticket against dense: the paper's rule" in lines
+    assert "ticket against reinit: paired 95 % intervals" in lines
+    figures = [Path(x.split(": ")[1]) for x in lines if x.startswith("figure: ")]
+    assert figures
+    assert all(figure.is_file() for figure in figures)
+    assert [line.split(": ")[0] for line in lines[-2:]] == ["rows", "page"]
+
+
+def test_a_terminal_gets_the_sentence_wrapped_and_a_pipe_does_not(recipe, store, monkeypatch):
+    piped = winnow("run", recipe, "--store", store, "-q").out
+    monkeypatch.setattr("winnow.cli.run._columns", lambda: 50)
+    shown = winnow("run", recipe, "--store", store, "-q").out
+    assert shown.split() == piped.split()
+    assert max(map(len, shown.split("\n\n")[0].splitlines())) <= 50
+    assert len(piped.splitlines()[0]) > 80
 
 
 def test_quiet_says_nothing_on_stderr(recipe, store):
@@ -282,6 +314,32 @@ def test_report_says_what_is_missing_and_trains_nothing(recipe, store, tmp_path)
     assert inside.code == 1
     assert str(tmp_path / "file") in inside.err
     assert "Traceback" not in inside.err
+
+
+def test_what_cannot_be_planned_any_more_is_reported_as_it_was_run(store, recipe, tmp_path):
+    path, ours = tmp_path / "gone.yaml", tmp_path / "store"
+    path.write_text(RECIPE)
+    shutil.copytree(store / "runs", ours / "runs")
+    shutil.copy(store / "store.json", ours)
+    for replicates in (1, 2):
+        monkey = pytest.MonkeyPatch()
+        monkey.setattr("winnow.experiments.execute", lambda *_: None)
+        assert winnow("run", path, "-q", "--store", ours, "--replicates", replicates).code == 0
+        monkey.undo()
+    arguments = ("report", path, "--store", ours, "--out", tmp_path / "out")
+    planned = winnow(*arguments)
+    assert (planned.code, planned.err) == (0, "")
+    path.unlink()
+    code, out, err = winnow(*arguments)
+    assert code == 0
+    assert err.startswith(f"note: {path} is reported as it was run, in 2 ways, as it cannot be pl")
+    assert "3 runs of" in err
+    assert out.splitlines()[-1] == f"page: {tmp_path / 'out' / 'index.html'}"
+    with (tmp_path / "out" / "rows.csv").open() as file:
+        assert [row["recipe"] for row in csv.DictReader(file)] == 2 * 3 * [str(path)]
+    refused(winnow(*arguments, "--replicates", 1), str(path))
+    refused(winnow(*arguments[:1], tmp_path / "other.yaml", *arguments[2:]), "other.yaml")
+    assert recipe.exists()
 
 
 def test_doctor_tells_versions_cores_names_data_and_store(store, tmp_path):

@@ -52,6 +52,10 @@ def test_the_choice_says_where_it_comes_from():
     assert Auto.load(Auto(reason="no").dump()).choose({}) == Choice("dense", note="no")
     assert explicit("dense") == Choice("dense")
     assert explicit("sparse") == Choice("sparse", lanes=W)
+    assert explicit("stacked") == Choice("stacked", width=1, place=0)
+    assert explicit("stacked", 5, 3) == Choice("stacked", width=5, place=3)
+    assert Choice.load(explicit("stacked", 5, 3).dump()) == explicit("stacked", 5, 3)
+    assert "width" not in explicit("dense").dump()
 
 
 @given(SHARES, COUNTS, COUNTS, st.floats(0, 500))

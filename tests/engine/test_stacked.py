@@ -75,7 +75,7 @@ def test_every_row_is_the_dense_engines_run(network, options):
         close(end, alone.state())
         metrics, expected = session.evaluate("validation"), alone.evaluate("validation")
         assert metrics.loss == pytest.approx(expected.loss, rel=1e-4)
-        assert metrics.accuracy == pytest.approx(expected.accuracy)
+        assert metrics.accuracy == expected.accuracy  # a count over a count, in float64
         for name, keep in (state.mask or {}).items():
             removed = end.weights[name][~keep]
             assert torch.equal(removed, torch.zeros_like(removed))

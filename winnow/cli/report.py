@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,8 @@ from winnow.cli.store import read_store
 from winnow.errors import UserError
 
 if TYPE_CHECKING:
+    from winnow.experiment.expected import Experiment
+    from winnow.experiment.store.store import Store
     from winnow.report import Paths
 
 
@@ -34,18 +37,33 @@ def report_command(
     store: StoreOption = None,
 ) -> None:
     """Write tables, figures and a page from what is finished. Trains nothing."""
-    from winnow import report as reports
-    from winnow.experiments import plan_offline
+    from winnow.report import read_results, write_report
 
     place = read_store(store)
-    plans = [plan_offline(name, place, o or (), replicates, only or ()) for name in recipes]
-    results = [reports.read_results(one.experiment(), place) for one, _ in plans]
-    for one in results:
-        if not one.rows:
+    experiments = _experiments(recipes, place, o or (), replicates, only or ())
+    results = [read_results(experiment, place) for experiment in experiments]
+    for part in results:
+        if not part.rows:
             raise UserError(
-                f"nothing of {one.name} is finished in {place.path}: first winnow run {one.name}"
+                f"nothing of {part.name} is finished in {place.path}: first winnow run {part.name}"
             )
-        if one.missing:
-            left = f"{one.missing} runs of {one.name} are not finished yet and left out"
+        if part.missing:
+            left = f"{part.missing} runs of {part.name} are not finished yet and left out"
             print(left, file=sys.stderr)
-    print_paths(reports.write_report(results, out, command=as_typed()))
+    print_paths(write_report(results, out, command=as_typed()))
+
+
+def _experiments(
+    recipes: Sequence[str],
+    store: Store,
+    overrides: Sequence[str],
+    replicates: int | None,
+    only: Sequence[str],
+) -> Iterator[Experiment]:
+    from winnow.experiments import experiments_offline
+
+    for name in recipes:
+        experiments, note = experiments_offline(name, store, overrides, replicates, only)
+        if note:
+            print(note, file=sys.stderr)
+        yield from experiments

@@ -186,7 +186,7 @@ class Stack:
             each = F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none")
             loss += each.view(self.width, -1).sum(1).cpu()
             correct += (logits.argmax(2) == y).sum(1).cpu()
-        pairs = zip((loss / count).tolist(), (correct / count).tolist(), strict=True)
+        pairs = zip((loss / count).tolist(), (correct.double() / count).tolist(), strict=True)
         return {row: Metrics(*pair) for row, pair in enumerate(pairs)}
 
     def state(self, row: int) -> State:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from sample_runs import PRUNING, RUN
 
-from winnow.experiment.plan.groups import WIDEST, groups_of
+from winnow.experiment.plan.groups import WIDEST, groups_of, widest
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.run_parts import RunInit
@@ -119,3 +119,14 @@ def test_large_groups_are_shared_out_evenly(count):
     widths = [g.width for g in groups]
     assert len(widths) == -(-count // WIDEST)
     assert max(widths) - min(widths) <= 1
+
+
+def test_a_stack_of_large_networks_is_narrower():
+    lenet, vgg = 266_610, 20_000_000
+    assert widest(lenet) == WIDEST
+    assert widest(vgg) == 12
+    assert widest(10**9) == 1
+    runs = by_identity(*(seeded(n) for n in range(20)))
+    assert [g.width for g in groups_of(runs, widest(vgg))] == [10, 10]
+    plan = plan_of("model.hidden=[20000, 5000]", "prune.rounds=1", "controls.one-shot=none")
+    assert max(g.width for g in plan.groups) == 2  # 102 million parameters

@@ -14,21 +14,23 @@ from winnow.engine.auto import Auto, Choice
 from winnow.engine.stacked import StackedEngine
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
+from winnow.experiment.runs import Record
 from winnow.experiment.store.images import Source
 from winnow.experiment.store.store import Store
 from winnow.experiment.train import executor, tasks
+from winnow.experiment.train.checkpoint import Checkpoints, Progress, save_checkpoint
 from winnow.experiment.train.choosing import (
-    Seat,
     choose_engine,
     in_one_line,
     known,
     planned,
     settle,
-    stacks,
 )
 from winnow.experiment.train.executor import Settings, execute
 from winnow.experiment.train.job import make_job
 from winnow.experiment.train.protocol import Order, Task
+from winnow.experiment.train.seats import Seat, stacks
+from winnow.experiment.train.start import starting_state
 from winnow.experiment.train.worker import serve
 
 SMALL = [
@@ -208,6 +210,16 @@ def test_a_resumed_run_keeps_its_width_and_place(whole, tmp_path):
     third = next(n.run for n in wider.nodes if (n.round, n.replicate) == (0, 2))
     choice = Choice.load(store.find(third).provenance["choice"])
     assert choice == Choice("stacked", width=3, place=2)
+
+
+def test_a_checkpoint_that_names_no_width_was_trained_by_itself(whole, tmp_path):
+    """As before runs were stacked."""
+    plan = whole[0]
+    run = plan.nodes[0].run
+    checkpoints = Checkpoints(tmp_path / "c.safetensors", 0.0, {"engine": "stacked", "torch": []})
+    save_checkpoint(checkpoints, Record(), starting_state(run, None), Progress())
+    choice = choose_engine(run, make_job(run), lambda: None, checkpoints.path, None, Seat(2, 1))
+    assert choice == Choice("stacked", width=1, place=0)
 
 
 def test_only_some_arms_and_what_is_stored_change_no_bit(whole, tmp_path):

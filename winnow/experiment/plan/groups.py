@@ -14,7 +14,9 @@ from dataclasses import asdict, dataclass
 from winnow.experiment.runs import Run
 
 WIDEST = 64
-"""Runs of a stack at most: some 0.5 GB for LeNet-300-100 with Adam, and enough to fill a GPU."""
+"""Runs of a stack at most: enough to keep a GPU busy with small networks."""
+
+_PARAMETERS = 256 * 10**6  # of a stack: 6 GB with gradients, masks and the two slots of Adam
 
 _COMMON = (
     *("data", "batch", "last_batch", "optimizer", "schedule", "clip"),
@@ -34,11 +36,16 @@ class Group:
         return len(self.runs)
 
 
-def groups_of(runs: Mapping[str, Run]) -> tuple[Group, ...]:
+def widest(parameters: int) -> int:
+    """The width of a stack at most, for a network of so many parameters."""
+    return max(1, min(WIDEST, _PARAMETERS // parameters))
+
+
+def groups_of(runs: Mapping[str, Run], most: int = WIDEST) -> tuple[Group, ...]:
     """The groups of a plan's runs (identity → run, parents before children), in the plan's order.
 
     A group's runs are equally deep in the graph of parents and alike in all but seeds, masks and
-    weights. Where they are more than `WIDEST`, groups of nearly the same width share them. A run
+    weights. Where they are more than ``most``, groups of nearly the same width share them. A run
     whose mask changes, or is searched for, is alone.
     """
     depth = _depths(runs)
@@ -46,7 +53,7 @@ def groups_of(runs: Mapping[str, Run]) -> tuple[Group, ...]:
     for identity, run in runs.items():
         kind = identity if _alone(run) else (depth[identity], _kind(run))
         alike.setdefault(kind, []).append(identity)
-    groups = [Group(part) for members in alike.values() for part in _parts(members)]
+    groups = [Group(part) for members in alike.values() for part in _parts(members, most)]
     order = {identity: number for number, identity in enumerate(runs)}
     return tuple(sorted(groups, key=lambda group: order[group.runs[0]]))
 
@@ -73,8 +80,8 @@ def _kind(run: Run) -> str:
     return json.dumps(alike, sort_keys=True)
 
 
-def _parts(members: Sequence[str]) -> list[tuple[str, ...]]:
-    """As few parts of at most `WIDEST` as there can be, in turn, of sizes that differ by 1."""
-    count = -(-len(members) // WIDEST)
+def _parts(members: Sequence[str], most: int) -> list[tuple[str, ...]]:
+    """As few parts of at most ``most`` as there can be, in turn, of sizes that differ by 1."""
+    count = -(-len(members) // most)
     ends = [len(members) * part // count for part in range(count + 1)]
     return [tuple(members[a:b]) for a, b in itertools.pairwise(ends)]

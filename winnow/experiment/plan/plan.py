@@ -13,10 +13,11 @@ from winnow.experiment.arms import ROUND_BY_ROUND, Arm
 from winnow.experiment.expected import ExpectedRun, Experiment
 from winnow.experiment.plan.comparison import comparison_of
 from winnow.experiment.plan.cost import with_costs
-from winnow.experiment.plan.groups import Group, groups_of
+from winnow.experiment.plan.groups import Group, groups_of, widest
 from winnow.experiment.plan.replicate import Node, Replicate
 from winnow.experiment.plan.rounds import rounds_of
 from winnow.experiment.plan.setting import Setting, setting_of
+from winnow.experiment.recipe.network import network
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.runs import Record, Run
 from winnow.experiment.store.images import Source
@@ -48,7 +49,8 @@ class Plan:
     @cached_property
     def groups(self) -> tuple[Group, ...]:
         """Runs that can share a stack: of all that the recipe plans, whatever part this is."""
-        return groups_of((self.whole or self).runs)
+        parameters = sum(weight.numel() for weight in network(self.recipe).parameters())
+        return groups_of((self.whole or self).runs, widest(parameters))
 
     @property
     def arms(self) -> tuple[Arm, ...]:

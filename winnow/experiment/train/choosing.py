@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from winnow.experiment.runs import Run
 from winnow.experiment.store.store import Store
+from winnow.experiment.train.seats import Seat, seats_of
 
 if TYPE_CHECKING:
     from winnow.engine.auto import Auto, Choice
@@ -94,25 +95,6 @@ def _without_calibration(job: Job) -> Auto | None:
     return Auto(reason=reason) if reason else None
 
 
-class Seat(NamedTuple):
-    """Where a run sits in a stack: its width, and the run's place in it."""
-
-    width: int
-    place: int
-
-
-def stacks(plan: Plan, auto: Auto | None) -> bool:
-    """Whether runs of a plan train together. ``auto``: what `settle` gave, where the recipe's
-    engine is that.
-    """
-    from winnow.engine import make_engine
-    from winnow.engine.base import Stacks
-
-    if auto is not None:
-        return auto.stacks
-    return isinstance(make_engine(plan.recipe.engine), Stacks)
-
-
 def choose_engine(
     run: Run,
     job: Job,
@@ -183,15 +165,6 @@ def _foreseen(run: Run, auto: Auto, seat: Seat) -> Choice:
     if reason := why_densely(run):
         return Choice("dense", note=reason)
     return auto.stack(*seat) or auto.choose(planned_kept(run, auto), images_evaluated(run))
-
-
-def seats_of(plan: Plan) -> dict[str, Seat]:
-    """Identity → where the run sits, should it be stacked."""
-    return {
-        identity: Seat(group.width, place)
-        for group in plan.groups
-        for place, identity in enumerate(group.runs)
-    }
 
 
 def planned_kept(run: Run, auto: Auto) -> Mapping[str, float]:

@@ -18,10 +18,11 @@ from winnow.experiment.plan.groups import Group
 from winnow.experiment.plan.plan import Plan
 from winnow.experiment.runs import Run
 from winnow.experiment.store.store import Store
-from winnow.experiment.train.choosing import in_one_line, sample, settle, stacks
+from winnow.experiment.train.choosing import in_one_line, sample, settle
 from winnow.experiment.train.pools import Pool
 from winnow.experiment.train.pools.local import LocalPool
 from winnow.experiment.train.protocol import Answer, DiskError, Order, Task, WorkerError
+from winnow.experiment.train.seats import stacks
 from winnow.experiment.unreachable import unreachable_runs
 
 _ASK_AGAIN = 0.5  # seconds until a run that another process trains is looked at again
@@ -95,6 +96,7 @@ class _Execution:
         if not missing:
             return
         self._prepare()
+        self.stacking = stacks(self.plan, self.auto)
         self.groups = self._groups()
         pool = hire(min(self.settings.jobs, missing, len(self.groups)))
         try:
@@ -115,7 +117,7 @@ class _Execution:
 
     def _groups(self) -> tuple[Group, ...]:
         """What is trained by one task: what stacks together, else each run by itself."""
-        if stacks(self.plan, self.auto):
+        if self.stacking:
             return self.plan.groups
         return tuple(Group((identity,)) for identity in self.plan.runs)
 
@@ -149,7 +151,7 @@ class _Execution:
             self.settings.checkpoint,
             self.settings.about,
             self.auto.dump() if self.auto else None,
-            group.width if stacks(self.plan, self.auto) else None,
+            group.width if self.stacking else None,
         )
 
     def _order(self, identity: str, place: int = 0) -> Order:

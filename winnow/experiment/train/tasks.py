@@ -16,9 +16,10 @@ from winnow.experiment.runs import Record, Run
 from winnow.experiment.store.store import Found, Store
 from winnow.experiment.store.weights import read_weights
 from winnow.experiment.train.checkpoint import Checkpoints
-from winnow.experiment.train.choosing import Seat, choose_engine
+from winnow.experiment.train.choosing import choose_engine
 from winnow.experiment.train.job import make_job
 from winnow.experiment.train.protocol import Answer, DamagedParentError, Order, Task, Tell
+from winnow.experiment.train.seats import Seat
 from winnow.experiment.train.start import method_of, starting_state
 from winnow.experiment.train.train import (
     Begun,
