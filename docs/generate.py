@@ -6,6 +6,7 @@ is replaced by the part of that name.
 
 from __future__ import annotations
 
+import ast
 import re
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,6 +26,7 @@ from winnow.experiment.recipe.load import load_recipe, shipped
 from winnow.experiment.recipe.recipe import Recipe
 
 DOCS = Path(__file__).parent
+PACKAGE = DOCS.parent / "winnow"
 _PLACE = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.S)
 _WORDS = {bool: "`true` or `false`", int: "whole number", float: "number", str: "text"}
 _SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
@@ -56,7 +58,25 @@ def methods() -> str:
     return table(("method", "source", "cost of a density", "options and their defaults"), rows)
 
 
-PARTS: dict[str, Callable[[], str]] = {"recipes": recipes, "fields": fields, "methods": methods}
+def tree() -> str:
+    """The package, two levels deep: each file and folder with the first sentence of its text."""
+    lines = [("winnow/", "")]
+    for path in _listed(PACKAGE):
+        lines.append((f"  {_name(path)}", _sentence(path)))
+        if path.is_dir():
+            lines += [(f"    {_name(inner)}", _sentence(inner)) for inner in _listed(path)]
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(
+        ["```", *(f"{name:<{width}}  {about}".rstrip() for name, about in lines), "```"]
+    )
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "recipes": recipes,
+    "fields": fields,
+    "methods": methods,
+    "tree": tree,
+}
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -64,6 +84,26 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     cells = ([cell.replace("|", r"\|") for cell in line] for line in lines)
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def _listed(folder: Path) -> list[Path]:
+    """Files, then folders, without what every package has."""
+    inside = [path for path in sorted(folder.iterdir()) if not path.name.startswith(("_", "."))]
+    folders = [path for path in inside if path.is_dir()]
+    return [*(path for path in inside if path.suffix == ".py"), *folders]
+
+
+def _name(path: Path) -> str:
+    return f"{path.name}/" if path.is_dir() else path.name
+
+
+def _sentence(path: Path) -> str:
+    """The first sentence of a module's docstring; of a folder without one, nothing."""
+    source = path / "__init__.py" if path.is_dir() else path
+    if not source.is_file():
+        return ""
+    about = " ".join((ast.get_docstring(ast.parse(source.read_text("utf-8"))) or "").split())
+    return re.split(r"(?<=[\w)`|])\.(?: |$)", about, maxsplit=1)[0].replace("``", "")
 
 
 Paths = dict[type[BaseModel], str]  # where each part stands first
