@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from winnow.algorithms.dynamic import DYNAMIC_METHODS, make_dynamic
-from winnow.algorithms.dynamic.method import Memory, Moment
+from winnow.algorithms.dynamic.driven import Driven, start_dynamic
+from winnow.algorithms.dynamic.method import DynamicMethod, Memory, Moment
 from winnow.algorithms.dynamic.timing import Timing
 from winnow.data.order import steps_per_epoch
-from winnow.engine.base import Job, Split, TrainingData
+from winnow.engine.base import Engine, Job, Split, TrainingData
 from winnow.models import build
 from winnow.models.initialise import initialise
 from winnow.state import State, fresh_state
@@ -125,3 +126,16 @@ def total(mask: dict[str, torch.Tensor]) -> int:
 
 def flat_set(keep: torch.Tensor) -> set[int]:
     return set(keep.reshape(-1).nonzero().squeeze(1).tolist())
+
+
+def train_dynamic(
+    engine: Engine, job: Job, state: State, method: DynamicMethod, *, seed: int,
+    names: list[str] | None = None, to: int | None = None,
+) -> State:  # fmt: skip
+    """The state at iteration ``to`` of a dynamic training, from a state of one, or with ``names``
+    from a dense one.
+    """
+    begun = state if names is None else start_dynamic(method, state, names, seed)
+    session = Driven(engine, method, seed).open(job, begun)
+    assert session.advance(job.steps if to is None else to).diverged_at is None
+    return session.state()

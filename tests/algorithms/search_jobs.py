@@ -12,7 +12,7 @@ from winnow import score
 from winnow.algorithms.search import make_search
 from winnow.algorithms.search.driven import start_search
 from winnow.data import load_images
-from winnow.engine.base import Job, Split, TrainingData
+from winnow.engine.base import Engine, Job, Split, TrainingData
 from winnow.engine.search import mask_of
 from winnow.mask import Mask
 from winnow.models import build
@@ -67,3 +67,10 @@ def digits(method: Any, hidden: list[int], steps: int) -> Job:
         schedule=method.schedule,
         seeds={"order": 1, "augment": 2, "dropout": 3},
     )
+
+
+def run_search(engine: Engine, job: Job, state: State, *, to: int | None = None) -> State:
+    """The state at iteration ``to`` of a search, still in search."""
+    session = engine.open(job, state)
+    assert session.advance(job.steps if to is None else to).diverged_at is None
+    return session.state()

@@ -18,10 +18,11 @@ from dynamic_jobs import (
     job,
     per_epoch,
     short,
+    train_dynamic,
 )
 
 from winnow import statefile
-from winnow.algorithms.dynamic.driven import Driven, start_dynamic, train_dynamic
+from winnow.algorithms.dynamic.driven import Driven, start_dynamic
 from winnow.data.order import Batches
 from winnow.engine.dense import DenseEngine
 from winnow.engine.learning_rate import learning_rate

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from dynamic_jobs import NAMES, STEPS, dense_state, job
+from dynamic_jobs import NAMES, STEPS, dense_state, job, train_dynamic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from winnow.algorithms.dynamic import make_dynamic
-from winnow.algorithms.dynamic.driven import Driven, start_dynamic, train_dynamic
+from winnow.algorithms.dynamic.driven import Driven, start_dynamic
 from winnow.algorithms.dynamic.gradual import prune_kept
 from winnow.engine.dense import DenseEngine
 from winnow.errors import UserError

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 from dynamic_jobs import job as little_job
-from search_jobs import ALL, HIDDEN, begun, dense, digits
+from search_jobs import ALL, HIDDEN, begun, dense, digits, run_search
 
 from winnow.algorithms.dynamic import make_dynamic
 from winnow.algorithms.dynamic.driven import Driven
 from winnow.algorithms.search import make_search
-from winnow.algorithms.search.driven import resume_search, run_search, settled, start_search
+from winnow.algorithms.search.driven import resume_search, settled, start_search
 from winnow.engine.dense import DenseEngine
 from winnow.errors import UserError
 from winnow.models.initialise import initialise

@@ -11,11 +11,12 @@ import torch
 import torch.nn.functional as F
 from dynamic_jobs import dense_state
 from dynamic_jobs import job as little_job
+from search_jobs import run_search
 from torch import nn
 
 import winnow as wn
 from winnow.algorithms.search import SEARCH_METHODS, make_search
-from winnow.algorithms.search.driven import run_search, start_search
+from winnow.algorithms.search.driven import start_search
 from winnow.engine.dense import DenseEngine
 from winnow.engine.feed import Feed
 from winnow.engine.search import mask_of

@@ -42,29 +42,6 @@ def start_dynamic(method: DynamicMethod, state: State, names: Sequence[str], see
     return masked(replace(state, mask=mask, scalars=memory.scalars, extras=memory.tensors))
 
 
-def train_dynamic(
-    engine: Engine,
-    job: Job,
-    state: State,
-    method: DynamicMethod,
-    *,
-    seed: int,
-    names: Sequence[str] | None = None,
-    to: int | None = None,
-) -> State:
-    """Train one job dynamically up to iteration ``to`` (default its end); the state there.
-
-    ``state``: one of an earlier call, or a dense one with ``names``, the weights that compete.
-    UserError if it diverges.
-    """
-    begun = state if names is None else start_dynamic(method, state, names, seed)
-    session = Driven(engine, method, seed).open(job, begun)
-    stats = session.advance(job.steps if to is None else to)
-    if stats.diverged_at is not None:
-        raise UserError(f"training diverged at iteration {stats.diverged_at}: lower the rate")
-    return session.state()
-
-
 class Driven:
     """An engine that trains as another does, and lets a method change the masks."""
 

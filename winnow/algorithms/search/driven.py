@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from winnow import rng
 from winnow.algorithms.search.method import SCORING_BATCH, SearchMethod, SearchStart
 from winnow.criteria import get_criterion, traits_of
-from winnow.engine.base import Engine, Job
+from winnow.engine.base import Job
 from winnow.engine.feed import Feed
 from winnow.engine.search import found_network
 from winnow.engine.search_session import check_searchable
@@ -96,20 +96,6 @@ def settled(job: Job, state: State) -> tuple[Job, State]:
     if job.search is None:
         return job, state
     return replace(job, search=None), found_network(job.search, state)
-
-
-def run_search(engine: Engine, job: Job, state: State, *, to: int | None = None) -> State:
-    """Search from a state of `start_search`, or of a search, up to iteration ``to`` (default: all).
-
-    The state there, still in search. UserError if the engine refuses or training diverges.
-    """
-    if reason := engine.refuses(job):
-        raise UserError(f"engine: {engine.name} cannot search: {reason}. Write engine: dense")
-    session = engine.open(job, state)
-    stats = session.advance(job.steps if to is None else to)
-    if stats.diverged_at is not None:
-        raise UserError(f"the search diverged at iteration {stats.diverged_at}: lower the rate")
-    return session.state()
 
 
 def competing(
