@@ -92,6 +92,8 @@ def test_shares_by_hand():
         "b": 3,
         "c": 2,
     }
+    uneven = {"a": 20, "b": 3, "c": 5}  # without shares: in proportion to what they can take
+    assert exchange.share_out(13, {"a": 0, "b": 1, "c": 0}, uneven) == {"a": 8, "b": 3, "c": 2}
     assert exchange.share_out(0, {"a": 0, "b": 0, "c": 0}, caps) == {"a": 0, "b": 0, "c": 0}
 
 
