@@ -118,3 +118,20 @@ def test_densities_out_of_reach_are_known_from_shapes():
     assert make_dynamic("snfs", 0.02).keeps({"a": (30, 10), "b": (3, 3)}) == 6
     with pytest.raises(UserError, match="keeps none of 30 weights"):
         make_dynamic("set", 0.01).keeps({"a": (3, 10)})
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name != "gradual"])
+def test_every_method_that_rewires_knows_its_distributions(name):
+    with pytest.raises(UserError, match=rf"{name}: unknown distribution 'erkk'"):
+        make_dynamic(name, 0.1, distribution="erkk")
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [("set", "drop"), ("snfs", "drop"), ("dsr", "replaced")]
+)
+def test_fractions_are_numbers_from_0_to_1(name, option):
+    for fraction in (0, 1, 0.5):
+        assert asdict(make_dynamic(name, 0.1, **{option: fraction}))[option] == fraction
+    for fraction in (-0.1, 1.1, True, "0.3", None):
+        with pytest.raises(UserError, match=f"{name}: {option} is {fraction!r}: give a number"):
+            make_dynamic(name, 0.1, **{option: fraction})
