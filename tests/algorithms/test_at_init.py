@@ -218,3 +218,10 @@ def test_bad_input(options: dict[str, Any], said: str) -> None:
         given.setdefault("batch", (X, Y))
     with pytest.raises(UserError, match=said):
         wn.prune_at_init(network(6, 8, 3), "snip", **given)
+
+
+def test_the_usual_seed_is_0() -> None:
+    model = nn.Linear(20, 30)
+    assert wn.prune_at_init(model, "random", density=0.3) == wn.prune_at_init(
+        model, "random", density=0.3, seed=0
+    )

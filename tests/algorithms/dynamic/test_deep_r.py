@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from winnow import rng
 from winnow.algorithms.dynamic import make_dynamic
 from winnow.algorithms.dynamic.deep_r import DeepR
+from winnow.errors import UserError
 from winnow.mask import Mask
 
 
@@ -80,3 +81,42 @@ def test_deep_r_draws_the_signs_of_dormant_weights():
     assert torch.equal(
         drawn.flatten(), torch.from_numpy(rng.stream(3, "deep-r sign", "a").random(10000) < 0.5)
     )
+
+
+def test_deep_r_globally_grows_in_any_layer():
+    """All of a small layer flips, and nearly all that is dormant lies in a large one."""
+    mask = {"a": torch.ones(2, 3, dtype=torch.bool), "b": torch.zeros(40, 50, dtype=torch.bool)}
+    first = {"a": torch.ones(2, 3), "b": torch.zeros(40, 50)}
+    method = DeepR(l1=0.0, noise=0.0, scope="global")
+    memory = method.memory(first, Mask(mask), 3)
+    change = method.update(moment({**first, "a": -torch.ones(2, 3)}, mask, memory=memory))
+    counts = {name: int(keep.sum()) for name, keep in change.mask.items()}
+    assert sum(counts.values()) == 6
+    assert counts["b"] >= 5
+    layers = rng.stream(3, "deep-r layers", 50).multivariate_hypergeometric([6, 2000], 6)
+    assert list(counts.values()) == layers.tolist()
+
+
+def test_deep_r_moves_by_its_named_noise():
+    keep = torch.ones(50, dtype=torch.bool)
+    weights = {"a": torch.where(torch.arange(50) % 2 == 0, 5.0, -5.0)}
+    before, method = weights["a"].clone(), DeepR(l1=0.02, noise=0.3)
+    memory = method.memory(weights, Mask({"a": keep}), 3)
+    method.update(moment(weights, {"a": keep}, memory=memory))
+    normal = rng.stream(3, "deep-r noise", 50, "a").standard_normal(50, np.float32)
+    expected = before - 0.1 * 0.02 * before.sign() + 0.1 * 0.3 * torch.from_numpy(normal)
+    torch.testing.assert_close(weights["a"], expected)
+
+
+def test_deep_r_signs_of_removed_weights_are_drawn_whatever_these_are():
+    keep = torch.zeros(1000, dtype=torch.bool)
+    keep[:10] = True
+    positive = DeepR().memory({"a": torch.ones(1000)}, Mask({"a": keep}), 3).tensors["positive"]
+    drawn = torch.from_numpy(rng.stream(3, "deep-r sign", "a").random(1000) < 0.5)
+    assert torch.equal(positive["a"], drawn | keep)
+
+
+def test_deep_r_needs_a_place_to_start_from():
+    assert DeepR(epsilon=1e-37).epsilon == 1e-37
+    with pytest.raises(UserError, match="epsilon is 0: give a positive float32"):
+        DeepR(epsilon=0)

@@ -65,6 +65,7 @@ def test_dsr_threshold_finds_its_target():
         threshold = next_threshold(threshold, pruned, 400)
     assert 200 < int((rates < threshold).sum()) < 800
     assert next_threshold(1.0, 109, 100) == next_threshold(1.0, 91, 100) == 1.0
+    assert next_threshold(1.0, 90, 100) == 1.0
     assert next_threshold(1.0, 111, 100) == 0.5
     assert next_threshold(1.0, 89, 100) == 2.0
 

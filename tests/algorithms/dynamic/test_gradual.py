@@ -92,6 +92,9 @@ def test_what_cannot_be_reached_is_told():
         make_dynamic("gradual", 0.5, begin="50it", end="50it").timing(100, None)
     with pytest.raises(UserError, match="to 130 of 100: it must begin before its end"):
         make_dynamic("gradual", 0.5, end="130it").timing(100, None)
+    assert make_dynamic("gradual", 0.5, end="100it").timing(100, None).last == 100
+    with pytest.raises(UserError, match=r"density is 1\.5"):
+        make_dynamic("gradual", 0.5, initial=1.5)
     with pytest.raises(UserError, match="unknown scope 'unifrm'"):
         make_dynamic("gradual", 0.5, scope="unifrm")
     with pytest.raises(UserError, match=r"density is 1\.5"):

@@ -54,3 +54,18 @@ def test_snfs_gives_layers_with_more_momentum_more():
     assert gained["a"] > 0
     assert gained["b"] < 0
     assert sum(gained.values()) == 0
+
+
+def test_snfs_drop_counts_at_the_edges():
+    """Nearly dense is less than 20 % sparse, growing is more than the average share."""
+    mask = {n: torch.ones(100, dtype=torch.bool) for n in "abcd"}
+    mask["a"][:10] = mask["b"][:10] = False
+    mask["c"][:21] = False
+    mask["d"][:19] = False
+    shares = {"a": 0.25, "b": 0.05, "c": 0.35, "d": 0.35}
+    assert drop_counts(mask, shares, 0.5) == {"a": 45, "b": 45, "c": 40, "d": 16}
+
+
+def test_snfs_without_any_momentum_has_no_shares():
+    mask = {n: torch.ones(4, dtype=torch.bool) for n in "ab"}
+    assert momentum_shares({n: torch.zeros(4) for n in mask}, mask) == {"a": 0.0, "b": 0.0}

@@ -53,22 +53,23 @@ def test_names_and_options():
     assert replace(make_dynamic("rigl", 0.1), distribution="uniform").protects == ("first",)
 
 
-RECORDED = {  # part of the identity of runs
-    "gradual": "every begin end initial scope",
-    "set": "every begin end drop decay distribution",
-    "deep-r": "every begin end l1 noise temperature scope distribution epsilon",
-    "dsr": "every begin end threshold replaced distribution",
-    "snfs": "every begin end drop decay distribution",
-    "rigl": "every begin end drop decay distribution",
-}
+USUAL = {"begin": "0it", "end": None}
+RECORDED = {  # names and defaults are part of the identity of runs
+    "gradual": {"every": "100it", "initial": 1.0, "scope": "uniform"},
+    "set": {"every": "1ep", "drop": 0.3, "decay": "constant", "distribution": "er"},
+    "deep-r": {"every": "1it", "l1": 1e-5, "noise": 1e-5, "temperature": None, "scope": "layer",
+               "distribution": "er", "epsilon": 1e-12},
+    "dsr": {"every": "100it", "threshold": 1e-3, "replaced": 0.1, "distribution": "uniform"},
+    "snfs": {"every": "1ep", "drop": 0.5, "decay": "cosine", "distribution": "uniform"},
+    "rigl": {"every": "100it", "drop": 0.3, "decay": "cosine", "distribution": "erk"},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_options_that_runs_record(name):
     recorded = asdict(make_dynamic(name, 0.3))
     assert recorded.pop("density") == 0.3
-    assert set(recorded) == set(RECORDED[name].split())
-    assert recorded == dynamic_defaults(name)
+    assert recorded == dynamic_defaults(name) == {**USUAL, **RECORDED[name]}
 
 
 def declared(trait):
