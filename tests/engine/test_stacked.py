@@ -81,6 +81,21 @@ def test_every_row_is_the_dense_engines_run(network, options):
             assert torch.equal(removed, torch.zeros_like(removed))
 
 
+def test_evaluations_are_those_of_where_the_stack_stands():
+    """All rows are evaluated at once and remembered, until the stack moves on."""
+    jobs = [make_job(lenet(), training_data((1, 4, 4)), seeds=seeds(n)) for n in range(2)]
+    states = [start(job, 0.5, n) for n, job in enumerate(jobs)]
+    sessions = open_many(jobs, states)
+    alone = {n: DENSE.open(job, states[n]) for n, job in enumerate(jobs)}
+    for to in (0, 3, 8):
+        for split in ("train", "test", "train"):
+            for place, session in sessions.items():
+                session.advance(to)
+                alone[place].advance(to)
+                expected = alone[place].evaluate(split)
+                assert session.evaluate(split).loss == pytest.approx(expected.loss, rel=1e-4)
+
+
 def test_advancing_one_session_advances_all(monkeypatch):
     jobs = [make_job(lenet(), training_data((1, 4, 4)), seeds=seeds(n)) for n in range(3)]
     states = [start(job, 0.5, n) for n, job in enumerate(jobs)]

@@ -44,3 +44,28 @@ def test_rounds_after_training_cost_their_passes():
         assert node.run.pruning.rounds == 3
         assert "rounds" not in node.run.pruning.options
         assert node.cost == pytest.approx(cost)
+
+
+def test_the_warm_start_of_a_search_costs_its_scoring():
+    """SNIP goes once over 256 of 1,200 examples, GraSP three times; magnitude and chance do not."""
+    starts = {"snip": 256 / 1200, "grasp": 3 * 256 / 1200, "magnitude": 0, "random": 0}
+    made = comparison([{"name": "jackpot", "start": s, "label": s} for s in starts], [0.2])
+    for start, scoring in starts.items():
+        (node,) = points_of(made, start)
+        assert node.cost == pytest.approx(4 + 4 + scoring)
+
+
+def test_examples_are_counted_by_class_and_batch():
+    """5 of each of 10 classes in each of 3 batches; and of 20 examples all that are trained on."""
+    (node,) = points_of(comparison([{"name": "snip", "per_class": 5, "batches": 3}], [0.2]), "snip")
+    assert node.cost == pytest.approx(4 + 150 / 1200)
+    part = {"data": {"train": 100}, "train": {"batch": 5}}
+    few = comparison(["jackpot", "data-dependent"], [0.2], **part)
+    costs = {node.arm: node.cost for node in few.nodes if node.round}
+    epochs = 96 / 20
+    assert costs == pytest.approx({"jackpot": 2 * epochs, "data-dependent": epochs + 1})
+    warm = {"name": "jackpot", "start": "snip"}
+    (node,) = points_of(
+        comparison([warm], [0.2], data={"train": 100}, train={"batch": 5}), "jackpot"
+    )
+    assert node.cost == pytest.approx(2 * epochs + 1)  # 256 are more than there are

@@ -84,7 +84,7 @@ def test_a_calibration_of_the_store_is_taken(store):
     file = path_of(store.path / "calibration", found.key)
     assert pace.basis == f"from calibration {file}"
     assert pace.chosen == choosing.in_one_line(plan, store, Auto(found))
-    assert not pace.at_most
+    assert pace.bound is None
 
 
 def test_stored_runs_set_the_pace_of_a_calibration(store):
@@ -135,7 +135,7 @@ def test_where_kernels_are_not_compiled_dense_is_the_most_it_takes(store, engine
     pace = pace_of(plan, store, lambda _: None, lambda _: Cost(4e-3, 1e-4))
     images = 200 / 20  # evaluated for each step
     assert paces(plan, pace) == ([round(1.1 * (4 + images * 0.1), 2)] * 3, ["dense"] * 3)
-    assert pace.at_most
+    assert pace.bound.startswith("the sparse engine is not compiled on this machine yet")
 
 
 def test_nothing_is_compiled_to_estimate(monkeypatch):
@@ -148,8 +148,10 @@ def test_the_dense_engine_takes_the_same_at_each_density(store):
     plan = plan_of("dense")
     pace = pace_of(plan, store, never, lambda _: Cost(4e-3, 0.0))
     assert paces(plan, pace) == ([4.4] * 3, ["dense"] * 3)
-    assert (pace.basis, pace.chosen, pace.at_most) == (
-        *("measured now, on one core, in 0 s", None, False),
+    assert (pace.basis, pace.chosen, pace.bound) == (
+        "measured now, on one core, in 0 s",
+        None,
+        None,
     )
     for node, seconds in zip(plan.nodes, (1.0, 2.0, 9.0), strict=True):
         finish(store, plan, node.run, "dense", seconds)
@@ -158,11 +160,29 @@ def test_the_dense_engine_takes_the_same_at_each_density(store):
     assert pace.basis == "from 3 stored runs"
 
 
-def test_other_engines_are_as_fast_as_dense_as_far_as_is_known(store):
-    plan = plan_of("stacked")
+@pytest.mark.parametrize(
+    ("engine", "bound"), [("stacked", "small networks train together in stacks"), ("compiled", "")]
+)
+def test_other_engines_are_as_fast_as_dense_as_far_as_is_known(store, engine, bound):
+    plan = plan_of(engine)
     pace = pace_of(plan, store, never, lambda _: Cost(4e-3, 0.0))
-    assert paces(plan, pace) == ([4.4] * 3, ["stacked"] * 3)
-    assert pace.basis.startswith("the dense engine's, measured now")
+    assert paces(plan, pace) == ([4.4] * 3, ["dense"] * 3)
+    assert (pace.bound or "").startswith(bound)
+    assert (pace.bound is None) is (bound == "")
+    finish(store, plan, plan.nodes[0].run, engine, 2.0)
+    pace = pace_of(plan, store, never, never)
+    assert paces(plan, pace) == ([50.0] * 3, [engine] * 3)
+    assert pace.bound is None
+
+
+@pytest.mark.parametrize("stacks", [False, True])
+def test_auto_on_a_gpu_is_dense_and_at_most_that_where_it_stacks(store, monkeypatch, stacks):
+    auto = Auto(reason="a GPU is here", stacks=stacks)
+    monkeypatch.setattr(estimate, "known", lambda *_: auto)
+    pace = pace_of(plan_of("auto"), store, never, lambda _: Cost(4e-3, 0.0))
+    assert set(pace.engines.values()) == {"dense"}
+    assert pace.chosen == choosing.in_one_line(plan_of("auto"), store, auto)
+    assert (pace.bound is not None) is stacks
 
 
 def test_runs_of_another_network_or_engine_set_no_pace(store):

@@ -13,11 +13,6 @@ from winnow.experiment.train.estimate import Pace, iterations_of, pace_of, secon
 from winnow.experiment.train.executor import status_of
 from winnow.report import wording
 
-_NOT_COMPILED = (
-    "note: the sparse engine is not compiled on this machine yet, which the first run does; at low "
-    "densities it takes a fraction of this time"
-)
-
 
 def describe_plan(
     plan: Plan, store: Store, jobs: int, note: str | None, runs: bool = False
@@ -53,10 +48,10 @@ def _time(plan: Plan, store: Store, status: Mapping[str, str], jobs: int) -> Ite
     yield _pace(plan, pace, status)
     if pace.chosen:
         yield pace.chosen
-    if pace.at_most:
-        yield _NOT_COMPILED
+    if pace.bound:
+        yield f"note: {pace.bound}"
     left = in_words(seconds_left(plan, status, pace.seconds, jobs))
-    yield f"time left: {'at most' if pace.at_most else 'about'} {left} with --jobs {jobs}"
+    yield f"time left: {'at most' if pace.bound else 'about'} {left} with --jobs {jobs}"
 
 
 def _pace(plan: Plan, pace: Pace, status: Mapping[str, str]) -> str:

@@ -16,6 +16,7 @@ from winnow.engine.calibration import Calibration, Cost
 from winnow.engine.dense import DenseEngine
 from winnow.engine.glance import glance, glance_at
 from winnow.engine.sparse_cpu.engine import SparseEngine
+from winnow.engine.stacked import StackedEngine
 from winnow.experiment.plan.plan import Plan
 from winnow.experiment.runs import Run
 from winnow.experiment.store.store import Found, Store
@@ -35,6 +36,11 @@ _EACH_RUN = 0.03  # seconds before and after training: preparing it, writing its
 _MASKED = 0.1  # the density at which the dense engine is timed: most runs have a mask
 
 _FIRST = "the first run here measures more and keeps it"
+_NOT_COMPILED = (
+    "the sparse engine is not compiled on this machine yet, which the first run does; at low "
+    "densities it takes a fraction of this time"
+)
+_STACKED = "small networks train together in stacks, which takes less than one by one, as measured"
 
 T = TypeVar("T")
 Measure = Callable[[Job], T]
@@ -48,14 +54,14 @@ class Pace:
     ``seconds``: identity → seconds of an iteration on one thread, evaluation included.
     ``engines``: identity → the name of what trains the run. ``basis``: what that follows from, in
     words. ``chosen``: what ``auto`` takes, in words; None where the recipe names the engine.
-    ``at_most``: the sparse engine may be faster, but is not compiled on this machine yet.
+    ``bound``: why all this is the most that it takes, in words; None for an estimate.
     """
 
     seconds: Mapping[str, float]
     engines: Mapping[str, str]
     basis: str
     chosen: str | None
-    at_most: bool = False
+    bound: str | None = None
 
 
 def look_at_both(job: Job) -> Calibration | None:
@@ -96,10 +102,11 @@ def pace_of(
         basis = f"from calibration {calibration_file(store, auto.calibration)}"
         return _by_density(plan, alike, auto.calibration, basis, chosen)
     if auto is not None or plan.recipe.engine not in ("auto", SparseEngine.name):
-        return _the_same_for_all(plan, alike, dense, chosen)
+        stacks = auto.stacks if auto else plan.recipe.engine == StackedEngine.name
+        return _the_same_for_all(plan, alike, dense, chosen, _STACKED if stacks else None)
     measured, spent = _measured(both, plan)
     if measured is None:
-        return _the_same_for_all(plan, alike, dense, chosen, at_most=True)
+        return _the_same_for_all(plan, alike, dense, chosen, _NOT_COMPILED)
     if chosen is not None:
         chosen = f"engine: auto would take {taken(plan, Auto(measured))}; {_FIRST}"
     return _by_density(plan, alike, measured, spent, chosen)
@@ -140,21 +147,19 @@ def _the_same_for_all(
     alike: Sequence[Found],
     dense: Measure[Cost],
     chosen: str | None,
-    at_most: bool = False,
+    bound: str | None,
 ) -> Pace:
     """What stored runs took, else what the dense engine takes, whatever the density."""
-    name = "dense" if at_most or chosen is not None else plan.recipe.engine
-    engines = dict.fromkeys(plan.runs, name)
     if alike:
-        took = statistics.median(map(_took, alike))
-        return Pace(dict.fromkeys(plan.runs, took), engines, f"from {_runs(alike)}", chosen)
+        took = dict.fromkeys(plan.runs, statistics.median(map(_took, alike)))
+        engines = dict.fromkeys(plan.runs, _trained_by(alike[-1]))
+        return Pace(took, engines, f"from {_runs(alike)}", chosen)
     cost, spent = _measured(dense, plan)
     each = {
         identity: _OVERHEAD * (cost.step + images_evaluated(run) * cost.image)
         for identity, run in plan.runs.items()
     }
-    basis = spent if name == "dense" else f"the dense engine's, {spent}"
-    return Pace(each, engines, basis, chosen, at_most)
+    return Pace(each, dict.fromkeys(plan.runs, DenseEngine.name), spent, chosen, bound)
 
 
 def _alike(plan: Plan, store: Store) -> list[Found]:
