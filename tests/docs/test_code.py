@@ -18,8 +18,8 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.delenv("WINNOW_STORE", raising=False)
     run = wn.run
 
-    def shortened(recipe, *, overrides=(), **options):
-        return run(recipe, overrides=SHORT, **options, jobs=1)
+    def shortened(recipe, **options):
+        return run(recipe, **{**options, "overrides": SHORT, "jobs": 1})
 
     monkeypatch.setattr(wn, "run", shortened)
     torch.manual_seed(0)
@@ -41,7 +41,7 @@ def test_readme(folder):
     assert accuracy > 0.9
 
 
-def test_python_api(folder):
+def test_python_api():
     page = ROOT / "docs/python-api.md"
     found = run_python(page, {})
     assert found["result"].page.is_file()
