@@ -1,4 +1,4 @@
-"""The README's example: a module, a data loader and a loop of the user's own, in few lines."""
+"""A module, a data loader and a loop of the user's own, in few lines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ def test_a_ticket_of_ones_own_model(tmp_path: Path) -> None:
     train_set, x_test, y_test = TensorDataset(x[:1400], y[:1400]), x[1400:], y[1400:]
     path = tmp_path / "ticket.safetensors"
 
-    # --- the README's lines
     def make_model() -> torch.nn.Module:
         layers = (torch.nn.Linear(64, 100), torch.nn.ReLU(), torch.nn.Linear(100, 10))
         return torch.nn.Sequential(*layers)
@@ -40,7 +39,6 @@ def test_a_ticket_of_ones_own_model(tmp_path: Path) -> None:
 
     ticket = wn.imp(make_model, train, rate=0.4, rounds=3, rewind="20it")
     ticket.save(path)
-    # --- end
 
     model = make_model()
     wn.load(path).apply(model, weights="final")

@@ -1,4 +1,7 @@
-"""Pages of documentation as data: their blocks of code, and the commands in them."""
+"""The documents as data: README, CONTRIBUTING and docs/, their blocks of code and commands.
+
+Pages that say how to add something are done as a whole: see `page`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PAGES = (README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+DOCS = [path for path in sorted((ROOT / "docs").glob("*.md")) if not path.name.startswith("add-a")]
+DOCUMENTS = (README, ROOT / "CONTRIBUTING.md", *DOCS)
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,15 @@ def run_python(page: Path, names: dict[str, Any]) -> dict[str, Any]:
 
 
 def commands(page: Path) -> Iterator[list[str]]:
-    """The words of every command: lines of shell blocks, and ``winnow …`` in running text."""
+    """The words of every command: in ``sh`` blocks all lines, in ``console`` blocks those behind a
+    dollar, and ``winnow …``, ``make …`` and ``python …`` in running text.
+    """
     text = page.read_text("utf-8")
-    for block in blocks(page, "console", "sh"):
-        for line in block.text.replace("\\\n", " ").splitlines():
-            if words := shlex.split(line.removeprefix("$ "), comments=True):
-                yield words
-    outside = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
-    for inline in re.findall(r"`((?:winnow|make|python) [^`]+)`", outside):
+    for block in blocks(page, "sh", "console"):
+        lines = block.text.replace("\\\n", " ").splitlines()
+        if block.language == "console":
+            lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+        yield from filter(None, (shlex.split(line, comments=True) for line in lines))
+    running = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+    for inline in re.findall(r"`((?:winnow|make|python)\s[^`]+)`", running):
         yield shlex.split(inline)
