@@ -225,3 +225,21 @@ def test_the_usual_seed_is_0() -> None:
     assert wn.prune_at_init(model, "random", density=0.3) == wn.prune_at_init(
         model, "random", density=0.3, seed=0
     )
+
+
+def test_one_round_reads_a_loader_once() -> None:
+    model, batch = nn.Linear(8, 6), (torch.randn(9, 8), torch.arange(9) % 6)
+    options: dict[str, Any] = {"density": 0.3, "loss_fn": F.cross_entropy}
+    once = wn.prune_at_init(model, "snip", loader=iter([batch]), **options)
+    assert once == wn.prune_at_init(model, "snip", batch=batch, **options)
+
+
+def test_a_function_has_the_rounds_of_its_traits() -> None:
+    seen: list[int] = []
+    model = nn.Linear(20, 30)
+    for criterion in (CRITERIA["magnitude"], CRITERIA["synflow"]):
+        options = {"input_shape": (20,)} if criterion is CRITERIA["synflow"] else {}
+        wn.prune_at_init(
+            model, criterion, density=0.3, on_round=lambda k, _: seen.append(k), **options
+        )
+    assert seen == [1, *range(1, 101)]
