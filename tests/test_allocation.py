@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from winnow.allocation import erk, keep_for_density, keep_for_rates
+from winnow.allocation import (
+    apportion,
+    check_least,
+    er,
+    erk,
+    keep_for_density,
+    keep_for_rates,
+)
 from winnow.errors import UserError
 
 LENET = {"fc1": (300, 784), "fc2": (100, 300), "fc3": (10, 100)}
@@ -36,7 +43,7 @@ def test_halves_round_to_even() -> None:
 
 
 @settings(deadline=None)
-@given(SHAPES, st.floats(0, 1), st.sampled_from(["uniform", "erk"]))
+@given(SHAPES, st.floats(0, 1), st.sampled_from(["uniform", "er", "erk"]))
 def test_totals_are_exact(shapes: dict[str, tuple[int, ...]], density: float, scope: str) -> None:
     full = sizes_of(shapes)
     keep = keep_for_density(shapes, full, density, scope)
@@ -139,3 +146,51 @@ def test_removed_weights_never_return() -> None:
             keep_for_density(LENET, alive, 0.1, scope)
     with pytest.raises(UserError, match=r"'fc1'.*Reachable"):
         keep_for_density(LENET, alive, {"fc1": 0.5})
+    for scope in ("uniform", "er", "erk"):  # each layer has enough for its share, all have not
+        with pytest.raises(UserError, match=r"cannot keep 3 of 10 weights: the mask has 2 left"):
+            keep_for_density({"a": (5,), "b": (5,)}, {"a": 1, "b": 1}, 0.3, scope)
+
+
+def test_er_counts_channels_only() -> None:
+    """Mocanu et al., equation 3: density ∝ (inputs + outputs) / (inputs · outputs)."""
+    shapes = {"conv": (64, 32, 3, 3), "fc": (100, 200), "bias": (7,)}
+    kept = er(shapes, 0.01)
+    density = {name: kept[name] / math.prod(shape) for name, shape in shapes.items()}
+    share = {"conv": (64 + 32) / (64 * 32), "fc": (100 + 200) / (100 * 200), "bias": 7 / 7}
+    factor = density["conv"] / share["conv"]
+    assert density == pytest.approx({name: factor * own for name, own in share.items()})
+    assert sum(kept.values()) == pytest.approx(0.01 * (18_432 + 20_000 + 7))
+    whole = keep_for_density(shapes, sizes_of(shapes), 0.01, "er")
+    assert isinstance(whole, dict)
+    assert all(abs(whole[name] - kept[name]) < 1 for name in shapes)
+    assert whole != keep_for_density(shapes, sizes_of(shapes), 0.01, "erk")
+    assert er({"none": (0, 3)}, 0.5) == {"none": 0.0}
+
+
+def test_layers_round_for_themselves() -> None:
+    shapes = {"a": (5,), "b": (5,), "c": (5,)}
+    assert keep_for_density(shapes, sizes_of(shapes), 0.5, "layer") == {"a": 2, "b": 2, "c": 2}
+    assert sum(keep_for_density(shapes, sizes_of(shapes), 0.5, "uniform").values()) == 8  # type: ignore[union-attr]
+
+
+def test_a_full_tensor_passes_its_turn_on() -> None:
+    quotas, caps = {"a": 1.9, "b": 1.6, "c": 1.5}, {"a": 1, "b": 2, "c": 9}
+    assert apportion(quotas, 5, caps) == {"a": 1, "b": 2, "c": 2}
+
+
+def test_rates_know_the_scopes_of_densities_and_no_others() -> None:
+    with pytest.raises(UserError, match=r"unknown scope 'lyer'.*'layer'"):
+        keep_for_rates(FULL, {"fc1": 0.1}, "lyer")
+
+
+def test_least_of_all_weights_and_of_each_layer() -> None:
+    sizes = {"a": 10, "b": 2}
+    for keep, least in ((5, 3), (12, 9), ({"a": 3, "b": 2}, 3), ({"a": 0, "b": 0}, 0)):
+        check_least(keep, sizes, least)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="least is 3, which takes 5 weights in 2 layers, but 4 are"):
+        check_least(4, sizes, 3)
+    with pytest.raises(UserError, match="least is 3, but a is to keep 2 weights"):
+        check_least({"a": 2, "b": 2}, sizes, 3)
+    for wrong in (-1, True, 1.5, "1"):
+        with pytest.raises(UserError, match=f"floor is {wrong!r}: give the number"):
+            check_least(12, sizes, wrong, "floor")  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from torch import Tensor
 import winnow as wn
 from winnow.errors import UserError
 from winnow.mask import Mask
-from winnow.pruning import LayerCollapse, prune_to
+from winnow.pruning import LayerCollapse, collapse_told, prune_to
 
 SHAPES = {"conv.weight": (4, 3, 3, 3), "fc.weight": (10, 7), "out.weight": (3, 10)}
 SIZE = 108 + 70 + 30
@@ -188,3 +188,31 @@ def test_least_keeps_what_collapse_would_take() -> None:
     protected = wn.prune(found, density=0.1, least=1)  # warnings are errors here
     assert protected.kept == round(0.1 * SIZE)
     assert protected["out.weight"].sum() == 1
+
+
+def test_least_in_exact_numbers() -> None:
+    tensors = {"a": torch.arange(6.0), "b": torch.arange(3.0) - 9}
+    assert prune_to(tensors, 2).kept_per_layer == {"a": 2, "b": 0}
+    assert prune_to(tensors, 4, least=2).kept_per_layer == {"a": 2, "b": 2}
+    assert prune_to(tensors, 6, least=2).kept_per_layer == {"a": 4, "b": 2}
+    with pytest.raises(UserError, match=r"cannot keep 3 of 9 weights with least=2 .* takes 4"):
+        prune_to(tensors, 3, least=2)
+    assert prune_to(tensors, {"a": 2, "b": 2}, least=2).kept_per_layer == {"a": 2, "b": 2}
+    with pytest.raises(UserError, match="'b' is to keep 1 weights, below least=2"):
+        prune_to(tensors, {"a": 2, "b": 1}, least=2)
+    for wrong in (-1, True, 1.5):
+        with pytest.raises(UserError, match=f"least is {wrong!r}: give the number"):
+            prune_to(tensors, 4, least=wrong)  # type: ignore[arg-type]
+
+
+def test_least_under_a_mask_protects_what_is_left() -> None:
+    tensors = {"a": torch.arange(6.0), "b": torch.arange(3.0) - 9}
+    before = Mask({"a": torch.ones(6, dtype=torch.bool), "b": torch.tensor([True, False, False])})
+    mask = prune_to(tensors, 4, before, least=2)
+    assert mask.kept_per_layer == {"a": 3, "b": 1}
+    assert mask.is_subset(before)
+
+
+def test_five_collapsed_layers_are_named() -> None:
+    assert "left in a, b, c, d, e. least" in collapse_told([*"abcde"])
+    assert "left in a, b, c, d, e and 1 more. least" in collapse_told([*"abcdef"])
