@@ -190,3 +190,24 @@ def test_the_largest_of_a_tensor_of_any_layout_in_row_major_order() -> None:
     many = torch.randn(100_000, generator=torch.Generator().manual_seed(0))
     for count in (0, 1, 50_000, 99_999, 100_000):
         assert torch.equal(largest(many, count), keep_largest({"w": many}, count)["w"])
+
+
+def test_whole_numbers_are_compared_as_such() -> None:
+    """2²⁴ and 2²⁴ + 1 are one number in float32."""
+    scores = {"a": torch.tensor([2**24, 2**24 + 1]), "b": torch.tensor([2**24 - 1])}
+    assert keep_largest(scores, 1)["a"].tolist() == [False, True]
+
+
+def test_faults_are_counted_and_placed_over_all_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topk, "CHUNK", 4)
+    scores = torch.arange(15.0).reshape(3, 5)
+    scores[1, 2] = scores[2, 4] = float("nan")
+    with pytest.raises(UserError, match=r"2 of 15 are NaN or infinite, the first at \[1, 2\]"):
+        keep_largest({"w": scores}, 3)
+    candidates = torch.ones(3, 5, dtype=torch.bool)
+    candidates[1, 2] = False
+    with pytest.raises(UserError, match=r"1 of 15 are NaN or infinite, the first at \[2, 4\]"):
+        keep_largest({"w": scores}, 3, {"w": candidates})
+    candidates[2, 4] = False
+    kept = keep_largest({"w": scores}, 3, {"w": candidates})["w"]
+    assert kept.nonzero().tolist() == [[2, 1], [2, 2], [2, 3]]
