@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from winnow.experiment.arms import TICKET
 from winnow.experiment.plan.plan import Plan
 from winnow.experiment.train.executor import Event
 
@@ -18,7 +19,7 @@ class Tally:
 
     def __init__(self, plan: Plan, status: Mapping[str, str]) -> None:
         self.plan, self.status = plan, dict(status)
-        self.tickets = [n for n in plan.nodes if n.arm == "ticket"]
+        self.tickets = [n for n in plan.nodes if n.arm == TICKET.name]
         self.rounds = len({node.round for node in self.tickets})
         self.began = time.monotonic()
         self.partial: dict[str, int] = {}
