@@ -14,6 +14,23 @@ settings.register_profile("explore", deadline=None)
 settings.load_profile("repeatable")
 
 
+@pytest.fixture(scope="module")
+def own_cache(tmp_path_factory):
+    """Decoded images in a cache of the module's own, and no store but those that tests name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WINNOW_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("WINNOW_STORE", raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def no_fsync():
+    """Files need not outlast a power cut here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda _: None)
+        yield
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
     import torch

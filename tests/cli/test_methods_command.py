@@ -55,12 +55,7 @@ SMALL = {
 ALL = 64 * 20 + 20 * 12 + 12 * 10
 
 
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WINNOW_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.delenv("WINNOW_STORE", raising=False)
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")

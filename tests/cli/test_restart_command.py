@@ -54,12 +54,7 @@ SIZES = {"hidden.0.weight": 64 * 20, "hidden.1.weight": 20 * 12, "output.weight"
 ALL = sum(SIZES.values())
 
 
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WINNOW_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.delenv("WINNOW_STORE", raising=False)
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")

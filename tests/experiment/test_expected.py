@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -90,3 +91,10 @@ def test_the_bounds_of_a_comparison_are_its_methods_own_arms():
     plan = expand("x", load_recipe("compare/digits", overrides), SOURCE)
     bounds = {arm.name: arm.bound for arm in plan.arms if arm.bound}
     assert bounds == {"random": "least", "imp": "most", "again": "least"}
+
+
+def test_the_hash_does_not_depend_on_the_order_of_keys(plan):
+    experiment = plan.experiment()
+    turned = dict(reversed(list(experiment.recipe.items())))
+    assert list(turned) != list(experiment.recipe)
+    assert replace(experiment, recipe=turned).hash == experiment.hash

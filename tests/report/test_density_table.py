@@ -144,6 +144,23 @@ def test_every_column_of_the_page_by_hand() -> None:
     assert costed.lines[1][3:7] == ["3", "ticket", "1", "6.2"]
 
 
+def test_costs_come_before_accuracies_without_early_stopping_too() -> None:
+    recipe = {"train": {"early_stopping": False}}
+    header, line = table_text(by_density(made.results([distinct()], recipe=recipe))).splitlines()
+    columns = [cell.strip() for cell in header.split("  ") if cell.strip()]
+    cells = [cell.strip() for cell in line.split("  ") if cell.strip()]
+    shown = dict(zip(columns, cells, strict=True))
+    assert shown["cost in epochs"] == "6.2"
+    assert shown["final test accuracy %"] == "72.00"
+
+
+def test_a_run_joins_the_nearest_of_two_lines_that_are_the_same_density() -> None:
+    rows = [made.row(round=number, density=density) for number, density in ((1, 0.5), (2, 0.4975))]
+    rows.append(made.row(arm="one-shot", round=9, density=0.498))
+    lines = by_density(made.results(rows)).lines
+    assert [set(line.cells) for line in lines] == [{"ticket"}, {"ticket", "one-shot"}]
+
+
 def test_the_views_fields_by_hand() -> None:
     rows = [
         distinct(stop_censored=True),

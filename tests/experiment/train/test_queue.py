@@ -20,12 +20,7 @@ from winnow.experiment.train.protocol import Answer, DiskError, WorkerError
 SMALL = ["train.steps=10it", "model.hidden=[9, 5]", "prune.rounds=1", "controls.one-shot=none"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cached(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WINNOW_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr("os.fsync", lambda _: None)
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache", "no_fsync")
 
 
 @pytest.fixture

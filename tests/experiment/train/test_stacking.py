@@ -41,12 +41,7 @@ SMALL = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cached(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WINNOW_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr("os.fsync", lambda _: None)
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache", "no_fsync")
 
 
 def plan_of(*overrides, engine="stacked", replicates=2):

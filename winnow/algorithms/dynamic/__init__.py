@@ -7,7 +7,6 @@ own. ``docs/add-a-dynamic-method.md`` shows how to add one.
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 from winnow.algorithms.dynamic.deep_r import DeepR
@@ -17,7 +16,8 @@ from winnow.algorithms.dynamic.method import DynamicMethod
 from winnow.algorithms.dynamic.rigl import RigL
 from winnow.algorithms.dynamic.set import SET
 from winnow.algorithms.dynamic.snfs import SNFS
-from winnow.errors import UserError, unknown
+from winnow.algorithms.method_options import option_defaults, with_options
+from winnow.errors import unknown
 
 DYNAMIC_METHODS: dict[str, type[DynamicMethod]] = {
     method.name: method for method in (Gradual, SET, DeepR, DSR, SNFS, RigL)
@@ -26,17 +26,7 @@ DYNAMIC_METHODS: dict[str, type[DynamicMethod]] = {
 
 def make_dynamic(name: str, density: float, **options: Any) -> DynamicMethod:
     """The method called ``name`` with its options. UserError for an unknown name or option."""
-    method: Any = dynamic_method(name)
-    valid = [field.name for field in fields(method)]
-    for option in options:
-        if option not in valid:
-            listed = f"Its options are {', '.join(valid)}"
-            raise unknown(f"option of {name}:", option, valid, listed)
-    try:
-        made: DynamicMethod = method(density=density, **options)
-    except UserError as error:
-        raise UserError(f"{name}: {error}") from None
-    return made
+    return with_options(dynamic_method(name), name, density, options)
 
 
 def dynamic_method(name: str) -> type[DynamicMethod]:
@@ -49,5 +39,4 @@ def dynamic_method(name: str) -> type[DynamicMethod]:
 
 def dynamic_defaults(name: str) -> dict[str, Any]:
     """Every option of a method but its density → its default."""
-    method: Any = dynamic_method(name)
-    return {field.name: field.default for field in fields(method) if field.name != "density"}
+    return option_defaults(dynamic_method(name))

@@ -7,9 +7,9 @@ to add one.
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
+from winnow.algorithms.method_options import check_options_of, option_defaults, with_options
 from winnow.algorithms.search.edge_popup import EdgePopup
 from winnow.algorithms.search.jackpot import Jackpot
 from winnow.algorithms.search.method import SearchMethod
@@ -25,19 +25,11 @@ def make_search(name: str, density: float | None = None, **options: Any) -> Sear
     """The method called ``name`` with its options. UserError for an unknown name or option, and
     for a missing density.
     """
-    method: Any = search_method(name)
-    valid = [field.name for field in fields(method)]
-    for option in options:
-        if option not in valid:
-            listed = f"Its options are {', '.join(valid)}"
-            raise unknown(f"option of {name}:", option, valid, listed)
+    method = search_method(name)
+    check_options_of(method, name, options)
     if density is None and method.needs_density:
         raise UserError(f"{name} needs density=, e.g. 0.5")
-    try:
-        made: SearchMethod = method(density=density, **options)
-    except UserError as error:
-        raise UserError(f"{name}: {error}") from None
-    return made
+    return with_options(method, name, density, options)
 
 
 def search_method(name: str) -> type[SearchMethod]:
@@ -50,5 +42,4 @@ def search_method(name: str) -> type[SearchMethod]:
 
 def search_defaults(name: str) -> dict[str, Any]:
     """Every option of a method but its density → its default."""
-    method: Any = search_method(name)
-    return {field.name: field.default for field in fields(method) if field.name != "density"}
+    return option_defaults(search_method(name))

@@ -53,9 +53,9 @@ def start_search(
     images, drawn from (``seed``, "scoring batch") and not augmented. ``mask``: what a jackpot
     starts from. UserError for a state with a mask, and for what the method refuses.
     """
-    sought = resume_search(method, job, state, seed=seed, names=names, mask=mask)
-    assert sought.search is not None
-    chosen = sought.search.names
+    in_search = resume_search(method, job, state, seed=seed, names=names, mask=mask)
+    assert in_search.search is not None
+    chosen = in_search.search.names
 
     def scored(criterion: str, options: Mapping[str, Any]) -> Mapping[str, Tensor]:
         model = job.build()
@@ -65,10 +65,10 @@ def start_search(
         return warm_scores(model, criterion, options, chosen, data, F.cross_entropy, seed)
 
     weights = {name: state.weights[name] for name in chosen}
-    scores = method.scores(SearchStart(weights, seed, scored, mask), sought.search)
+    scores = method.scores(SearchStart(weights, seed, scored, mask), in_search.search)
     begun = replace(state, slots={}, updates=0, extras={**state.extras, SCORES: scores})
-    check_searchable(sought.search, begun)
-    return sought, begun
+    check_searchable(in_search.search, begun)
+    return in_search, begun
 
 
 def resume_search(

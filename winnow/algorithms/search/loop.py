@@ -85,10 +85,10 @@ def search(
 
     frozen = {name: weight.detach() for name, weight in weights.items()}
     start = SearchStart(frozen, seed, scored, mask)
-    sought = chosen.search(start)
-    scores = chosen.scores(start, sought)
+    search = chosen.search(start)
+    scores = chosen.scores(start, search)
     with unchanged(model):
-        found = _train(subject, sought, scores, total, spec, chosen.schedule)
+        found = _train(subject, search, scores, total, spec, chosen.schedule)
         statistics = {name: buffer.clone() for name, buffer in model.named_buffers()}
     with torch.no_grad():
         for name, buffer in model.named_buffers():

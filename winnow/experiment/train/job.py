@@ -9,12 +9,11 @@ import torch
 from torch import nn
 
 from winnow.data import Images, load_images
-from winnow.data.facts import facts
 from winnow.data.split import split
 from winnow.engine.base import Job, Split, TrainingData
 from winnow.errors import UserError
+from winnow.experiment.recipe.network import build_network
 from winnow.experiment.runs import Run
-from winnow.models import build
 from winnow.models.initialise import initialise
 
 
@@ -35,16 +34,7 @@ def make_job(run: Run) -> Job:
 
 def make_network(run: Run) -> nn.Module:
     """The run's network, with whatever weights its modules start with."""
-    about = facts(run.data.name)
-    model = run.model
-    return build(
-        model.name,
-        inputs=about.shape,
-        classes=about.classes,
-        hidden=model.hidden,
-        width=model.width,
-        dropout=model.dropout,
-    )
+    return build_network(run.data.name, run.model)
 
 
 def initial_network(run: Run, draw: int | None = None) -> nn.Module:

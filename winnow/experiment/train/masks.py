@@ -73,7 +73,7 @@ def _of_trained(run: Run, pruning: Pruning, parents: Parents) -> tuple[nn.Module
     scored_as(model, pruning.criterion)
     mask = state.mask or Mask.dense({name: state.weights[name] for name in pruning.prunable})
     data, options = _data(run, pruning), _options(run, pruning)
-    if run.start.kind == "operated" or pruning.rounds > 1:
+    if run.start.is_operated or pruning.rounds > 1:
         keep = pruning.keep if isinstance(pruning.keep, int) else dict(pruning.keep)
         return model, prune_trained(
             model,

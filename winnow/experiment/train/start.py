@@ -34,7 +34,7 @@ def starting_state(run: Run, parents: Parents, given: Given | None = None) -> St
     assert start.run is not None
     reached = state_of(parents(start.run), start.step)
     state = State(run.begin, reached.weights, reached.buffers, mask)
-    if start.kind == "operated":
+    if start.is_operated:
         assert network is not None
         state = fresh_state(network, mask, run.begin)
     if start.optimizer == "rewound":
@@ -63,9 +63,9 @@ def _begun(run: Run, state: State) -> State:
     """The state under the first mask of the run's dynamic method, or with the first scores of its
     search, if it has one."""
     if (about := run.search) is not None:
-        sought = make_search(about.name, **about.options)
+        search = make_search(about.name, **about.options)
         job, names = make_job(run), about.prunable
-        return start_search(sought, job, state, seed=about.seed, names=names)[1]
+        return start_search(search, job, state, seed=about.seed, names=names)[1]
     method = method_of(run)
     if run.dynamic is None or method is None:
         return state

@@ -46,12 +46,7 @@ WRITTEN = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WINNOW_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.delenv("WINNOW_STORE", raising=False)
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def plan(methods=WRITTEN["compare"]["methods"], densities=(0.3, 0.1), **changes):
