@@ -1,0 +1,42 @@
+"""``winnow recipes`` and ``winnow methods``."""
+
+from __future__ import annotations
+
+import pytest
+from command_line import refused, winnow
+
+from winnow.algorithms.catalogue import METHODS
+from winnow.experiment.recipe.load import shipped
+
+pytestmark = pytest.mark.usefixtures("own_environment")
+
+
+def test_recipes_print_the_full_name_first():
+    code, out, err = winnow("recipes")
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()] == shipped()
+    assert "Winning tickets on handwritten digits" in out
+
+
+def test_methods_print_the_full_name_first():
+    code, out, err = winnow("methods")
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()] == list(METHODS)
+    lines = out.splitlines()
+    assert all(f"winnow run compare/digits --only {line.split()[0]}" in line for line in lines)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_shows_its_source_and_every_option(name):
+    code, out, _ = winnow("methods", name)
+    assert code == 0
+    assert METHODS[name].citation in out
+    assert METHODS[name].text in out
+    told = {line.split()[0] for line in out.partition("defaults:\n")[2].splitlines()}
+    assert "ignore" in told
+    assert ("drop" in told) == (name in ("set", "snfs", "rigl"))
+    assert ("per_class" in told) == (name in ("snip", "grasp"))
+
+
+def test_an_unknown_method_is_answered_with_the_nearest():
+    refused(winnow("methods", "rgl"), "unknown method 'rgl'. Did you mean 'rigl'?")
