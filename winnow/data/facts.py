@@ -30,6 +30,7 @@ class Facts:
     image_columns: tuple[str, ...] = ("image", "img")
     label_columns: tuple[str, ...] = ("label", "fine_label")
     folders: tuple[str, ...] = ()  # tried in this order under $WINNOW_DATA
+    most: int = 255  # the largest pixel value
     grey_becomes_rgb: bool = False  # the source holds some grey images among coloured ones
 
 
@@ -46,6 +47,7 @@ _ALL = (
         test_size=360,
         mean=(4.8868628,),
         std=(6.0171136,),
+        most=16,
         citation="Alpaydin & Kaynak 1998, UCI optical recognition of handwritten digits "
         "(its 1,797 test images, bundled with scikit-learn)",
         licence="CC BY 4.0",

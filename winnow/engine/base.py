@@ -46,12 +46,15 @@ class TrainingData:
 
     ``splits``: ``train``, ``test`` and, if examples are held out, ``validation``. ``mean`` and
     ``std``: one for each channel, in units of the pixels. ``augment``: ``none`` or ``flip-crop``.
+    ``unit_norm``: each image, as ``mean``, ``std`` and ``augment`` leave it, is divided by its L2
+    norm; one that is zero everywhere stays so.
     """
 
     splits: Mapping[str, Split]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     augment: str = "none"
+    unit_norm: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 from winnow import rng
 from winnow.data.augment import flip_crop
 from winnow.data.order import Batches
-from winnow.engine.base import EVALUATION_BATCH, Job, Split
+from winnow.engine.base import EVALUATION_BATCH, Job, Split, TrainingData
 
 
 class Feed:
@@ -36,7 +36,8 @@ class Feed:
             name: Split(place(split.images), place(split.labels), split.index.to(device))
             for name, split in job.data.splits.items()
         }
-        self.scale, self.shift = _scale_and_shift(job, device)
+        scale, shift = scale_and_shift(job.data)
+        self.scale, self.shift = scale.to(device), shift.to(device)
         examples = len(self.splits["train"].index)
         self.batches = Batches(examples, job.batch, job.last_batch, job.seeds["order"])
 
@@ -66,16 +67,30 @@ class Feed:
 
     def normalised(self, images: Tensor) -> Tensor:
         """Pixels (…, C, H, W) as the network takes them."""
-        return images.to(torch.float32).mul_(self.scale).add_(self.shift)
+        scaled = images.to(torch.float32).mul_(self.scale).add_(self.shift)
+        return to_unit_norm(scaled) if self.job.data.unit_norm else scaled
 
     def dropout_seed(self, step: int) -> int:
         """What seeds torch before the forward pass of a step."""
         return rng.torch_seed(self.job.seeds["dropout"], "dropout", step)
 
 
-def _scale_and_shift(job: Job, device: torch.device) -> tuple[Tensor, Tensor]:
+def to_unit_norm(images: Tensor) -> Tensor:
+    """Each of the images float32 (…, C, H, W) divided by its L2 norm, in place; zeros stay."""
+    return images.mul_(inverse_norms(images)[..., None, None, None])
+
+
+def inverse_norms(images: Tensor) -> Tensor:
+    """1 / the L2 norm of each of the images float32 (…, C, H, W); 0 for one that is all zeros.
+
+    Squares of pixels are summed in float64, where they are exact: every engine has the same bits.
+    """
+    squares = images.square().flatten(-3).sum(-1, dtype=torch.float64)
+    return torch.where(squares > 0, squares.rsqrt(), 0.0).to(torch.float32)
+
+
+def scale_and_shift(data: TrainingData) -> tuple[Tensor, Tensor]:
     """(pixel − mean) / std as one product and one sum, for each channel (C, 1, 1)."""
-    mean, std = (torch.tensor(v, dtype=torch.float64) for v in (job.data.mean, job.data.std))
-    scale = (1 / std).to(device, torch.float32)
-    shift = (-mean / std).to(device, torch.float32)
+    mean, std = (torch.tensor(v, dtype=torch.float64) for v in (data.mean, data.std))
+    scale, shift = (1 / std).to(torch.float32), (-mean / std).to(torch.float32)
     return scale.view(-1, 1, 1), shift.view(-1, 1, 1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from winnow.engine.base import Job, Metrics, StepStats
 from winnow.engine.batched import Batched
 from winnow.engine.dropout import has_dropout
-from winnow.engine.feed import Feed
+from winnow.engine.feed import Feed, to_unit_norm
 from winnow.engine.learning_rate import rate_at
 from winnow.engine.optimizer import clip_factor, make_optimizer, read_slots, update, write_slots
 from winnow.state import State, Tensors
@@ -151,7 +151,8 @@ class Stack:
         feeds = [self.feeds[row] for row in self.fed]
         scale = torch.stack([feed.scale for feed in feeds]).unsqueeze(1)
         shift = torch.stack([feed.shift for feed in feeds]).unsqueeze(1)
-        return pixels.to(torch.float32).mul_(scale).add_(shift)
+        scaled = pixels.to(torch.float32).mul_(scale).add_(shift)
+        return to_unit_norm(scaled) if self.job.data.unit_norm else scaled
 
     def _drops(self, batch: int) -> list[Tensor]:
         if not self.drops_units:

@@ -14,7 +14,8 @@ from typing import Any, Literal
 @dataclass(frozen=True)
 class RunData:
     """The images: a dataset's name and the hash of its content, how many are held out for
-    validation, how many of the others are trained on (None: all), how batches are augmented.
+    validation, how many of the others are trained on (None: all), how batches are augmented, and
+    how pixels are scaled (see `recipe.Data`).
     """
 
     name: str
@@ -22,6 +23,7 @@ class RunData:
     validation: int
     augment: str
     train: int | None = None
+    scaling: str = "standard"
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ SEMANTICS = 1
 
 LEGACY: Mapping[str, Any] = {
     "data.train": None,
+    "data.scaling": "standard",
     "dynamic": None,
     "model.init.kept": 1.0,
     "search": None,

@@ -98,6 +98,8 @@ class SparseEngine:
         model = job.build()
         if not self.dense and job.data.augment == "none" and _is_chain(model, math.prod(image)):
             return _Way("chain")
+        if job.data.unit_norm:
+            return _Way("none", "images of unit norm need a chain of linear layers")
         try:
             trace(model, image, self.dense)
         except UnsupportedError as error:

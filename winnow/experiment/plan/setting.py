@@ -129,7 +129,9 @@ def _dense_run(recipe: Recipe, source: Source, per_epoch: int) -> Run:
     train, data = recipe.train, recipe.data
     steps = _at_least_one("train.steps", train.steps, per_epoch)
     return Run(
-        data=RunData(data.name, source.content, data.validation, data.augment, data.train),
+        data=RunData(
+            data.name, source.content, data.validation, data.augment, data.train, data.scaling
+        ),
         model=_model(recipe.model),
         begin=0,
         end=steps,

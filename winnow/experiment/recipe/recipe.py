@@ -21,13 +21,16 @@ class Data(RecipePart):
     """Which images; how many are held out for validation; how batches are augmented.
 
     ``train``: a random part of what is not held out, of so many images; left out, all of it. Both
-    are drawn by ``seeds.split``.
+    are drawn by ``seeds.split``. ``scaling``: ``standard`` (mean 0, standard deviation 1 in each
+    channel), ``unit-interval`` (pixels in [0, 1]) or ``unit-norm`` (those, each image divided by its
+    L2 norm, as in the code that Frankle & Carbin released).
     """
 
     name: str = Field(examples=["mnist"])
     validation: int = Field(0, ge=0, examples=[5000])
     train: int | None = Field(None, ge=1, examples=[10_000])
     augment: Literal["none", "flip-crop"] = "none"
+    scaling: Literal["standard", "unit-interval", "unit-norm"] = "standard"
 
 
 class Seeds(RecipePart):

@@ -227,8 +227,8 @@ def sample(plan: Plan) -> Job:
 
     from winnow import rng
     from winnow.data.facts import facts
-    from winnow.engine.base import Job, Split, TrainingData
-    from winnow.experiment.train.job import make_network
+    from winnow.engine.base import Job, Split
+    from winnow.experiment.train.job import make_network, scaled_data
 
     run = next(iter(plan.runs.values()))
     about = facts(run.data.name)
@@ -240,7 +240,7 @@ def sample(plan: Plan) -> Job:
     splits = {"train": Split(x, y, torch.arange(count))}
     return Job(
         build=functools.partial(make_network, run),
-        data=TrainingData(splits, about.mean, about.std, run.data.augment),
+        data=scaled_data(run.data, splits),
         steps=run.steps,
         batch=min(run.batch, count),
         last_batch=run.last_batch,

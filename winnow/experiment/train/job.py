@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import torch
 from torch import nn
 
 from winnow.data import Images, load_images
+from winnow.data.facts import facts
 from winnow.data.split import split
 from winnow.engine.base import Job, Split, TrainingData
 from winnow.errors import UserError
 from winnow.experiment.recipe.network import build_network
+from winnow.experiment.run_parts import RunData
 from winnow.experiment.runs import Run
 from winnow.models.initialise import initialise
 
@@ -59,7 +62,17 @@ def _training_data(run: Run) -> TrainingData:
     }
     if len(held_out):
         splits["validation"] = Split(images.train_x, images.train_y, held_out)
-    return TrainingData(splits, images.mean, images.std, data.augment)
+    return scaled_data(data, splits)
+
+
+def scaled_data(data: RunData, splits: Mapping[str, Split]) -> TrainingData:
+    """Splits of a dataset with the scaling of its pixels."""
+    about = facts(data.name)
+    if data.scaling == "standard":
+        return TrainingData(splits, about.mean, about.std, data.augment)
+    channels = about.shape[0]
+    zero, most = (0.0,) * channels, (float(about.most),) * channels
+    return TrainingData(splits, zero, most, data.augment, data.scaling == "unit-norm")
 
 
 @functools.lru_cache(maxsize=2)

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from winnow.data.order import epoch_order, steps_per_epoch
 from winnow.engine.advancing import advance_by
 from winnow.engine.base import Job, Metrics, Perturbation, Split, StepStats
+from winnow.engine.feed import inverse_norms, scale_and_shift
 from winnow.engine.learning_rate import rate_at
 from winnow.engine.reopened import dense_gradient
 from winnow.engine.sparse_cpu.chain.layers import ChainLayer, chain_of
@@ -22,6 +24,8 @@ from winnow.engine.sparse_cpu.places import remasking
 from winnow.engine.sparse_cpu.splits import index_of, labels_of, pixels_of
 from winnow.mask import Mask
 from winnow.state import State, Tensors
+
+_AT_ONCE = 4096  # images whose norms are computed at once; more would only take memory
 
 
 class ChainSession:
@@ -124,4 +128,17 @@ def _images(job: Job, split: Split, layers: Sequence[ChainLayer]) -> FlatImages:
         labels_of(split, layers[-1].outputs),
         np.repeat(1 / std, of_channel).astype(np.float32),
         np.repeat(-mean / std, of_channel).astype(np.float32),
+        _factors(job, split),
     )
+
+
+def _factors(job: Job, split: Split) -> NDArray[np.float32]:
+    """What each of a split's images is multiplied by; empty for 1."""
+    if not job.data.unit_norm:
+        return np.empty(0, np.float32)
+    scale, shift = scale_and_shift(job.data)
+    parts = [
+        inverse_norms(part.to(torch.float32).mul_(scale).add_(shift))
+        for part in torch.split(split.images, _AT_ONCE)
+    ]
+    return torch.cat(parts).numpy()

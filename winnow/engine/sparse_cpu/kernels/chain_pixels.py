@@ -14,21 +14,36 @@ from winnow.kernels.transpose import transpose_bytes
 
 
 class FlatImages(NamedTuple):
-    """Images (N, F) as they lie in memory, their labels, and the normalisation of each feature."""
+    """Images (N, F) as they lie in memory, their labels, and the normalisation of each feature.
+
+    ``factor``: what each image is multiplied by after that; empty for 1.
+    """
 
     pixels: NDArray[np.uint8]  # (N · F,)
     labels: Int64s  # (N,)
     scale: Floats  # (F,)
     shift: Floats  # (F,)
+    factor: Floats  # (N,) or (0,)
 
 
 @kernel
 def gather_tile(images: FlatImages, examples: Int64s, starts: Int64s, x: Floats) -> None:
-    """x[f, i] = pixels[examples[i], f] · scale[f] + shift[f], for at most TILE examples.
+    """x[f, i] = (pixels[e, f] · scale[f] + shift[f]) · factor[e], e the i-th of at most TILE
+    examples.
 
     x (F + 1, TILE). The first example fills the places that are left over: what it computes
     there is finite whenever the batch is. ``starts`` (TILE,) is scratch.
     """
+    normalise_tile(images, examples, starts, x)
+    if images.factor.size > 0:
+        for f in range(images.scale.size):
+            for i in range(TILE):
+                x[f * TILE + i] *= images.factor[examples[i if i < examples.size else 0]]
+
+
+@kernel
+def normalise_tile(images: FlatImages, examples: Int64s, starts: Int64s, x: Floats) -> None:
+    """x[f, i] = pixels[examples[i], f] · scale[f] + shift[f]."""
     features = images.scale.size
     for i in range(TILE):
         starts[i] = examples[i if i < examples.size else 0] * features

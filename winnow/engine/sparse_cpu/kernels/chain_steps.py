@@ -230,7 +230,7 @@ _network = _named(
     [types.int64[:, ::1], *[_integers] * 5, *[_floats] * 7],
     Network,
 )
-_images = _named([types.uint8[::1], _numbers, _floats, _floats], FlatImages)
+_images = _named([types.uint8[::1], _numbers, _floats, _floats, _floats], FlatImages)
 _int, _float, _doubles = types.int64, types.float64, types.float64[::1]
 _training: tuple[Any, ...] = (
     *(_network, _images, _numbers, _int, _int, _doubles),
