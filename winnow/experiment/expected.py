@@ -48,7 +48,7 @@ class ExpectedPoint:
 
     ``weights_kept`` of all weights, exempt layers included; ``density`` of the prunable weights,
     ``density_total`` of all. ``cost``, where methods are compared: epochs of training and scoring,
-    all of what the run needs included.
+    all of what the run needs included. ``line``: the variant of the recipe, empty without lines.
     """
 
     arm: str
@@ -60,6 +60,14 @@ class ExpectedPoint:
     density: float
     density_total: float
     cost: float | None = None
+    line: str = ""
+
+    def dump(self) -> dict[str, Any]:
+        """Plain values; without lines the same as before there were any."""
+        plain = asdict(self)
+        if not self.line:
+            del plain["line"]
+        return plain
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ class Experiment:
             "name": self.name,
             "recipe": dict(self.recipe),
             "arms": [asdict(arm) for arm in self.arms],
-            "points": [asdict(point) for point in self.points],
+            "points": [point.dump() for point in self.points],
             "runs": [
                 {**asdict(run), "parents": list(run.parents), "record": run.record.dump()}
                 for run in self.runs

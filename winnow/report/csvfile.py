@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from winnow.report.results import Results, Row
 from winnow.report.statistics import ACCURACY_AT
 
-_OTHER = ("accuracy_at", "cost", "collapsed")
+_OTHER = ("accuracy_at", "cost", "collapsed", "line")
 _FIELDS = tuple(field.name for field in dataclasses.fields(Row) if field.name not in _OTHER)
 
 
@@ -28,10 +28,12 @@ def as_csv(results: Sequence[Results]) -> str:
     compared = any(row.cost is not None for row in rows)
     fields = [*_FIELDS, *(["cost"] if compared else [])]
     fields += ["collapsed"] if compared or any(row.collapsed for row in rows) else []
-    writer.writerow([*fields, *(f"{ACCURACY_AT}{step}" for step in steps)])
+    line = ["line"] if any(row.line for row in rows) else []  # last: older columns stay
+    writer.writerow([*fields, *(f"{ACCURACY_AT}{step}" for step in steps), *line])
     for row in rows:
         plain = [getattr(row, name) for name in fields]
-        writer.writerow(map(_cell, [*plain, *(row.accuracy_at.get(step) for step in steps)]))
+        at = [row.accuracy_at.get(step) for step in steps]
+        writer.writerow(map(_cell, [*plain, *at, *(getattr(row, name) for name in line)]))
     return text.getvalue()
 
 

@@ -85,6 +85,7 @@ def _row(recipe: str, point: ExpectedPoint, run: ExpectedRun, stored: Found | No
         seconds=result.seconds,
         cost=point.cost,
         collapsed=tuple(name for name, kept in result.kept.items() if kept == 0),
+        line=point.line,
     )
 
 

@@ -25,7 +25,8 @@ class Row:
     the last evaluation. ``accuracy_at`` maps an iteration to the test accuracy there.
 
     ``collapsed``: the layers without a weight left. ``cost``, where methods are compared: the
-    epochs of training and scoring that the run needs with all it derives from.
+    epochs of training and scoring that the run needs with all it derives from. ``line``: the variant
+    of the recipe that it belongs to, empty where the recipe has no lines.
     """
 
     recipe: str
@@ -53,6 +54,7 @@ class Row:
     seconds: float
     cost: float | None = None
     collapsed: tuple[str, ...] = ()
+    line: str = ""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ class Data(RecipePart):
 
     ``train``: a random part of what is not held out, of so many images; left out, all of it. Both
     are drawn by ``seeds.split``. ``scaling``: ``standard`` (mean 0, standard deviation 1 in each
-    channel), ``unit-interval`` (pixels in [0, 1]) or ``unit-norm`` (those, each image divided by its
+    channel), ``unit-interval`` (pixels in [0, 1]) or ``unit-norm`` (each image also divided by its
     L2 norm, as in the code that Frankle & Carbin released).
     """
 
