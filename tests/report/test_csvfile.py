@@ -62,7 +62,7 @@ def test_every_column_holds_the_field_of_its_name() -> None:
     other = made.row(accuracy_at={9: 0.41})
     first, line = read(as_csv([made.results([row, other])]))
     fields = dataclasses.asdict(row)
-    for name in ("accuracy_at", "collapsed", "stop_censored"):
+    for name in ("accuracy_at", "collapsed", "stop_censored", "line"):
         del fields[name]
     expected = {name: str(value) for name, value in fields.items()}
     expected |= {"stop_censored": "false", "collapsed": "one two"}
@@ -72,6 +72,14 @@ def test_every_column_holds_the_field_of_its_name() -> None:
         "cost", "collapsed", "accuracy_at_5", "accuracy_at_9", "accuracy_at_40"
     ]  # fmt: skip
     assert (first["accuracy_at_9"], first["cost"], first["collapsed"]) == ("0.41", "", "")
+
+
+def test_lines_have_the_last_column_and_others_none() -> None:
+    rows = [made.row(line="warm-up", accuracy_at={5: 0.3}), made.row(line="0.1")]
+    lines = read(as_csv([made.results(rows)]))
+    assert list(lines[0])[-2:] == ["accuracy_at_5", "line"]
+    assert {line["line"] for line in lines} == {"warm-up", "0.1"}
+    assert "line" not in read(as_csv([made.results([made.row()])]))[0]
 
 
 def test_lines_are_by_replicate_then_arm_then_draw_then_round() -> None:
