@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -13,14 +15,24 @@ import yaml
 
 from winnow import report
 from winnow.errors import UserError
-from winnow.experiment.expected import Experiment, write_experiment
-from winnow.experiment.plan.plan import Plan, expand
+from winnow.experiment.expected import Experiment, slug_of, write_experiment
+from winnow.experiment.plan.lines import expand_lines, part_of
+from winnow.experiment.plan.plan import Planned
 from winnow.experiment.recipe.load import load_recipe
+from winnow.experiment.recipe.recipe import Recipe
+from winnow.experiment.recipe.scales import FULL
 from winnow.experiment.store.experiments import stored_experiments
-from winnow.experiment.store.images import find_source, find_source_offline, remember_source
+from winnow.experiment.store.images import (
+    Source,
+    find_sources,
+    find_sources_offline,
+    remember_sources,
+)
 from winnow.experiment.store.store import Store
 from winnow.experiment.store.weights import copy_weights
 from winnow.experiment.train.executor import Event, Settings, execute
+
+_YAML = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -37,8 +49,8 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
-        """The winning-ticket verdict in words."""
-        return report.verdict_text(report.verdict(self.results))
+        """The winning-ticket verdict in words, of each line."""
+        return self._of_lines(lambda part: report.verdict_text(report.verdict(part)))
 
     @property
     def brief_verdict(self) -> str:
@@ -46,7 +58,7 @@ class Outcome:
 
         Where methods are compared, all of it.
         """
-        return report.verdict_text(report.main_verdict(self.results))
+        return self._of_lines(lambda part: report.verdict_text(report.main_verdict(part)))
 
     @property
     def brief(self) -> str:
@@ -58,14 +70,90 @@ class Outcome:
         """The table of densities and arms as plain text; where methods are compared, the short one:
         a line for each method, a column for each density.
         """
-        if report.compares(self.results):
-            return report.methods_text(report.by_method(self.results))
-        return report.table_text(report.by_density(self.results))
+        return self._of_lines(_table)
+
+    def _of_lines(self, write: Callable[[report.Results], str]) -> str:
+        """What is written of each line of the recipe, under its name; without lines just that."""
+        texts = [(part.line, write(part)) for part in report.by_line(self.results)]
+        return "\n\n".join(f"line {line}\n{text}" if line else text for line, text in texts)
 
     @property
     def page(self) -> Path:
         """The report's page."""
         return self.paths.page
+
+
+def _table(results: report.Results) -> str:
+    if report.compares(results):
+        return report.methods_text(report.by_method(results))
+    return report.table_text(report.by_density(results))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for: a recipe (a shipped name or a path), at a scale, changed or in part.
+
+    ``overrides``: ``key=value`` texts. ``only``: arms; ``lines``: variants of the recipe; all
+    where they are empty.
+    """
+
+    recipe: str
+    overrides: tuple[str, ...] = ()
+    replicates: int | None = None
+    only: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    scale: str = FULL
+
+    def load(self) -> Recipe:
+        """The recipe. Raises UserError."""
+        return load_recipe(self.recipe, self.overrides, self.replicates, self.scale)
+
+    def plan(self, recipe: Recipe, sources: Mapping[str, Source]) -> Planned:
+        """What is asked for of a recipe that `load` gave. Raises UserError."""
+        planned = expand_lines(self.recipe, recipe, sources)
+        return part_of(planned, arms=self.only, lines=self.lines)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether it is other than the recipe at this scale."""
+        return self != Asked(self.recipe, scale=self.scale)
+
+    @property
+    def folder(self) -> str:
+        """The name of its report's folder: recipe, scale and a hash of what is changed."""
+        slug = slug_of(Path(self.recipe).stem if self.recipe.endswith(_YAML) else self.recipe)
+        parts = [slug, *([self.scale] if self.scale != FULL else [])]
+        if self.is_changed:
+            said = (self.overrides, self.replicates, self.only, self.lines)
+            parts.append(hashlib.sha256(json.dumps(said).encode()).hexdigest()[:6])
+        return "-".join(parts)
+
+    @property
+    def command(self) -> str:
+        """What a user would type for it."""
+        words = ["winnow", "run", self.recipe]
+        words += ["--scale", self.scale] if self.scale != FULL else []
+        words += [word for text in self.overrides for word in ("-o", text)]
+        words += ["--replicates", str(self.replicates)] if self.replicates is not None else []
+        words += [word for arm in self.only for word in ("--only", arm)]
+        words += [word for line in self.lines for word in ("--line", line)]
+        return shlex.join(words)
+
+
+def ask(
+    recipe: str,
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+    replicates: int | None = None,
+    only: Sequence[str] = (),
+    lines: Sequence[str] = (),
+    scale: str = FULL,
+) -> Asked:
+    """What is asked for, as a value. Raises UserError for a bare string where a list belongs."""
+    for name, given in (("only", only), ("lines", lines)):
+        if isinstance(given, str):
+            raise UserError(f"{name} is {given!r}: give a list, [{given!r}]")
+    texts = tuple(as_texts(overrides))
+    return Asked(recipe, texts, replicates, tuple(only), tuple(lines), scale)
 
 
 def run(
@@ -74,28 +162,32 @@ def run(
     overrides: Sequence[str] | Mapping[str, Any] = (),
     replicates: int | None = None,
     only: Sequence[str] = (),
+    lines: Sequence[str] = (),
+    scale: str = FULL,
     store: str | os.PathLike[str] | None = None,
     jobs: int | None = None,
     checkpoint: float = 60.0,
-    on_plan: Callable[[Plan, Store], Callable[[Event], None]] | None = None,
+    on_plan: Callable[[Planned, Store], Callable[[Event], None]] | None = None,
 ) -> Outcome:
     """Run what is missing of a recipe, then write and return its report.
 
     ``recipe``: a shipped name or a path. ``overrides``: ``"key=value"`` texts, or a mapping of
-    dotted keys. ``only``: arms to run, with the runs that they need. ``store``: the folder of
+    dotted keys. ``only``: arms to run, with the runs that they need; ``lines``: variants of the
+    recipe; ``scale``: full, small or smoke, where the recipe has them. ``store``: the folder of
     finished runs (default ``$WINNOW_STORE``, else ``./runs``); nothing in it is trained again.
     ``jobs``: worker processes (default: the cores); ``checkpoint``: seconds between checkpoints;
     neither changes a number. ``on_plan`` is called before training and returns what is told the
-    events. The report goes to ``STORE/reports/RECIPE``.
+    events. The report goes to ``STORE/reports/RECIPE``, with the scale and a hash of what is
+    changed behind.
 
     Raises UserError for bad input, DiskError when the store is full, WorkerError for a defect.
     """
-    loaded = load_recipe(recipe, as_texts(overrides), replicates)
-    source = find_source(loaded)
-    plan = expand(recipe, loaded, source)
-    plan = plan.only(only) if only else plan
+    asked = ask(recipe, overrides, replicates, only, lines, scale)
+    loaded = asked.load()
+    sources = find_sources(loaded)
+    plan = asked.plan(loaded, sources)
     place = Store(store_path(store)).open()
-    remember_source(source, loaded, place)
+    remember_sources(sources, place)
     copy_weights(loaded, place)
     tell = on_plan(plan, place) if on_plan else None
     settings = Settings(check_jobs(jobs), checkpoint, _provenance(plan))
@@ -103,48 +195,34 @@ def run(
     write_experiment(experiment, place.path)  # first, so that reports know what is to come
     execute(plan, place, settings, tell)
     results = report.read_results(experiment, place)
-    command = _command(recipe, as_texts(overrides), replicates, only)
-    paths = report.write_report([results], place.path / "reports" / _slug(recipe), command=command)
-    return Outcome(results, paths)
+    folder = place.path / "reports" / asked.folder
+    return Outcome(results, report.write_report([results], folder, command=asked.command))
 
 
-def plan_offline(
-    recipe: str,
-    store: Store,
-    overrides: Sequence[str] | Mapping[str, Any] = (),
-    replicates: int | None = None,
-    only: Sequence[str] = (),
-) -> tuple[Plan, str | None]:
+def plan_offline(asked: Asked, store: Store) -> tuple[Planned, str | None]:
     """The plan of a recipe, for what trains nothing, and a note if its images are unknown here."""
-    loaded = load_recipe(recipe, as_texts(overrides), replicates)
-    source, note = find_source_offline(loaded, store)
-    plan = expand(recipe, loaded, source)
-    return plan.only(only) if only else plan, note
+    loaded = asked.load()
+    sources, note = find_sources_offline(loaded, store)
+    return asked.plan(loaded, sources), note
 
 
-def experiments_offline(
-    recipe: str,
-    store: Store,
-    overrides: Sequence[str] | Mapping[str, Any] = (),
-    replicates: int | None = None,
-    only: Sequence[str] = (),
-) -> tuple[list[Experiment], str | None]:
+def experiments_offline(asked: Asked, store: Store) -> tuple[list[Experiment], str | None]:
     """What to report of a recipe: the experiment that it plans, or those that the store remembers.
 
     The second where nothing can be planned (a recipe file, a criterion or the images are not here)
     and nothing is changed: then one for each set of overrides that was run, and a note on why.
     Raises UserError: neither is possible.
     """
-    changed = bool(overrides or only or replicates is not None)
+    name, changed = asked.recipe, asked.is_changed
     try:
-        plan, reason = plan_offline(recipe, store, overrides, replicates, only)
+        plan, reason = plan_offline(asked, store)
         planned = [plan.experiment()]
     except UserError as error:
-        if changed or not (stored := stored_experiments(store, recipe)):
+        if changed or not (stored := stored_experiments(store, name)):
             raise
-        return stored, _as_run(recipe, stored, str(error))
-    if reason and not changed and (stored := stored_experiments(store, recipe)):
-        return stored, _as_run(recipe, stored, reason)
+        return stored, _as_run(name, stored, str(error))
+    if reason and not changed and (stored := stored_experiments(store, name)):
+        return stored, _as_run(name, stored, reason)
     return planned, None
 
 
@@ -183,22 +261,8 @@ def check_jobs(jobs: int | None) -> int:
     return jobs
 
 
-def _slug(recipe: str) -> str:
-    return Path(recipe).stem if recipe.endswith((".yaml", ".yml")) else recipe.replace("/", "-")
-
-
-def _command(
-    recipe: str, overrides: Sequence[str], replicates: int | None, only: Sequence[str]
-) -> str:
-    """What a user would type for this experiment."""
-    words = ["winnow", "run", recipe, *(word for text in overrides for word in ("-o", text))]
-    words += ["--replicates", str(replicates)] if replicates is not None else []
-    words += [word for arm in only for word in ("--only", arm)]
-    return shlex.join(words)
-
-
-def _provenance(plan: Plan) -> dict[str, Any]:
-    """What is stored with each run beside its identity: code, machine, the full recipe."""
+def _provenance(plan: Planned) -> dict[str, Any]:
+    """What is stored with each run beside its identity: code, machine, the recipe's name."""
     import platform
 
     import torch
@@ -212,5 +276,4 @@ def _provenance(plan: Plan) -> dict[str, Any]:
         "machine": platform.machine(),
         "system": platform.system(),
         "recipe_name": plan.name,
-        "recipe": plan.recipe.dump(),
     }

@@ -27,7 +27,7 @@ SMALL = {
 def _quick(monkeypatch):
     """Nothing is measured: a step of the dense engine takes 4 ms."""
 
-    def pace(plan, store):
+    def pace(plan, store, *_looks):
         return pace_of(plan, store, lambda _: None, lambda _: Cost(4e-3 / 1.1, 0.0))
 
     monkeypatch.setattr("winnow.cli.describe.plan.pace_of", pace)
@@ -106,7 +106,7 @@ def test_a_finished_plan_has_no_time_left(tmp_path, monkeypatch, engine):
 
 
 def test_what_auto_takes_is_told_and_the_pace_at_both_ends(tmp_path, monkeypatch):
-    def pace(plan, _):
+    def pace(plan, _, *_looks):
         sparse = {n.run.id for n in plan.nodes if n.round == 3}
         return Pace(
             {i: 1.234e-5 if i in sparse else 2.0 for i in plan.runs},
@@ -124,7 +124,7 @@ def test_what_auto_takes_is_told_and_the_pace_at_both_ends(tmp_path, monkeypatch
 
 
 def test_one_engine_is_named_once(tmp_path, monkeypatch):
-    def pace(plan, _):
+    def pace(plan, _, *_looks):
         seconds = {n.run.id: 1e-3 * n.density for n in plan.nodes}
         return Pace(seconds, dict.fromkeys(plan.runs, "sparse"), "from somewhere", None)
 

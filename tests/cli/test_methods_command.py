@@ -139,7 +139,7 @@ class CutError(Exception):
 @pytest.mark.parametrize("arm", ["gradual", "deep-r", "snfs", "rigl", "synflow"])
 def test_a_run_that_is_cut_off_resumes_to_the_same_end(arm, recipe, tmp_path):
     loaded = load_recipe(recipe)
-    plan = expand(recipe, loaded, find_source(loaded))
+    plan = expand(recipe, loaded, find_source(loaded.data.name))
     run = next(n.run for n in plan.nodes if (n.arm, n.round) == (arm, 2))
     job, method = make_job(run), method_of(run)
     engine = DenseEngine("cpu")

@@ -73,7 +73,7 @@ def outcome(recipe, tmp_path_factory):
 def found(recipe, outcome):
     """(arm, round, draw) → the stored run, the dense one as ("ticket", 0, 0)."""
     loaded = load_recipe(recipe)
-    plan = expand(recipe, loaded, find_source(loaded))
+    plan = expand(recipe, loaded, find_source(loaded.data.name))
     place = Store(outcome.page.parents[2])
     return {(n.arm, n.round, n.draw): place.find(n.run) for n in plan.nodes}
 

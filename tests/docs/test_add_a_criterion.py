@@ -121,7 +121,7 @@ def iterated():
     _, name, *overrides = [word for word in ITERATED if word != "-o"]
     overrides += ["prune.rounds=1", "controls={}", "train.steps=40it", "engine=dense"]
     recipe = load_recipe(name, overrides, replicates=1)
-    return expand(name, recipe, find_source(recipe))
+    return expand(name, recipe, find_source(recipe.data.name))
 
 
 def test_the_line_in_iterative_pruning(folder):

@@ -17,7 +17,7 @@ SCALINGS = ("standard", "unit-interval", "unit-norm")
 
 def run_with(scaling):
     recipe = load_recipe("lth/digits", [f"data.scaling={scaling}"], replicates=1)
-    return next(iter(expand("r", recipe, find_source(recipe)).runs.values()))
+    return next(iter(expand("r", recipe, find_source(recipe.data.name)).runs.values()))
 
 
 def slowly(pixels, scaling):

@@ -45,6 +45,13 @@ Jobs = Annotated[
 Only = Annotated[
     list[str] | None, typer.Option("--only", metavar="ARM", help="Only this arm; may be repeated.")
 ]
+LineNames = Annotated[
+    list[str] | None,
+    typer.Option("--line", metavar="LINE", help="Only this line of the recipe; may be repeated."),
+]
+Scale = Annotated[
+    str, typer.Option(metavar="SCALE", help="full, small or smoke, where the recipe has it.")
+]
 StoreOption = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Finished runs [default: $WINNOW_STORE, else ./runs]."),

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from winnow.cli.options import Jobs, Only, Overrides, RecipeArgument, Replicates, StoreOption
+from winnow.cli.options import (
+    Jobs,
+    LineNames,
+    Only,
+    Overrides,
+    RecipeArgument,
+    Replicates,
+    Scale,
+    StoreOption,
+)
 from winnow.cli.store import read_store
 
 
@@ -16,14 +25,17 @@ def plan_command(
     replicates: Replicates = None,
     jobs: Jobs = None,
     only: Only = None,
+    line: LineNames = None,
+    scale: Scale = "full",
     store: StoreOption = None,
     runs: Annotated[bool, typer.Option("--runs", help="List every run.")] = False,
 ) -> None:
     """List the runs of a recipe, what is done, and the time left. Trains nothing."""
     from winnow.cli.describe.plan import describe_plan
-    from winnow.experiments import check_jobs, plan_offline
+    from winnow.experiments import ask, check_jobs, plan_offline
 
     place = read_store(store)
-    chosen, note = plan_offline(recipe, place, o or (), replicates, only or ())
-    for line in describe_plan(chosen, place, check_jobs(jobs), note, runs):
-        print(line)
+    asked = ask(recipe, o or (), replicates, only or (), line or (), scale)
+    chosen, note = plan_offline(asked, place)
+    for text in describe_plan(chosen, place, check_jobs(jobs), note, runs):
+        print(text)

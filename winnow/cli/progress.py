@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from winnow.experiment.arms import TICKET
-from winnow.experiment.plan.plan import Plan
+from winnow.experiment.plan.plan import Planned
 from winnow.experiment.train.executor import Event
 
 _LINE_EVERY = 10.0  # seconds between plain lines
@@ -17,10 +17,10 @@ _LINE_EVERY = 10.0  # seconds between plain lines
 class Tally:
     """What is done of a plan: runs, rounds, iterations; and the time that is left."""
 
-    def __init__(self, plan: Plan, status: Mapping[str, str]) -> None:
+    def __init__(self, plan: Planned, status: Mapping[str, str]) -> None:
         self.plan, self.status = plan, dict(status)
         self.tickets = [n for n in plan.nodes if n.arm == TICKET.name]
-        self.rounds = len({node.round for node in self.tickets})
+        self.rounds = len({(node.line, node.round) for node in self.tickets})
         self.began = time.monotonic()
         self.partial: dict[str, int] = {}
         self.made = 0
@@ -47,7 +47,7 @@ class Tally:
     @property
     def rounds_done(self) -> int:
         """Rounds whose tickets are all done."""
-        left = {n.round for n in self.tickets if self.status[n.run.id] == "missing"}
+        left = {(n.line, n.round) for n in self.tickets if self.status[n.run.id] == "missing"}
         return self.rounds - len(left)
 
     @property

@@ -10,13 +10,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from winnow.cli.exits import as_typed
-from winnow.cli.options import Only, Overrides, RecipesArgument, Replicates, StoreOption
+from winnow.cli.options import (
+    LineNames,
+    Only,
+    Overrides,
+    RecipesArgument,
+    Replicates,
+    Scale,
+    StoreOption,
+)
 from winnow.cli.store import read_store
 from winnow.errors import UserError
 
 if TYPE_CHECKING:
     from winnow.experiment.expected import Experiment
     from winnow.experiment.store.store import Store
+    from winnow.experiments import Asked
     from winnow.report import Paths
 
 
@@ -34,13 +43,17 @@ def report_command(
     o: Overrides = None,
     replicates: Replicates = None,
     only: Only = None,
+    line: LineNames = None,
+    scale: Scale = "full",
     store: StoreOption = None,
 ) -> None:
     """Write tables, figures and a page from what is finished. Trains nothing."""
+    from winnow.experiments import ask
     from winnow.report import read_results, write_report
 
     place = read_store(store)
-    experiments = _experiments(recipes, place, o or (), replicates, only or ())
+    asked = [ask(r, o or (), replicates, only or (), line or (), scale) for r in recipes]
+    experiments = _experiments(asked, place)
     results = [read_results(experiment, place) for experiment in experiments]
     for part in results:
         if not part.rows:
@@ -53,17 +66,11 @@ def report_command(
     print_paths(write_report(results, out, command=as_typed()))
 
 
-def _experiments(
-    recipes: Sequence[str],
-    store: Store,
-    overrides: Sequence[str],
-    replicates: int | None,
-    only: Sequence[str],
-) -> Iterator[Experiment]:
+def _experiments(asked: Sequence[Asked], store: Store) -> Iterator[Experiment]:
     from winnow.experiments import experiments_offline
 
-    for name in recipes:
-        experiments, note = experiments_offline(name, store, overrides, replicates, only)
+    for one in asked:
+        experiments, note = experiments_offline(one, store)
         if note:
             print(note, file=sys.stderr)
         yield from experiments

@@ -13,17 +13,19 @@ import typer
 from winnow.cli.exits import naming
 from winnow.cli.options import (
     Jobs,
+    LineNames,
     Only,
     Overrides,
     RecipeArgument,
     Replicates,
+    Scale,
     StoreOption,
     duration,
 )
 from winnow.cli.report import print_paths
 
 if TYPE_CHECKING:
-    from winnow.experiment.plan.plan import Plan
+    from winnow.experiment.plan.plan import Planned
     from winnow.experiment.store.store import Store
     from winnow.experiment.train.executor import Event
 
@@ -34,6 +36,8 @@ def run_command(
     replicates: Replicates = None,
     jobs: Jobs = None,
     only: Only = None,
+    line: LineNames = None,
+    scale: Scale = "full",
     store: StoreOption = None,
     checkpoint: Annotated[
         float,
@@ -54,7 +58,7 @@ def run_command(
 
     with ExitStack() as progress, naming(store_path(store), DiskError):
 
-        def on_plan(plan: Plan, place: Store) -> Callable[[Event], None]:
+        def on_plan(plan: Planned, place: Store) -> Callable[[Event], None]:
             return progress.enter_context(shown(Tally(plan, status_of(plan, place)), quiet))
 
         outcome = run_recipe(
@@ -62,6 +66,8 @@ def run_command(
             overrides=o or (),
             replicates=replicates,
             only=only or (),
+            lines=line or (),
+            scale=scale,
             store=store,
             jobs=jobs,
             checkpoint=checkpoint,

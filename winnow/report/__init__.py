@@ -32,11 +32,11 @@ from winnow.files import write_whole
 from winnow.report import csvfile, page
 from winnow.report.brief import brief_text
 from winnow.report.density_table import by_density, table_text
-from winnow.report.figures import draw_figures
+from winnow.report.figures import draw_figures, draw_views
 from winnow.report.figures.drawing import Drawing
 from winnow.report.method_table import by_method, methods_text
 from winnow.report.read import read_results
-from winnow.report.results import Curve, Results, Row, compares
+from winnow.report.results import Curve, Results, Row, by_line, compares
 from winnow.report.statement import Statement
 from winnow.report.verdict import main_verdict, verdict, verdict_text
 
@@ -48,6 +48,7 @@ __all__ = [
     "Statement",
     "brief_text",
     "by_density",
+    "by_line",
     "by_method",
     "compares",
     "main_verdict",
@@ -85,7 +86,7 @@ def write_report(results: Sequence[Results], out: Path, *, command: str = "") ->
         _section(recipe, slug) for recipe, slug in zip(results, _slugs(results), strict=True)
     ]
     paths = Paths(out / "index.html", out / "rows.csv", [])
-    for section in sections:
+    for section in [part for whole in sections for part in (whole, *whole.lines)]:
         for name, drawing in section.drawings.items():
             paths.figures.extend(_write_figure(out, name, drawing))
     write_whole(paths.csv, csvfile.as_csv(results))
@@ -95,8 +96,22 @@ def write_report(results: Sequence[Results], out: Path, *, command: str = "") ->
 
 
 def _section(results: Results, slug: str) -> page.Section:
-    drawings = {f"{slug}-{drawing.name}": drawing for drawing in draw_figures(results)}
-    return page.Section(slug, results, verdict(results), drawings)
+    """The section of a recipe; of each of its lines, where it has any, inside of it."""
+    parts = by_line(results)
+    drawn = draw_views(results)
+    if parts == (results,):
+        drawn += draw_figures(results)
+        return page.Section(slug, results, verdict(results), _named(drawn, slug))
+    inside = tuple(
+        page.Section(name, part, verdict(part), _named(draw_figures(part), name))
+        for part in parts
+        for name in [f"{slug}-{slug_of(part.line)}"]
+    )
+    return page.Section(slug, results, (), _named(drawn, slug), inside)
+
+
+def _named(drawings: Sequence[Drawing], slug: str) -> dict[str, Drawing]:
+    return {f"{slug}-{drawing.name}": drawing for drawing in drawings}
 
 
 def _write_figure(out: Path, name: str, drawing: Drawing) -> tuple[Path, Path]:

@@ -7,7 +7,7 @@ import dataclasses
 import io
 from collections.abc import Sequence
 
-from winnow.report.results import Results, Row
+from winnow.report.results import Results, Row, by_line
 from winnow.report.statistics import ACCURACY_AT
 
 _OTHER = ("accuracy_at", "cost", "collapsed", "line")
@@ -21,7 +21,7 @@ def as_csv(results: Sequence[Results]) -> str:
     for each step that any run has. What is unknown is empty, several names have spaces between
     them, truth is ``true`` or ``false``, floats read back exactly.
     """
-    rows = [row for recipe in results for row in _ordered(recipe)]
+    rows = [row for recipe in results for part in by_line(recipe) for row in _ordered(part)]
     steps = sorted({step for row in rows for step in row.accuracy_at})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -50,12 +50,16 @@ summary { cursor: pointer; }
 
 @dataclass(frozen=True)
 class Section:
-    """One recipe on the page: its results, its words, and its figures under their file names."""
+    """One recipe on the page: its results, its words, and its figures under their file names.
+
+    ``lines``: the sections of its lines, which have verdict, figures and table of their own.
+    """
 
     slug: str
     results: Results
     statements: Sequence[Statement]
     drawings: Mapping[str, Drawing]
+    lines: Sequence[Section] = ()
 
 
 def page_html(sections: Sequence[Section], *, command: str, version: str) -> str:
@@ -99,6 +103,8 @@ def _section(section: Section) -> str:
 
 def _body(section: Section) -> list[str]:
     """Verdict, figures, table; of compared methods, the short table and the figures first."""
+    if section.lines:
+        return _of_lines(section)
     results = section.results
     verdict = ["<h3>Verdict</h3>", *map(_statement, section.statements)]
     figures = ["<h3>Figures</h3>", f'<div class="figures">\n{_figures(section)}\n</div>']
@@ -109,6 +115,18 @@ def _body(section: Section) -> list[str]:
     every = f"<details>\n<summary>Every number</summary>\n{legend}\n{whole}\n</details>"
     short = ["<h3>Methods</h3>", methods_html(by_method(results)), _cost(results)]
     return [*short, every, *figures, *verdict]
+
+
+def _of_lines(section: Section) -> list[str]:
+    """The figures of all lines together; then each line, folded away."""
+    figures = [f'<div class="figures">\n{_figures(section)}\n</div>'] if section.drawings else []
+    lines = [
+        f'<details id="{escape(line.slug)}">\n<summary>Line {escape(line.results.line)}</summary>\n'
+        + "\n".join(_body(line))
+        + "\n</details>"
+        for line in section.lines
+    ]
+    return [*figures, "<h3>Lines</h3>", *lines]
 
 
 def _statement(statement: Statement) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from winnow.experiment.arms import Arm
+from winnow.experiment.arms import TICKET, Arm
+from winnow.experiment.recipe.lines import line_of
 
 Status = Literal["done", "diverged", "unreachable"]
 
@@ -25,8 +26,8 @@ class Row:
     the last evaluation. ``accuracy_at`` maps an iteration to the test accuracy there.
 
     ``collapsed``: the layers without a weight left. ``cost``, where methods are compared: the
-    epochs of training and scoring that the run needs with all it derives from. ``line``: the variant
-    of the recipe that it belongs to, empty where the recipe has no lines.
+    epochs of training and scoring that the run needs with all it derives from. ``line``: the
+    variant of the recipe that it belongs to, empty where the recipe has no lines.
     """
 
     recipe: str
@@ -73,7 +74,8 @@ class Results:
 
     ``recipe`` is the recipe as dumped, nested. ``arms``: all that the experiment has, those without
     a row included, in the order of tables, statements and rows.csv. ``curves`` goes by the run's
-    folder name; ``missing`` counts the runs of the plan that are not done yet.
+    folder name; ``missing`` counts the runs of the plan that are not done yet. ``line``: the one
+    that these results are of, where they are a part of those of a recipe with lines (`by_line`).
 
     Raises ValueError for a row of an arm that is not among ``arms``.
     """
@@ -85,11 +87,42 @@ class Results:
     curves: Mapping[str, Curve]
     missing: int
     notes: tuple[str, ...] = ()
+    line: str = ""
 
     def __post_init__(self) -> None:
         strange = {row.arm for row in self.rows} - {arm.name for arm in self.arms}
         if strange:
             raise ValueError(f"rows of {sorted(strange)}, which are no arms of {self.name}")
+
+
+def by_line(results: Results) -> tuple[Results, ...]:
+    """The results of each line that has rows, in the recipe's order; without lines the results.
+
+    A part counts no missing runs: those of the whole are told once.
+    """
+    lines = results.recipe.get("lines")
+    if not lines or results.line:
+        return (results,)
+    return tuple(_of_line(results, line) for line in lines if _rows_of(results, line))
+
+
+def _of_line(results: Results, line: str) -> Results:
+    rows = _rows_of(results, line)
+    present = {row.arm for row in rows} | {TICKET.name}
+    return replace(
+        results,
+        recipe=line_of(results.recipe, line),
+        arms=tuple(arm for arm in results.arms if arm.name in present),
+        rows=rows,
+        curves={row.run: results.curves[row.run] for row in rows if row.run in results.curves},
+        missing=0,
+        notes=(),
+        line=line,
+    )
+
+
+def _rows_of(results: Results, line: str) -> tuple[Row, ...]:
+    return tuple(row for row in results.rows if row.line == line)
 
 
 def is_dense(row: Row) -> bool:

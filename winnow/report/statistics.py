@@ -85,14 +85,18 @@ def value(row: Row, metric: str) -> float | None:
 
 def summarize(rows: Iterable[Row], metric: str) -> Summary | None:
     """The summary of a metric over rows of one arm and round; None when no run has it."""
+    return summary_of((row.replicate, value(row, metric)) for row in rows)
+
+
+def summary_of(values: Iterable[tuple[int, float | None]]) -> Summary | None:
+    """The summary of values, each with its replicate; None when there is none."""
     draws: defaultdict[int, list[float]] = defaultdict(list)
-    for row in rows:
-        number = value(row, metric)
-        if number is not None:
-            draws[row.replicate].append(number)
+    for replicate, number in values:
+        if number is not None and math.isfinite(number):
+            draws[replicate].append(number)
     if not draws:
         return None
-    single = [number for values in draws.values() for number in values]
+    single = [number for own in draws.values() for number in own]
     means = {replicate: _mean(draws[replicate]) for replicate in sorted(draws)}
     return Summary(_mean(means.values()), min(single), max(single), means)
 

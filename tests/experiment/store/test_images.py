@@ -8,7 +8,12 @@ from sample_plans import small
 from winnow.data import Unreachable
 from winnow.data.facts import facts
 from winnow.experiment.store import images
-from winnow.experiment.store.images import Source, find_source, find_source_offline, remember_source
+from winnow.experiment.store.images import (
+    Source,
+    find_sources,
+    find_sources_offline,
+    remember_sources,
+)
 from winnow.experiment.store.store import Store
 
 RECIPE = small().recipe
@@ -30,15 +35,16 @@ def absent(monkeypatch):
 
 
 def test_images_that_are_here_are_counted_and_hashed(store):
-    source = find_source(RECIPE)
+    sources = find_sources(RECIPE)
+    (source,) = sources.values()
     assert (source.examples, len(source.content)) == (facts("digits").train_size, 64)
-    assert find_source_offline(RECIPE, store) == (source, None)
+    assert find_sources_offline(RECIPE, store) == (sources, None)
 
 
 @pytest.mark.usefixtures("absent")
 def test_a_store_remembers_the_images_of_its_runs(store):
-    remember_source(Source(123, "abc"), RECIPE, store)
-    assert find_source_offline(RECIPE, store) == (Source(123, "abc"), None)
+    remember_sources({"digits": Source(123, "abc")}, store)
+    assert find_sources_offline(RECIPE, store) == ({"digits": Source(123, "abc")}, None)
 
 
 @pytest.mark.usefixtures("absent")
@@ -47,12 +53,12 @@ def test_without_a_readable_note_their_number_is_guessed(store, text):
     if text is not None:
         (store.path / "sources").mkdir()
         (store.path / "sources" / "digits.json").write_text(text)
-    source, note = find_source_offline(RECIPE, store)
-    assert source == Source(facts("digits").train_size, "not here")
+    sources, note = find_sources_offline(RECIPE, store)
+    assert sources == {"digits": Source(facts("digits").train_size, "not here")}
     assert note.startswith("digits is not here yet: `winnow run` fetches it")
 
 
 @pytest.mark.usefixtures("absent")
 def test_what_trains_does_not_guess():
     with pytest.raises(Unreachable):
-        find_source(RECIPE)
+        find_sources(RECIPE)

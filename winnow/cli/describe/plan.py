@@ -6,52 +6,76 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from winnow.cli.progress import in_words
-from winnow.experiment.plan.plan import Plan
+from winnow.experiment.plan.plan import Plan, Planned
+from winnow.experiment.plan.replicate import Node
 from winnow.experiment.store.store import Store
 from winnow.experiment.train.choosing import in_one_line, known
-from winnow.experiment.train.estimate import Pace, iterations_of, pace_of, seconds_left
+from winnow.experiment.train.estimate import (
+    Pace,
+    iterations_of,
+    look_at_both,
+    look_at_dense,
+    pace_of,
+    remembered,
+    seconds_left,
+)
 from winnow.experiment.train.executor import status_of
 from winnow.report import wording
 
 
 def describe_plan(
-    plan: Plan, store: Store, jobs: int, note: str | None, runs: bool = False
+    planned: Planned, store: Store, jobs: int, note: str | None, runs: bool = False
 ) -> Iterator[str]:
     """The cost of each arm of a plan, what is done, the time left; with ``runs`` every run.
 
     ``note``: why nothing can be recognised as done (the data is not here), or None.
     """
-    status = status_of(plan, store) if note is None else dict.fromkeys(plan.runs, "missing")
-    yield from _arms(plan, status)
-    if len(plan.nodes) > len(plan.runs):
+    status = status_of(planned, store) if note is None else dict.fromkeys(planned.runs, "missing")
+    yield from _arms(planned, status)
+    if len(planned.nodes) > len(planned.runs):
         yield "a run that several arms share counts for the first of them"
     yield ""
     if runs:
-        yield from _runs(plan, status)
+        yield from _runs(planned, status)
         yield ""
     done = sum(s != "missing" for s in status.values())
-    total = iterations_of(list(plan.runs.values()))
+    total = iterations_of(list(planned.runs.values()))
     yield f"{len(status)} runs, {total} iterations; {done} runs done, {len(status) - done} missing"
-    yield from _time(plan, store, status, jobs)
+    yield from _time(planned, store, status, jobs)
     if note:
         yield f"note: {note}"
 
 
-def _time(plan: Plan, store: Store, status: Mapping[str, str], jobs: int) -> Iterator[str]:
-    """The pace, the engines, the time left."""
+def _time(planned: Planned, store: Store, status: Mapping[str, str], jobs: int) -> Iterator[str]:
+    """The pace, the engines, the time left; of each line that has something to train."""
     if "missing" not in status.values():
-        if plan.recipe.engine == "auto":
-            yield in_one_line(plan, store, known(plan, store))
+        for plan in planned.plans[:1]:
+            if plan.recipe.engine == "auto":
+                yield in_one_line(plan, store, known(plan, store))
         yield "time left: none, everything is done"
         return
-    pace = pace_of(plan, store)
-    yield _pace(plan, pace, status)
+    each: dict[str, float] = {}
+    bound, both, dense = False, remembered(look_at_both), remembered(look_at_dense)
+    for plan in planned.plans:
+        if all(status[i] != "missing" or i in each for i in plan.runs):
+            continue
+        pace = pace_of(plan, store, both, dense)
+        each = {**pace.seconds, **each}
+        bound = bound or pace.bound is not None
+        yield from _said(plan, pace, status)
+    each = {identity: each.get(identity, 0.0) for identity in planned.runs}  # 0 for what is done
+    left = in_words(seconds_left(planned, status, each, jobs))
+    yield f"time left: {'at most' if bound else 'about'} {left} with --jobs {jobs}"
+
+
+def _said(plan: Plan, pace: Pace, status: Mapping[str, str]) -> Iterator[str]:
+    """The pace of a line, and what it rests on."""
+    before = f"{plan.line}: " if plan.line else ""
+    yield before + _pace(plan, pace, status)
     if pace.chosen:
-        yield pace.chosen
+        yield before + pace.chosen
     if pace.bound:
-        yield f"note: {pace.bound}"
-    left = in_words(seconds_left(plan, status, pace.seconds, jobs))
-    yield f"time left: {'at most' if pace.bound else 'about'} {left} with --jobs {jobs}"
+        yield f"{before}note: {pace.bound}"
 
 
 def _pace(plan: Plan, pace: Pace, status: Mapping[str, str]) -> str:
@@ -76,26 +100,37 @@ def _milliseconds(seconds: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
-def _runs(plan: Plan, status: Mapping[str, str]) -> Iterator[str]:
-    width = max(len(node.run.folder) for node in plan.nodes)
-    arms = max(len(node.arm) for node in plan.nodes)
+def _runs(planned: Planned, status: Mapping[str, str]) -> Iterator[str]:
+    width = max(len(node.run.folder) for node in planned.nodes)
+    arms = max(len(_arm(node)) for node in planned.nodes)
     yield f"{'run':<{width}}  {'arm':<{arms}}  replicate  draw  round  density %  total %  state"
-    for n in plan.nodes:
-        place = f"{n.run.folder:<{width}}  {n.arm:<{arms}}  {n.replicate:>9}  {n.draw:>4}"
+    for n in planned.nodes:
+        place = f"{n.run.folder:<{width}}  {_arm(n):<{arms}}  {n.replicate:>9}  {n.draw:>4}"
         density = f"{100 * n.density:>9.3f}  {100 * n.density_total:>7.3f}"
         yield f"{place}  {n.round:>5}  {density}  {status[n.run.id]}"
 
 
-def _arms(plan: Plan, status: Mapping[str, str]) -> Iterator[str]:
-    """The cost of each arm: a run that several arms share counts for the first."""
+def _arm(node: Node) -> str:
+    """The arm of a point, with its line if there are any."""
+    return f"{node.line}: {node.arm}" if node.line else node.arm
+
+
+def _arms(planned: Planned, status: Mapping[str, str]) -> Iterator[str]:
+    """The cost of each arm of each line: a run that several share counts for the first."""
     counted: set[str] = set()
-    width = max(map(len, plan.arm_names))
+    members: dict[str, list[str]] = {}
+    for plan in planned.plans:
+        for arm in plan.arm_names:
+            for node in plan.nodes:
+                if node.arm == arm:
+                    members.setdefault(_arm(node), []).append(node.run.id)
+    width = max(map(len, members))
     yield f"{'arm':<{width}}    runs  missing  iterations  share %"
-    total = iterations_of(list(plan.runs.values()))
-    for arm in plan.arm_names:
-        own = {n.run.id for n in plan.nodes if n.arm == arm} - counted
+    total = iterations_of(list(planned.runs.values()))
+    for name, runs in members.items():
+        own = set(runs) - counted
         counted |= own
-        cost = iterations_of([plan.runs[i] for i in own])
+        cost = iterations_of([planned.runs[i] for i in own])
         missing = Counter(status[i] for i in own)["missing"]
         share = 100 * cost / total
-        yield f"{arm:<{width}}  {len(own):>6}  {missing:>7}  {cost:>10}  {share:>7.1f}"
+        yield f"{name:<{width}}  {len(own):>6}  {missing:>7}  {cost:>10}  {share:>7.1f}"

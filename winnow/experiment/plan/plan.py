@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
@@ -25,13 +25,19 @@ from winnow.experiment.store.images import Source
 
 @dataclass(frozen=True)
 class Plan:
-    """All points of an experiment, in an order in which parents come first."""
+    """All points of an experiment, or of one of its lines; parents come first."""
 
     name: str
     recipe: Recipe
     nodes: tuple[Node, ...]
     possible: tuple[Arm, ...]  # arms that the recipe can have, in the order of tables
     whole: Plan | None = None  # the recipe's, where this is a part of it
+    line: str = ""
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """The plan of each line: this one."""
+        return (self,)
 
     @cached_property
     def runs(self) -> dict[str, Run]:
@@ -41,10 +47,7 @@ class Plan:
     @cached_property
     def records(self) -> dict[str, Record]:
         """Identity → all that the experiment wants recorded of the run."""
-        records: dict[str, Record] = {}
-        for node in self.nodes:
-            records[node.run.id] = records.get(node.run.id, Record()) | node.record
-        return records
+        return records_of(self.nodes)
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -65,12 +68,7 @@ class Plan:
 
     def experiment(self) -> Experiment:
         """All that a report needs to know of it, as data."""
-        runs = tuple(
-            ExpectedRun(i, run.folder, run.parents, run.begin, run.end, run.steps, self.records[i])
-            for i, run in self.runs.items()
-        )
-        points = tuple(node.expected() for node in self.nodes)
-        return Experiment(self.name, self.recipe.dump(), self.arms, points, runs)
+        return experiment_of(self)
 
     def only(self, arms: Sequence[str]) -> Plan:
         """The points of some arms and all runs that they need. Raises UserError: unknown arm.
@@ -78,20 +76,12 @@ class Plan:
         What they need is shown as points of the arms that they derive from and of those that go
         from round to round; the dense networks always are.
         """
-        self._check_known(arms)
+        check_arms(arms, self.arm_names)
         needed = self._needed([n.run.id for n in self.nodes if n.arm in arms or n.round == 0])
         derived = {arm.of for arm in self.possible if arm.name in arms}
         shown = {*arms, *derived, *(arm.name for arm in ROUND_BY_ROUND)}
         kept = [n for n in self.nodes if n.run.id in needed and n.arm in shown]
         return replace(self, nodes=tuple(kept), whole=self.whole or self)
-
-    def _check_known(self, arms: Sequence[str]) -> None:
-        if isinstance(arms, str):
-            raise UserError(f"only is {arms!r}: give a list of arms, [{arms!r}]")
-        for arm in arms:
-            if arm not in self.arm_names:
-                hint = f"This recipe has {', '.join(self.arm_names)}"
-                raise unknown("arm", arm, self.arm_names, hint)
 
     def _needed(self, wanted: list[str]) -> set[str]:
         """Some runs, and all that these are made from."""
@@ -101,6 +91,63 @@ class Plan:
                 needed.add(run)
                 wanted += self.runs[run].parents
         return needed
+
+
+def check_arms(arms: Sequence[str], there: Sequence[str]) -> None:
+    """UserError for an arm that is not among those that are there."""
+    if isinstance(arms, str):
+        raise UserError(f"only is {arms!r}: give a list of arms, [{arms!r}]")
+    for arm in arms:
+        if arm not in there:
+            raise unknown("arm", arm, there, f"This recipe has {', '.join(there)}")
+
+
+class Planned(Protocol):
+    """What is planned, of one line or of several: `Plan` or `winnow.experiment.plan.lines.Lines`.
+
+    ``plans``: that of each line. The others are those of all lines together.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def recipe(self) -> Recipe: ...
+
+    @property
+    def plans(self) -> tuple[Plan, ...]: ...
+
+    @property
+    def nodes(self) -> tuple[Node, ...]: ...
+
+    @property
+    def arms(self) -> tuple[Arm, ...]: ...
+
+    @property
+    def runs(self) -> Mapping[str, Run]: ...
+
+    @property
+    def records(self) -> Mapping[str, Record]: ...
+
+    def experiment(self) -> Experiment: ...
+
+
+def records_of(nodes: Iterable[Node]) -> dict[str, Record]:
+    """Identity → all that is wanted recorded of the run, by any point."""
+    records: dict[str, Record] = {}
+    for node in nodes:
+        records[node.run.id] = records.get(node.run.id, Record()) | node.record
+    return records
+
+
+def experiment_of(planned: Planned) -> Experiment:
+    """All that a report needs to know of an experiment, as data."""
+    runs = tuple(
+        ExpectedRun(i, run.folder, run.parents, run.begin, run.end, run.steps, planned.records[i])
+        for i, run in planned.runs.items()
+    )
+    points = tuple(node.expected() for node in planned.nodes)
+    return Experiment(planned.name, planned.recipe.dump(), planned.arms, points, runs)
 
 
 class ExperimentArms(Protocol):
@@ -119,8 +166,11 @@ class ExperimentArms(Protocol):
     def points(self, replicate: Replicate) -> Iterator[Node]: ...
 
 
-def expand(name: str, recipe: Recipe, source: Source) -> Plan:
-    """The plan of a recipe on given images. Raises UserError for what does not fit together."""
+def expand(name: str, recipe: Recipe, source: Source, line: str = "") -> Plan:
+    """The plan of a recipe without lines, or of one ``line`` of it, on given images.
+
+    Raises UserError for what does not fit together.
+    """
     setting = setting_of(recipe, source)
     asked = _asked(setting)
     replicates = [Replicate(setting, number) for number in range(recipe.replicates)]
@@ -129,7 +179,8 @@ def expand(name: str, recipe: Recipe, source: Source) -> Plan:
         points = with_costs(points, setting)
     turn = {arm.name: place for place, arm in enumerate(asked.in_turn)}
     points.sort(key=lambda point: (point.round, turn[point.arm]))  # replicates stay in order
-    return Plan(name, recipe, tuple(_with_states(points)), asked.arms)
+    nodes = tuple(replace(point, line=line) for point in _with_states(points))
+    return Plan(name, recipe, nodes, asked.arms, line=line)
 
 
 def _asked(setting: Setting) -> ExperimentArms:

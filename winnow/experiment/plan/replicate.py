@@ -17,7 +17,7 @@ class Node:
     """A point of the experiment: which run stands for which arm, replicate, draw and round.
 
     ``cost``, where methods are compared: epochs of training and scoring, all of what the run needs
-    included.
+    included. ``line``: the variant of the recipe, empty without lines.
     """
 
     arm: str
@@ -30,6 +30,7 @@ class Node:
     density: float
     density_total: float
     cost: float | None = None
+    line: str = ""
 
     def expected(self) -> ExpectedPoint:
         """The point as reports know it."""
@@ -43,6 +44,7 @@ class Node:
             self.density,
             self.density_total,
             self.cost,
+            self.line,
         )
 
 

@@ -1,8 +1,8 @@
-"""From a name or a path, and ``key=value`` overrides, to a checked recipe."""
+"""From a name or a path, a scale and ``key=value`` overrides, to a checked recipe."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ from pydantic import ValidationError
 
 from winnow.errors import UserError, unknown
 from winnow.experiment.recipe.explain import faults
+from winnow.experiment.recipe.lines import OF_THE_WHOLE, differences, set_dotted
 from winnow.experiment.recipe.recipe import Recipe
+from winnow.experiment.recipe.scales import FULL, at_scale
 from winnow.experiment.recipe.strict_yaml import parse_yaml
 
 
@@ -36,19 +38,39 @@ def recipe_text(name: str) -> str:
     raise unknown("recipe", name, shipped(), "`winnow recipes` lists them; a path works too")
 
 
-def load_recipe(name: str, overrides: Sequence[str] = (), replicates: int | None = None) -> Recipe:
-    """The recipe called ``name`` (a shipped name or a path), with ``key=value`` overrides.
+def load_recipe(
+    name: str,
+    overrides: Sequence[str] = (),
+    replicates: int | None = None,
+    scale: str = FULL,
+) -> Recipe:
+    """The recipe called ``name`` (a shipped name or a path), at a scale, with ``key=value``
+    overrides. A line's own changes come first, then those of the scale, then the overrides.
 
-    Raises UserError: unknown name or key, or a value of the wrong type or range.
+    Raises UserError: unknown name, scale or key, a value of the wrong type or range, lines that are
+    the same.
     """
-    written = parse_yaml(recipe_text(name), f"recipe {name}")
+    where = f"recipe {name}"
+    written = parse_yaml(recipe_text(name), where)
     if not isinstance(written, dict):
-        raise UserError(f"recipe {name} must be a mapping with data, model and train")
-    for override in overrides:
-        _override(written, override)
+        raise UserError(f"{where} must be a mapping with data, model and train")
+    changes, of_lines = at_scale(written.pop("scales", {}), scale, where)
+    lines = _checked_lines(written.pop("lines", {}), of_lines, where)
+    scaled = [(key, value, f"scale {scale}: {key}") for key, value in changes.items()]
+    last = [_override(text) for text in overrides]
     if replicates is not None:
-        written["replicates"] = replicates
-    return check_recipe(written, f"recipe {name}")
+        last.append(("replicates", replicates, f"replicates={replicates}"))
+    whole = check_recipe(_changed(written, scale, [*scaled, *last]), where)
+    shared = {key: value for key, value in written.items() if key not in OF_THE_WHOLE}
+    checked = {}
+    for line, own in lines.items():
+        said, rest = f"line {line}", of_lines.get(line, {})
+        steps = [*_steps(own, said), *scaled, *_steps(rest, f"{said} of scale {scale}"), *last]
+        checked[line] = check_recipe(_changed(shared, scale, steps), f"{where}, {said}")
+    _check_they_differ(checked, where)
+    base = whole.dump()
+    changed = {line: differences(base, one.dump()) for line, one in checked.items()}
+    return check_recipe(base | {"lines": changed}, where) if lines else whole
 
 
 def check_recipe(written: Any, where: str) -> Recipe:
@@ -60,21 +82,51 @@ def check_recipe(written: Any, where: str) -> Recipe:
         raise UserError("\n".join([f"{where} is not valid:", *lines])) from None
 
 
-def _override(written: dict[str, Any], override: str) -> None:
-    """Set one dotted key; a one-word value on the way (``schedule: cosine``) becomes its name."""
+def _checked_lines(
+    lines: Any, of_scale: Mapping[str, Any], where: str
+) -> Mapping[str, Mapping[str, Any]]:
+    """The lines as written, without those that the scale leaves out."""
+    if not isinstance(lines, Mapping) or not all(isinstance(o, Mapping) for o in lines.values()):
+        raise UserError(
+            f"{where}: lines is {lines!r}: write each as NAME: {{key: value}}, keys as for -o, "
+            'e.g. lines: {"0.1": {train.optimizer.lr: 0.1}}'
+        )
+    for line in of_scale:
+        if line not in lines:
+            raise unknown("line", line, list(lines), f"A scale of {where} changes it")
+    return {line: own for line, own in lines.items() if of_scale.get(line, own) is not None}
+
+
+def _check_they_differ(lines: Mapping[str, Recipe], where: str) -> None:
+    """UserError for two lines that are the same experiment."""
+    seen: dict[str, str] = {}
+    for line, recipe in lines.items():
+        text = repr(recipe.dump())
+        if text in seen:
+            raise UserError(
+                f"{where}: the lines {seen[text]} and {line} are the same. Leave one out, or the "
+                "override that sets what they differ in"
+            )
+        seen[text] = line
+
+
+_Step = tuple[str, Any, str]  # a dotted key, its value, and how an error calls it
+
+
+def _steps(changes: Mapping[str, Any], said: str) -> list[_Step]:
+    return [(key, value, f"{said}: {key}") for key, value in changes.items()]
+
+
+def _changed(written: Mapping[str, Any], scale: str, steps: Sequence[_Step]) -> dict[str, Any]:
+    """A recipe as written, at a scale, after some changes in turn."""
+    changed = {**written, "scale": scale}
+    for key, value, said in steps:
+        set_dotted(changed, key, value, said)
+    return changed
+
+
+def _override(override: str) -> _Step:
     key, sign, text = override.partition("=")
     if not sign or not key:
         raise UserError(f"-o {override!r}: write key=value, e.g. -o train.steps=5000it")
-    *folders, last = key.split(".")
-    place = written
-    for folder in folders:
-        inner = place.get(folder)
-        if isinstance(inner, str):
-            inner = {"name": inner}
-        elif inner is None:
-            inner = {}
-        elif not isinstance(inner, dict):
-            raise UserError(f"-o {override}: {folder} holds {inner!r}, which has no key {last!r}")
-        place[folder] = dict(inner)
-        place = place[folder]
-    place[last] = parse_yaml(text, f"-o {override}")
+    return key, parse_yaml(text, f"-o {override}"), f"-o {override}"

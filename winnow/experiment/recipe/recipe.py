@@ -11,10 +11,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from winnow.experiment.recipe.compare import Compare
+from winnow.experiment.recipe.lines import line_of
 from winnow.experiment.recipe.model import Model
 from winnow.experiment.recipe.prune import Controls, Prune
+from winnow.experiment.recipe.scales import FULL
 from winnow.experiment.recipe.train import Train
-from winnow.experiment.recipe.values import RecipePart, Seed
+from winnow.experiment.recipe.values import LineName, RecipePart, Seed
+from winnow.experiment.recipe.views import View
 
 
 class Data(RecipePart):
@@ -56,7 +59,11 @@ class Report(RecipePart):
 
 
 class Recipe(RecipePart):
-    """A whole experiment."""
+    """A whole experiment.
+
+    ``figures``: what it reproduces, as paper/figure. ``lines``: variants of it, each a name and
+    what it changes (see `lines`). ``scale``: how large it is (see `scales`).
+    """
 
     title: str = ""
     source: str = ""
@@ -71,6 +78,12 @@ class Recipe(RecipePart):
     engine: Literal["auto", "dense", "sparse", "stacked", "compiled", "compiled-bf16"] = "auto"
     seeds: Seeds = Seeds()
     report: Report = Report()
+    figures: Annotated[tuple[str, ...], Field(strict=False)] = Field((), examples=[["lth/7"]])
+    lines: dict[LineName, dict[str, Any]] = Field(
+        {}, examples=[{"0.1": {"train.optimizer.lr": 0.1}}]
+    )
+    views: Annotated[tuple[View, ...], Field(strict=False)] = ()
+    scale: Literal["full", "small", "smoke"] = "full"
 
     @model_validator(mode="after")
     def _one_kind_of_experiment(self) -> Recipe:
@@ -87,6 +100,16 @@ class Recipe(RecipePart):
     def dump(self) -> dict[str, Any]:
         """The recipe in full, defaults included, as plain values that load to an equal one."""
         plain: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
-        if plain["compare"] is None:
-            del plain["compare"]
+        for key in ("compare", "figures", "lines", "views"):
+            if not plain[key]:
+                del plain[key]
+        if self.scale == FULL:
+            del plain["scale"]
         return plain
+
+    def by_line(self) -> dict[str, Recipe]:
+        """The recipe of each line, by name; without lines itself, under the empty name."""
+        if not self.lines:
+            return {"": self}
+        plain = self.dump()
+        return {line: Recipe.model_validate(line_of(plain, line)) for line in self.lines}

@@ -14,6 +14,7 @@ Steps = Annotated[str, BeforeValidator(checked_steps), Field(examples=["500it", 
 Rate = Annotated[float, Field(ge=0, lt=1, examples=[0.2])]  # of what survives, removed
 Seed = Annotated[Literal["replicate"] | Annotated[int, Field(ge=0)], Field(examples=["replicate"])]
 Count = Annotated[int, Field(ge=0, examples=[3])]
+LineName = Annotated[str, Field(min_length=1, pattern=r"^[^\n\r\t]+$", examples=["warm-up"])]
 
 
 class RecipePart(BaseModel):

@@ -20,32 +20,52 @@ class Source:
     content: str
 
 
-def find_source(recipe: Recipe) -> Source:
-    """Number and content of the recipe's images; fetched and decoded now if need be.
+Sources = dict[str, Source]
+"""Dataset → its images."""
+
+
+def datasets_of(recipe: Recipe) -> tuple[str, ...]:
+    """The datasets that the lines of a recipe train on."""
+    return tuple(dict.fromkeys(line.data.name for line in recipe.by_line().values()))
+
+
+def find_sources(recipe: Recipe) -> Sources:
+    """Number and content of the images of each dataset; fetched and decoded now if need be.
 
     Raises UserError: unknown data, or neither in ``$WINNOW_DATA`` nor reachable, or damaged.
     """
-    images = load_images(recipe.data.name)
+    return {name: find_source(name) for name in datasets_of(recipe)}
+
+
+def find_source(name: str) -> Source:
+    """As `find_sources`, of one dataset."""
+    images = load_images(name)
     return Source(len(images.train_y), images.content)
 
 
-def remember_source(source: Source, recipe: Recipe, store: Store) -> None:
-    """Note in the store which images its runs of this data were trained on.
+def remember_sources(sources: Sources, store: Store) -> None:
+    """Note in the store which images its runs of each dataset were trained on.
 
     Reports and plans can then be made where the images are not.
     """
-    about = {"examples": source.examples, "content": source.content}
-    write_whole(store.path / "sources" / f"{recipe.data.name}.json", json.dumps(about) + "\n")
+    for name, source in sources.items():
+        about = {"examples": source.examples, "content": source.content}
+        write_whole(store.path / "sources" / f"{name}.json", json.dumps(about) + "\n")
 
 
-def find_source_offline(recipe: Recipe, store: Store) -> tuple[Source, str | None]:
-    """As `find_source`, but never fetches: for what trains nothing.
+def find_sources_offline(recipe: Recipe, store: Store) -> tuple[Sources, str | None]:
+    """As `find_sources`, but never fetches: for what trains nothing.
 
     Images that are not here are those that the store remembers; without that, a guess with their
     usual number, and a note that no stored run can be recognised. Raises UserError: unknown or
     damaged data.
     """
-    name = recipe.data.name
+    found = {name: _find_offline(name, store) for name in datasets_of(recipe)}
+    notes = [note for _, note in found.values() if note]
+    return {name: source for name, (source, _) in found.items()}, "; ".join(notes) or None
+
+
+def _find_offline(name: str, store: Store) -> tuple[Source, str | None]:
     try:
         images = load_images(name, online=False)
     except Unreachable:

@@ -38,10 +38,11 @@ def hash_of_weights(recipe: Recipe, file: str, arm: str) -> str:
 
 def copy_weights(recipe: Recipe, store: Store) -> None:
     """Copy the weights that a recipe names into its store, for those who train."""
-    for method in recipe.compare.methods if recipe.compare else ():
-        if file := weights_file(method):
-            state = _read(recipe, file, method.arm_name)
-            write_whole(_file(store, _hash(state)), to_bytes("state", *pack_state(state)))
+    for line in recipe.by_line().values():
+        for method in line.compare.methods if line.compare else ():
+            if file := weights_file(method):
+                state = _read(line, file, method.arm_name)
+                write_whole(_file(store, _hash(state)), to_bytes("state", *pack_state(state)))
 
 
 def read_weights(store: Store, content: str) -> State:

@@ -12,12 +12,12 @@ import torch
 
 from winnow.engine.auto import Auto, seconds
 from winnow.engine.base import Job
-from winnow.engine.calibration import Calibration, Cost
+from winnow.engine.calibration import Calibration, Cost, calibration_key
 from winnow.engine.dense import DenseEngine
 from winnow.engine.glance import glance, glance_at
 from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.engine.stacked import StackedEngine
-from winnow.experiment.plan.plan import Plan
+from winnow.experiment.plan.plan import Plan, Planned
 from winnow.experiment.runs import Run
 from winnow.experiment.store.store import Found, Store
 from winnow.experiment.train.choosing import (
@@ -80,6 +80,19 @@ def look_at_dense(job: Job) -> Cost:
     gpu = torch.cuda.is_available()  # its time is none of this processor's
     clock = time.perf_counter if gpu else time.process_time
     return glance_at(job, DenseEngine(), _MASKED, clock=clock)
+
+
+def remembered(look: Measure[T]) -> Measure[T]:
+    """Measures each kind of work once: lines of a recipe often differ in what costs nothing."""
+    seen: dict[str, T] = {}
+
+    def looked(job: Job) -> T:
+        key = calibration_key(job)
+        if key not in seen:
+            seen[key] = look(job)
+        return seen[key]
+
+    return looked
 
 
 def pace_of(
@@ -187,7 +200,7 @@ def _kind(run: Run) -> tuple[object, ...]:
 
 
 def seconds_left(
-    plan: Plan, status: Mapping[str, str], each: Mapping[str, float], jobs: int
+    plan: Planned, status: Mapping[str, str], each: Mapping[str, float], jobs: int
 ) -> float:
     """The time that the missing runs need on ``jobs`` workers.
 

@@ -15,7 +15,7 @@ from winnow import engine
 from winnow.engine.auto import Auto
 from winnow.errors import UserError
 from winnow.experiment.plan.groups import Group
-from winnow.experiment.plan.plan import Plan
+from winnow.experiment.plan.plan import Plan, Planned
 from winnow.experiment.runs import Run
 from winnow.experiment.store.store import Store
 from winnow.experiment.train.choosing import in_one_line, sample, settle
@@ -52,7 +52,7 @@ class Settings:
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
-def status_of(plan: Plan, store: Store) -> dict[str, str]:
+def status_of(plan: Planned, store: Store) -> dict[str, str]:
     """Identity → ``done``, ``diverged``, ``unreachable`` or ``missing``, for each run of a plan."""
     stored = {i: store.find(run, plan.records[i]) for i, run in plan.runs.items()}
     ended = {identity: found.result.status for identity, found in stored.items() if found}
@@ -61,7 +61,7 @@ def status_of(plan: Plan, store: Store) -> dict[str, str]:
 
 
 def execute(
-    plan: Plan,
+    plan: Planned,
     store: Store,
     settings: Settings,
     tell: Callable[[Event], None] | None = None,
@@ -78,27 +78,40 @@ def execute(
     _Execution(plan, store, settings, tell or (lambda _: None)).run(hire)
 
 
+@dataclass(frozen=True)
+class _Queued:
+    """What is trained by one task: runs of a line, at their places in its group.
+
+    ``width``: of the stack that the group is, None where each run trains by itself.
+    """
+
+    plan: Plan
+    group: Group
+    runs: tuple[str, ...]
+    width: int | None
+
+
 class _Execution:
     """One call of `execute`: who does what, and what is still to do."""
 
     def __init__(
-        self, plan: Plan, store: Store, settings: Settings, tell: Callable[[Event], None]
+        self, plan: Planned, store: Store, settings: Settings, tell: Callable[[Event], None]
     ) -> None:
         self.plan, self.store, self.settings, self.tell = plan, store, settings, tell
         self.status = status_of(plan, store)
         self.busy: set[str] = set()
         self.asked: dict[str, float] = {}
         self.deaths: dict[str, int] = {}
-        self.auto: Auto | None = None
+        self.autos: dict[str, Auto] = {}  # by line, of those with engine: auto
+        self.queue: list[_Queued] = []
+        self.filled: set[str] = set()  # lines whose runs are in the queue
 
     def run(self, hire: Callable[[int], Pool]) -> None:
         missing = sum(status == "missing" for status in self.status.values())
         if not missing:
             return
-        self._prepare()
-        self.stacking = stacks(self.plan, self.auto)
-        self.groups = self._groups()
-        pool = hire(min(self.settings.jobs, missing, len(self.groups)))
+        self._fill_queue()
+        pool = hire(min(self.settings.jobs, missing, len(self.queue)))
         try:
             while "missing" in self.status.values():
                 self._assign(pool)
@@ -107,34 +120,55 @@ class _Execution:
         finally:
             pool.close()
 
-    def _prepare(self) -> None:
-        """What is to be made once for all workers: compiled kernels, a calibration."""
-        if self.plan.recipe.engine != "auto":
-            engine.make_engine(self.plan.recipe.engine).prepare(sample(self.plan))
-            return
-        self.auto = settle(self.plan, self.store, lambda text: self.tell(Event("note", text=text)))
-        self.tell(Event("note", text=in_one_line(self.plan, self.store, self.auto)))
+    def _fill_queue(self) -> None:
+        """Queue lines that have something to train; the first of several trains what they share.
 
-    def _groups(self) -> tuple[Group, ...]:
-        """What is trained by one task: what stacks together, else each run by itself."""
-        if self.stacking:
-            return self.plan.groups
-        return tuple(Group((identity,)) for identity in self.plan.runs)
+        All runs of such a line, as one that is stored may turn out to be damaged.
+        """
+        shared: set[str] = set()
+        for plan in self.plan.plans:
+            own = set(plan.runs) - shared
+            shared |= own
+            if plan.line not in self.filled and any(self.status[i] == "missing" for i in own):
+                self.filled.add(plan.line)
+                self._prepare(plan)
+                self.queue += self._queued(plan, own)
+
+    def _prepare(self, plan: Plan) -> None:
+        """What is to be made once for all workers: compiled kernels, a calibration."""
+        if plan.recipe.engine != "auto":
+            engine.make_engine(plan.recipe.engine).prepare(sample(plan))
+            return
+        auto = settle(plan, self.store, lambda text: self.tell(Event("note", text=text)))
+        self.autos[plan.line] = auto
+        note = in_one_line(plan, self.store, auto)
+        self.tell(Event("note", text=f"{plan.line}: {note}" if plan.line else note))
+
+    def _queued(self, plan: Plan, own: set[str]) -> list[_Queued]:
+        """What is trained by one task each: what stacks together, else every run by itself."""
+        stacking = stacks(plan, self.autos.get(plan.line))
+        groups = plan.groups if stacking else tuple(Group((identity,)) for identity in plan.runs)
+        queued = []
+        for group in groups:
+            runs = tuple(i for i in group.runs if i in own)
+            if runs:
+                queued.append(_Queued(plan, group, runs, group.width if stacking else None))
+        return queued
 
     def _assign(self, pool: Pool) -> None:
         """Give free workers the first groups that can begin."""
-        for group in self.groups:
+        for queued in self.queue:
             if not pool.free:
                 return
-            if ready := self._ready(group):
-                pool.start(self._task(group, ready))
+            if ready := self._ready(queued):
+                pool.start(self._task(queued, ready))
                 self.busy.update(ready)
                 for identity in ready:
                     self.tell(Event("started", identity))
 
-    def _ready(self, group: Group) -> list[str]:
+    def _ready(self, queued: _Queued) -> list[str]:
         """The runs of a group that are missing, once the parents of all of them are done."""
-        missing = [i for i in group.runs if self.status.get(i) == "missing"]
+        missing = [i for i in queued.runs if self.status[i] == "missing"]
         if any(i in self.busy for i in missing):
             return []
         if any(self.status[p] != "done" for i in missing for p in self.plan.runs[i].parents):
@@ -142,16 +176,16 @@ class _Execution:
         now = time.monotonic()
         return [i for i in missing if self.asked.get(i, 0) <= now]
 
-    def _task(self, group: Group, identities: list[str]) -> Task:
-        runs = self.plan.runs
+    def _task(self, queued: _Queued, identities: list[str]) -> Task:
+        runs, auto = self.plan.runs, self.autos.get(queued.plan.line)
         parents = dict.fromkeys(parent for i in identities for parent in runs[i].parents)
         return Task(
-            tuple(self._order(i, group.runs.index(i)) for i in identities),
+            tuple(self._order(i, queued.group.runs.index(i)) for i in identities),
             tuple(map(self._order, parents)),
             self.settings.checkpoint,
-            self.settings.about,
-            self.auto.dump() if self.auto else None,
-            group.width if self.stacking else None,
+            {**self.settings.about, "recipe": queued.plan.recipe.dump()},
+            auto.dump() if auto else None,
+            queued.width,
         )
 
     def _order(self, identity: str, place: int = 0) -> Order:
@@ -169,6 +203,7 @@ class _Execution:
                 self._wait_for(answer.run)
             case "damaged":
                 self.status[answer.run] = "missing"
+                self._fill_queue()
             case "failed":
                 _fail(answer, task.orders[0].run)
             case "died":
@@ -207,7 +242,7 @@ class _Execution:
                 )
 
 
-def _parents(plan: Plan) -> dict[str, tuple[str, ...]]:
+def _parents(plan: Planned) -> dict[str, tuple[str, ...]]:
     return {identity: run.parents for identity, run in plan.runs.items()}
 
 

@@ -27,8 +27,8 @@ def seats_of(plan: Plan) -> dict[str, Seat]:
 
 
 def stacks(plan: Plan, auto: Auto | None) -> bool:
-    """Whether runs of a plan train together. ``auto``: what `settle` gave, where the recipe's
-    engine is that.
+    """Whether runs of a plan train together. ``auto``: what `settle` gave, where the plan's engine
+    is that.
     """
     from winnow.engine import make_engine
     from winnow.engine.base import Stacks

@@ -1,35 +1,46 @@
-"""The axes of figures: density, from dense to sparse; accuracy, even in the log of the error."""
+"""The axes of figures: density, from dense to sparse; accuracy, even in the log of the error; their
+legend.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from winnow.report.wording import percent
 
 if TYPE_CHECKING:
     import numpy as np
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 
 def density_axis(axes: Axes, densities: Sequence[float], marked: Sequence[float]) -> None:
-    """A log axis of density_total in percent, dense at the left.
+    """A log axis of density_total in percent, dense at the left; see `falling_axis`."""
+    values, ticks = ([100 * density for density in some] for some in (densities, marked))
+    falling_axis(axes, values, ticks, lambda tick: percent(tick / 100))
+    axes.set_xlabel("Weights remaining (density_total, %)")
 
-    Ticks are at trained densities, as many as can be read: at some of ``marked``, and at others
-    where those leave a part of the axis bare.
+
+def falling_axis(
+    axes: Axes, every: Sequence[float], marked: Sequence[float], write: Callable[[float], str]
+) -> None:
+    """A log axis from the largest value at the left to the smallest.
+
+    Ticks are at trained values, as many as can be read: at some of ``marked``, and at others where
+    those leave a part of the axis bare.
     """
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-    values = sorted({100 * density for density in densities}, reverse=True)
-    preferred = sorted({100 * density for density in marked}, reverse=True)
+    values, preferred = sorted(set(every), reverse=True), sorted(set(marked), reverse=True)
     ticks = _spread_out([preferred[0], preferred[-1], *preferred, *values])
     axes.set_xscale("log")
     axes.set_xlim(values[0] * 1.12, values[-1] / 1.12)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_major_formatter(FixedFormatter([percent(tick / 100) for tick in ticks]))
+    axes.xaxis.set_major_formatter(FixedFormatter([write(tick) for tick in ticks]))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("Weights remaining (density_total, %)")
 
 
 def accuracy_axis(panels: Sequence[Axes], means: Sequence[float]) -> None:
@@ -58,6 +69,21 @@ def accuracy_axis(panels: Sequence[Axes], means: Sequence[float]) -> None:
         axes.yaxis.set_major_locator(FixedLocator(_accuracies(least, most)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10g}"))
         axes.yaxis.set_minor_locator(NullLocator())
+
+
+def legend_above(figure: Figure, panels: Sequence[Axes]) -> None:
+    """One legend, above all panels, of every line once."""
+    handles: dict[str, Artist] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(str(label), handle)
+    figure.legend(
+        list(handles.values()),
+        list(handles),
+        loc="outside upper center",
+        ncols=min(len(handles), 5),
+        columnspacing=1.2,
+    )
 
 
 def _accuracies(least: float, most: float) -> list[float]:

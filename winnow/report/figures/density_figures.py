@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from winnow.report import wording
 from winnow.report.figures import style
-from winnow.report.figures.axes import accuracy_axis
+from winnow.report.figures.axes import accuracy_axis, legend_above
 from winnow.report.figures.density_lines import draw_lines, limit_densities, limit_metric
 from winnow.report.figures.drawing import Drawing
 from winnow.report.figures.method_panels import draw_method_panels, panels_caption
@@ -21,7 +21,6 @@ from winnow.report.series import MOST_IN_A_PANEL, control_panels, shown_series
 from winnow.report.statistics import ACCURACY_AT
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -92,7 +91,7 @@ def draw_controls(results: Results) -> Drawing | None:
         axes.set_title(panel.title)
     accuracy_axis(panels, means)
     panels[0].set_ylabel(plot.axis)
-    _legend(figure, *panels)
+    legend_above(figure, panels)
     caption = (
         f"{plot.caption} Methods at initialisation and their controls: the mask shuffled within "
         "each layer, the mask on other initial weights, the smallest scores kept."
@@ -112,7 +111,7 @@ def draw_steps(results: Results) -> Drawing | None:
         clipped |= _draw(axes, results, f"{ACCURACY_AT}{step}")
         axes.set_title(f"at iteration {step:,}")
     panels[0].set_ylabel("Test accuracy (%)")
-    _legend(figure, panels[0])
+    legend_above(figure, panels[:1])
     caption = "Test accuracy at given iterations against the weights remaining."
     return _drawing(figure, results, "accuracy-at-steps", caption, clipped)
 
@@ -135,7 +134,7 @@ def _density_figure(results: Results, plot: _Plot) -> Drawing:
         figure.set_size_inches(*_COMPARED)
     clipped = _draw(axes, results, plot.metric)
     axes.set_ylabel(plot.axis)
-    _legend(figure, axes)
+    legend_above(figure, [axes])
     return _drawing(figure, results, plot.name, plot.caption, clipped)
 
 
@@ -153,21 +152,6 @@ def _panels(count: int) -> tuple[Figure, Sequence[Axes]]:
     size = _SIZE if count == 1 else (_PANEL * count, _SIZE[1])
     figure = Figure(figsize=size, layout="constrained")
     return figure, [figure.add_subplot(1, count, index + 1) for index in range(count)]
-
-
-def _legend(figure: Figure, *panels: Axes) -> None:
-    """One legend, above all panels, of every line once."""
-    handles: dict[str, Artist] = {}
-    for axes in panels:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            handles.setdefault(str(label), handle)
-    figure.legend(
-        list(handles.values()),
-        list(handles),
-        loc="outside upper center",
-        ncols=min(len(handles), 5),
-        columnspacing=1.2,
-    )
 
 
 def _drawing(figure: Figure, results: Results, name: str, caption: str, clipped: bool) -> Drawing:

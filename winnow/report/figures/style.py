@@ -28,7 +28,7 @@ class Look:
     dash: str
 
 
-_METHODS = (  # in their order; each panel has its own
+IN_TURN = (  # in their order; each panel has its own
     Look("#0072B2", "o", "-"),
     Look("#D55E00", "s", "-"),
     Look("#009E73", "^", "-"),
@@ -111,7 +111,7 @@ def looks(arms: Sequence[Arm]) -> list[Look]:
     Arms of rounds have the same in every figure, controls of a method that of their kind; methods
     take theirs in turn.
     """
-    methods = cycle(_METHODS)
+    methods = cycle(IN_TURN)
     return [
         _OF_ROUNDS.get(arm) or (_CONTROLS[arm.kind] if arm.is_control else next(methods))
         for arm in arms

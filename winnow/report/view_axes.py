@@ -1,0 +1,86 @@
+"""What a view measures and where runs stand on its axis: metrics, places and keys by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from winnow.amounts import iterations
+from winnow.data.facts import facts
+from winnow.errors import UserError, unknown
+from winnow.experiment.recipe.views import View
+from winnow.report.results import Curve, Results, Row
+from winnow.report.statistics import value
+
+ITERATIONS_TO = "iterations_to_"
+
+
+def place_of(row: Row, against: str) -> float:
+    """Where a run stands on an axis; densities in percent."""
+    return {
+        "density": 100 * row.density_total,
+        "density_prunable": 100 * row.density,
+        "sparsity": 100 * (1 - row.density_total),
+        "weights": float(row.weights_kept),
+    }[against]
+
+
+RowMetric = Callable[[Row], float | None]
+
+
+def metric_of(results: Results, name: str) -> RowMetric:
+    """A metric of a run by its name. UserError: there is none."""
+    if name.startswith(ITERATIONS_TO):
+        wanted = float(name.removeprefix(ITERATIONS_TO)) / 100
+        return lambda row: _reaches(results.curves.get(row.run), wanted)
+    if results.rows:
+        try:
+            value(results.rows[0], name)
+        except (AttributeError, ValueError, TypeError):
+            columns = sorted(Row.__dataclass_fields__)
+            raise unknown("metric", name, columns, "Columns of rows.csv are metrics") from None
+    return lambda row: value(row, name)
+
+
+def _reaches(curve: Curve | None, wanted: float) -> float | None:
+    """The first evaluated iteration whose validation accuracy is at least ``wanted``."""
+    for step, accuracy in zip(
+        curve.steps if curve else (), curve.validation_accuracy if curve else (), strict=False
+    ):
+        if accuracy >= wanted:
+            return float(step)
+    return None
+
+
+def at_dotted(recipe: Mapping[str, Any], key: str) -> Any:
+    place: Any = recipe
+    for part in key.split("."):
+        if isinstance(place, list | tuple) and part.isdigit() and int(part) < len(place):
+            place = place[int(part)]
+        elif isinstance(place, Mapping) and part in place:
+            place = place[part]
+        else:
+            raise UserError(f"a view goes against {key}, and the recipe has no such key")
+    return place
+
+
+def as_number(written: Any, view: View, results: Results) -> float:
+    """A value of a recipe as a place on an axis; steps in iterations, ``init`` as 0."""
+    if isinstance(written, int | float) and not isinstance(written, bool):
+        return float(written)
+    if written == "init":
+        return 0.0
+    if isinstance(written, str) and written.endswith(("it", "ep")):
+        return float(iterations(written, int(per_epoch_of(results))))
+    raise UserError(
+        f"the view {view.title!r} goes against {view.against}, which is {written!r}: only numbers "
+        "and steps have a place on an axis"
+    )
+
+
+def per_epoch_of(results: Results) -> float:
+    """Iterations of an epoch, as far as the recipe says it."""
+    data, train = results.recipe["data"], results.recipe["train"]
+    images = data.get("train") or facts(data["name"]).train_size - data.get("validation", 0)
+    return float(max(math.ceil(images / train["batch"]), 1))

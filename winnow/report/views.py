@@ -1,0 +1,238 @@
+"""Views, as plain values: the series that a recipe's own figures show, gathered in panels."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from winnow.errors import unknown
+from winnow.experiment.arms import TICKET, Arm
+from winnow.experiment.recipe.views import EPOCH, ITERATION, OF_A_RUN, View
+from winnow.report import wording
+from winnow.report.results import DENSE, Results, Row, by_line, is_dense
+from winnow.report.statistics import Summary, summary_of
+from winnow.report.view_axes import (
+    RowMetric,
+    as_number,
+    at_dotted,
+    metric_of,
+    per_epoch_of,
+    place_of,
+)
+
+
+@dataclass(frozen=True)
+class ViewPoint:
+    """The metric of some runs at one place of the axis."""
+
+    x: float
+    summary: Summary
+
+
+@dataclass(frozen=True)
+class ViewSeries:
+    """A line of a figure: ``line`` of the recipe (empty without), ``arm``, and where it is drawn at
+    one density, that in percent. The label is all that tells it from others of its panel.
+    """
+
+    label: str
+    line: str
+    arm: Arm
+    density: float | None
+    points: tuple[ViewPoint, ...]
+
+
+@dataclass(frozen=True)
+class ViewPanel:
+    """What one pair of axes shows."""
+
+    title: str
+    series: tuple[ViewSeries, ...]
+
+
+def views_of(results: Results) -> tuple[View, ...]:
+    """The views of a recipe."""
+    return tuple(View.model_validate(plain) for plain in results.recipe.get("views", ()))
+
+
+def view_panels(results: Results, view: View) -> tuple[ViewPanel, ...]:
+    """The panels of a view, without series that have no number yet.
+
+    Raises UserError: an arm, a line, a metric or a key that there is not.
+    """
+    shown = [series for part in _lines(results, view) for series in _of_line(part, view)]
+    series = _along_lines(shown, view) if _is_key(view) else shown
+    groups: dict[str, list[ViewSeries]] = {}
+    for one in series:
+        if one.points:
+            groups.setdefault(_panel(one, view), []).append(one)
+    return tuple(ViewPanel(title, _labelled(group)) for title, group in groups.items())
+
+
+def _is_key(view: View) -> bool:
+    return view.against not in (*OF_A_RUN, ITERATION, EPOCH)
+
+
+def _lines(results: Results, view: View) -> list[Results]:
+    there = list(results.recipe.get("lines") or ())
+    for line in view.lines:
+        if line not in there:
+            raise unknown("line", line, there, f"The view {view.title!r} names it")
+    return [part for part in by_line(results) if not view.lines or part.line in view.lines]
+
+
+def _of_line(results: Results, view: View) -> list[ViewSeries]:
+    """The series of one line: of each arm, or of each arm and density."""
+    dense = Arm(DENSE, TICKET.kind)
+    arms = {arm.name: arm for arm in results.arms} | {DENSE: dense}
+    for name in view.arms:
+        if name not in arms and not view.lines and not results.line:
+            raise unknown("arm", name, list(arms), f"The view {view.title!r} names it")
+    shown = view.arms or [arm.name for arm in results.arms]
+    names = [name for name in shown if name in arms]
+    made = []
+    for name in names:
+        rows = [row for row in results.rows if _stands_for(row, name, view)]
+        if view.against in OF_A_RUN:
+            points = _points(
+                rows, lambda row: place_of(row, view.against), metric_of(results, view.of)
+            )
+            made.append(ViewSeries("", results.line, arms[name], None, points))
+            continue
+        for density, some in _near(results, rows, view.densities):
+            points = (
+                _curve_points(results, some, view)
+                if not _is_key(view)
+                else _at_key(results, some, view)
+            )
+            made.append(ViewSeries("", results.line, arms[name], density, points))
+    return made
+
+
+def _stands_for(row: Row, name: str, view: View) -> bool:
+    """Whether a row belongs to an arm. Tickets begin at the dense network, where it is not shown
+    for itself.
+    """
+    if name == DENSE:
+        return is_dense(row)
+    return row.arm == name and not (is_dense(row) and DENSE in view.arms)
+
+
+def _points(
+    rows: Iterable[Row], place: Callable[[Row], float], metric: RowMetric
+) -> tuple[ViewPoint, ...]:
+    """A point for each round."""
+    rounds: defaultdict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        rounds[row.round].append(row)
+    made = []
+    for members in rounds.values():
+        summary = summary_of((row.replicate, metric(row)) for row in members)
+        if summary is not None:
+            made.append(ViewPoint(sum(map(place, members)) / len(members), summary))
+    return tuple(made)
+
+
+def _near(
+    results: Results, rows: Sequence[Row], densities: Sequence[float]
+) -> list[tuple[float, list[Row]]]:
+    """For each density in percent: of some rows those of the trained density nearest to it, in the
+    log, of whatever arm; with that density in percent. Nothing where they have not been there.
+    """
+    trained = [100 * row.density_total for row in results.rows if row.density_total > 0]
+    found: dict[float, list[Row]] = {}
+    for wanted in densities if trained else ():
+        nearest = min(trained, key=_farness(wanted))
+        same = [row for row in rows if _farness(nearest)(100 * row.density_total) < _THE_SAME]
+        if same:
+            found.setdefault(100 * same[0].density_total, same)
+    return list(found.items())
+
+
+_THE_SAME = math.log(1.05)  # masks pruned at once and round by round differ by rounding
+
+
+def _curve_points(results: Results, rows: Sequence[Row], view: View) -> tuple[ViewPoint, ...]:
+    """A point for each evaluation that all of the runs made."""
+    scale = 1.0 / per_epoch_of(results) if view.against == EPOCH else 1.0
+    done = [row for row in rows if row.status == "done" and row.run in results.curves]
+    series = []
+    for row in done:
+        curve = results.curves[row.run]
+        values = getattr(curve, view.of)
+        if values:
+            series.append((row.replicate, dict(zip(curve.steps, values, strict=True))))
+    if not series:
+        return ()
+    steps = sorted(set.intersection(*(set(values) for _, values in series)))
+    made = []
+    for step in steps:
+        summary = summary_of((replicate, values[step]) for replicate, values in series)
+        if summary is not None:
+            made.append(ViewPoint(step * scale, summary))
+    return tuple(made)
+
+
+def _at_key(results: Results, rows: Sequence[Row], view: View) -> tuple[ViewPoint, ...]:
+    """The point of a line: where its value of the key stands."""
+    x = as_number(at_dotted(results.recipe, view.against), view, results)
+    metric = metric_of(results, view.of)
+    summary = summary_of((row.replicate, metric(row)) for row in rows)
+    return (ViewPoint(x, summary),) if summary is not None else ()
+
+
+def _along_lines(series: Sequence[ViewSeries], view: View) -> list[ViewSeries]:
+    """Where a key is the axis: one series for each arm and density, its points those of lines.
+
+    ``view.densities`` may be trained a little differently in each line, so that the wanted one
+    tells them apart.
+    """
+    joined: dict[tuple[str, float], list[ViewSeries]] = {}
+    for one in series:
+        assert one.density is not None
+        wanted = min(view.densities, key=_farness(one.density))
+        joined.setdefault((one.arm.name, wanted), []).append(one)
+    return [
+        ViewSeries(
+            "",
+            "",
+            members[0].arm,
+            density,
+            tuple(sorted((p for m in members for p in m.points), key=lambda p: p.x)),
+        )
+        for (_, density), members in joined.items()
+    ]
+
+
+def _farness(density: float) -> Callable[[float], float]:
+    return lambda other: abs(math.log(other / density))
+
+
+def _panel(series: ViewSeries, view: View) -> str:
+    return {
+        "one": "",
+        "line": series.line,
+        "arm": series.arm.name,
+        "density": "" if series.density is None else f"{wording.percent(series.density / 100)} %",
+    }[view.panels]
+
+
+def _labelled(group: Sequence[ViewSeries]) -> tuple[ViewSeries, ...]:
+    """The series of a panel, each with a label of what differs between them."""
+    facets = [
+        (s.line, s.arm.name, "" if s.density is None else f"{wording.percent(s.density / 100)} %")
+        for s in group
+    ]
+    differing = [k for k in range(3) if len({facet[k] for facet in facets}) > 1] or [1]
+    return tuple(
+        ViewSeries(
+            ", ".join(facet[k] for k in differing if facet[k]) or facet[1],
+            one.line,
+            one.arm,
+            one.density,
+            one.points,
+        )
+        for one, facet in zip(group, facets, strict=True)
+    )
