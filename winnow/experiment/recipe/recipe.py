@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from winnow.experiment.recipe.claims import Claim, unique_ids
 from winnow.experiment.recipe.compare import Compare
 from winnow.experiment.recipe.model import Model
 from winnow.experiment.recipe.prune import Controls, Prune
@@ -71,6 +72,7 @@ class Recipe(RecipePart):
     engine: Literal["auto", "dense", "sparse", "stacked", "compiled", "compiled-bf16"] = "auto"
     seeds: Seeds = Seeds()
     report: Report = Report()
+    claims: Annotated[tuple[Claim, ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
     def _one_kind_of_experiment(self) -> Recipe:
@@ -84,9 +86,17 @@ class Recipe(RecipePart):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _claims_have_ids_of_their_own(self) -> Recipe:
+        unique_ids(self.claims)
+        return self
+
     def dump(self) -> dict[str, Any]:
         """The recipe in full, defaults included, as plain values that load to an equal one."""
         plain: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
         if plain["compare"] is None:
             del plain["compare"]
+        del plain["claims"]
+        if self.claims:
+            plain["claims"] = [claim.dump() for claim in self.claims]
         return plain
