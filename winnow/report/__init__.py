@@ -10,6 +10,7 @@ Three steps, each in plain values, so that every renderer shares one query:
    - `density_table`: densities × arms; `method_table`: methods × densities
    - `series`: what figures against density show; `curves`: which learning curves
 3. Renderers, which only write what a view says.
+   - `claims`: what a paper states against the rows, and the scoreboard
    - words: `verdict` (`rule_statement`, `paired_statement`), `comparison` (of methods), `caveats`;
      `wording` writes the numbers
    - `brief`: what a newcomer reads first (`brief_sentence`, `brief_table`)
@@ -31,6 +32,7 @@ from winnow.experiment.expected import slug_of
 from winnow.files import write_whole
 from winnow.report import csvfile, page
 from winnow.report.brief import brief_text
+from winnow.report.claims.judge import judge_all
 from winnow.report.density_table import by_density, table_text
 from winnow.report.figures import draw_figures
 from winnow.report.figures.drawing import Drawing
@@ -96,7 +98,7 @@ def write_report(results: Sequence[Results], out: Path, *, command: str = "") ->
 
 def _section(results: Results, slug: str) -> page.Section:
     drawings = {f"{slug}-{drawing.name}": drawing for drawing in draw_figures(results)}
-    return page.Section(slug, results, verdict(results), drawings)
+    return page.Section(slug, results, verdict(results), drawings, judge_all(results))
 
 
 def _write_figure(out: Path, name: str, drawing: Drawing) -> tuple[Path, Path]:

@@ -22,9 +22,7 @@ class PaperNumber(RecipePart):
 
     mean: float = Field(examples=[88.61])
     spread: (
-        Annotated[float, Field(gt=0)]
-        | Annotated[tuple[float, float], Field(strict=False)]
-        | None
+        Annotated[float, Field(gt=0)] | Annotated[tuple[float, float], Field(strict=False)] | None
     ) = Field(None, examples=[0.6, [20.1, 21.3]])
     kind: Literal["range", "sd", "se"] | None = Field(None, examples=["range"])
     n: int = Field(ge=1, examples=[5])
