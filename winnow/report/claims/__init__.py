@@ -6,7 +6,7 @@
    `gather` and `evidence`: one value for each replicate, a difference, a ratio, a value or a
    crossing, and what forbids an answer; `resolution`: the smallest step of a column.
 2. Answers. `intervals`: Student's interval; `regions`: where the claim wants it; `holds`:
-   confirmed, contradicted, undecided, parts together, and the n that would decide; `number`: whether
-   a printed number is reproduced; `seen`: what a small scale can say.
+   confirmed, contradicted, undecided, parts together, and the n that would decide; `number`:
+   whether a printed number is reproduced; `seen`: what a small scale can say.
 3. Words. `score`: the scoreboard by paper; `words`: its numbers; `render`: text, Markdown, HTML.
 """
