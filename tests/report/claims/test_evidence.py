@@ -64,7 +64,7 @@ def test_a_third_of_diverged_runs_is_too_much(bad, blocked) -> None:
         (True, True, "both", True),
     ],
 )
-def test_censored_iterations_bound_a_difference_from_one_side(first, second, bound, blocked) -> None:
+def test_censored_iterations_bound_a_difference_on_a_side(first, second, bound, blocked) -> None:
     found = of(side(1.0, censored=first), side(2.0, censored=second), of="stop_iteration")
     assert (found.bound, bool(found.blocked)) == (bound, blocked)
     accuracy = of(side(1.0, censored=first), side(2.0, censored=second))

@@ -127,9 +127,10 @@ def test_the_smallest_n_is_the_first_whose_interval_decides(mean) -> None:
 
 def test_the_smallest_n_of_a_simulated_effect_decides() -> None:
     """An effect and a spread for which 17 replicates suffice and 16 do not, with these moments."""
+    first = needed(leaf(around(0.53, 1.0, 3)))
+    assert first == 17
     for n in range(3, 40):
-        said = decide(leaf(around(0.53, 1.0, n)))
-        assert said == ("confirmed" if n >= (needed(leaf(around(0.53, 1.0, 3))) or 0) else "undecided")
+        assert decide(leaf(around(0.53, 1.0, n))) == ("confirmed" if n >= first else "undecided")
 
 
 def test_no_n_helps_what_is_blocked_single_or_on_the_edge() -> None:

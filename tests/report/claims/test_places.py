@@ -64,7 +64,9 @@ def test_spans_of_rounds() -> None:
     assert chosen_rounds(ROUNDS, Where(between=(51.3, 32.8)), WIDTH) == [3, 4, 5]
     said = chosen_rounds(ROUNDS, Where(down_to=3.5), WIDTH)
     assert said == "no finished round is within one round of 3.5 % (there are 80 to 10.7 %)"
-    assert chosen_rounds({}, Where(density=5), WIDTH) == "no finished round is within one round of 5 %"
+    assert (
+        chosen_rounds({}, Where(density=5), WIDTH) == "no finished round is within one round of 5 %"
+    )
 
 
 def test_a_round_of_the_recipe() -> None:

@@ -30,7 +30,10 @@ def test_what_is_not_done_or_not_finite_has_no_value() -> None:
 
 def test_only_what_is_read_at_early_stopping_is_censored() -> None:
     results = made.results([made.row(stop_censored=True), made.row(stop_censored=None)])
-    for column, said in (("stop_test_accuracy", [True, False]), ("final_test_accuracy", [False] * 2)):
+    for column, said in (
+        ("stop_test_accuracy", [True, False]),
+        ("final_test_accuracy", [False] * 2),
+    ):
         assert [one.censored for one in column_samples(results, column)] == said
 
 

@@ -184,8 +184,9 @@ class Claim(ClaimPart):
     """What a paper states, in our words, and what stored runs must show for it.
 
     ``id``: unique in all recipes. ``place``: where the paper says so. ``paper``: whose it is, where
-    the recipe's folder does not tell. ``all`` or ``any``: parts of one claim; what a part leaves
-    out, it takes from the claim. ``decidable``: on a CPU machine (``here``), on a ``gpu``, or not
+    the recipe's folder does not tell. A claim is one comparison, with the keys of ``claims.all``
+    below, or has ``all`` or ``any`` of several; what these leave out, they take from the claim.
+    ``decidable``: on a CPU machine (``here``), on a ``gpu``, or not
     without data that are not here (``no-data``). ``status: paper inconsistent``, with its
     ``reason``, for what rests on a misprint.
     """
