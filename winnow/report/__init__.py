@@ -24,7 +24,7 @@ dataclass and a test by hand, then a renderer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from winnow.errors import UserError
@@ -98,7 +98,11 @@ def write_report(results: Sequence[Results], out: Path, *, command: str = "") ->
 
 def _section(results: Results, slug: str) -> page.Section:
     drawings = {f"{slug}-{drawing.name}": drawing for drawing in draw_figures(results)}
-    return page.Section(slug, results, verdict(results), drawings, judge_all(results))
+    try:
+        judged = judge_all(results)
+    except UserError as error:  # of another version: the rest of the report holds without them
+        judged, results = (), replace(results, notes=(*results.notes, str(error)))
+    return page.Section(slug, results, verdict(results), drawings, judged)
 
 
 def _write_figure(out: Path, name: str, drawing: Drawing) -> tuple[Path, Path]:

@@ -7,22 +7,20 @@ import math
 import pytest
 from made_claims import claim
 
-from winnow.report.claims.evidence import Gap, Side, compared, crossing
+from winnow.report.claims.evidence import Gap, SideRuns, compared, crossing
 
 
-def side(*values: float, bad: float = 0.0, censored: bool = False) -> Side:
-    return Side(dict(enumerate(values)), bad, censored)
+def side(*values: float, bad: float = 0.0, censored: bool = False) -> SideRuns:
+    return SideRuns(dict(enumerate(values)), bad, censored)
 
 
-def of(*sides: Side, step: float | None = None, **fields: object):
+def of(*sides: SideRuns, step: float | None = None, **fields: object):
     return compared(claim(**fields).parts()[0], sides, 0.5, step)
 
 
 def test_differences_are_paired_by_replicate() -> None:
-    found = compared(
-        claim().parts()[0], [Side({1: 3.0, 2: 5.0}, 0, False), Side({2: 1.0, 3: 9.0}, 0, False)],
-        0.5, 0.25,
-    )  # fmt: skip
+    sides = [SideRuns({1: 3.0, 2: 5.0}, 0, False), SideRuns({2: 1.0, 3: 9.0}, 0, False)]
+    found = compared(claim().parts()[0], sides, 0.5, 0.25)
     assert found.values == {2: 4.0}
     assert (found.resolution, found.log, found.density) == (0.25, False, 0.5)
 

@@ -9,7 +9,7 @@ import synthetic_report as made
 from made_claims import FACTOR, claim, rows
 
 from winnow.report.claims.evidence import Evidence, Gap
-from winnow.report.claims.gather import gather, known_lines
+from winnow.report.claims.gather import gather, known_lines, leading_line
 from winnow.report.claims.samples import Sample
 
 
@@ -161,3 +161,22 @@ def test_a_crossing_from_rows() -> None:
     )
     assert one.density == 0.6
     assert gap(rows({"dense": [[0.9]]}), at={"density": 60}, **{"as": "crossing"})
+
+
+def test_rounds_and_steps_are_those_of_the_first_sparse_side() -> None:
+    recipe = {
+        "prune": {"rate": 0.2},
+        "data": {"name": "digits"},
+        "lines": {"fast": {"prune.rate": 0.6}, "cifar": {"data.name": "cifar-10"}},
+    }
+    assert leading_line(claim(line="fast").parts()[0]) == "fast"
+    sides = ["dense", {"arm": "ticket", "line": "fast"}]
+    assert leading_line(claim(line="cifar", compare=sides).parts()[0]) == "fast"
+    assert leading_line(claim(compare=["dense"], at=None).parts()[0]) == ""
+    one = [made.row(line="fast", round=1, density=0.4)]
+    fields = {"compare": ["ticket"], "line": "fast"}
+    assert only(one, recipe, at={"density": 20}, **fields).n == 1
+    assert "within one round" in gap(one, recipe, at={"density": 15}, **fields)
+    other = [made.row(line="cifar", round=1, density=0.8)]
+    fields = {"compare": ["ticket"], "line": "cifar", "at": {"density": 80}}
+    assert only(other, recipe, **fields).resolution == 1e-4

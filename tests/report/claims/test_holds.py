@@ -10,12 +10,12 @@ import pytest
 from scipy import stats
 
 from winnow.report.claims.evidence import Evidence, Gap
-from winnow.report.claims.holds import MOST, Group, Leaf, Region, decide, leaves, needed
+from winnow.report.claims.holds import MOST, Joined, Leaf, WantedRange, decide, leaves, needed
 
-UP = Region(0.0, math.inf)
+UP = WantedRange(0.0, math.inf)
 
 
-def leaf(values: Sequence[float], region: Region = UP, **fields) -> Leaf:
+def leaf(values: Sequence[float], region: WantedRange = UP, **fields) -> Leaf:
     return Leaf(Evidence(dict(enumerate(values)), 0.5, **fields), region)
 
 
@@ -34,9 +34,9 @@ def test_an_interval_inside_outside_and_across_the_edge() -> None:
     assert decide(NO) == "contradicted"
     assert decide(OPEN) == "undecided"
     assert decide(GAP) == "not run"
-    assert decide(leaf(around(0, 0.1), Region(-0.2, 0.2))) == "confirmed"
-    assert decide(leaf(around(0, 0.1), Region(-0.1, 0.1))) == "undecided"  # 0.124 on each side
-    assert decide(leaf(around(0.5, 0.1), Region(-0.1, 0.1))) == "contradicted"
+    assert decide(leaf(around(0, 0.1), WantedRange(-0.2, 0.2))) == "confirmed"
+    assert decide(leaf(around(0, 0.1), WantedRange(-0.1, 0.1))) == "undecided"  # 0.124 on each side
+    assert decide(leaf(around(0.5, 0.1), WantedRange(-0.1, 0.1))) == "contradicted"
 
 
 def test_two_replicates_decide_nothing_and_blocked_ones_neither() -> None:
@@ -47,26 +47,26 @@ def test_two_replicates_decide_nothing_and_blocked_ones_neither() -> None:
 
 
 def test_equal_replicates_are_judged_by_a_step_of_the_column() -> None:
-    same = Region(-0.005, 0.005)
+    same = WantedRange(-0.005, 0.005)
     assert decide(leaf([0.0] * 5, same, resolution=1e-4)) == "confirmed"
     assert decide(leaf([0.0] * 5, same, resolution=0.01)) == "undecided"
     assert decide(leaf([0.0] * 5, same)) == "undecided"
     assert decide(leaf([0.02] * 5, same, resolution=0.01)) == "contradicted"
-    assert decide(leaf([1000.0] * 5, Region(-math.inf, 999), resolution=0.0)) == "contradicted"
-    assert decide(leaf([1000.0] * 5, Region(-math.inf, 1000), resolution=0.0)) == "confirmed"
+    assert decide(leaf([1000.0] * 5, WantedRange(-math.inf, 999), resolution=0.0)) == "contradicted"
+    assert decide(leaf([1000.0] * 5, WantedRange(-math.inf, 1000), resolution=0.0)) == "confirmed"
 
 
 @pytest.mark.parametrize(
     ("mean", "region", "bound", "said"),
     [
-        (-1, Region(-math.inf, 0), "below", "confirmed"),  # sooner, and truly sooner still
-        (-1, Region(-math.inf, 0), "above", "undecided"),
-        (1, Region(-math.inf, 0), "below", "undecided"),
-        (1, Region(-math.inf, 0), "above", "contradicted"),
-        (-1, Region(0, math.inf), "below", "contradicted"),
-        (1, Region(0, math.inf), "above", "confirmed"),
-        (-1, Region(-2, 0), "below", "undecided"),  # it could be less than −2
-        (1, Region(0, math.inf), "both", "undecided"),
+        (-1, WantedRange(-math.inf, 0), "below", "confirmed"),  # sooner, and truly sooner still
+        (-1, WantedRange(-math.inf, 0), "above", "undecided"),
+        (1, WantedRange(-math.inf, 0), "below", "undecided"),
+        (1, WantedRange(-math.inf, 0), "above", "contradicted"),
+        (-1, WantedRange(0, math.inf), "below", "contradicted"),
+        (1, WantedRange(0, math.inf), "above", "confirmed"),
+        (-1, WantedRange(-2, 0), "below", "undecided"),  # it could be less than −2
+        (1, WantedRange(0, math.inf), "both", "undecided"),
     ],
 )
 def test_a_bound_decides_on_its_side_only(mean, region, bound, said) -> None:
@@ -90,7 +90,7 @@ def test_a_bound_decides_on_its_side_only(mean, region, bound, said) -> None:
     ],
 )
 def test_parts_together(mode, parts, said) -> None:
-    assert decide(Group(mode, parts)) == said
+    assert decide(Joined(mode, parts)) == said
 
 
 def test_one_of_k_parts_is_judged_at_a_kth_of_the_level() -> None:
@@ -100,18 +100,18 @@ def test_one_of_k_parts_is_judged_at_a_kth_of_the_level() -> None:
     for sign, mode, alone in ((-1, "all", "contradicted"), (1, "any", "confirmed")):
         part = leaf(around(sign * t * spread / math.sqrt(n), spread))
         assert decide(part) == alone
-        assert decide(Group(mode, (part,))) == alone
-        assert decide(Group(mode, (part, OPEN))) == "undecided"
-        nested = Group("all", (Group(mode, (part, OPEN)),))
+        assert decide(Joined(mode, (part,))) == alone
+        assert decide(Joined(mode, (part, OPEN))) == "undecided"
+        nested = Joined("all", (Joined(mode, (part, OPEN)),))
         assert decide(nested) == "undecided"
     every = leaf(around(t * spread / math.sqrt(n), spread))
-    assert decide(Group("all", (every, every))) == "confirmed"  # uncorrected
+    assert decide(Joined("all", (every, every))) == "confirmed"  # uncorrected
 
 
 def test_the_level_of_all_holds_in_simulation() -> None:
     """Of ten true parts, on the edge of what is claimed, fewer than 5 % of claims are refuted."""
     draws = np.random.default_rng(11).normal(0, 1, size=(400, 10, 5))
-    answers = [decide(Group("all", tuple(leaf(list(part)) for part in one))) for one in draws]
+    answers = [decide(Joined("all", tuple(leaf(list(part)) for part in one))) for one in draws]
     assert answers.count("contradicted") / 400 <= 0.05
     uncorrected = [any(decide(leaf(list(part))) == "contradicted" for part in one) for one in draws]
     assert sum(uncorrected) / 400 > 0.1
@@ -139,8 +139,8 @@ def test_no_n_helps_what_is_blocked_single_or_on_the_edge() -> None:
     assert needed(leaf(around(0, 1))) is None
     assert needed(leaf([1.0, 1.1])) == 3
     assert needed(GAP) is None
-    assert needed(Group("any", (GAP, leaf(around(0.5, 1, 3))))) is not None
+    assert needed(Joined("any", (GAP, leaf(around(0.5, 1, 3))))) is not None
 
 
 def test_leaves_are_in_order() -> None:
-    assert leaves(Group("all", (YES, Group("any", (NO, OPEN))))) == [YES, NO, OPEN]
+    assert leaves(Joined("all", (YES, Joined("any", (NO, OPEN))))) == [YES, NO, OPEN]

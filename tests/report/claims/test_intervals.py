@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from winnow.report.claims.intervals import Estimate, estimate
+from winnow.report.claims.intervals import MeanEstimate, estimate
 from winnow.report.statistics import Interval, t_interval
 
 SIMULATIONS = 2000
@@ -25,7 +25,7 @@ def test_it_is_students_interval_of_the_values() -> None:
 
 def test_as_if_there_were_more() -> None:
     """By a table of Student's t: 2.776 for 4 degrees of freedom, 2.262 for 9."""
-    found = Estimate(5, 1.0, 2.0)
+    found = MeanEstimate(5, 1.0, 2.0)
     for n, t in ((None, 2.776), (10, 2.262)):
         interval = found.interval(n=n)
         assert interval is not None

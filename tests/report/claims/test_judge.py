@@ -177,6 +177,9 @@ def test_the_claims_of_a_recipe_as_dumped_or_others() -> None:
         ("made-up", "confirmed"), ("other", "confirmed")]  # fmt: skip
     assert [one.claim.id for one in judge_all(results, claims=[claim(id="third")])] == ["third"]
     assert judge_all(made.results([])) == ()
+    (strange,) = judge_all(results, claims=[claim(of="wat")])
+    assert strange.verdict == "not run"
+    assert strange.reason.startswith("unknown column 'wat'")
     broken = dataclasses.replace(results, recipe={"claims": [{"id": "a", "wat": 1}]})
     with pytest.raises(UserError, match=r"lth/made-up as it was run are not valid:(.|\n)*'wat'"):
         judge_all(broken)

@@ -9,10 +9,10 @@ import pytest
 from scipy import integrate, stats
 
 from winnow.experiment.recipe.paper_number import PaperNumber
-from winnow.report.claims.intervals import Estimate, estimate
+from winnow.report.claims.intervals import MeanEstimate, estimate
 from winnow.report.claims.number import (
     RANGE_OVER_SIGMA,
-    counted,
+    count_reproduced,
     not_given,
     paper_error,
     prediction,
@@ -50,23 +50,23 @@ def test_errors_of_printed_spreads() -> None:
 
 def test_the_interval_by_hand() -> None:
     """n 5, s 1, nₚ 5, σₚ 2: 2.776 · √(1/5 + 4/5) = 2.776."""
-    interval = prediction(Estimate(5, 10.0, 1.0), printed(spread=2, kind="sd"), log=False)
+    interval = prediction(MeanEstimate(5, 10.0, 1.0), printed(spread=2, kind="sd"), log=False)
     assert interval is not None
     assert (interval.low, interval.high) == pytest.approx((7.224, 12.776), abs=1e-3)
-    alike = prediction(Estimate(5, 10.0, 1.0), printed(), log=False)  # σₚ as ours
+    alike = prediction(MeanEstimate(5, 10.0, 1.0), printed(), log=False)  # σₚ as ours
     assert alike is not None
     assert alike.half_width == pytest.approx(2.776 * math.sqrt(2 / 5), rel=1e-3)
 
 
 def test_reproduced_or_by_how_much_it_differs() -> None:
-    ours = Estimate(5, 10.0, 1.0)
+    ours = MeanEstimate(5, 10.0, 1.0)
     assert reproduced(ours, printed(11.7), log=False).answer == "reproduced"
     differs = reproduced(ours, printed(12.0), log=False)
     assert (differs.answer, differs.by) == ("differs", -2.0)
 
 
 def test_ratios_are_compared_by_their_logarithms() -> None:
-    ours = Estimate(5, math.log(2.0), 0.1)
+    ours = MeanEstimate(5, math.log(2.0), 0.1)
     found = reproduced(ours, printed(4.0, spread=0.4, kind="se"), log=True)
     assert found.answer == "differs"
     assert found.by == pytest.approx(0.5)
@@ -76,11 +76,11 @@ def test_ratios_are_compared_by_their_logarithms() -> None:
 
 
 def test_not_given_with_two_replicates_or_without_any_spread() -> None:
-    assert reproduced(Estimate(2, 1.0, 1.0), printed(), log=False).answer == "not given"
-    assert reproduced(Estimate(5, 1.0, 0.0), printed(), log=False).answer == "not given"
-    step = reproduced(Estimate(5, 1.0, 0.0, 0.5), printed(0.6), log=False)
+    assert reproduced(MeanEstimate(2, 1.0, 1.0), printed(), log=False).answer == "not given"
+    assert reproduced(MeanEstimate(5, 1.0, 0.0), printed(), log=False).answer == "not given"
+    step = reproduced(MeanEstimate(5, 1.0, 0.0, 0.5), printed(0.6), log=False)
     assert step.answer == "reproduced"
-    spread = reproduced(Estimate(5, 1.0, 0.0), printed(0.6, spread=0.2, kind="sd"), log=False)
+    spread = reproduced(MeanEstimate(5, 1.0, 0.0), printed(0.6, spread=0.2, kind="sd"), log=False)
     assert spread.answer == "differs"
 
 
@@ -112,6 +112,6 @@ def test_a_paper_that_is_off_is_noticed() -> None:
 
 
 def test_counts() -> None:
-    ours = Estimate(5, 10.0, 1.0)
+    ours = MeanEstimate(5, 10.0, 1.0)
     answers = [reproduced(ours, printed(m), log=False) for m in (10, 20)]
-    assert counted([*answers, not_given("small"), None]) == (1, 2)
+    assert count_reproduced([*answers, not_given("small"), None]) == (1, 2)

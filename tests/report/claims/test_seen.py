@@ -7,12 +7,12 @@ import math
 import pytest
 
 from winnow.report.claims.evidence import Evidence, Gap
-from winnow.report.claims.holds import Group, Leaf, Region
+from winnow.report.claims.holds import Joined, Leaf, WantedRange
 from winnow.report.claims.seen import seen
 
 
 def leaf(*values: float, low: float = 0.0, high: float = math.inf, sided="side", **fields) -> Leaf:
-    return Leaf(Evidence(dict(enumerate(values)), 0.5, **fields), Region(low, high), sided)
+    return Leaf(Evidence(dict(enumerate(values)), 0.5, **fields), WantedRange(low, high), sided)
 
 
 @pytest.mark.parametrize(
@@ -41,12 +41,12 @@ def test_a_value_must_lie_in_its_region_and_a_crossing_only_be_there() -> None:
 def test_what_is_blocked_missing_or_empty_is_not_seen() -> None:
     assert not seen(leaf(1.0, blocked="diverged"))
     assert not seen(leaf())
-    assert not seen(Leaf(Gap("nothing"), Region(0, 1)))
+    assert not seen(Leaf(Gap("nothing"), WantedRange(0, 1)))
 
 
 def test_parts() -> None:
     yes, no = leaf(1.0), leaf(-1.0)
-    assert seen(Group("all", (yes, yes)))
-    assert not seen(Group("all", (yes, no)))
-    assert seen(Group("any", (yes, no)))
-    assert not seen(Group("any", (no, no)))
+    assert seen(Joined("all", (yes, yes)))
+    assert not seen(Joined("all", (yes, no)))
+    assert seen(Joined("any", (yes, no)))
+    assert not seen(Joined("any", (no, no)))

@@ -42,7 +42,7 @@ def _bound(value: Any) -> Any:
     return words.get(value, value) if isinstance(value, str) else value
 
 
-Bound = Annotated[float, Field(allow_inf_nan=True), BeforeValidator(_bound)]
+ExpectedEnd = Annotated[float, Field(allow_inf_nan=True), BeforeValidator(_bound)]
 
 
 class Where(RecipePart):
@@ -104,7 +104,7 @@ class ClaimPart(RecipePart):
         None, alias="as", examples=["difference"]
     )
     at: Where | None = None
-    expect: Annotated[tuple[Bound, Bound], Field(strict=False)] | None = Field(
+    expect: Annotated[tuple[ExpectedEnd, ExpectedEnd], Field(strict=False)] | None = Field(
         None, examples=[[0, "inf"]]
     )
     same: float | None = Field(None, gt=0, examples=[0.005])

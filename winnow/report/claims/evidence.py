@@ -18,7 +18,7 @@ BoundedBy = Literal["", "above", "below", "both"]
 
 
 @dataclass(frozen=True)
-class Side:
+class SideRuns:
     """One side at one round: replicate → mean over draws, and what is wrong with its runs.
 
     ``bad``: the share of its runs that diverged or could not start.
@@ -65,7 +65,7 @@ MOST_BAD = 1 / 3
 
 
 def compared(
-    part: ClaimPart, sides: Sequence[Side], density: float | None, step: float | None
+    part: ClaimPart, sides: Sequence[SideRuns], density: float | None, step: float | None
 ) -> Evidence | Gap:
     """The differences, ratios or values of a part at one round, paired by replicate.
 
@@ -102,7 +102,7 @@ def compared(
 def crossing(
     density_of: Sequence[float],
     changes: Sequence[Mapping[int, float]],
-    sides: Sequence[Side],
+    sides: Sequence[SideRuns],
     stated: float,
 ) -> Evidence:
     """Where a difference falls below zero for the last time, replicate by replicate.
@@ -138,12 +138,12 @@ def _last_fall(curve: Sequence[tuple[float, float]]) -> float | None:
     return x + (after_x - x) * before / (before - after)
 
 
-def _bad(sides: Sequence[Side]) -> str:
+def _bad(sides: Sequence[SideRuns]) -> str:
     worst = max(side.bad for side in sides)
     return f"{100 * worst:.0f} % of the runs of a side diverged" if worst >= MOST_BAD else ""
 
 
-def _censored(part: ClaimPart, sides: Sequence[Side]) -> str:
+def _censored(part: ClaimPart, sides: Sequence[SideRuns]) -> str:
     """What early stopping at the last evaluation forbids; one side's iterations give a bound."""
     censored = [side.censored for side in sides]
     if not any(censored):
@@ -153,7 +153,7 @@ def _censored(part: ClaimPart, sides: Sequence[Side]) -> str:
     return ""
 
 
-def _bound(part: ClaimPart, sides: Sequence[Side]) -> BoundedBy:
+def _bound(part: ClaimPart, sides: Sequence[SideRuns]) -> BoundedBy:
     """Where the true value is: a censored first side is really larger, a second one lowers it."""
     if part.of != "stop_iteration" or not any(side.censored for side in sides):
         return ""

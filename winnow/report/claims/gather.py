@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from winnow.experiment.recipe.claims import DENSE_ARM, ClaimPart, Operand
-from winnow.report.claims.evidence import Evidence, Gap, Side, compared, crossing
+from winnow.report.claims.evidence import Evidence, Gap, SideRuns, compared, crossing
 from winnow.report.claims.places import Grid, chosen_rounds, grid, nearest_round, one_round
 from winnow.report.claims.resolution import resolution
 from winnow.report.claims.samples import Measured, Sample, column_samples
@@ -48,7 +48,7 @@ def side_samples(column: Iterable[Sample], operand: Operand, line: str | None) -
     return [one for one in of_line if one.arm == operand.arm and one.round > 0]
 
 
-def side_at(samples: Iterable[Sample]) -> Side:
+def side_at(samples: Iterable[Sample]) -> SideRuns:
     """One side at one round from its runs."""
     runs = list(samples)
     draws: defaultdict[int, list[float]] = defaultdict(list)
@@ -57,7 +57,7 @@ def side_at(samples: Iterable[Sample]) -> Side:
             draws[one.replicate].append(one.value)
     values = {number: math.fsum(all_) / len(all_) for number, all_ in draws.items()}
     bad = sum(one.status != "done" for one in runs) / len(runs) if runs else 0.0
-    return Side(values, bad, any(one.censored for one in runs if one.value is not None))
+    return SideRuns(values, bad, any(one.censored for one in runs if one.value is not None))
 
 
 def _missing(results: Results, part: ClaimPart) -> str:
@@ -75,6 +75,13 @@ def _missing(results: Results, part: ClaimPart) -> str:
     return ""
 
 
+def leading_line(part: ClaimPart) -> str:
+    """The line whose rounds and steps a part goes by: that of its first side that is not dense."""
+    sides = part.compare or ()
+    first = next((side for side in sides if not _is_dense(side)), sides[0] if sides else None)
+    return (first.line if first else None) or part.line or ""
+
+
 def known_lines(results: Results) -> list[str]:
     """The lines of a recipe, those without rows included; empty where it has none."""
     written = results.recipe.get("lines")
@@ -89,7 +96,8 @@ def _without_density(results: Results, part: ClaimPart, sides: Sequence[Samples]
         if len({one.round for one in found}) > 1:
             return Gap(f"{operand.arm} has several rounds: say at which density")
     assert part.of is not None
-    return compared(part, [side_at(s) for s in sides], None, resolution(results, part.of))
+    step = resolution(results, part.of, leading_line(part))
+    return compared(part, [side_at(s) for s in sides], None, step)
 
 
 def _at_densities(
@@ -97,7 +105,7 @@ def _at_densities(
 ) -> tuple[Evidence | Gap, ...]:
     assert part.at is not None
     assert part.of is not None
-    width = one_round(results)
+    width = one_round(results, leading_line(part))
     grids = [grid(samples, part.at.of) for samples in sides]
     sparse = [place for place, operand in enumerate(part.compare or ()) if not _is_dense(operand)]
     leading = grids[sparse[0]]
@@ -106,7 +114,7 @@ def _at_densities(
     chosen = chosen_rounds(leading, part.at, width)
     if isinstance(chosen, str):
         return (Gap(chosen, _stated(part)),)
-    step = resolution(results, part.of)
+    step = resolution(results, part.of, leading_line(part))
     found: list[Evidence | Gap] = []
     for number in chosen:
         density = leading[number]
@@ -117,7 +125,7 @@ def _at_densities(
 
 def _sides_at(
     part: ClaimPart, sides: Sequence[Samples], grids: Sequence[Grid], density: float, width: float
-) -> list[Side] | Gap:
+) -> list[SideRuns] | Gap:
     """Every side at its round nearest to a density."""
     found = []
     for operand, samples, rounds in zip(part.compare or (), sides, grids, strict=True):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from winnow.report.claims.evidence import BoundedBy, Evidence, Gap
-from winnow.report.claims.intervals import ALPHA, LEAST, Estimate, estimate
+from winnow.report.claims.intervals import ALPHA, LEAST, MeanEstimate, estimate
 from winnow.report.statistics import Interval
 
 Holds = Literal["confirmed", "contradicted", "undecided", "not run"]
@@ -29,7 +29,7 @@ _ANSWERS: dict[str, tuple[Holds, Holds]] = {
 
 
 @dataclass(frozen=True)
-class Region:
+class WantedRange:
     """Where a claim wants the true value, ends included, on the scale that it is judged on."""
 
     low: float
@@ -45,11 +45,11 @@ class Leaf:
     """
 
     evidence: Evidence | Gap
-    region: Region
+    region: WantedRange
     sided: Literal["side", "crosses", "region"] = "region"
 
     @property
-    def estimate(self) -> Estimate | None:
+    def estimate(self) -> MeanEstimate | None:
         """Mean and spread over replicates; None without a replicate."""
         if isinstance(self.evidence, Gap) or not self.evidence.n:
             return None
@@ -57,14 +57,14 @@ class Leaf:
 
 
 @dataclass(frozen=True)
-class Group:
+class Joined:
     """Parts that must ``all`` hold, or of which ``any`` is enough; at least one."""
 
     mode: Literal["all", "any"]
-    parts: tuple[Leaf | Group, ...]
+    parts: tuple[Leaf | Joined, ...]
 
 
-def leaves(tree: Leaf | Group) -> list[Leaf]:
+def leaves(tree: Leaf | Joined) -> list[Leaf]:
     """All comparisons, in order."""
     if isinstance(tree, Leaf):
         return [tree]
@@ -72,7 +72,7 @@ def leaves(tree: Leaf | Group) -> list[Leaf]:
 
 
 def decide(
-    tree: Leaf | Group, *, confirm: float = ALPHA, contradict: float = ALPHA, n: int | None = None
+    tree: Leaf | Joined, *, confirm: float = ALPHA, contradict: float = ALPHA, n: int | None = None
 ) -> Holds:
     """The answer of a leaf or of parts together.
 
@@ -112,7 +112,7 @@ def _decide_leaf(leaf: Leaf, confirm: float, contradict: float, n: int | None) -
     return "contradicted" if _outside(outer, leaf.region, leaf.evidence.bound) else "undecided"
 
 
-def _inside(interval: Interval, region: Region, bound: BoundedBy) -> bool:
+def _inside(interval: Interval, region: WantedRange, bound: BoundedBy) -> bool:
     """Where the truth is below the values at most, only a region without a low end holds it."""
     open_low, open_high = bound in ("below", "both"), bound in ("above", "both")
     slack = _ROUNDING * max(1.0, abs(interval.low), abs(interval.high))
@@ -121,14 +121,14 @@ def _inside(interval: Interval, region: Region, bound: BoundedBy) -> bool:
     return above and below
 
 
-def _outside(interval: Interval, region: Region, bound: BoundedBy) -> bool:
+def _outside(interval: Interval, region: WantedRange, bound: BoundedBy) -> bool:
     slack = _ROUNDING * max(1.0, abs(interval.low), abs(interval.high))
     too_low = bound not in ("above", "both") and interval.high < region.low - slack
     too_high = bound not in ("below", "both") and interval.low > region.high + slack
     return too_low or too_high
 
 
-def needed(tree: Leaf | Group) -> int | None:
+def needed(tree: Leaf | Joined) -> int | None:
     """The smallest n of replicates that would decide an undecided claim, mean and spread as now.
 
     None where none up to MOST would, or where what is missing is not replicates.

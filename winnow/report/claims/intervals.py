@@ -14,7 +14,7 @@ LEAST = 3
 
 
 @dataclass(frozen=True)
-class Estimate:
+class MeanEstimate:
     """The mean of ``n`` replicates and their standard deviation, None of a single one.
 
     ``resolution``: the smallest step that the values can show, None where unknown.
@@ -43,8 +43,8 @@ class Estimate:
         return None if half is None else Interval(self.mean - half, self.mean + half)
 
 
-def estimate(values: Sequence[float], step: float | None) -> Estimate:
+def estimate(values: Sequence[float], step: float | None) -> MeanEstimate:
     """Mean and spread of at least one value."""
     mean = math.fsum(values) / len(values)
     spread = standard_deviation(values) if len(values) > 1 else None
-    return Estimate(len(values), mean, spread, step)
+    return MeanEstimate(len(values), mean, spread, step)

@@ -12,8 +12,8 @@ from winnow.errors import UserError, unknown
 from winnow.experiment.recipe.claims import DENSE_ARM, Claim, ClaimPart, claims_in
 from winnow.experiment.recipe.explain import faults
 from winnow.report.claims.evidence import Gap
-from winnow.report.claims.gather import gather, known_lines
-from winnow.report.claims.holds import Group, Leaf, decide, leaves, needed
+from winnow.report.claims.gather import gather, known_lines, leading_line
+from winnow.report.claims.holds import Joined, Leaf, decide, leaves, needed
 from winnow.report.claims.intervals import LEAST
 from winnow.report.claims.number import Reproduced, not_given, reproduced
 from winnow.report.claims.places import one_round
@@ -59,7 +59,7 @@ class Judged:
     recipe: str
     verdict: Verdict
     reason: str = ""
-    tree: Leaf | Group | None = None
+    tree: Leaf | Joined | None = None
     n: int | None = None
     needed: int | None = None
     number: Reproduced | None = None
@@ -79,7 +79,9 @@ def judge_all(
 ) -> tuple[Judged, ...]:
     """The verdicts on the claims of a recipe, in its order: those written in it unless given.
 
-    Raises UserError for claims that another version of Winnow wrote and this one cannot read.
+    A claim about a column that rows do not have is ``not run``, with the reason, so that a page can
+    be written; `check_claims` refuses it. Raises UserError for claims that another version of
+    Winnow wrote and this one cannot read.
     """
     if claims is None:
         try:
@@ -89,7 +91,16 @@ def judge_all(
             where = f"the claims of {results.name} as it was run are not valid:"
             raise UserError("\n".join([where, *lines])) from None
     known = conditions or conditions_of(results)
-    return tuple(judge(claim, results, known, measured) for claim in claims)
+    return tuple(_judge_or_say(claim, results, known, measured) for claim in claims)
+
+
+def _judge_or_say(
+    claim: Claim, results: Results, known: Conditions, measured: Measured | None
+) -> Judged:
+    try:
+        return judge(claim, results, known, measured)
+    except UserError as error:
+        return unjudged(claim, results.name, "not run", str(error))
 
 
 def judge(
@@ -122,12 +133,12 @@ def unjudged(claim: Claim, recipe: str, verdict: Verdict, reason: str) -> Judged
     return Judged(claim, recipe, verdict, reason)
 
 
-def claim_tree(claim: Claim, results: Results, measured: Measured | None = None) -> Leaf | Group:
+def claim_tree(claim: Claim, results: Results, measured: Measured | None = None) -> Leaf | Joined:
     """A claim's comparisons with their evidence: of every part, at every round of it."""
     parts = [_part_tree(part, results, measured) for part in claim.parts()]
     if not claim.all and not claim.any:
         return parts[0]
-    return Group("any" if claim.any else "all", tuple(parts))
+    return Joined("any" if claim.any else "all", tuple(parts))
 
 
 def check_claims(claims: Sequence[Claim], results: Results) -> None:
@@ -160,18 +171,18 @@ def _check_line(claim: Claim, line: str, lines: list[str]) -> None:
         raise unknown("line", line, filter(None, lines), f"The recipe of claim {claim.id} {has}")
 
 
-def _part_tree(part: ClaimPart, results: Results, measured: Measured | None) -> Leaf | Group:
-    wanted = region(part, one_round(results))
+def _part_tree(part: ClaimPart, results: Results, measured: Measured | None) -> Leaf | Joined:
+    wanted = region(part, one_round(results, leading_line(part)))
     sided: Literal["side", "crosses", "region"] = "region"
     if part.kind == "crossing":
         sided = "crosses"
     elif part.kind in ("difference", "ratio") and part.same is None:
         sided = "side"
     found = tuple(Leaf(one, wanted, sided) for one in gather(results, part, measured))
-    return found[0] if len(found) == 1 else Group("all", found)
+    return found[0] if len(found) == 1 else Joined("all", found)
 
 
-def _small(claim: Claim, results: Results, tree: Leaf | Group, gaps: Sequence[Gap]) -> Judged:
+def _small(claim: Claim, results: Results, tree: Leaf | Joined, gaps: Sequence[Gap]) -> Judged:
     number = None if claim.number is None else not_given("the scale is small")
     if gaps:
         verdict, reason = _not_run(claim, tree, gaps)
@@ -181,7 +192,7 @@ def _small(claim: Claim, results: Results, tree: Leaf | Group, gaps: Sequence[Ga
 
 
 def _full(
-    claim: Claim, results: Results, tree: Leaf | Group, gaps: Sequence[Gap], known: Conditions
+    claim: Claim, results: Results, tree: Leaf | Joined, gaps: Sequence[Gap], known: Conditions
 ) -> Judged:
     verdict: Verdict = decide(tree)
     reason, more = "", None
@@ -194,7 +205,7 @@ def _full(
     return Judged(claim, results.name, verdict, reason, tree, _fewest(tree), more, number)
 
 
-def _number(claim: Claim, tree: Leaf | Group, known: Conditions) -> Reproduced:
+def _number(claim: Claim, tree: Leaf | Joined, known: Conditions) -> Reproduced:
     assert claim.number is not None
     if known.reencoded:
         return not_given("the images are re-encoded copies")
@@ -207,14 +218,14 @@ def _number(claim: Claim, tree: Leaf | Group, known: Conditions) -> Reproduced:
     return reproduced(found, claim.number, log=leaf.evidence.log)
 
 
-def _not_run(claim: Claim, tree: Leaf | Group, gaps: Sequence[Gap]) -> tuple[Verdict, str]:
+def _not_run(claim: Claim, tree: Leaf | Joined, gaps: Sequence[Gap]) -> tuple[Verdict, str]:
     whole = len(leaves(tree))
     share = f" ({len(gaps)} of {whole} comparisons)" if whole > 1 else ""
     where = " It needs a GPU." if claim.decidable == "gpu" else ""
     return "not run", f"{gaps[0].reason}{share}.{where}".removesuffix(".")
 
 
-def _undecided(tree: Leaf | Group, more: int | None) -> str:
+def _undecided(tree: Leaf | Joined, more: int | None) -> str:
     fewest = _fewest(tree) or 0
     if blocked := _blocked(tree):
         return blocked
@@ -225,11 +236,11 @@ def _undecided(tree: Leaf | Group, more: int | None) -> str:
     return "" if more else "more than 50 replicates would be needed"
 
 
-def _blocked(tree: Leaf | Group) -> str:
+def _blocked(tree: Leaf | Joined) -> str:
     reasons = [leaf.evidence.blocked for leaf in leaves(tree) if not isinstance(leaf.evidence, Gap)]
     return next(filter(None, reasons), "")
 
 
-def _fewest(tree: Leaf | Group) -> int | None:
+def _fewest(tree: Leaf | Joined) -> int | None:
     counts = [leaf.evidence.n for leaf in leaves(tree) if not isinstance(leaf.evidence, Gap)]
     return min(counts, default=None)

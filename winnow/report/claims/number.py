@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from winnow.experiment.recipe.paper_number import PaperNumber
-from winnow.report.claims.intervals import ALPHA, LEAST, Estimate
+from winnow.report.claims.intervals import ALPHA, LEAST, MeanEstimate
 from winnow.report.statistics import Interval, t_quantile
 
 RANGE_OVER_SIGMA = (1.128, 1.693, 2.059, 2.326, 2.534, 2.704, 2.847, 2.970, 3.078)
@@ -32,7 +32,7 @@ class Reproduced:
     reason: str = ""
 
 
-def reproduced(ours: Estimate, printed: PaperNumber, *, log: bool) -> Reproduced:
+def reproduced(ours: MeanEstimate, printed: PaperNumber, *, log: bool) -> Reproduced:
     """The answer for one comparison. ``log``: ours are logarithms (of ratios), the paper's not."""
     if ours.n < LEAST or ours.spread is None:
         return Reproduced(
@@ -49,7 +49,7 @@ def reproduced(ours: Estimate, printed: PaperNumber, *, log: bool) -> Reproduced
     return Reproduced("reproduced" if inside else "differs", shown, back(by))
 
 
-def prediction(ours: Estimate, printed: PaperNumber, *, log: bool) -> Interval | None:
+def prediction(ours: MeanEstimate, printed: PaperNumber, *, log: bool) -> Interval | None:
     """Where the mean of the paper's runs should lie; on the scale of ``ours``.
 
     Without a printed spread the paper's runs are taken to spread as ours do. Of ratios the printed
@@ -85,7 +85,7 @@ def not_given(reason: str) -> Reproduced:
     return Reproduced("not given", reason=reason)
 
 
-def counted(answers: Sequence[Reproduced | None]) -> tuple[int, int]:
+def count_reproduced(answers: Sequence[Reproduced | None]) -> tuple[int, int]:
     """How many numbers are reproduced, of how many with an answer."""
     given = [one for one in answers if one is not None and one.answer != "not given"]
     return sum(one.answer == "reproduced" for one in given), len(given)

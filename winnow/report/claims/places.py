@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from winnow.experiment.recipe.claims import Where
 from winnow.report.claims.samples import Sample
+from winnow.report.claims.settings import line_setting
 from winnow.report.results import Results
 
 Grid = Mapping[int, float]
@@ -28,11 +29,9 @@ def grid(samples: Iterable[Sample], of: str) -> Grid:
     return {number: math.fsum(all_) / len(all_) for number, all_ in sorted(found.items())}
 
 
-def one_round(results: Results) -> float:
-    """A round of the recipe in log density: −log(1 − rate)."""
-    prune = results.recipe.get("prune")
-    rate = prune.get("rate", _USUAL_RATE) if isinstance(prune, Mapping) else _USUAL_RATE
-    return -math.log1p(-float(rate or _USUAL_RATE))
+def one_round(results: Results, line: str = "") -> float:
+    """A round of a line in log density: −log(1 − rate)."""
+    return -math.log1p(-float(line_setting(results, line, "prune.rate") or _USUAL_RATE))
 
 
 def nearest_round(rounds: Grid, density: float, width: float) -> int | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from winnow.experiment.recipe.claims import ClaimPart
-from winnow.report.claims.holds import Region
+from winnow.report.claims.holds import WantedRange
 
 
-def region(part: ClaimPart, width: float) -> Region:
+def region(part: ClaimPart, width: float) -> WantedRange:
     """The region of a part; logarithms of ratios and crossings. ``width``: a round, in logs.
 
     ``same: δ`` is −δ to δ of a difference and 1/(1 + δ) to 1 + δ of a ratio; a crossing is wanted
@@ -18,17 +18,17 @@ def region(part: ClaimPart, width: float) -> Region:
         assert part.at is not None
         assert part.at.density is not None
         middle = math.log(part.at.density / 100)
-        return Region(middle - width, middle + width)
+        return WantedRange(middle - width, middle + width)
     if part.kind == "ratio":
         if part.same is not None:
-            return Region(-math.log1p(part.same), math.log1p(part.same))
+            return WantedRange(-math.log1p(part.same), math.log1p(part.same))
         assert part.expect is not None
         low, high = part.expect
-        return Region(_log(low), _log(high))
+        return WantedRange(_log(low), _log(high))
     if part.same is not None:
-        return Region(-part.same, part.same)
+        return WantedRange(-part.same, part.same)
     assert part.expect is not None
-    return Region(*part.expect)
+    return WantedRange(*part.expect)
 
 
 def _log(number: float) -> float:

@@ -8,7 +8,7 @@ from typing import get_args
 
 from winnow.report.claims.intervals import ALPHA
 from winnow.report.claims.judge import Judged, Verdict
-from winnow.report.claims.number import counted
+from winnow.report.claims.number import count_reproduced
 from winnow.report.claims.words import expected_in_words, number_in_words, ours_in_words
 
 PAPERS = {
@@ -106,7 +106,7 @@ def score_lines(score: PaperScore) -> list[tuple[str, ...]]:
 def _score(name: str, group: Sequence[Judged]) -> PaperScore:
     verdicts = [one.verdict for one in group]
     counts = {v: verdicts.count(v) for v in get_args(Verdict) if v in verdicts}
-    return PaperScore(name, counts, counted([one.number for one in group]), tuple(group))
+    return PaperScore(name, counts, count_reproduced([one.number for one in group]), tuple(group))
 
 
 def _line(judged: Judged) -> tuple[str, ...]:

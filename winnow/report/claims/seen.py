@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from winnow.report.claims.evidence import Gap
-from winnow.report.claims.holds import Group, Leaf, Region
+from winnow.report.claims.holds import Joined, Leaf, WantedRange
 
 
-def seen(tree: Leaf | Group) -> bool:
+def seen(tree: Leaf | Joined) -> bool:
     """Whether the sign holds in every replicate; of parts, in all, or in any, as they are joined.
 
     Small networks show smaller effects or larger ones, so of a difference or a ratio only the side
@@ -16,7 +16,7 @@ def seen(tree: Leaf | Group) -> bool:
     wants more. A crossing is seen where every replicate crosses. Of what has no side (``same``, a
     value) every replicate must lie in the region.
     """
-    if isinstance(tree, Group):
+    if isinstance(tree, Joined):
         join = all if tree.mode == "all" else any
         return join(seen(part) for part in tree.parts)
     evidence = tree.evidence
@@ -25,7 +25,7 @@ def seen(tree: Leaf | Group) -> bool:
     return all(_on_its_side(value, tree.region, tree.sided) for value in evidence.values.values())
 
 
-def _on_its_side(value: float, region: Region, sided: str) -> bool:
+def _on_its_side(value: float, region: WantedRange, sided: str) -> bool:
     if sided == "crosses":
         return math.isfinite(value)
     if sided == "side" and region.low >= 0:

@@ -7,7 +7,7 @@ import math
 from winnow.experiment.recipe.claims import Claim, ClaimPart
 from winnow.report import wording
 from winnow.report.claims.evidence import Gap
-from winnow.report.claims.holds import Group, Leaf, decide, leaves
+from winnow.report.claims.holds import Joined, Leaf, decide, leaves
 from winnow.report.claims.judge import Judged
 from winnow.report.statistics import Interval
 
@@ -99,7 +99,7 @@ def _with_parts(judged: Judged) -> list[tuple[Leaf, ClaimPart]]:
     parts = claim.parts()
     trees = (
         judged.tree.parts
-        if (claim.all or claim.any) and isinstance(judged.tree, Group)
+        if (claim.all or claim.any) and isinstance(judged.tree, Joined)
         else (judged.tree,)
     )
     return [(leaf, part) for part, tree in zip(parts, trees, strict=True) for leaf in leaves(tree)]
