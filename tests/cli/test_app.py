@@ -12,8 +12,8 @@ import winnow as wn
 
 pytestmark = pytest.mark.usefixtures("own_environment")
 COMMANDS = (
-    *("run", "plan", "recipes", "methods", "ls", "show", "report", "bench", "import"),
-    "doctor",
+    *("run", "plan", "recipes", "methods", "ls", "show", "report", "claims", "bench"),
+    *("import", "doctor"),
 )
 
 

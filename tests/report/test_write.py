@@ -140,3 +140,15 @@ def test_importing_it_loads_no_heavy_library() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split("\n")[:2] == ["[]", "[]"]
+
+
+def test_claims_are_on_the_page_and_unreadable_ones_are_noted(tmp_path: Path) -> None:
+    claim = {"id": "a", "says": "it holds", "of": "final_test_accuracy", "compare": ["dense"]}
+    for expect, told in (([0, 1], "<h3>Claims</h3>"), ([1, 0], "write the smaller end first")):
+        recipe = {**made.RECIPE, "claims": [{**claim, "expect": expect}]}
+        paths = report.write_report([small(recipe=recipe)], tmp_path)
+        text = paths.page.read_text()
+        assert parsed(paths.page).open == []
+        assert told in text
+        assert ("<h3>Claims</h3>" in text) == (expect == [0, 1])
+    assert "<h3>Claims</h3>" not in report.write_report([small()], tmp_path).page.read_text()

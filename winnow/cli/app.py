@@ -11,6 +11,7 @@ import typer
 
 from winnow.cli.bench import bench_command
 from winnow.cli.catalogue import methods_command, recipes_command
+from winnow.cli.claims import claims_command
 from winnow.cli.doctor import doctor_command
 from winnow.cli.exits import guarded
 from winnow.cli.plan import plan_command
@@ -27,6 +28,7 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
     "ls": ls_command,
     "show": show_command,
     "report": report_command,
+    "claims": claims_command,
     "bench": bench_command,
     "import": import_command,
     "doctor": doctor_command,

@@ -49,7 +49,7 @@ LineNames = Annotated[
     list[str] | None,
     typer.Option("--line", metavar="LINE", help="Only this line of the recipe; may be repeated."),
 ]
-Scale = Annotated[
+ScaleOption = Annotated[
     str, typer.Option(metavar="SCALE", help="full, small or smoke, where the recipe has it.")
 ]
 StoreOption = Annotated[

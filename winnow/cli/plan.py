@@ -13,7 +13,7 @@ from winnow.cli.options import (
     Overrides,
     RecipeArgument,
     Replicates,
-    Scale,
+    ScaleOption,
     StoreOption,
 )
 from winnow.cli.store import read_store
@@ -26,7 +26,7 @@ def plan_command(
     jobs: Jobs = None,
     only: Only = None,
     line: LineNames = None,
-    scale: Scale = "full",
+    scale: ScaleOption = "full",
     store: StoreOption = None,
     runs: Annotated[bool, typer.Option("--runs", help="List every run.")] = False,
 ) -> None:

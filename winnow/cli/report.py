@@ -16,7 +16,7 @@ from winnow.cli.options import (
     Overrides,
     RecipesArgument,
     Replicates,
-    Scale,
+    ScaleOption,
     StoreOption,
 )
 from winnow.cli.store import read_store
@@ -44,7 +44,7 @@ def report_command(
     replicates: Replicates = None,
     only: Only = None,
     line: LineNames = None,
-    scale: Scale = "full",
+    scale: ScaleOption = "full",
     store: StoreOption = None,
 ) -> None:
     """Write tables, figures and a page from what is finished. Trains nothing."""

@@ -18,7 +18,7 @@ from winnow.cli.options import (
     Overrides,
     RecipeArgument,
     Replicates,
-    Scale,
+    ScaleOption,
     StoreOption,
     duration,
 )
@@ -37,7 +37,7 @@ def run_command(
     jobs: Jobs = None,
     only: Only = None,
     line: LineNames = None,
-    scale: Scale = "full",
+    scale: ScaleOption = "full",
     store: StoreOption = None,
     checkpoint: Annotated[
         float,

@@ -10,6 +10,7 @@ Three steps, each in plain values, so that every renderer shares one query:
    - `density_table`: densities × arms; `method_table`: methods × densities
    - `series`: what figures against density show; `curves`: which learning curves
 3. Renderers, which only write what a view says.
+   - `claims`: what a paper states against the rows, and the scoreboard
    - words: `verdict` (`rule_statement`, `paired_statement`), `comparison` (of methods), `caveats`;
      `wording` writes the numbers
    - `brief`: what a newcomer reads first (`brief_sentence`, `brief_table`)
@@ -23,7 +24,7 @@ dataclass and a test by hand, then a renderer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from winnow.errors import UserError
@@ -31,6 +32,7 @@ from winnow.experiment.expected import slug_of
 from winnow.files import write_whole
 from winnow.report import csvfile, page
 from winnow.report.brief import brief_text
+from winnow.report.claims.judge import judge_all
 from winnow.report.density_table import by_density, table_text
 from winnow.report.figures import draw_figures, draw_views
 from winnow.report.figures.drawing import Drawing
@@ -97,17 +99,21 @@ def write_report(results: Sequence[Results], out: Path, *, command: str = "") ->
 
 def _section(results: Results, slug: str) -> page.Section:
     """The section of a recipe; of each of its lines, where it has any, inside of it."""
+    try:
+        judged = judge_all(results)
+    except UserError as error:  # of another version: the rest of the report holds without them
+        judged, results = (), replace(results, notes=(*results.notes, str(error)))
     parts = by_line(results)
     drawn = draw_views(results)
     if parts == (results,):
         drawn += draw_figures(results)
-        return page.Section(slug, results, verdict(results), _named(drawn, slug))
+        return page.Section(slug, results, verdict(results), _named(drawn, slug), (), judged)
     inside = tuple(
         page.Section(name, part, verdict(part), _named(draw_figures(part), name))
         for part in parts
         for name in [f"{slug}-{slug_of(part.line)}"]
     )
-    return page.Section(slug, results, (), _named(drawn, slug), inside)
+    return page.Section(slug, results, (), _named(drawn, slug), inside, judged)
 
 
 def _named(drawings: Sequence[Drawing], slug: str) -> dict[str, Drawing]:

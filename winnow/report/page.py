@@ -10,6 +10,8 @@ from html import escape
 from typing import Any
 
 from winnow.report import wording
+from winnow.report.claims.judge import Judged
+from winnow.report.claims.render import claims_html
 from winnow.report.density_table import by_density, plain_html, table_html
 from winnow.report.figures.drawing import Drawing
 from winnow.report.method_table import by_method, methods_html
@@ -50,7 +52,8 @@ summary { cursor: pointer; }
 
 @dataclass(frozen=True)
 class Section:
-    """One recipe on the page: its results, its words, and its figures under their file names.
+    """One recipe on the page: its results, its words, its figures under their file names, and the
+    claims of its paper.
 
     ``lines``: the sections of its lines, which have verdict, figures and table of their own.
     """
@@ -60,6 +63,7 @@ class Section:
     statements: Sequence[Statement]
     drawings: Mapping[str, Drawing]
     lines: Sequence[Section] = ()
+    judged: Sequence[Judged] = ()
 
 
 def page_html(sections: Sequence[Section], *, command: str, version: str) -> str:
@@ -93,6 +97,7 @@ def _section(section: Section) -> str:
         f"<h2>{escape(results.name)}</h2>",
         f'<p class="soft">{escape(_size(results))}</p>',
         *_body(section),
+        *([claims_html(section.judged)] if section.judged else []),
         *_notes(results.notes),
         "<details>\n<summary>Recipe</summary>",
         f"<pre>{escape(_yaml(results.recipe))}</pre>\n</details>",

@@ -156,17 +156,28 @@ def t_interval(
     all equal: on a small test set two replicates easily agree to the last image, and an interval
     of width zero would then call any difference certain.
     """
-    from scipy.special import stdtrit
-
     n = len(values)
     if n < 2 or comparisons < 1:
         return None
-    mean = _mean(values)
-    spread = math.sqrt(math.fsum((number - mean) ** 2 for number in values) / (n - 1))
-    if spread <= 1e-12 * max(map(abs, values)):
+    mean, spread = _mean(values), standard_deviation(values)
+    if spread == 0:
         return None
-    half = float(stdtrit(n - 1, 1 - (1 - level) / (2 * comparisons))) * spread / math.sqrt(n)
+    half = t_quantile(n - 1, (1 - level) / comparisons) * spread / math.sqrt(n)
     return Interval(mean - half, mean + half)
+
+
+def standard_deviation(values: Sequence[float]) -> float:
+    """Of n ≥ 2 values as a sample (n − 1); 0 where they are equal but for rounding."""
+    mean = _mean(values)
+    spread = math.sqrt(math.fsum((one - mean) ** 2 for one in values) / (len(values) - 1))
+    return 0.0 if spread <= 1e-12 * max(map(abs, values)) else spread
+
+
+def t_quantile(freedom: int, alpha: float) -> float:
+    """What Student's t of so many degrees of freedom exceeds, on both sides, with ``alpha``."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 1 - alpha / 2))
 
 
 def _differences(pairs: Sequence[tuple[Point, Summary | None]]) -> tuple[Difference, ...]:

@@ -73,6 +73,13 @@ def load_recipe(
     return check_recipe(base | {"lines": changed}, where) if lines else whole
 
 
+def has_scale(name: str, scale: str) -> bool:
+    """Whether a recipe has a scale. Raises UserError: there is no such recipe."""
+    written = parse_yaml(recipe_text(name), f"recipe {name}")
+    scales = written.get("scales") if isinstance(written, dict) else None
+    return scale == FULL or (isinstance(scales, dict) and scale in scales)
+
+
 def check_recipe(written: Any, where: str) -> Recipe:
     """Plain values as a Recipe. Raises UserError naming each field, its value and what it takes."""
     try:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from winnow.experiment.recipe.claims import Claim, unique_ids
 from winnow.experiment.recipe.compare import Compare
 from winnow.experiment.recipe.lines import line_of
 from winnow.experiment.recipe.model import Model
@@ -83,6 +84,7 @@ class Recipe(RecipePart):
         {}, examples=[{"0.1": {"train.optimizer.lr": 0.1}}]
     )
     views: Annotated[tuple[View, ...], Field(strict=False)] = ()
+    claims: Annotated[tuple[Claim, ...], Field(strict=False)] = ()
     scale: Literal["full", "small", "smoke"] = "full"
 
     @model_validator(mode="after")
@@ -97,12 +99,19 @@ class Recipe(RecipePart):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _claims_have_ids_of_their_own(self) -> Recipe:
+        unique_ids(self.claims)
+        return self
+
     def dump(self) -> dict[str, Any]:
         """The recipe in full, defaults included, as plain values that load to an equal one."""
         plain: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
-        for key in ("compare", "figures", "lines", "views"):
+        for key in ("compare", "figures", "lines", "views", "claims"):
             if not plain[key]:
                 del plain[key]
+        if self.claims:
+            plain["claims"] = [claim.dump() for claim in self.claims]
         if self.scale == FULL:
             del plain["scale"]
         return plain

@@ -1,0 +1,69 @@
+"""Columns of rows and of analyses, as numbers of single runs."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import synthetic_report as made
+
+from winnow.errors import UserError
+from winnow.report.claims.samples import Sample, check_column, column_samples, row_columns
+
+
+def values(results, *arguments):
+    return [one.value for one in column_samples(results, *arguments)]
+
+
+def test_a_number_of_rows_and_one_by_step() -> None:
+    results = made.results([made.row(accuracy_at={500: 0.7}), made.row(replicate=2)])
+    assert values(results, "stop_iteration") == [8000, 8000]
+    assert values(results, "accuracy_at_500") == [0.7, None]
+    assert values(results, "accuracy_at", 500) == [0.7, None]
+    assert values(results, "accuracy_at_501") == [None, None]
+
+
+def test_what_is_not_done_or_not_finite_has_no_value() -> None:
+    rows = [made.row(status="diverged"), made.row(final_test_accuracy=math.nan)]
+    assert values(made.results(rows), "final_test_accuracy") == [None, None]
+
+
+def test_only_what_is_read_at_early_stopping_is_censored() -> None:
+    results = made.results([made.row(stop_censored=True), made.row(stop_censored=None)])
+    for column, said in (
+        ("stop_test_accuracy", [True, False]),
+        ("final_test_accuracy", [False] * 2),
+    ):
+        assert [one.censored for one in column_samples(results, column)] == said
+
+
+def test_of_an_analysis_a_field_and_its_step() -> None:
+    one = Sample("ticket", "", 1, 0, 1, 0.5, 0.5, "done", 2.0, step=10)
+    measured = {"norm.squared": [one]}
+    results = made.results([])
+    assert column_samples(results, "norm.squared", None, measured) == (one,)
+    assert column_samples(results, "norm.squared", 10, measured) == (one,)
+    assert column_samples(results, "norm.squared", 11, measured) == ()
+    assert column_samples(results, "norm.squared") == ()
+
+
+@pytest.mark.parametrize(
+    ("column", "step", "told"),
+    [
+        ("final_test_acuracy", None, "Did you mean 'final_test_accuracy'"),
+        ("arm", None, "unknown column 'arm'"),
+        ("accuracy_at", None, "accuracy_at_STEP"),
+        ("stop_iteration", 5, "stop_iteration at step 5"),
+    ],
+)
+def test_other_columns_are_refused_with_those_that_there_are(column, step, told) -> None:
+    with pytest.raises(UserError, match=told) as error:
+        check_column(column, step)
+    assert "stop_iteration" in str(error.value)
+    assert "ANALYSIS.FIELD" in str(error.value)
+
+
+def test_the_columns_are_the_numbers_of_a_row() -> None:
+    names = row_columns()
+    assert {"density", "stop_iteration", "cost", "accuracy_at"} <= set(names)
+    assert not {"arm", "run", "status", "collapsed", "stop_censored", "line"} & set(names)
