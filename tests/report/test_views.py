@@ -145,7 +145,7 @@ def test_runs_that_diverged_are_no_numbers():
 @pytest.mark.parametrize(
     ("view", "words"),
     [
-        ({"of": "final_test_accurracy"}, "unknown metric"),
+        ({"of": "final_test_accurracy"}, "unknown column"),
         ({"of": "final_test_accuracy", "lines": ["medium"]}, "unknown line 'medium'"),
         ({"of": "final_test_accuracy", "against": "train.lr", "densities": [50]}, "no such key"),
         ({"of": "final_test_accuracy", "against": "data.name", "densities": [50]}, "digits"),

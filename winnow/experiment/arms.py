@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+DENSE = "dense"
+"""What the network without a mask is called; its runs are round 0 of the arm of tickets."""
+
 CONTROLS = ("reinit", "random", "random-reinit", "shuffled", "inverted")
 """The kinds of arms that check another one: they share its masks, or their layer densities."""
 

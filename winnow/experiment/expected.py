@@ -71,10 +71,31 @@ class ExpectedPoint:
 
 
 @dataclass(frozen=True)
+class ExpectedAnalysis:
+    """An analysis of an experiment: under which name (``key``), of which arm (and ``against``
+    which), where; and which computation it is: its identity, its folder, the runs that it is of.
+    """
+
+    key: str
+    arm: str
+    against: str | None
+    replicate: int
+    draw: int
+    round: int
+    density: float
+    density_total: float
+    weights_kept: int
+    id: str
+    folder: str
+    parents: tuple[str, ...]
+    line: str = ""
+
+
+@dataclass(frozen=True)
 class Experiment:
     """All of an experiment: the recipe in full, its arms in the order of tables, points and runs.
 
-    ``runs``: parents first. Points are in the plan's order.
+    ``runs``: parents first. Points and analyses are in the plan's order.
     """
 
     name: str
@@ -82,6 +103,7 @@ class Experiment:
     arms: tuple[Arm, ...]
     points: tuple[ExpectedPoint, ...]
     runs: tuple[ExpectedRun, ...]
+    analyses: tuple[ExpectedAnalysis, ...] = ()
 
     @cached_property
     def hash(self) -> str:
@@ -90,8 +112,8 @@ class Experiment:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def dump(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
+        """Plain values; without analyses the same as before there were any."""
+        plain = {
             "format": EXPERIMENT_FORMAT,
             "name": self.name,
             "recipe": dict(self.recipe),
@@ -102,6 +124,10 @@ class Experiment:
                 for run in self.runs
             ],
         }
+        if self.analyses:
+            analyses = [{**asdict(one), "parents": list(one.parents)} for one in self.analyses]
+            plain["analyses"] = analyses
+        return plain
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> Experiment:
@@ -125,6 +151,10 @@ class Experiment:
                 )
                 for run in plain["runs"]
             ),
+            tuple(
+                ExpectedAnalysis(**{**one, "parents": tuple(one["parents"])})
+                for one in plain.get("analyses", ())
+            ),
         )
         _check_names(experiment)
         return experiment
@@ -136,6 +166,7 @@ def _check_names(experiment: Experiment) -> None:
     arms = {arm.name for arm in experiment.arms}
     named = {parent for run in experiment.runs for parent in run.parents}
     named |= {point.run for point in experiment.points}
+    named |= {parent for one in experiment.analyses for parent in one.parents}
     strange = (named - runs) | ({point.arm for point in experiment.points} - arms)
     if strange:
         raise ValueError(f"it names {', '.join(sorted(strange))}, and does not say what that is")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from winnow.experiment.arms import TICKET
+from winnow.experiment.arms import DENSE, TICKET
 from winnow.report import wording
 from winnow.report.contrasts import (
     Contrast,
@@ -17,7 +17,7 @@ from winnow.report.contrasts import (
     meets_rule,
 )
 from winnow.report.method_table import MethodTable, by_method
-from winnow.report.results import DENSE, Results, compared_arms, compares, is_dense
+from winnow.report.results import Results, compared_arms, compares, is_dense
 from winnow.report.series import random_masks
 from winnow.report.statistics import same_density
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from winnow.experiment.arms import DENSE
 from winnow.report import wording
 from winnow.report.results import (
-    DENSE,
     Results,
     Row,
     arms_with_rows,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from winnow.experiment.arms import Arm
+from winnow.experiment.arms import DENSE, Arm
 from winnow.report import wording
 from winnow.report.contrasts import Contrast, contrast, judgement
-from winnow.report.results import DENSE, Results, compared_arms, control_arms
+from winnow.report.results import Results, compared_arms, control_arms
 from winnow.report.statement import Statement
 from winnow.report.statistics import Difference
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from winnow.experiment.arms import TICKET
-from winnow.report.results import DENSE, Results, arms_with_rows, has_early_stopping
+from winnow.experiment.arms import DENSE, TICKET
+from winnow.report.results import Results, arms_with_rows, has_early_stopping
 from winnow.report.statistics import Difference, against_arm, against_dense
 
 Judgement = Literal["better", "open", "worse"]

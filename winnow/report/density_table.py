@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from html import escape
 from math import isfinite
 
+from winnow.experiment.arms import DENSE
 from winnow.report import wording
-from winnow.report.results import DENSE, Results, Row, has_early_stopping, is_dense
+from winnow.report.results import Results, Row, has_early_stopping, is_dense
 from winnow.report.statistics import Summary, same_density, summarize
 
 _COLUMNS = ("density_total %", "density %", "weights kept", "round", "arm", "n")

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from winnow.experiment.arms import DENSE
 from winnow.report import wording
 from winnow.report.density_table import Cell, DensityTable, by_density
-from winnow.report.results import DENSE, Results
+from winnow.report.results import Results
 from winnow.report.statistics import Interval, t_interval
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from winnow.experiment.expected import ExpectedPoint, ExpectedRun, Experiment
 from winnow.experiment.runs import Run
+from winnow.experiment.store.analyses import find_analysis
 from winnow.experiment.store.store import Found, Result, Store
 from winnow.experiment.unreachable import unreachable_runs
-from winnow.report.results import Curve, Results, Row, Status
+from winnow.report.results import Curve, Finding, Results, Row, Status
 
 _NOTHING = Result(
     status="unreachable",
@@ -47,7 +48,28 @@ def read_results(experiment: Experiment, store: Store, notes: tuple[str, ...] = 
         curves={run.folder.name: _curve(run) for run in stored.values() if run},
         missing=sum(run is None for run in stored.values()) - len(unreachable),
         notes=notes,
+        findings=tuple(_findings(experiment, store)),
     )
+
+
+def _findings(experiment: Experiment, store: Store) -> Iterator[Finding]:
+    """What the store holds of the experiment's analyses."""
+    for one in experiment.analyses:
+        rows = find_analysis(store, one.folder, one.id)
+        if rows is not None:
+            yield Finding(
+                one.key,
+                one.arm,
+                one.against,
+                one.replicate,
+                one.draw,
+                one.round,
+                one.density,
+                one.density_total,
+                one.weights_kept,
+                tuple(rows),
+                one.line,
+            )
 
 
 def _unreachable(experiment: Experiment, stored: Mapping[str, Found | None]) -> set[str]:

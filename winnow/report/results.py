@@ -11,9 +11,6 @@ from winnow.experiment.recipe.lines import line_of
 
 Status = Literal["done", "diverged", "unreachable"]
 
-DENSE = "dense"
-"""What the network without a mask is called; its runs are round 0."""
-
 
 @dataclass(frozen=True)
 class Row:
@@ -69,6 +66,32 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """What an analysis found of one arm (beside another one, ``against``) at one round.
+
+    ``key``: its name in the recipe. ``rows``: numbers by field; the one without ``layer`` and
+    ``bin`` is of the whole network. Densities are those of the arm's run.
+    """
+
+    key: str
+    arm: str
+    against: str | None
+    replicate: int
+    draw: int
+    round: int
+    density: float
+    density_total: float
+    weights_kept: int
+    rows: tuple[Mapping[str, Any], ...]
+    line: str = ""
+
+    @property
+    def whole(self) -> Mapping[str, Any]:
+        """The numbers of the whole network; empty where there are none."""
+        return next((row for row in self.rows if not {"layer", "bin"} & row.keys()), {})
+
+
+@dataclass(frozen=True)
 class Results:
     """All that a report says of one recipe.
 
@@ -76,6 +99,7 @@ class Results:
     a row included, in the order of tables, statements and rows.csv. ``curves`` goes by the run's
     folder name; ``missing`` counts the runs of the plan that are not done yet. ``line``: the one
     that these results are of, where they are a part of those of a recipe with lines (`by_line`).
+    ``findings``: what analyses found, in the recipe's order.
 
     Raises ValueError for a row of an arm that is not among ``arms``.
     """
@@ -88,6 +112,7 @@ class Results:
     missing: int
     notes: tuple[str, ...] = ()
     line: str = ""
+    findings: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
         strange = {row.arm for row in self.rows} - {arm.name for arm in self.arms}
@@ -118,6 +143,7 @@ def _of_line(results: Results, line: str) -> Results:
         missing=0,
         notes=(),
         line=line,
+        findings=tuple(found for found in results.findings if found.line == line),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from winnow.experiment.arms import DENSE
 from winnow.report import wording
 from winnow.report.contrasts import (
     Contrast,
@@ -13,7 +14,7 @@ from winnow.report.contrasts import (
     iteration_at,
     meets_rule,
 )
-from winnow.report.results import DENSE, Results, has_early_stopping
+from winnow.report.results import Results, has_early_stopping
 from winnow.report.statement import Statement
 from winnow.report.statistics import Difference
 

@@ -10,12 +10,12 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 
-from winnow.experiment.arms import REINIT, TICKET
+from winnow.experiment.arms import DENSE, REINIT, TICKET
 from winnow.report.caveats import caveats
 from winnow.report.comparison import comparison
 from winnow.report.contrasts import Contrast, contrasts
 from winnow.report.paired_statement import paired_statement
-from winnow.report.results import DENSE, Results, compares
+from winnow.report.results import Results, compares
 from winnow.report.rule_statement import rule_statement
 from winnow.report.statement import Statement
 

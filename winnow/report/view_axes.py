@@ -1,56 +1,27 @@
-"""What a view measures and where runs stand on its axis: metrics, places and keys by name."""
+"""Where runs stand on the axis of a view: places and keys by name."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from winnow.amounts import iterations
 from winnow.data.facts import facts
-from winnow.errors import UserError, unknown
+from winnow.errors import UserError
 from winnow.experiment.recipe.views import View
-from winnow.report.results import Curve, Results, Row
-from winnow.report.statistics import value
-
-ITERATIONS_TO = "iterations_to_"
+from winnow.report.results import Results
+from winnow.report.samples import Sample
 
 
-def place_of(row: Row, against: str) -> float:
+def place_of(run: Sample, against: str) -> float:
     """Where a run stands on an axis; densities in percent."""
     return {
-        "density": 100 * row.density_total,
-        "density_prunable": 100 * row.density,
-        "sparsity": 100 * (1 - row.density_total),
-        "weights": float(row.weights_kept),
+        "density": 100 * run.density_total,
+        "density_prunable": 100 * run.density,
+        "sparsity": 100 * (1 - run.density_total),
+        "weights": float(run.weights_kept),
     }[against]
-
-
-RowMetric = Callable[[Row], float | None]
-
-
-def metric_of(results: Results, name: str) -> RowMetric:
-    """A metric of a run by its name. UserError: there is none."""
-    if name.startswith(ITERATIONS_TO):
-        wanted = float(name.removeprefix(ITERATIONS_TO)) / 100
-        return lambda row: _reaches(results.curves.get(row.run), wanted)
-    if results.rows:
-        try:
-            value(results.rows[0], name)
-        except (AttributeError, ValueError, TypeError):
-            columns = sorted(Row.__dataclass_fields__)
-            raise unknown("metric", name, columns, "Columns of rows.csv are metrics") from None
-    return lambda row: value(row, name)
-
-
-def _reaches(curve: Curve | None, wanted: float) -> float | None:
-    """The first evaluated iteration whose validation accuracy is at least ``wanted``."""
-    for step, accuracy in zip(
-        curve.steps if curve else (), curve.validation_accuracy if curve else (), strict=False
-    ):
-        if accuracy >= wanted:
-            return float(step)
-    return None
 
 
 def at_dotted(recipe: Mapping[str, Any], key: str) -> Any:

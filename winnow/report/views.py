@@ -4,23 +4,42 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from winnow.errors import unknown
-from winnow.experiment.arms import TICKET, Arm
-from winnow.experiment.recipe.views import EPOCH, ITERATION, OF_A_RUN, View
-from winnow.report import wording
-from winnow.report.results import DENSE, Results, Row, by_line, is_dense
-from winnow.report.statistics import Summary, summary_of
-from winnow.report.view_axes import (
-    RowMetric,
-    as_number,
-    at_dotted,
-    metric_of,
-    per_epoch_of,
-    place_of,
+from winnow.experiment.arms import DENSE, TICKET, Arm
+from winnow.experiment.recipe.views import (
+    BIN,
+    EPOCH,
+    ITERATION,
+    LAYER,
+    OF_A_FINDING,
+    OF_A_RUN,
+    View,
 )
+from winnow.report import wording
+from winnow.report.results import Finding, Results, Row, by_line
+from winnow.report.samples import Sample, column_samples
+from winnow.report.statistics import Summary, summary_of
+from winnow.report.view_axes import as_number, at_dotted, per_epoch_of, place_of
+
+
+class Place(Protocol):
+    """What a run, a number of it, and a finding have in common: where it stands."""
+
+    @property
+    def arm(self) -> str: ...
+
+    @property
+    def round(self) -> int: ...
+
+    @property
+    def density_total(self) -> float: ...
+
+
+PlaceT = TypeVar("PlaceT", bound=Place)
 
 
 @dataclass(frozen=True)
@@ -72,7 +91,7 @@ def view_panels(results: Results, view: View) -> tuple[ViewPanel, ...]:
 
 
 def _is_key(view: View) -> bool:
-    return view.against not in (*OF_A_RUN, ITERATION, EPOCH)
+    return view.against not in (*OF_A_RUN, *OF_A_FINDING, ITERATION, EPOCH)
 
 
 def _lines(results: Results, view: View) -> list[Results]:
@@ -92,60 +111,88 @@ def _of_line(results: Results, view: View) -> list[ViewSeries]:
             raise unknown("arm", name, list(arms), f"The view {view.title!r} names it")
     shown = view.arms or [arm.name for arm in results.arms]
     names = [name for name in shown if name in arms]
-    made = []
-    for name in names:
+    return [
+        ViewSeries("", results.line, arms[name], density, points)
+        for name in names
+        for density, points in _drawn(results, name, view)
+    ]
+
+
+def _drawn(
+    results: Results, name: str, view: View
+) -> Iterator[tuple[float | None, tuple[ViewPoint, ...]]]:
+    """The points of an arm; of each density where several make several series."""
+    if view.against in OF_A_RUN:
+        own = [one for one in _samples(results, view) if _stands_for(one, name, view)]
+        yield None, _points(own, view)
+    elif view.against in (ITERATION, EPOCH):
         rows = [row for row in results.rows if _stands_for(row, name, view)]
-        if view.against in OF_A_RUN:
-            points = _points(
-                rows, lambda row: place_of(row, view.against), metric_of(results, view.of)
-            )
-            made.append(ViewSeries("", results.line, arms[name], None, points))
-            continue
-        for density, some in _near(results, rows, view.densities):
-            points = (
-                _curve_points(results, some, view)
-                if not _is_key(view)
-                else _at_key(results, some, view)
-            )
-            made.append(ViewSeries("", results.line, arms[name], density, points))
-    return made
+        for density, trained in _near(results.rows, rows, view.densities):
+            yield density, _curve_points(results, trained, view)
+    elif view.against in OF_A_FINDING:
+        key, _, field = view.of.partition(".")
+        every = [found for found in results.findings if found.key == key]
+        found = [one for one in every if _stands_for(one, name, view)]
+        for density, chosen in _near(every, found, view.densities):
+            yield density, _finding_points(chosen, field, view)
+    else:
+        samples = _samples(results, view)
+        own = [one for one in samples if _stands_for(one, name, view)]
+        for density, few in _near(samples, own, view.densities):
+            yield density, _at_key(results, few, view)
 
 
-def _stands_for(row: Row, name: str, view: View) -> bool:
-    """Whether a row belongs to an arm. Tickets begin at the dense network, where it is not shown
+def _samples(results: Results, view: View) -> Sequence[Sample]:
+    """The metric of every run, those without it left out. UserError: there is no such metric."""
+    return [one for one in column_samples(results, view.of) if one.value is not None]
+
+
+def _finding_points(findings: Sequence[Finding], field: str, view: View) -> tuple[ViewPoint, ...]:
+    """A point for each layer, by its number from the first, or for each bin of a histogram."""
+    values: defaultdict[float, list[tuple[int, float | None]]] = defaultdict(list)
+    for found in findings:
+        rows = [row for row in found.rows if view.against in row]
+        for number, row in enumerate(rows, 1):
+            place = float(number) if view.against == LAYER else float(row[BIN])
+            values[place].append((found.replicate, row.get(field)))
+    summaries = {place: summary_of(some) for place, some in sorted(values.items())}
+    return tuple(ViewPoint(place, s) for place, s in summaries.items() if s is not None)
+
+
+def _stands_for(run: Place, name: str, view: View) -> bool:
+    """Whether a run belongs to an arm. Tickets begin at the dense network, where it is not shown
     for itself.
     """
-    if name == DENSE:
-        return is_dense(row)
-    return row.arm == name and not (is_dense(row) and DENSE in view.arms)
+    if run.round == 0:
+        return name == DENSE or (name == TICKET.name and DENSE not in view.arms)
+    return run.arm == name
 
 
-def _points(
-    rows: Iterable[Row], place: Callable[[Row], float], metric: RowMetric
-) -> tuple[ViewPoint, ...]:
+def _points(samples: Iterable[Sample], view: View) -> tuple[ViewPoint, ...]:
     """A point for each round."""
-    rounds: defaultdict[int, list[Row]] = defaultdict(list)
-    for row in rows:
-        rounds[row.round].append(row)
+    rounds: defaultdict[int, list[Sample]] = defaultdict(list)
+    for one in samples:
+        rounds[one.round].append(one)
     made = []
     for members in rounds.values():
-        summary = summary_of((row.replicate, metric(row)) for row in members)
+        summary = summary_of((one.replicate, one.value) for one in members)
         if summary is not None:
-            made.append(ViewPoint(sum(map(place, members)) / len(members), summary))
+            places = [place_of(one, view.against) for one in members]
+            made.append(ViewPoint(sum(places) / len(places), summary))
     return tuple(made)
 
 
 def _near(
-    results: Results, rows: Sequence[Row], densities: Sequence[float]
-) -> list[tuple[float, list[Row]]]:
-    """For each density in percent: of some rows those of the trained density nearest to it, in the
-    log, of whatever arm; with that density in percent. Nothing where they have not been there.
+    every: Sequence[PlaceT], own: Sequence[PlaceT], densities: Sequence[float]
+) -> list[tuple[float, list[PlaceT]]]:
+    """For each density in percent: of an arm's ``own`` runs those of the trained density nearest to
+    it, in the log, of whatever arm; with that density in percent. Nothing where it has no such run.
     """
-    trained = [100 * row.density_total for row in results.rows if row.density_total > 0]
-    found: dict[float, list[Row]] = {}
+    trained = [100 * run.density_total for run in every if run.density_total > 0]
+    found: dict[float, list[PlaceT]] = {}
     for wanted in densities if trained else ():
         nearest = min(trained, key=_farness(wanted))
-        same = [row for row in rows if _farness(nearest)(100 * row.density_total) < _THE_SAME]
+        same = [run for run in own if _farness(nearest)(100 * run.density_total) < _THE_SAME]
         if same:
             found.setdefault(100 * same[0].density_total, same)
     return list(found.items())
@@ -175,11 +222,10 @@ def _curve_points(results: Results, rows: Sequence[Row], view: View) -> tuple[Vi
     return tuple(made)
 
 
-def _at_key(results: Results, rows: Sequence[Row], view: View) -> tuple[ViewPoint, ...]:
+def _at_key(results: Results, samples: Sequence[Sample], view: View) -> tuple[ViewPoint, ...]:
     """The point of a line: where its value of the key stands."""
     x = as_number(at_dotted(results.recipe, view.against), view, results)
-    metric = metric_of(results, view.of)
-    summary = summary_of((row.replicate, metric(row)) for row in rows)
+    summary = summary_of((one.replicate, one.value) for one in samples)
     return (ViewPoint(x, summary),) if summary is not None else ()
 
 

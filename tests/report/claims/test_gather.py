@@ -10,12 +10,12 @@ from made_claims import FACTOR, claim, rows
 
 from winnow.report.claims.evidence import Evidence, Gap
 from winnow.report.claims.gather import gather, known_lines, leading_line
-from winnow.report.claims.samples import Sample
+from winnow.report.results import Finding
 
 
-def found(listed, recipe=None, measured=None, **fields):
+def found(listed, recipe=None, **fields):
     results = made.results(listed, recipe=recipe or made.RECIPE)
-    return gather(results, claim(**fields).parts()[0], measured)
+    return gather(results, claim(**fields).parts()[0])
 
 
 def only(*arguments, **fields):
@@ -136,21 +136,23 @@ def test_diverged_runs_and_what_they_keep_from_starting() -> None:
     assert (one.blocked, one.n) == ("", 4)
 
 
-def test_analyses_are_measured_beside_rows() -> None:
-    def sample(arm: str, replicate: int, value: float, number: int = 0) -> Sample:
-        return Sample(arm, "", replicate, 0, number, 0.5**number, 0.5**number, "done", value)
+def test_analyses_are_found_beside_rows() -> None:
+    def finding(arm: str, replicate: int, value: float, number: int = 1) -> Finding:
+        at = 0.5**number
+        rows = ({"distance": value},)
+        return Finding("stability", arm, None, replicate, 0, number, at, at, 9, rows)
 
-    listed = [sample("ticket", r, 2.0 + r, 1) for r in (1, 2)]
-    listed += [sample("reinit", r, 1.0, 1) for r in (1, 2)]
-    fields = {"of": "stability.distance", "compare": ["ticket", "reinit"]}
-    one = only([], None, {"stability.distance": listed}, at=None, **fields)
+    listed = [finding("ticket", r, 2.0 + r) for r in (1, 2)]
+    listed += [finding("reinit", r, 1.0) for r in (1, 2)]
+    parts = claim(of="stability.distance", compare=["ticket", "reinit"], at=None).parts()
+    (one,) = gather(made.results([], findings=tuple(listed)), parts[0])
     assert isinstance(one, Evidence)
     assert one.values == {1: 2.0, 2: 3.0}
     assert one.resolution is None
-    assert gap([], at=None, **fields) == "no run of ticket is finished"
-    listed += [sample("ticket", 1, 5.0, 2)]
-    told = gap([], None, {"stability.distance": listed}, at=None, **fields)
-    assert told == "ticket has several rounds: say at which density"
+    assert gather(made.results([]), parts[0]) == (Gap("no run of ticket is finished"),)
+    listed.append(finding("ticket", 1, 5.0, 2))
+    (told,) = gather(made.results([], findings=tuple(listed)), parts[0])
+    assert told == Gap("ticket has several rounds: say at which density")
 
 
 def test_a_crossing_from_rows() -> None:

@@ -9,7 +9,7 @@ import synthetic_report as made
 
 from winnow.experiment.recipe.claims import Where
 from winnow.report.claims.places import chosen_rounds, grid, nearest_round, one_round
-from winnow.report.claims.samples import column_samples
+from winnow.report.samples import column_samples
 
 WIDTH = -math.log(0.8)
 ROUNDS = {number: 0.8**number for number in range(1, 11)}  # 80 to 10.7 %

@@ -9,6 +9,7 @@ from functools import cached_property
 from winnow.errors import UserError, unknown
 from winnow.experiment.arms import Arm
 from winnow.experiment.expected import Experiment
+from winnow.experiment.plan.analyses import AnalysisPoint
 from winnow.experiment.plan.plan import Plan, Planned, check_arms, expand, experiment_of, records_of
 from winnow.experiment.plan.replicate import Node
 from winnow.experiment.recipe.recipe import Recipe
@@ -38,6 +39,11 @@ class Lines:
     def records(self) -> dict[str, Record]:
         """Identity → all that any line wants recorded of the run."""
         return records_of(self.nodes)
+
+    @property
+    def analyses(self) -> tuple[AnalysisPoint, ...]:
+        """The analyses of all lines."""
+        return tuple(point for plan in self.plans for point in plan.analyses)
 
     @property
     def arms(self) -> tuple[Arm, ...]:

@@ -11,6 +11,7 @@ from typing import Protocol
 from winnow.errors import UserError, unknown
 from winnow.experiment.arms import ROUND_BY_ROUND, Arm
 from winnow.experiment.expected import ExpectedRun, Experiment
+from winnow.experiment.plan.analyses import AnalysisPoint, analyses_of, steps_needed
 from winnow.experiment.plan.comparison import comparison_of
 from winnow.experiment.plan.cost import with_costs
 from winnow.experiment.plan.groups import Group, groups_of, widest
@@ -33,6 +34,7 @@ class Plan:
     possible: tuple[Arm, ...]  # arms that the recipe can have, in the order of tables
     whole: Plan | None = None  # the recipe's, where this is a part of it
     line: str = ""
+    analyses: tuple[AnalysisPoint, ...] = ()
 
     @property
     def plans(self) -> tuple[Plan, ...]:
@@ -81,7 +83,10 @@ class Plan:
         derived = {arm.of for arm in self.possible if arm.name in arms}
         shown = {*arms, *derived, *(arm.name for arm in ROUND_BY_ROUND)}
         kept = [n for n in self.nodes if n.run.id in needed and n.arm in shown]
-        return replace(self, nodes=tuple(kept), whole=self.whole or self)
+        runs = {node.run.id for node in kept}
+        analyses = [point for point in self.analyses if set(point.node.parents) <= runs]
+        whole = self.whole or self
+        return replace(self, nodes=tuple(kept), whole=whole, analyses=tuple(analyses))
 
     def _needed(self, wanted: list[str]) -> set[str]:
         """Some runs, and all that these are made from."""
@@ -129,6 +134,9 @@ class Planned(Protocol):
     @property
     def records(self) -> Mapping[str, Record]: ...
 
+    @property
+    def analyses(self) -> tuple[AnalysisPoint, ...]: ...
+
     def experiment(self) -> Experiment: ...
 
 
@@ -147,7 +155,8 @@ def experiment_of(planned: Planned) -> Experiment:
         for i, run in planned.runs.items()
     )
     points = tuple(node.expected() for node in planned.nodes)
-    return Experiment(planned.name, planned.recipe.dump(), planned.arms, points, runs)
+    analyses = tuple(point.expected() for point in planned.analyses)
+    return Experiment(planned.name, planned.recipe.dump(), planned.arms, points, runs, analyses)
 
 
 class ExperimentArms(Protocol):
@@ -179,8 +188,9 @@ def expand(name: str, recipe: Recipe, source: Source, line: str = "") -> Plan:
         points = with_costs(points, setting)
     turn = {arm.name: place for place, arm in enumerate(asked.in_turn)}
     points.sort(key=lambda point: (point.round, turn[point.arm]))  # replicates stay in order
-    nodes = tuple(replace(point, line=line) for point in _with_states(points))
-    return Plan(name, recipe, nodes, asked.arms, line=line)
+    analyses = analyses_of(setting, points, line)
+    nodes = tuple(replace(p, line=line) for p in _with_states(points, steps_needed(analyses)))
+    return Plan(name, recipe, nodes, asked.arms, line=line, analyses=analyses)
 
 
 def _asked(setting: Setting) -> ExperimentArms:
@@ -188,12 +198,14 @@ def _asked(setting: Setting) -> ExperimentArms:
     return rounds_of(setting) if compare is None else comparison_of(setting, compare)
 
 
-def _with_states(points: Sequence[Node]) -> list[Node]:
-    """The points with the states that others begin from, to be recorded on the way."""
+def _with_states(points: Sequence[Node], analysed: Mapping[str, frozenset[int]]) -> list[Node]:
+    """The points with the states that others begin from, or that are analysed, to be recorded."""
     wanted: defaultdict[str, set[int]] = defaultdict(set)
     for point in points:
         for identity, step in point.run.needs:
             wanted[identity].update(() if step is None else (step,))
+    for identity, steps in analysed.items():
+        wanted[identity] |= steps
     return [
         replace(point, record=replace(point.record, states=frozenset(wanted[point.run.id])))
         for point in points

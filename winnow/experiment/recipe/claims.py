@@ -11,11 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_serializer, model_validator
 
+from winnow.experiment.arms import DENSE
 from winnow.experiment.recipe.paper_number import PaperNumber
 from winnow.experiment.recipe.values import RecipePart
-
-DENSE_ARM = "dense"
-"""What a claim calls the network without a mask, round 0 of every arm."""
 
 Percent = Annotated[float, Field(gt=0, le=100, examples=[21])]
 INHERITED = ("line", "of", "compare", "measure", "at", "unit")
@@ -152,7 +150,7 @@ def _check_place(part: ClaimPart) -> None:
     assert part.of is not None
     assert part.compare is not None
     where = part.at
-    all_dense = all(side.arm == DENSE_ARM for side in part.compare)
+    all_dense = all(side.arm == DENSE for side in part.compare)
     density = where is not None and (not where.is_one_round or where.density is not None)
     if not density and not all_dense and "." not in part.of:
         raise ValueError("at is missing: say at which density, e.g. at: {density: 21}")

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from winnow.experiment.recipe.analyses import AnalysisSpec
 from winnow.experiment.recipe.claims import Claim, unique_ids
 from winnow.experiment.recipe.compare import Compare
 from winnow.experiment.recipe.lines import line_of
@@ -83,6 +84,7 @@ class Recipe(RecipePart):
     lines: dict[LineName, dict[str, Any]] = Field(
         {}, examples=[{"0.1": {"train.optimizer.lr": 0.1}}]
     )
+    analyses: Annotated[tuple[AnalysisSpec, ...], Field(strict=False)] = ()
     views: Annotated[tuple[View, ...], Field(strict=False)] = ()
     claims: Annotated[tuple[Claim, ...], Field(strict=False)] = ()
     scale: Literal["full", "small", "smoke"] = "full"
@@ -107,7 +109,7 @@ class Recipe(RecipePart):
     def dump(self) -> dict[str, Any]:
         """The recipe in full, defaults included, as plain values that load to an equal one."""
         plain: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
-        for key in ("compare", "figures", "lines", "views", "claims"):
+        for key in ("compare", "figures", "lines", "analyses", "views", "claims"):
             if not plain[key]:
                 del plain[key]
         if self.claims:

@@ -14,6 +14,11 @@ EPOCH = "epoch"
 OF_A_RUN = (DENSITY, "density_prunable", "sparsity", "weights")
 """Axes that a single run has a place on."""
 
+LAYER = "layer"
+BIN = "bin"
+OF_A_FINDING = (LAYER, BIN)
+"""Axes of what analyses find in each layer, or of histograms."""
+
 CURVES = ("validation_loss", "validation_accuracy", "test_accuracy", "test_loss", "training_loss")
 """Metrics that are recorded on the way: they go against ``iteration`` or ``epoch``."""
 
@@ -25,7 +30,9 @@ class View(RecipePart):
 
     ``of``: the metric: a numeric column of rows.csv (``stop_test_accuracy``, ``stop_iteration``,
     ``accuracy_at_30000``), ``iterations_to_97`` (iterations until the validation accuracy first
-    reaches 97 %), or a curve (``validation_loss``, ``test_accuracy``, …). ``against``: ``density``
+    reaches 97 %), a number that an analysis found (``overlap.agreement``; of one layer
+    ``histogram.near_zero:output.weight``), or a curve (``validation_loss``, ``test_accuracy``, …).
+    ``against``: ``density``
     (of all weights), ``density_prunable``, ``sparsity`` or ``weights``; ``iteration`` or ``epoch``
     for curves; or a dotted key of the recipe whose value differs from line to line
     (``train.optimizer.lr``, ``prune.rewind``). ``arms`` and ``lines``: which are shown, all where
@@ -53,6 +60,8 @@ class View(RecipePart):
                 f"{self.of} goes against {'density' if timed else 'iteration or epoch'}, not "
                 f"{self.against}: curves are {', '.join(CURVES)}"
             )
+        if self.against in OF_A_FINDING and "." not in self.of:
+            raise ValueError(f"{self.of} has no {self.against}: only what analyses find has")
         if not self.densities and self.against not in OF_A_RUN:
             raise ValueError(
                 f"a view against {self.against} shows some densities: densities: [100, 21.1]"

@@ -14,9 +14,10 @@ from typing import Any
 from winnow import engine
 from winnow.engine.auto import Auto
 from winnow.errors import UserError
+from winnow.experiment.analyses import Analysis
 from winnow.experiment.plan.groups import Group
 from winnow.experiment.plan.plan import Plan, Planned
-from winnow.experiment.runs import Run
+from winnow.experiment.store.analyses import find_analysis
 from winnow.experiment.store.store import Store
 from winnow.experiment.train.choosing import in_one_line, sample, settle
 from winnow.experiment.train.pools import Pool
@@ -104,21 +105,34 @@ class _Execution:
         self.deaths: dict[str, int] = {}
         self.autos: dict[str, Auto] = {}  # by line, of those with engine: auto
         self.queue: list[_Queued] = []
+        self.analyses = {point.node.id: point.node for point in plan.analyses}
+        self.unmade = {
+            i for i, node in self.analyses.items() if not find_analysis(store, node.folder, i)
+        }
         self.filled: set[str] = set()  # lines whose runs are in the queue
 
     def run(self, hire: Callable[[int], Pool]) -> None:
-        missing = sum(status == "missing" for status in self.status.values())
-        if not missing:
+        if not self._open():
             return
         self._fill_queue()
-        pool = hire(min(self.settings.jobs, missing, len(self.queue)))
+        pool = hire(min(self.settings.jobs, len(self._open()), len(self.queue) + len(self.unmade)))
         try:
-            while "missing" in self.status.values():
+            while self._open():
                 self._assign(pool)
                 if reported := pool.next_answer(_ASK_AGAIN):
                     self._hear(*reported)
         finally:
             pool.close()
+
+    def _open(self) -> list[str]:
+        """What can still be made: missing runs, and analyses of runs that are not lost."""
+        lost = ("diverged", "unreachable")
+        runs = [i for i, status in self.status.items() if status == "missing"]
+        return runs + [
+            i
+            for i in sorted(self.unmade)
+            if not any(self.status[parent] in lost for parent in self.analyses[i].parents)
+        ]
 
     def _fill_queue(self) -> None:
         """Queue lines that have something to train; the first of several trains what they share.
@@ -165,6 +179,27 @@ class _Execution:
                 self.busy.update(ready)
                 for identity in ready:
                     self.tell(Event("started", identity))
+        self._assign_analyses(pool)
+
+    def _assign_analyses(self, pool: Pool) -> None:
+        """Give workers that are still free the analyses of runs that have ended."""
+        now = time.monotonic()
+        for identity, analysis in self.analyses.items():
+            if not pool.free:
+                return
+            waits = identity in self.busy or self.asked.get(identity, 0) > now
+            ended = all(self.status[parent] == "done" for parent in analysis.parents)
+            if identity in self.unmade and ended and not waits:
+                pool.start(self._measuring(analysis))
+                self.busy.add(identity)
+
+    def _measuring(self, analysis: Analysis) -> Task:
+        """The task of an analysis: its runs, and those that they begin from."""
+        needed = dict.fromkeys(analysis.parents)
+        needed |= dict.fromkeys(p for i in analysis.parents for p in self.plan.runs[i].parents)
+        return Task(
+            (), tuple(map(self._order, needed)), about=self.settings.about, analysis=analysis
+        )
 
     def _ready(self, queued: _Queued) -> list[str]:
         """The runs of a group that are missing, once the parents of all of them are done."""
@@ -193,7 +228,7 @@ class _Execution:
 
     def _hear(self, task: Task, answer: Answer) -> None:
         if answer.ends_the_task:
-            self.busy.difference_update(task.runs)
+            self.busy.difference_update(task.works)
         match answer.event:
             case "step":
                 self.tell(Event("step", answer.run, answer.step))
@@ -205,11 +240,14 @@ class _Execution:
                 self.status[answer.run] = "missing"
                 self._fill_queue()
             case "failed":
-                _fail(answer, task.orders[0].run)
+                _fail(answer, task.folder)
             case "died":
                 self._mourn(task, answer)
 
     def _ended(self, identity: str) -> None:
+        if identity in self.analyses:
+            self.unmade.discard(identity)
+            return
         found = self.store.find(self.plan.runs[identity], self.plan.records[identity])
         assert found is not None, "a worker says done, and the store has no such run"
         self.status[identity] = found.result.status
@@ -220,6 +258,10 @@ class _Execution:
     def _wait_for(self, identity: str) -> None:
         """Another process trains a run, or has just ended it."""
         self.asked[identity] = time.monotonic() + _ASK_AGAIN
+        if node := self.analyses.get(identity):
+            if find_analysis(self.store, node.folder, identity):
+                self.unmade.discard(identity)
+            return
         if self.store.find(self.plan.runs[identity], self.plan.records[identity]):
             self._ended(identity)
 
@@ -232,12 +274,12 @@ class _Execution:
             self.tell(Event("unreachable", identity))
 
     def _mourn(self, task: Task, answer: Answer) -> None:
-        """A worker died: its runs are tried once more."""
-        for order in task.orders:
-            died = self.deaths[order.run.id] = self.deaths.get(order.run.id, 0) + 1
+        """A worker died: what it did is tried once more."""
+        for work in task.works:
+            died = self.deaths[work] = self.deaths.get(work, 0) + 1
             if died > 1:
                 raise WorkerError(
-                    f"the worker of run {order.run.folder} ended with {answer.error} twice "
+                    f"the worker of {task.folder} ended with {answer.error} twice "
                     "(killed, out of memory?); run the command again to continue"
                 )
 
@@ -246,9 +288,9 @@ def _parents(plan: Planned) -> dict[str, tuple[str, ...]]:
     return {identity: run.parents for identity, run in plan.runs.items()}
 
 
-def _fail(answer: Answer, run: Run) -> None:
+def _fail(answer: Answer, folder: str) -> None:
     if answer.fault == "user":
         raise UserError(answer.error)
     if answer.fault == "disk":
         raise DiskError(answer.error)
-    raise WorkerError(f"run {run.folder} failed:\n{answer.error}")
+    raise WorkerError(f"run {folder} failed:\n{answer.error}")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from winnow.experiment.analyses import Analysis
 from winnow.experiment.runs import Record, Run, load_run
 
 
@@ -45,7 +46,8 @@ class Order:
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker is to do: train some runs, together where the engine stacks.
+    """What a worker is to do: train some runs, together where the engine stacks; or make an
+    ``analysis``, of runs that are among the parents.
 
     ``parents``: the runs that those of the orders are made from, with what they recorded.
     ``checkpoint``: seconds between checkpoints. ``about``: provenance that is stored with each run.
@@ -59,11 +61,22 @@ class Task:
     about: Mapping[str, Any] = field(default_factory=dict)
     auto: Mapping[str, Any] | None = None
     width: int | None = None
+    analysis: Analysis | None = None
 
     @property
     def runs(self) -> tuple[str, ...]:
         """The identities of the runs to train."""
         return tuple(order.run.id for order in self.orders)
+
+    @property
+    def works(self) -> tuple[str, ...]:
+        """The identities of all that it makes."""
+        return (self.analysis.id,) if self.analysis else self.runs
+
+    @property
+    def folder(self) -> str:
+        """What it makes, by the folder's name; the first of several."""
+        return self.analysis.folder if self.analysis else self.orders[0].run.folder
 
     def dump(self) -> dict[str, Any]:
         """Plain values."""
@@ -74,13 +87,15 @@ class Task:
             "about": dict(self.about),
             "auto": self.auto,
             "width": self.width,
+            "analysis": asdict(self.analysis) if self.analysis else None,
         }
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> Task:
         """The task that `dump` gave."""
         orders, parents = (tuple(map(_load, plain[name])) for name in ("orders", "parents"))
-        return Task(**{**plain, "orders": orders, "parents": parents})
+        analysis = Analysis.load(plain["analysis"]) if plain["analysis"] else None
+        return Task(**{**plain, "orders": orders, "parents": parents, "analysis": analysis})
 
 
 @dataclass(frozen=True)

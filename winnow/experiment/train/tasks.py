@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from winnow.algorithms.dynamic.driven import Driven
 from winnow.engine.auto import Choice, engine_of
@@ -18,6 +18,7 @@ from winnow.experiment.store.weights import read_weights
 from winnow.experiment.train.checkpoint import Checkpoints
 from winnow.experiment.train.choosing import choose_engine
 from winnow.experiment.train.job import make_job
+from winnow.experiment.train.masks import Parents
 from winnow.experiment.train.protocol import Answer, DamagedParentError, Order, Task, Tell
 from winnow.experiment.train.seats import Seat
 from winnow.experiment.train.start import method_of, starting_state
@@ -33,6 +34,8 @@ from winnow.experiment.train.train import (
 from winnow.mask import from_bytes, to_bytes
 from winnow.state import State
 from winnow.statefile import pack_state
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +127,16 @@ def _write(store: Store, taken: _Taken, ended: Ended, about: Mapping[str, Any]) 
 
 def _start(store: Store, task: Task, run: Run) -> State:
     """The state at which a run begins, from its parents in the store."""
+    return states_of_parents(store, task, lambda _, start: start(run))
+
+
+def states_of_parents(
+    store: Store, task: Task, use: Callable[[Parents, Callable[[Run], State]], T]
+) -> T:
+    """What ``use`` makes of the task's parents in the store, and of where runs begin.
+
+    Raises DamagedParentError for one whose file is damaged, which is set aside.
+    """
     records = {parent.run.id: (parent.run, parent.record) for parent in task.parents}
     used: list[Found] = []
 
@@ -131,8 +144,11 @@ def _start(store: Store, task: Task, run: Run) -> State:
         used.append(_stored(store, *records[identity]))
         return used[-1]
 
-    try:
+    def start(run: Run) -> State:
         return starting_state(run, parent, lambda content: read_weights(store, content))
+
+    try:
+        return use(parent, start)
     except ValueError as error:
         if isinstance(error, UserError) or not used:
             raise

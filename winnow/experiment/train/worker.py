@@ -52,6 +52,10 @@ def _listen(tasks: queue.SimpleQueue[Task]) -> None:
 def serve(store: Store, task: Task, tell: Tell) -> None:
     """Do one task; the last answer is idle, damaged or failed."""
     try:
+        if task.analysis:
+            from winnow.experiment.train.measuring import measure_and_store
+
+            measure_and_store(store, task, tell)
         with contextlib.ExitStack() as locks:
             if orders := _to_train(store, task, locks, tell):
                 from winnow.experiment.train.tasks import train_and_store

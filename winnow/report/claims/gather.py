@@ -6,19 +6,18 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from winnow.experiment.recipe.claims import DENSE_ARM, ClaimPart, Operand
+from winnow.experiment.arms import DENSE
+from winnow.experiment.recipe.claims import ClaimPart, Operand
 from winnow.report.claims.evidence import Evidence, Gap, SideRuns, compared, crossing
 from winnow.report.claims.places import Grid, chosen_rounds, grid, nearest_round, one_round
 from winnow.report.claims.resolution import resolution
-from winnow.report.claims.samples import Measured, Sample, column_samples
 from winnow.report.results import Results
+from winnow.report.samples import Sample, column_samples
 
 Samples = Sequence[Sample]
 
 
-def gather(
-    results: Results, part: ClaimPart, measured: Measured | None = None
-) -> tuple[Evidence | Gap, ...]:
+def gather(results: Results, part: ClaimPart) -> tuple[Evidence | Gap, ...]:
     """The evidence of a part, one for each of its rounds, dense to sparse; never empty.
 
     Raises UserError for a column that rows do not have.
@@ -26,7 +25,7 @@ def gather(
     assert part.of is not None
     assert part.compare is not None
     step = part.at.step if part.at else None
-    column = column_samples(results, part.of, step, measured)
+    column = column_samples(results, part.of, step)
     missing = _missing(results, part)
     sides = [side_samples(column, operand, part.line) for operand in part.compare]
     for operand, found in zip(part.compare, sides, strict=True):
@@ -43,7 +42,7 @@ def side_samples(column: Iterable[Sample], operand: Operand, line: str | None) -
     """The samples of a side; those of ``dense`` are round 0, whatever their arm."""
     wanted = operand.line or line or ""
     of_line = [one for one in column if one.line == wanted]
-    if operand.arm == DENSE_ARM:
+    if operand.arm == DENSE:
         return [one for one in of_line if one.round == 0]
     return [one for one in of_line if one.arm == operand.arm and one.round > 0]
 
@@ -62,7 +61,7 @@ def side_at(samples: Iterable[Sample]) -> SideRuns:
 
 def _missing(results: Results, part: ClaimPart) -> str:
     """Why a part cannot be about these results: an arm or a line that they do not have."""
-    arms = [DENSE_ARM, *(arm.name for arm in results.arms)]
+    arms = [DENSE, *(arm.name for arm in results.arms)]
     lines = known_lines(results)
     for operand in part.compare or ():
         if operand.arm not in arms:
@@ -162,7 +161,7 @@ def _stated(part: ClaimPart) -> float | None:
 
 
 def _is_dense(operand: Operand) -> bool:
-    return operand.arm == DENSE_ARM
+    return operand.arm == DENSE
 
 
 def _named(operand: Operand, line: str | None) -> str:

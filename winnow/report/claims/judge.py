@@ -9,7 +9,8 @@ from typing import Literal, get_args
 from pydantic import ValidationError
 
 from winnow.errors import UserError, unknown
-from winnow.experiment.recipe.claims import DENSE_ARM, Claim, ClaimPart, claims_in
+from winnow.experiment.arms import DENSE
+from winnow.experiment.recipe.claims import Claim, ClaimPart, claims_in
 from winnow.experiment.recipe.explain import faults
 from winnow.report.claims.evidence import Gap
 from winnow.report.claims.gather import gather, known_lines, leading_line
@@ -18,9 +19,9 @@ from winnow.report.claims.intervals import LEAST
 from winnow.report.claims.number import Reproduced, not_given, reproduced
 from winnow.report.claims.places import one_round
 from winnow.report.claims.regions import region
-from winnow.report.claims.samples import Measured, check_column
 from winnow.report.claims.seen import seen
 from winnow.report.results import Results
+from winnow.report.samples import check_column
 
 Verdict = Literal[
     "confirmed",
@@ -74,7 +75,6 @@ def conditions_of(results: Results) -> Conditions:
 def judge_all(
     results: Results,
     conditions: Conditions | None = None,
-    measured: Measured | None = None,
     claims: Sequence[Claim] | None = None,
 ) -> tuple[Judged, ...]:
     """The verdicts on the claims of a recipe, in its order: those written in it unless given.
@@ -91,14 +91,12 @@ def judge_all(
             where = f"the claims of {results.name} as it was run are not valid:"
             raise UserError("\n".join([where, *lines])) from None
     known = conditions or conditions_of(results)
-    return tuple(_judge_or_say(claim, results, known, measured) for claim in claims)
+    return tuple(_judge_or_say(claim, results, known) for claim in claims)
 
 
-def _judge_or_say(
-    claim: Claim, results: Results, known: Conditions, measured: Measured | None
-) -> Judged:
+def _judge_or_say(claim: Claim, results: Results, known: Conditions) -> Judged:
     try:
-        return judge(claim, results, known, measured)
+        return judge(claim, results, known)
     except UserError as error:
         return unjudged(claim, results.name, "not run", str(error))
 
@@ -107,9 +105,8 @@ def judge(
     claim: Claim,
     results: Results,
     conditions: Conditions | None = None,
-    measured: Measured | None = None,
 ) -> Judged:
-    """The verdict on a claim, from rows (and what analyses ``measured``) alone.
+    """The verdict on a claim, from rows (and what analyses found) alone.
 
     Arms and lines that these results do not have make it ``not run``; `check_claims` refuses them.
     Raises UserError for a column that rows do not have.
@@ -117,7 +114,7 @@ def judge(
     known = conditions or Conditions()
     if claim.status is not None:
         return unjudged(claim, results.name, claim.status, claim.reason)
-    tree = claim_tree(claim, results, measured)
+    tree = claim_tree(claim, results)
     gaps = [leaf.evidence for leaf in leaves(tree) if isinstance(leaf.evidence, Gap)]
     if claim.decidable == "no-data" and len(gaps) == len(leaves(tree)):
         return unjudged(claim, results.name, "no data", "its data are not here")
@@ -133,9 +130,9 @@ def unjudged(claim: Claim, recipe: str, verdict: Verdict, reason: str) -> Judged
     return Judged(claim, recipe, verdict, reason)
 
 
-def claim_tree(claim: Claim, results: Results, measured: Measured | None = None) -> Leaf | Joined:
+def claim_tree(claim: Claim, results: Results) -> Leaf | Joined:
     """A claim's comparisons with their evidence: of every part, at every round of it."""
-    parts = [_part_tree(part, results, measured) for part in claim.parts()]
+    parts = [_part_tree(part, results) for part in claim.parts()]
     if not claim.all and not claim.any:
         return parts[0]
     return Joined("any" if claim.any else "all", tuple(parts))
@@ -143,7 +140,7 @@ def claim_tree(claim: Claim, results: Results, measured: Measured | None = None)
 
 def check_claims(claims: Sequence[Claim], results: Results) -> None:
     """Raises UserError for an arm, a line or a column that a recipe as written does not have."""
-    arms = [DENSE_ARM, *(arm.name for arm in results.arms)]
+    arms = [DENSE, *(arm.name for arm in results.arms)]
     lines = known_lines(results)
     for claim in claims:
         for part in claim.parts() if claim.status is None else ():
@@ -171,14 +168,14 @@ def _check_line(claim: Claim, line: str, lines: list[str]) -> None:
         raise unknown("line", line, filter(None, lines), f"The recipe of claim {claim.id} {has}")
 
 
-def _part_tree(part: ClaimPart, results: Results, measured: Measured | None) -> Leaf | Joined:
+def _part_tree(part: ClaimPart, results: Results) -> Leaf | Joined:
     wanted = region(part, one_round(results, leading_line(part)))
     sided: Literal["side", "crosses", "region"] = "region"
     if part.kind == "crossing":
         sided = "crosses"
     elif part.kind in ("difference", "ratio") and part.same is None:
         sided = "side"
-    found = tuple(Leaf(one, wanted, sided) for one in gather(results, part, measured))
+    found = tuple(Leaf(one, wanted, sided) for one in gather(results, part))
     return found[0] if len(found) == 1 else Joined("all", found)
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from winnow.experiment.recipe.claims import Where
-from winnow.report.claims.samples import Sample
 from winnow.report.claims.settings import line_setting
 from winnow.report.results import Results
+from winnow.report.samples import Sample
 
 Grid = Mapping[int, float]
 """Round → density, a fraction; the dense round is not in it."""

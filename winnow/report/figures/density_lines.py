@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
-from winnow.experiment.arms import TICKET
+from winnow.experiment.arms import DENSE, TICKET
 from winnow.report.figures import style
 from winnow.report.figures.axes import accuracy_axis, density_axis
-from winnow.report.results import DENSE, Results, bars, compares
+from winnow.report.results import Results, bars, compares
 from winnow.report.series import Series
 from winnow.report.statistics import Point, dense, t_interval
 

@@ -7,14 +7,14 @@ from itertools import cycle
 from math import ceil
 from typing import TYPE_CHECKING
 
-from winnow.experiment.recipe.views import EPOCH, ITERATION, View
+from winnow.experiment.recipe.views import BIN, EPOCH, ITERATION, LAYER, View
 from winnow.report import wording
 from winnow.report.figures import style
 from winnow.report.figures.axes import density_axis, falling_axis, legend_above
 from winnow.report.figures.drawing import Drawing
 from winnow.report.results import Results, bars
+from winnow.report.samples import ITERATIONS_TO
 from winnow.report.statistics import Summary, t_interval
-from winnow.report.view_axes import ITERATIONS_TO
 from winnow.report.views import ViewPanel, ViewSeries, view_panels
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ _WORDS = {
     "weights": "Weights remaining",
     ITERATION: "Training iteration",
     EPOCH: "Epoch",
+    LAYER: "Layer, from the first",
+    BIN: "Value",
 }
 
 
@@ -152,7 +154,7 @@ def _label(view: View) -> str:
         return "Early-stopping iteration"
     if view.of.startswith(ITERATIONS_TO):
         return f"Iterations to {view.of.removeprefix(ITERATIONS_TO)} % validation accuracy"
-    words = view.of.replace("_", " ")
+    words = view.of.replace("_", " ").replace(".", ": ")
     for prefix, where in (("stop ", "at early stopping"), ("final ", "at the end")):
         if words.startswith(prefix):
             words = f"{words.removeprefix(prefix)} {where}"

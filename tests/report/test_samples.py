@@ -8,7 +8,8 @@ import pytest
 import synthetic_report as made
 
 from winnow.errors import UserError
-from winnow.report.claims.samples import Sample, check_column, column_samples, row_columns
+from winnow.report.results import Curve, Finding
+from winnow.report.samples import Sample, check_column, column_samples, row_columns
 
 
 def values(results, *arguments):
@@ -37,14 +38,26 @@ def test_only_what_is_read_at_early_stopping_is_censored() -> None:
         assert [one.censored for one in column_samples(results, column)] == said
 
 
-def test_of_an_analysis_a_field_and_its_step() -> None:
-    one = Sample("ticket", "", 1, 0, 1, 0.5, 0.5, "done", 2.0, step=10)
-    measured = {"norm.squared": [one]}
-    results = made.results([])
-    assert column_samples(results, "norm.squared", None, measured) == (one,)
-    assert column_samples(results, "norm.squared", 10, measured) == (one,)
-    assert column_samples(results, "norm.squared", 11, measured) == ()
-    assert column_samples(results, "norm.squared") == ()
+def test_what_analyses_found_are_numbers_of_runs() -> None:
+    rows = ({"squared": 2.0, "kept": 3}, {"layer": "a", "squared": 0.5}, {"bin": 1, "squared": 9})
+    found = Finding("norm", "ticket", None, 1, 0, 1, 0.5, 0.4, 7, rows, "low")
+    results = made.results([], findings=(found,))
+    one = Sample("ticket", "low", 1, 0, 1, 0.5, 0.4, "done", 2.0, weights_kept=7)
+    assert column_samples(results, "norm.squared") == (one,)
+    assert column_samples(results, "norm.squared:a")[0].value == 0.5
+    assert column_samples(results, "norm.squared:b")[0].value is None
+    assert column_samples(results, "norm.other")[0].value is None
+    assert column_samples(results, "other.squared") == ()
+
+
+def test_iterations_to_an_accuracy_come_from_curves() -> None:
+    curve = Curve((0, 10, 20), (3.0, 2.0, 1.0), (0.5, 0.9, 0.97), ())
+    results = made.results([made.row()], curves={made.row().run: curve})
+    assert column_samples(results, "iterations_to_90")[0].value == 10
+    assert column_samples(results, "iterations_to_97")[0].value == 20
+    assert column_samples(results, "iterations_to_97.5")[0].value is None
+    with pytest.raises(UserError, match="an accuracy in percent"):
+        check_column("iterations_to_much")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,22 @@
+"""The analyses that recipes can name: a table from name to what the plan and workers need of each.
+
+The numbers come from `winnow.analysis`, whose functions know no store and no plan; here they are
+given the states of runs, and what they return becomes rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from winnow.errors import unknown
+from winnow.experiment.measures.kind import Measure
+from winnow.experiment.measures.masks import LAYER_DENSITIES
+
+MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in (LAYER_DENSITIES,)}
+
+
+def find_measure(name: str) -> Measure:
+    """The analysis of a name. Raises UserError: there is none."""
+    if name not in MEASURES:
+        raise unknown("analysis", name, list(MEASURES), f"There are {', '.join(MEASURES)}")
+    return MEASURES[name]

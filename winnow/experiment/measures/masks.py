@@ -1,0 +1,29 @@
+"""Analyses of masks alone: densities of layers, how two masks overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from winnow.experiment.measures.kind import Batches, Measure, MeasuredRow, Specimen
+
+
+def _layer_densities(
+    specimens: Sequence[Specimen], _data: Batches, _options: Mapping[str, Any]
+) -> list[MeasuredRow]:
+    mask = specimens[0].mask
+    whole = mask.kept / mask.size
+    rows: list[MeasuredRow] = [{"density": whole, "kept": mask.kept, "collapsed": 0}]
+    for name, keep in mask.items():
+        kept = int(keep.sum())
+        density = kept / keep.numel()
+        rows.append({"layer": name, "density": density, "kept": kept, "ratio": density / whole})
+        rows[0]["collapsed"] = int(rows[0]["collapsed"] or 0) + (kept == 0)
+    return rows
+
+
+LAYER_DENSITIES = Measure(
+    "layer_densities",
+    _layer_densities,
+    "the density of each layer, how many weights it keeps, and its ratio to that of all",
+)

@@ -1,0 +1,88 @@
+"""Finished analyses in a store: one folder for each, whole or absent, verified when read.
+
+STORE/analyses/NAME-HASH12/analysis.json   identity (verified against the hash), rows, provenance
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from winnow.experiment.analyses import Analysis
+from winnow.experiment.store.store import Store
+from winnow.files import whole_folder, write_whole
+
+AnalysisRows = Sequence[Mapping[str, Any]]
+
+
+def find_analysis(store: Store, name: str, identity: str) -> AnalysisRows | None:
+    """The rows of a stored analysis, by its folder's name and its identity; None without one.
+
+    A folder that cannot be read, or is not what its name says, is set aside and reported.
+    """
+    folder = _folder(store, name)
+    if not folder.exists():
+        return None
+    try:
+        return _read(folder, identity)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        store.set_aside(folder, str(error))
+        return None
+
+
+def write_analysis(store: Store, analysis: Analysis, rows: AnalysisRows, about: Any) -> None:
+    """Store a finished analysis as a whole folder. Never replaces one."""
+    text = json.dumps(list(rows), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    whole = {
+        "id": analysis.id,
+        "analysis": asdict(analysis),
+        "rows": json.loads(text),
+        "rows_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "provenance": about,
+    }
+    with whole_folder(_folder(store, analysis.folder)) as folder:
+        written = json.dumps(whole, indent=1, sort_keys=True, allow_nan=False) + "\n"
+        write_whole(folder / "analysis.json", written)
+
+
+@contextlib.contextmanager
+def analysis_lock(store: Store, analysis: Analysis) -> Iterator[bool]:
+    """Try to take the right to make an analysis; gives whether it was free.
+
+    What a killed holder left half written is removed.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(store.path / "locks" / f"{analysis.id}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        for left in (store.path / "analyses").glob(f".{analysis.folder}*.tmp"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield True
+    finally:
+        lock.release()
+
+
+def _folder(store: Store, name: str) -> Path:
+    return store.path / "analyses" / name
+
+
+def _read(folder: Path, identity: str) -> AnalysisRows:
+    plain = json.loads((folder / "analysis.json").read_text("utf-8"))
+    if identity != plain["id"] or Analysis.load(plain["analysis"]).id != identity:
+        raise ValueError("analysis.json does not hash to the identity it states")
+    text = json.dumps(plain["rows"], sort_keys=True, separators=(",", ":"), allow_nan=False)
+    if hashlib.sha256(text.encode()).hexdigest() != plain["rows_sha256"]:
+        raise ValueError("the rows of analysis.json are not those that were written")
+    rows: AnalysisRows = plain["rows"]
+    return rows
