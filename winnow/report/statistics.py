@@ -16,6 +16,7 @@ from winnow.report.results import Row, is_dense
 
 LEVEL = 0.95
 ACCURACY_AT = "accuracy_at_"
+VALIDATION_AT = "validation_accuracy_at_"
 SAME_DENSITY = 0.01  # relative; a one-shot mask of the same rate differs only by rounding
 
 
