@@ -36,6 +36,9 @@ LEGACY: Mapping[str, Any] = {
     "pruning.invert": False,
     "pruning.least": 0,
     "start.optimizer": "fresh",
+    "start.noise": None,
+    "start.redrawn": None,
+    "start.draw": 0,
 }
 """Dotted field → its frozen value before it existed.
 
@@ -54,12 +57,17 @@ class Start:
     iterations, after the surgeon's updates for the weights that the run's pruning removes).
     ``optimizer``: ``fresh``, or ``rewound`` to what it was at ``step`` (momentum, Adam's moments
     and the number of updates), without what belongs to removed weights.
+    ``noise``, ``redrawn`` (``survivors`` or ``permuted``): how a control then changes the weights
+    under the mask (see `train.disturb`), and the number of its ``draw``.
     """
 
     kind: str
     run: str | None = None
     step: int | None = None
     optimizer: str = "fresh"
+    noise: float | None = None
+    redrawn: str | None = None
+    draw: int = 0
 
     @property
     def is_operated(self) -> bool:
