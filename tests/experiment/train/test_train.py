@@ -13,7 +13,7 @@ from sample_runs import RUN
 from winnow.data import load_images
 from winnow.engine.dense import DenseEngine
 from winnow.experiment.run_parts import AnyExamples, BalancedExamples
-from winnow.experiment.runs import Record
+from winnow.experiment.runs import Pruning, Record, Start
 from winnow.experiment.train.checkpoint import Checkpoints
 from winnow.experiment.train.examples import examples
 from winnow.experiment.train.job import make_job
@@ -153,6 +153,26 @@ def test_cut_at_any_step_it_resumes_from_its_checkpoint_in_the_same_bits(
         groups += [(state.slots[s], other.slots[s]) for s in state.slots]
         assert all(torch.equal(a[n], b[n]) for a, b in groups for n in a)
         assert state.updates == other.updates
+
+
+def test_a_control_that_is_cut_resumes_in_the_same_bits(run, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    keep = {"hidden.0.weight": 500, "hidden.1.weight": 200}
+    early = Pruning(None, "magnitude", {}, tuple(keep), keep, 0)
+    noisy = replace(run, pruning=early, start=Start("init", noise=1.0, draw=1))
+    whole, states = trained(noisy)
+    checkpoints = Checkpoints(tmp_path / "c.safetensors", every=0)
+
+    def cut(step):
+        if step >= 50 and checkpoints.path.exists():
+            raise CutError
+
+    with pytest.raises(CutError):
+        trained(noisy, checkpoints=checkpoints, report=cut)
+    resumed = train(noisy, Record(), make_job(noisy), ENGINE, lambda: none("start"), checkpoints)
+    assert numbers(resumed[0]) == numbers(whole)
+    one, other = states["final"].weights, resumed[1]["final"].weights
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_a_checkpoint_that_recorded_less_is_no_use(run, tmp_path):
