@@ -74,11 +74,13 @@ class Difference:
 
 
 def value(row: Row, metric: str) -> float | None:
-    """A metric of a run: a field of Row or ``accuracy_at_<step>``. None: not done, not finite."""
+    """A metric of a run: a field of Row, or a column of its steps. None: not done, not finite."""
     if row.status != "done":
         return None
     if metric.startswith(ACCURACY_AT):
         number = row.accuracy_at.get(int(metric.removeprefix(ACCURACY_AT)))
+    elif metric.startswith(VALIDATION_AT):
+        number = row.validation_at.get(int(metric.removeprefix(VALIDATION_AT)))
     else:
         number = getattr(row, metric)
     return None if number is None or not math.isfinite(number) else float(number)

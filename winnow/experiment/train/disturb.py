@@ -18,7 +18,7 @@ from winnow.experiment.runs import Run
 from winnow.models.initialise import standard_deviation
 from winnow.state import State
 
-Change = Callable[[Tensor, torch.Size, torch.Generator], Tensor]
+_Change = Callable[[Tensor, torch.Size, torch.Generator], Tensor]
 """The kept weights of a tensor (1-d, row-major), its shape, where to draw from → other ones."""
 
 
@@ -38,7 +38,7 @@ def disturbed(run: Run, state: State) -> State:
     return state
 
 
-def _changed(run: Run, state: State, name: str, change: Change) -> State:
+def _changed(run: Run, state: State, name: str, change: _Change) -> State:
     assert state.mask is not None, "only tickets are disturbed"
     weights = dict(state.weights)
     for tensor, keep in state.mask.items():
@@ -49,7 +49,7 @@ def _changed(run: Run, state: State, name: str, change: Change) -> State:
     return replace(state, weights=weights)
 
 
-def _noisy(run: Run, level: float) -> Change:
+def _noisy(run: Run, level: float) -> _Change:
     init = run.model.init
 
     def add(values: Tensor, shape: torch.Size, generator: torch.Generator) -> Tensor:
@@ -69,4 +69,4 @@ def _permuted(values: Tensor, _: torch.Size, generator: torch.Generator) -> Tens
     return values[torch.randperm(len(values), generator=generator)]
 
 
-_REDRAWN: dict[str, Change] = {"survivors": _survivors, "permuted": _permuted}
+_REDRAWN: dict[str, _Change] = {"survivors": _survivors, "permuted": _permuted}
