@@ -43,6 +43,7 @@ OF_EXPERIMENT = (
     ("store",),
     ("recipe", "expected"),
     ("unreachable",),
+    ("measures", "analyses"),
     ("runs",),
     ("arms", "run_parts"),
 )

@@ -23,7 +23,7 @@ def test_pieces_count_by_what_they_have_seen():
         walker.step = min(walker.step + 4, to)
         return (4, 8.0) if walker.step < to else (1, 12.0)
 
-    assert advance_by(walker, piece, 8) == StepStats(8, 20.0 / 5)
+    assert advance_by(walker, piece, 8) == StepStats(8, 20.0 / 5, seen=5)
     assert asked == [(3, 8), (7, 8)]
     assert advance_by(walker, piece, 8).step == 8
     assert math.isnan(advance_by(walker, piece, 8).loss)
@@ -50,4 +50,6 @@ def test_a_step_that_diverges_is_not_made(loss):
 
 def test_single_steps_have_their_mean():
     walker, losses = Walker(5), iter([1.0, 2.0, 6.0])
-    assert advance_by(walker, one_step(walker, lambda: next(losses)), 8) == StepStats(8, 3.0)
+    assert advance_by(walker, one_step(walker, lambda: next(losses)), 8) == StepStats(
+        8, 3.0, seen=3
+    )

@@ -73,7 +73,7 @@ def rows(path):
 def compare_rows(expected, found):
     assert [row["run"] for row in expected] == [row["run"] for row in found]
     for one, other in zip(expected, found, strict=True):
-        assert one.keys() == other.keys()
+        assert list(other)[: len(one)] == list(one), "later columns come after those of 0.1"
         for column in one.keys() - {"seconds"}:
             if "accuracy" in column and one[column]:
                 assert float(one[column]) == pytest.approx(float(other[column]), abs=0.03)

@@ -58,20 +58,34 @@ def test_every_column_holds_the_field_of_its_name() -> None:
         stop_validation_accuracy=0.31, stop_test_accuracy=0.32, stop_train_accuracy=0.33,
         final_validation_accuracy=0.34, final_test_accuracy=0.35, final_train_accuracy=0.36,
         accuracy_at={5: 0.37, 40: 0.38}, seconds=39.5, cost=40.5, collapsed=("one", "two"),
+        validation_at={6: 0.42}, stop_test_loss=0.43, stop_train_loss=0.44,
+        final_validation_loss=0.45, final_test_loss=0.46, final_train_loss=0.47,
     )  # fmt: skip
     other = made.row(accuracy_at={9: 0.41})
     first, line = read(as_csv([made.results([row, other])]))
     fields = dataclasses.asdict(row)
-    for name in ("accuracy_at", "collapsed", "stop_censored", "line"):
+    for name in ("accuracy_at", "validation_at", "collapsed", "stop_censored", "line"):
         del fields[name]
     expected = {name: str(value) for name, value in fields.items()}
     expected |= {"stop_censored": "false", "collapsed": "one two"}
     expected |= {"accuracy_at_5": "0.37", "accuracy_at_9": "", "accuracy_at_40": "0.38"}
+    expected |= {"validation_accuracy_at_6": "0.42"}
     assert line == expected
-    assert list(line)[-5:] == [
-        "cost", "collapsed", "accuracy_at_5", "accuracy_at_9", "accuracy_at_40"
+    assert list(line)[-11:] == [
+        "cost", "collapsed", "accuracy_at_5", "accuracy_at_9", "accuracy_at_40",
+        "validation_accuracy_at_6", "stop_test_loss", "stop_train_loss", "final_validation_loss",
+        "final_test_loss", "final_train_loss",
     ]  # fmt: skip
+    assert first["final_test_loss"] == first["validation_accuracy_at_6"] == ""
     assert (first["accuracy_at_9"], first["cost"], first["collapsed"]) == ("0.41", "", "")
+
+
+def test_what_no_run_has_recorded_has_no_column() -> None:
+    (line,) = read(as_csv([made.results([made.row(final_test_loss=0.5, line="a")])]))
+    assert list(line)[-2:] == ["final_test_loss", "line"]
+    assert not [name for name in line if name in ("stop_test_loss", "final_train_loss")]
+    (older,) = read(as_csv([made.results([made.row()])]))
+    assert not [name for name in older if name.endswith("_loss") and "stop_validation" not in name]
 
 
 def test_lines_have_the_last_column_and_others_none() -> None:

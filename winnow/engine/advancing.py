@@ -31,7 +31,7 @@ def advance_by(session: Stepping, piece: Piece, to: int) -> StepStats:
             return StepStats(session.step, math.nan, diverged_at=session.step + 1)
         seen += count
         total += loss
-    return StepStats(session.step, total / seen if seen else math.nan)
+    return StepStats(session.step, total / seen if seen else math.nan, seen=seen)
 
 
 def one_step(session: Stepping, update: Callable[[], float]) -> Piece:

@@ -84,7 +84,8 @@ class Job:
 
 @dataclass(frozen=True)
 class StepStats:
-    """What `advance` saw: the iteration it reached, the mean loss of its steps (NaN for none).
+    """What `advance` saw: the iteration it reached, the mean loss of its steps (NaN for none), and
+    of how many losses that is the mean (``seen``; a step without an update has none).
 
     ``diverged_at``: the iteration whose loss or gradient norm was not finite; its update was not
     made and the session stays there.
@@ -93,6 +94,7 @@ class StepStats:
     step: int
     loss: float
     diverged_at: int | None = None
+    seen: int = 0
 
 
 @dataclass(frozen=True)

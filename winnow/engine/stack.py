@@ -106,7 +106,7 @@ class Stack:
         if row in self.parted:
             return self.parted[row][0]
         (seen, total), self._losses[row] = self._losses[row], (0, 0.0)
-        return StepStats(self.step, total / seen if seen else math.nan)
+        return StepStats(self.step, total / seen if seen else math.nan, seen=seen)
 
     def _train(self) -> list[float]:
         """One update, but of rows that diverge. Returns the losses of all rows."""

@@ -18,7 +18,7 @@ START = "start"
 
 
 @dataclass(frozen=True)
-class Subject:
+class Analysed:
     """What of a run is analysed: its state ``at`` the end (``final``), where its training begins
     (``start``), or after ``step-N`` iterations.
     """
@@ -56,7 +56,7 @@ class Analysis:
 
     name: str
     options: Mapping[str, Any]
-    subjects: tuple[Subject, ...]
+    subjects: tuple[Analysed, ...]
     prunable: tuple[str, ...]
     data: SeenData | None
     semantics: int
@@ -80,7 +80,7 @@ class Analysis:
     @staticmethod
     def load(plain: Mapping[str, Any]) -> Analysis:
         """The analysis of the plain values that ``dataclasses.asdict`` and JSON give."""
-        subjects = tuple(Subject(**subject) for subject in plain["subjects"])
+        subjects = tuple(Analysed(**subject) for subject in plain["subjects"])
         data = None if plain["data"] is None else SeenData(**plain["data"])
         names = tuple(plain["prunable"])
         return Analysis(**{**plain, "subjects": subjects, "prunable": names, "data": data})

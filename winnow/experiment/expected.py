@@ -117,7 +117,7 @@ class Experiment:
             "format": EXPERIMENT_FORMAT,
             "name": self.name,
             "recipe": dict(self.recipe),
-            "arms": [asdict(arm) for arm in self.arms],
+            "arms": [arm.dump() for arm in self.arms],
             "points": [point.dump() for point in self.points],
             "runs": [
                 {**asdict(run), "parents": list(run.parents), "record": run.record.dump()}

@@ -36,6 +36,9 @@ LEGACY: Mapping[str, Any] = {
     "pruning.invert": False,
     "pruning.least": 0,
     "start.optimizer": "fresh",
+    "start.noise": None,
+    "start.redrawn": None,
+    "start.draw": 0,
 }
 """Dotted field → its frozen value before it existed.
 
@@ -54,12 +57,17 @@ class Start:
     iterations, after the surgeon's updates for the weights that the run's pruning removes).
     ``optimizer``: ``fresh``, or ``rewound`` to what it was at ``step`` (momentum, Adam's moments
     and the number of updates), without what belongs to removed weights.
+    ``noise``, ``redrawn`` (``survivors`` or ``permuted``): how a control then changes the weights
+    under the mask (see `train.disturb`), and the number of its ``draw``.
     """
 
     kind: str
     run: str | None = None
     step: int | None = None
     optimizer: str = "fresh"
+    noise: float | None = None
+    redrawn: str | None = None
+    draw: int = 0
 
     @property
     def is_operated(self) -> bool:
@@ -182,18 +190,21 @@ class Record:
     """What is kept of a run beside its curve and end; provenance, not identity.
 
     ``accuracy_at``: iterations whose test accuracy is wanted. ``states``: iterations whose full
-    state is kept, for rewinding. ``test_curve``: test accuracy at every evaluation.
+    state is kept, for rewinding. ``test_curve``: test accuracy and loss at every evaluation.
+    ``validation_at``: iterations whose validation accuracy is wanted.
     """
 
     accuracy_at: frozenset[int] = frozenset()
     states: frozenset[int] = frozenset()
     test_curve: bool = False
+    validation_at: frozenset[int] = frozenset()
 
     def __or__(self, other: Record) -> Record:
         return Record(
             self.accuracy_at | other.accuracy_at,
             self.states | other.states,
             self.test_curve or other.test_curve,
+            self.validation_at | other.validation_at,
         )
 
     def covers(self, other: Record) -> bool:
@@ -201,18 +212,22 @@ class Record:
         return (self | other) == self
 
     def dump(self) -> dict[str, Any]:
-        """Plain values, sorted."""
-        return {
+        """Plain values, sorted; without ``validation_at`` the same as before there was any."""
+        plain: dict[str, Any] = {
             "accuracy_at": sorted(self.accuracy_at),
             "states": sorted(self.states),
             "test_curve": self.test_curve,
         }
+        return plain | ({"validation_at": sorted(self.validation_at)} if self.validation_at else {})
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> Record:
         """The record that `dump` gave."""
         return Record(
-            frozenset(plain["accuracy_at"]), frozenset(plain["states"]), plain["test_curve"]
+            frozenset(plain["accuracy_at"]),
+            frozenset(plain["states"]),
+            plain["test_curve"],
+            frozenset(plain.get("validation_at", ())),
         )
 
 

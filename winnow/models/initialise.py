@@ -122,7 +122,7 @@ def _draw(
     generator: torch.Generator,
 ) -> None:
     """Fill a weight (out, in, kernel...); drawn in float32 on the CPU, then cast and copied."""
-    deviation = std if std is not None else _deviation(weight.shape, scheme, kept)
+    deviation = standard_deviation(weight.shape, scheme, std=std, kept=kept)
     values = torch.empty(weight.shape, device="cpu")
     if scheme.endswith("uniform"):
         bound = math.sqrt(3) * deviation
@@ -134,7 +134,12 @@ def _draw(
     weight.copy_(values)
 
 
-def _deviation(shape: torch.Size, scheme: str, kept: float) -> float:
+def standard_deviation(
+    shape: torch.Size, scheme: str, *, std: float | None = None, kept: float = 1.0
+) -> float:
+    """That of the initial weights of a tensor (out, in, kernel...), as `initialise` draws them."""
+    if std is not None:
+        return std
     kernel = math.prod(shape[2:])
     fan_in, fan_out = shape[1] * kernel, shape[0] * kernel
     if scheme.endswith("glorot") or scheme.startswith("glorot"):

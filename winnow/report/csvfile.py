@@ -8,9 +8,16 @@ import io
 from collections.abc import Sequence
 
 from winnow.report.results import Results, Row, by_line
-from winnow.report.statistics import ACCURACY_AT
+from winnow.report.statistics import ACCURACY_AT, VALIDATION_AT
 
-_OTHER = ("accuracy_at", "cost", "collapsed", "line")
+_LOSSES = (
+    "stop_test_loss",
+    "stop_train_loss",
+    "final_validation_loss",
+    "final_test_loss",
+    "final_train_loss",
+)
+_OTHER = ("accuracy_at", "cost", "collapsed", "line", "validation_at", *_LOSSES)
 _FIELDS = tuple(field.name for field in dataclasses.fields(Row) if field.name not in _OTHER)
 
 
@@ -18,8 +25,9 @@ def as_csv(results: Sequence[Results]) -> str:
     """One line for each recipe, replicate, arm, draw and round; columns named as Row's fields.
 
     Arms are in the order of the tables. ``accuracy_at`` becomes a column ``accuracy_at_<step>``
-    for each step that any run has. What is unknown is empty, several names have spaces between
-    them, truth is ``true`` or ``false``, floats read back exactly.
+    for each step that any run has, ``validation_at`` a column ``validation_accuracy_at_<step>``;
+    losses that no run has recorded have no column. What is unknown is empty, several names have
+    spaces between them, truth is ``true`` or ``false``, floats read back exactly.
     """
     rows = [row for recipe in results for part in by_line(recipe) for row in _ordered(part)]
     steps = sorted({step for row in rows for step in row.accuracy_at})
@@ -28,12 +36,16 @@ def as_csv(results: Sequence[Results]) -> str:
     compared = any(row.cost is not None for row in rows)
     fields = [*_FIELDS, *(["cost"] if compared else [])]
     fields += ["collapsed"] if compared or any(row.collapsed for row in rows) else []
-    line = ["line"] if any(row.line for row in rows) else []  # last: older columns stay
-    writer.writerow([*fields, *(f"{ACCURACY_AT}{step}" for step in steps), *line])
+    later = sorted({step for row in rows for step in row.validation_at})
+    last = [name for name in _LOSSES if any(getattr(row, name) is not None for row in rows)]
+    last += ["line"] if any(row.line for row in rows) else []  # last: older columns stay
+    at = [f"{ACCURACY_AT}{step}" for step in steps]
+    writer.writerow([*fields, *at, *(f"{VALIDATION_AT}{step}" for step in later), *last])
     for row in rows:
         plain = [getattr(row, name) for name in fields]
-        at = [row.accuracy_at.get(step) for step in steps]
-        writer.writerow(map(_cell, [*plain, *at, *(getattr(row, name) for name in line)]))
+        plain += [row.accuracy_at.get(step) for step in steps]
+        plain += [row.validation_at.get(step) for step in later]
+        writer.writerow(map(_cell, [*plain, *(getattr(row, name) for name in last)]))
     return text.getvalue()
 
 

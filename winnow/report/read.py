@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from winnow.experiment.expected import ExpectedPoint, ExpectedRun, Experiment
 from winnow.experiment.runs import Run
@@ -108,6 +108,12 @@ def _row(recipe: str, point: ExpectedPoint, run: ExpectedRun, stored: Found | No
         cost=point.cost,
         collapsed=tuple(name for name, kept in result.kept.items() if kept == 0),
         line=point.line,
+        validation_at={int(step): accuracy for step, accuracy in result.validation_at.items()},
+        stop_test_loss=result.stop_loss.get("test"),
+        stop_train_loss=result.stop_loss.get("train"),
+        final_validation_loss=result.final_loss.get("validation"),
+        final_test_loss=result.final_loss.get("test"),
+        final_train_loss=result.final_loss.get("train"),
     )
 
 
@@ -121,10 +127,16 @@ def _curve(stored: Found) -> Curve:
     curve = stored.result.curve
     return Curve(
         steps=tuple(step - _offset(stored.run) for step in curve["steps"]),
-        validation_loss=tuple(math.nan if v is None else v for v in curve["validation_loss"]),
+        validation_loss=_numbers(curve["validation_loss"]),
         validation_accuracy=tuple(curve["validation_accuracy"]),
         test_accuracy=tuple(curve["test_accuracy"]),
+        test_loss=_numbers(curve.get("test_loss", ())),
+        training_loss=_numbers(curve.get("training_loss", ())),
     )
+
+
+def _numbers(values: Iterable[float | None]) -> tuple[float, ...]:
+    return tuple(math.nan if value is None else value for value in values)
 
 
 def _offset(run: ExpectedRun | Run) -> int:

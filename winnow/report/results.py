@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from winnow.experiment.arms import TICKET, Arm
@@ -21,6 +21,9 @@ class Row:
     (reinit 1, 2, 3). ``unreachable``: a run that it starts from diverged.
     ``stop_*`` is read where the validation loss is lowest; ``stop_censored`` says that this is
     the last evaluation. ``accuracy_at`` maps an iteration to the test accuracy there.
+
+    ``validation_at`` maps one to the validation accuracy there. Losses are mean cross-entropies,
+    None where an older Winnow did not record them.
 
     ``collapsed``: the layers without a weight left. ``cost``, where methods are compared: the
     epochs of training and scoring that the run needs with all it derives from. ``line``: the
@@ -53,16 +56,27 @@ class Row:
     cost: float | None = None
     collapsed: tuple[str, ...] = ()
     line: str = ""
+    validation_at: Mapping[int, float] = field(default_factory=dict)
+    stop_test_loss: float | None = None
+    stop_train_loss: float | None = None
+    final_validation_loss: float | None = None
+    final_test_loss: float | None = None
+    final_train_loss: float | None = None
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What one run measured on the way, at each of ``steps``; test_accuracy may be empty."""
+    """What one run measured on the way, at each of ``steps``; what it did not record is empty.
+
+    ``training_loss``: the mean loss of the updates since the last of ``steps``, NaN at the first.
+    """
 
     steps: tuple[int, ...]
     validation_loss: tuple[float, ...]
     validation_accuracy: tuple[float, ...]
     test_accuracy: tuple[float, ...]
+    test_loss: tuple[float, ...] = ()
+    training_loss: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

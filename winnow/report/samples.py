@@ -12,7 +12,7 @@ from winnow.report.results import Curve, Results, Row, Status
 
 ITERATIONS_TO = "iterations_to_"
 _NUMBERS = ("int", "float", "int | None", "float | None")
-_BY_STEP = "Mapping[int, float]"
+_BY_STEP = {"accuracy_at": "accuracy_at", "validation_accuracy_at": "validation_at"}  # name → field
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Sample:
 
 def row_columns() -> list[str]:
     """The columns of rows that a claim can be about; those by step without their step."""
-    return [f.name for f in fields(Row) if f.type in (*_NUMBERS, _BY_STEP)]
+    return [*(f.name for f in fields(Row) if f.type in _NUMBERS), *_BY_STEP]
 
 
 def column_samples(results: Results, column: str, step: int | None = None) -> tuple[Sample, ...]:
@@ -112,16 +112,15 @@ def _reaches(curve: Curve | None, wanted: float) -> float | None:
 
 def _split(column: str, step: int | None) -> tuple[str, int | None]:
     """A field of Row, and the step of one by step: accuracy_at_500 → accuracy_at, 500."""
-    by_step = [field.name for field in fields(Row) if field.type == _BY_STEP]
     plain = [field.name for field in fields(Row) if field.type in _NUMBERS]
     prefix, _, last = column.rpartition("_")
-    if prefix in by_step and last.isdecimal():
-        return prefix, int(last)
-    if column in by_step and step is not None:
-        return column, step
+    if prefix in _BY_STEP and last.isdecimal():
+        return _BY_STEP[prefix], int(last)
+    if column in _BY_STEP and step is not None:
+        return _BY_STEP[column], step
     if column in plain and step is None:
         return column, None
-    shown = [*plain, *(f"{name}_STEP" for name in by_step), "ANALYSIS.FIELD"]
+    shown = [*plain, *(f"{name}_STEP" for name in _BY_STEP), "ANALYSIS.FIELD"]
     wanted = column if step is None else f"{column} at step {step}"
     raise unknown("column", wanted, shown, f"There are {', '.join(shown)}")
 

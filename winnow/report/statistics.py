@@ -16,6 +16,7 @@ from winnow.report.results import Row, is_dense
 
 LEVEL = 0.95
 ACCURACY_AT = "accuracy_at_"
+VALIDATION_AT = "validation_accuracy_at_"
 SAME_DENSITY = 0.01  # relative; a one-shot mask of the same rate differs only by rounding
 
 
@@ -73,11 +74,13 @@ class Difference:
 
 
 def value(row: Row, metric: str) -> float | None:
-    """A metric of a run: a field of Row or ``accuracy_at_<step>``. None: not done, not finite."""
+    """A metric of a run: a field of Row, or a column of its steps. None: not done, not finite."""
     if row.status != "done":
         return None
     if metric.startswith(ACCURACY_AT):
         number = row.accuracy_at.get(int(metric.removeprefix(ACCURACY_AT)))
+    elif metric.startswith(VALIDATION_AT):
+        number = row.validation_at.get(int(metric.removeprefix(VALIDATION_AT)))
     else:
         number = getattr(row, metric)
     return None if number is None or not math.isfinite(number) else float(number)
@@ -159,14 +162,14 @@ def t_interval(
     n = len(values)
     if n < 2 or comparisons < 1:
         return None
-    mean, spread = _mean(values), standard_deviation(values)
+    mean, spread = _mean(values), sample_deviation(values)
     if spread == 0:
         return None
     half = t_quantile(n - 1, (1 - level) / comparisons) * spread / math.sqrt(n)
     return Interval(mean - half, mean + half)
 
 
-def standard_deviation(values: Sequence[float]) -> float:
+def sample_deviation(values: Sequence[float]) -> float:
     """Of n ≥ 2 values as a sample (n − 1); 0 where they are equal but for rounding."""
     mean = _mean(values)
     spread = math.sqrt(math.fsum((one - mean) ** 2 for one in values) / (len(values) - 1))

@@ -192,3 +192,44 @@ def test_only_rounds_that_follow_one_another_must_train_in_between():
     with pytest.raises(UserError, match="pruned again before they have trained"):
         small(prune=early)
     assert len(points_of(small(prune={**early, "rounds": 1}), "ticket")) == 2
+
+
+def test_controls_of_the_order_of_the_ticket_s_own_weights_and_of_early_pruning():
+    asked = {"order": 2, "reinit-masked": 1, "permuted": 2, "noise": [0.5, 2], "at-init": True}
+    plan = small(controls=asked)
+    names = ["ticket", "reinit-masked", "permuted", "order", "at-init", "noise-0.5", "noise-2"]
+    assert plan.arm_names == names
+    assert [arm.level for arm in plan.arms][-2:] == [0.5, 2.0]
+    for ticket in points_of(plan, "ticket", 1)[1:]:
+        own = {
+            (n.arm, n.draw): n for n in plan.nodes if n.replicate == 1 and n.round == ticket.round
+        }
+        run, start = ticket.run, ticket.run.start
+        assert own["reinit-masked", 1].run == replace(
+            run, start=replace(start, redrawn="survivors", draw=1)
+        )
+        assert own["permuted", 2].run == replace(
+            run, start=replace(start, redrawn="permuted", draw=2)
+        )
+        assert own["noise-0.5", 1].run == replace(run, start=replace(start, noise=0.5, draw=1))
+        early = own["at-init", 1].run
+        assert (early.pruning.of, early.pruning.keep) == (None, run.pruning.keep)
+        assert (early.start, early.draw, early.seeds) == (Start("init"), 0, run.seeds)
+        others = [own["order", draw].run for draw in (1, 2)]
+        assert len({r.seeds["order"] for r in (run, *others)}) == 3
+        for other in others:
+            assert replace(other, seeds=run.seeds) == run, "only the order differs"
+        assert {n.density for n in own.values()} == {ticket.density}
+
+
+def test_controls_of_rewound_tickets_start_where_these_do():
+    plan = small(prune={"rewind": "20it"}, controls={"noise": [1], "order": 1, "permuted": 1})
+    ticket = points_of(plan, "ticket", 1)[-1].run
+    for arm in ("noise-1", "order", "permuted"):
+        run = points_of(plan, arm, 1)[-1].run
+        assert (run.begin, run.start.run, run.start.step) == (20, ticket.start.run, 20)
+
+
+def test_a_level_of_noise_is_named_once():
+    with pytest.raises(UserError, match="names a level twice"):
+        small(controls={"noise": [1, 1.0]})

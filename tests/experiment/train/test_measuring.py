@@ -10,7 +10,7 @@ from inline_pool import InlinePool
 from sample_plans import SMALL
 
 from winnow.errors import UserError
-from winnow.experiment.analyses import Analysis, SeenData, Subject
+from winnow.experiment.analyses import Analysed, Analysis, SeenData
 from winnow.experiment.expected import Experiment
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import check_recipe
@@ -133,7 +133,7 @@ def test_one_name_stands_for_one_analysis():
 
 
 ANALYSIS = Analysis(
-    "overlap", {"a": 1}, (Subject("r" * 64), Subject("s" * 64, "step-5")), ("w",),
+    "overlap", {"a": 1}, (Analysed("r" * 64), Analysed("s" * 64, "step-5")), ("w",),
     SeenData("digits", "c", 200, "standard", "train", 10), 1,
 )  # fmt: skip
 
@@ -143,8 +143,8 @@ ANALYSIS = Analysis(
     [
         {"name": "x"},
         {"options": {"a": 2}},
-        {"subjects": (Subject("r" * 64),)},
-        {"subjects": (Subject("r" * 64), Subject("s" * 64, "final"))},
+        {"subjects": (Analysed("r" * 64),)},
+        {"subjects": (Analysed("r" * 64), Analysed("s" * 64, "final"))},
         {"prunable": ("v",)},
         {"data": None},
         {"data": replace(ANALYSIS.data, scaling="unit-norm")},

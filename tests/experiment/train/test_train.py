@@ -13,7 +13,7 @@ from sample_runs import RUN
 from winnow.data import load_images
 from winnow.engine.dense import DenseEngine
 from winnow.experiment.run_parts import AnyExamples, BalancedExamples
-from winnow.experiment.runs import Record
+from winnow.experiment.runs import Pruning, Record, Start
 from winnow.experiment.train.checkpoint import Checkpoints
 from winnow.experiment.train.examples import examples
 from winnow.experiment.train.job import make_job
@@ -67,6 +67,10 @@ def test_the_grid_the_end_and_the_first_minimum(run):
     assert result.final["validation"] == result.curve["validation_accuracy"][-1]
     assert set(result.stop) == set(result.final) == {"train", "validation", "test"}
     assert result.curve["test_accuracy"] == []
+    assert result.curve["test_loss"] == []
+    assert result.stop_loss["validation"] == min(losses)
+    assert result.final_loss["validation"] == losses[-1]
+    assert set(result.stop_loss) == set(result.final_loss) == set(result.final)
     assert states["final"].step == 90
     assert not states["final"].slots
 
@@ -82,17 +86,36 @@ def test_stop_accuracies_are_those_of_the_weights_at_the_best_step(run):
 
 def test_what_is_recorded_changes_no_number(run):
     plain, _ = trained(run)
-    record = Record(frozenset({33, 90}), frozenset({7}), test_curve=True)
+    record = Record(frozenset({33, 90}), frozenset({7}), True, frozenset({40, 47}))
     full, states = trained(run, record)
     assert full.final == plain.final
     assert full.curve["validation_loss"] == plain.curve["validation_loss"]
     assert set(full.accuracy_at) == {"33", "90"}
     assert full.accuracy_at["90"] == full.final["test"]
     assert full.curve["test_accuracy"][-1] == full.final["test"]
+    assert full.curve["test_loss"][-1] == full.final_loss["test"]
+    assert full.curve["training_loss"] == plain.curve["training_loss"], "more looks, the same means"
+    assert set(full.validation_at) == {"40", "47"}
+    assert full.validation_at["40"] == full.curve["validation_accuracy"][2]
     assert states["step-7"].step == 7
     assert states["step-7"].slots  # for an optimizer that is rewound too
+    brief, _ = trained(replace(run, end=47))
+    assert brief.final["validation"] == full.validation_at["47"]
     first, _ = trained(replace(run, end=33))
     assert first.final["test"] == full.accuracy_at["33"]
+
+
+def test_the_training_loss_is_the_mean_of_the_losses_of_the_steps_between(run):
+    """Against sessions that train one step at a time, and their losses added up."""
+    result, _ = trained(run)
+    job = make_job(run)
+    session = ENGINE.open(job, starting_state(run, none))
+    losses = [session.advance(step + 1).loss for step in range(90)]
+    ends = result.curve["steps"]
+    means = [sum(losses[a:b]) / (b - a) for a, b in itertools.pairwise(ends)]
+    assert result.curve["training_loss"][0] is None
+    assert result.curve["training_loss"][1:] == pytest.approx(means, rel=1e-5)
+    assert len(set(means)) == len(means)
 
 
 def test_a_run_without_validation_has_no_early_stopping(run):
@@ -130,6 +153,26 @@ def test_cut_at_any_step_it_resumes_from_its_checkpoint_in_the_same_bits(
         groups += [(state.slots[s], other.slots[s]) for s in state.slots]
         assert all(torch.equal(a[n], b[n]) for a, b in groups for n in a)
         assert state.updates == other.updates
+
+
+def test_a_control_that_is_cut_resumes_in_the_same_bits(run, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    keep = {"hidden.0.weight": 500, "hidden.1.weight": 200}
+    early = Pruning(None, "magnitude", {}, tuple(keep), keep, 0)
+    noisy = replace(run, pruning=early, start=Start("init", noise=1.0, draw=1))
+    whole, states = trained(noisy)
+    checkpoints = Checkpoints(tmp_path / "c.safetensors", every=0)
+
+    def cut(step):
+        if step >= 50 and checkpoints.path.exists():
+            raise CutError
+
+    with pytest.raises(CutError):
+        trained(noisy, checkpoints=checkpoints, report=cut)
+    resumed = train(noisy, Record(), make_job(noisy), ENGINE, lambda: none("start"), checkpoints)
+    assert numbers(resumed[0]) == numbers(whole)
+    one, other = states["final"].weights, resumed[1]["final"].weights
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_a_checkpoint_that_recorded_less_is_no_use(run, tmp_path):

@@ -91,6 +91,39 @@ def test_looks_come_on_the_grid_at_the_end_and_where_they_are_asked_for():
     assert [late.next_look(step) for step in (50, 69, 70, 99)] == [70, 70, 90, 100]
 
 
+def test_the_training_loss_weighs_every_update_the_same_wherever_the_loop_paused():
+    """Losses 1, 2, 3, … by step; a step without an update has none and counts for none."""
+
+    class Counted(Played):
+        def advance(self, to):
+            seen = [float(k) for k in range(self.step + 1, to + 1) if k != 25]
+            self.step = to
+            return StepStats(to, sum(seen) / len(seen) if seen else math.nan, seen=len(seen))
+
+    curves = []
+    for pause in (1, 7, 20):
+        one = trainee({})
+        one.session = Counted({})
+        one.begin(0)
+        step = 0
+        while step < 100:
+            step = min(one.next_look(step), step + pause)
+            one.advance(step)
+        curves.append(one.progress.curve["training_loss"])
+    assert curves[0] == curves[1] == curves[2]
+    assert curves[0][:2] == [None, 10.5]
+    assert curves[0][2] == pytest.approx((sum(range(21, 41)) - 25) / 19, rel=1e-5)
+
+
+def test_a_checkpoint_that_says_nothing_of_losses_leaves_them_unknown_until_the_next_look():
+    one = trainee({})
+    one.progress.loss_count = None
+    one.session.advance = lambda to: StepStats(to, 3.0, seen=20)
+    one.advance(20)
+    one.advance(40)
+    assert one.progress.curve["training_loss"] == [None, 3.0]
+
+
 def test_a_run_that_diverges_keeps_what_was_seen():
     result, states = train(trainee({0: 2.0, 20: 1.0}, diverges=31))
     assert (result.status, result.diverged_at, result.stop_iteration) == ("diverged", 31, 20)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import synthetic_report as made
 
-from winnow.experiment.arms import OF_ROUNDS, TICKET
+from winnow.experiment.arms import MORE_CONTROLS, OF_ROUNDS, TICKET, noise_arm
 from winnow.report.figures import draw_figures, style
 from winnow.report.figures.density_figures import _draw, _panels
 from winnow.report.results import Results
@@ -251,7 +251,8 @@ def test_every_arm_of_one_figure_looks_different() -> None:
     snip = made.method("snip")
     beside = (snip, *(made.control(snip, kind) for kind in ("shuffled", "reinit", "inverted")))
     methods = [made.method("snip", f"snip-{k}") for k in range(7)]
-    for arms in (OF_ROUNDS, beside, methods):
+    every = (*OF_ROUNDS, *MORE_CONTROLS, *map(noise_arm, (0.5, 1, 2, 3)))
+    for arms in (OF_ROUNDS, beside, methods, every):
         looks = style.looks(arms)
         assert len(set(looks)) == len({(one.color, one.marker) for one in looks}) == len(arms)
     assert style.looks(beside)[2] == style.looks(OF_ROUNDS)[1]

@@ -95,7 +95,7 @@ class _DrivenSession:
         return advance_by(self, self._piece, to)
 
     def _piece(self, to: int) -> tuple[int, float]:
-        """Train to the next update and make it, or to ``to``: steps made, summed loss."""
+        """Train to the next update and make it, or to ``to``: losses seen, their sum."""
         first = self.step
         after = self.method.when == "after"
         update = self.timing.next(first + after, to + after)
@@ -108,8 +108,7 @@ class _DrivenSession:
                 self._update({})
             elif not self._replace_step():
                 return 0, math.nan
-        made = min(update, to) - first
-        return made, stats.loss * made if made else 0.0
+        return stats.seen, stats.loss * stats.seen if stats.seen else 0.0
 
     def _replace_step(self) -> bool:
         """An update instead of the next optimizer step, unless its gradient is not finite."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from winnow.errors import unknown
-from winnow.experiment.measures.kind import Measure
+from winnow.experiment.measures.kind import MeasureKind
 from winnow.experiment.measures.masks import LAYER_DENSITIES
 
-MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in (LAYER_DENSITIES,)}
+MEASURES: Mapping[str, MeasureKind] = {measure.name: measure for measure in (LAYER_DENSITIES,)}
 
 
-def find_measure(name: str) -> Measure:
+def find_measure(name: str) -> MeasureKind:
     """The analysis of a name. Raises UserError: there is none."""
     if name not in MEASURES:
         raise unknown("analysis", name, list(MEASURES), f"There are {', '.join(MEASURES)}")

@@ -35,14 +35,14 @@ class Specimen:
     model: Callable[[], nn.Module]
 
 
-Batches = Iterable[tuple["Tensor", "Tensor"]]
+SeenBatches = Iterable[tuple["Tensor", "Tensor"]]
 """Normalised images and labels, as often as they are iterated over."""
 
-MeasureFunction = Callable[[Sequence[Specimen], Batches, Mapping[str, Any]], list[MeasuredRow]]
+MeasureFunction = Callable[[Sequence[Specimen], SeenBatches, Mapping[str, Any]], list[MeasuredRow]]
 
 
 @dataclass(frozen=True)
-class Measure:
+class MeasureKind:
     """An analysis by name. ``subjects``: how many runs it is of. ``needs_data``: whether it sees
     images. ``options``: with their defaults. ``semantics``: raised when it gives other numbers.
     ``function``: imports what it needs when it is called. ``text``: what it is, in a sentence.

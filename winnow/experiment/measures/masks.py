@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from winnow.experiment.measures.kind import Batches, Measure, MeasuredRow, Specimen
+from winnow.experiment.measures.kind import MeasuredRow, MeasureKind, SeenBatches, Specimen
 
 
 def _layer_densities(
-    specimens: Sequence[Specimen], _data: Batches, _options: Mapping[str, Any]
+    specimens: Sequence[Specimen], _data: SeenBatches, _options: Mapping[str, Any]
 ) -> list[MeasuredRow]:
     mask = specimens[0].mask
     whole = mask.kept / mask.size
@@ -22,7 +22,7 @@ def _layer_densities(
     return rows
 
 
-LAYER_DENSITIES = Measure(
+LAYER_DENSITIES = MeasureKind(
     "layer_densities",
     _layer_densities,
     "the density of each layer, how many weights it keeps, and its ratio to that of all",

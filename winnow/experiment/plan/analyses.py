@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from winnow.amounts import iterations
 from winnow.errors import UserError, unknown
-from winnow.experiment.analyses import Analysis, SeenData, Subject
+from winnow.experiment.analyses import Analysed, Analysis, SeenData
 from winnow.experiment.arms import DENSE, TICKET
 from winnow.experiment.expected import ExpectedAnalysis
 from winnow.experiment.measures import find_measure
-from winnow.experiment.measures.kind import Measure
+from winnow.experiment.measures.kind import MeasureKind
 from winnow.experiment.plan.replicate import Node
 from winnow.experiment.plan.setting import Setting, plain
 from winnow.experiment.recipe.analyses import AnalysisSpec
@@ -77,7 +77,7 @@ class _Asked:
     line: str
 
     @property
-    def measure(self) -> Measure:
+    def measure(self) -> MeasureKind:
         return find_measure(self.spec.name)
 
     def points(self, nodes: Sequence[Node]) -> Iterator[AnalysisPoint]:
@@ -89,7 +89,7 @@ class _Asked:
             yield from self._against(chosen, nodes)
         else:
             for node in chosen:
-                yield self._point(node, None, [Subject(node.run.id, self._state(self.spec.at))])
+                yield self._point(node, None, [Analysed(node.run.id, self._state(self.spec.at))])
 
     def _pairs(self, chosen: Sequence[Node]) -> Iterator[AnalysisPoint]:
         """Every two of the runs in one replicate and round; draws number the pairs."""
@@ -99,7 +99,7 @@ class _Asked:
         at = self._state(self.spec.at)
         for members in groups.values():
             for draw, (one, other) in enumerate(itertools.combinations(members, 2)):
-                subjects = [Subject(one.run.id, at), Subject(other.run.id, at)]
+                subjects = [Analysed(one.run.id, at), Analysed(other.run.id, at)]
                 yield self._point(one, other.arm, subjects, draw)
 
     def _against(self, chosen: Sequence[Node], nodes: Sequence[Node]) -> Iterator[AnalysisPoint]:
@@ -118,11 +118,11 @@ class _Asked:
                 (node.replicate, round_, -1)
             )
             if pair is not None and (pair is not node or beside != at):
-                subjects = [Subject(node.run.id, at), Subject(pair.run.id, beside)]
+                subjects = [Analysed(node.run.id, at), Analysed(pair.run.id, beside)]
                 yield self._point(node, other, subjects)
 
     def _point(
-        self, node: Node, against: str | None, subjects: Sequence[Subject], draw: int | None = None
+        self, node: Node, against: str | None, subjects: Sequence[Analysed], draw: int | None = None
     ) -> AnalysisPoint:
         measure, run = self.measure, node.run
         data = None

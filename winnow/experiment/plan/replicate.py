@@ -70,7 +70,12 @@ class Replicate:
         sizes, total = self.setting.layers.sizes, self.setting.layers.total
         prunable = sum(sizes.values())
         kept, exempt = _kept(run, sizes), total - prunable
-        record = replace(self.setting.record, accuracy_at=self._within(run))
+        asked = self.setting.record
+        record = replace(
+            asked,
+            accuracy_at=_within(run, asked.accuracy_at),
+            validation_at=_within(run, asked.validation_at),
+        )
         return Node(
             arm.name,
             self.number,
@@ -83,10 +88,10 @@ class Replicate:
             (kept + exempt) / total,
         )
 
-    def _within(self, run: Run) -> frozenset[int]:
-        """The iterations whose accuracy is wanted that the run trains."""
-        wanted = self.setting.record.accuracy_at
-        return frozenset(step for step in wanted if run.begin < step <= run.end)
+
+def _within(run: Run, wanted: frozenset[int]) -> frozenset[int]:
+    """Those of the iterations that the run trains."""
+    return frozenset(step for step in wanted if run.begin < step <= run.end)
 
 
 def _kept(run: Run, sizes: Mapping[str, int]) -> int:

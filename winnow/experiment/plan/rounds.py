@@ -7,20 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
+from winnow import rng
 from winnow.algorithms.rounds import Round, iterative, one_shot, one_shot_paper_grid
 from winnow.allocation import Keep, check_least, keep_for_density
 from winnow.experiment.arms import (
+    AT_INIT,
     CONTINUED,
+    MORE_CONTROLS,
     OF_ROUNDS,
     ONE_SHOT,
     ONE_SHOT_REINIT,
+    ORDER,
+    PERMUTED,
     RANDOM,
     RANDOM_REINIT,
     REINIT,
+    REINIT_MASKED,
     TICKET,
     Arm,
+    noise_arm,
 )
 from winnow.experiment.plan.criterion import Scoring, own_options, resolve_scoring
 from winnow.experiment.plan.replicate import Node, Replicate
@@ -36,16 +42,21 @@ class Rounds:
     setting: Setting
     restart: Restart
     scoring: Scoring
-    arms: ClassVar[tuple[Arm, ...]] = OF_ROUNDS
-    in_turn: ClassVar[tuple[Arm, ...]] = (
-        TICKET,
-        CONTINUED,
-        REINIT,
-        RANDOM,
-        RANDOM_REINIT,
-        ONE_SHOT,
-        ONE_SHOT_REINIT,
-    )
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """In the order of tables."""
+        return (*OF_ROUNDS, *self._more)
+
+    @property
+    def in_turn(self) -> tuple[Arm, ...]:
+        """In the order of the runs of a round."""
+        pruned_once = (ONE_SHOT, ONE_SHOT_REINIT)
+        return (TICKET, CONTINUED, REINIT, RANDOM, RANDOM_REINIT, *pruned_once, *self._more)
+
+    @property
+    def _more(self) -> tuple[Arm, ...]:
+        return (*MORE_CONTROLS, *map(noise_arm, self.setting.recipe.controls.noise))
 
     def points(self, replicate: Replicate) -> Iterator[Node]:
         """Every point of a replicate: the dense network, the walk of rounds, one-shot pruning."""
@@ -76,6 +87,32 @@ class Rounds:
         for draw in _draws(asked.random_reinit):
             run = replace(dense, pruning=replace(pruning, shuffle=draw), draw=draw)
             yield replicate.point(RANDOM_REINIT, round_, run, draw)
+        yield from self._more_controls(replicate, round_, ticket)
+
+    def _more_controls(self, replicate: Replicate, round_: int, ticket: Run) -> Iterator[Node]:
+        """Those that change the order of data, the ticket's own weights, or when it is pruned."""
+        asked, pruning = self.setting.recipe.controls, ticket.pruning
+        assert pruning is not None
+        redrawn = (
+            (REINIT_MASKED, "survivors", asked.reinit_masked),
+            (PERMUTED, "permuted", asked.permuted),
+        )
+        for arm, how, count in redrawn:
+            for draw in _draws(count):
+                run = replace(ticket, start=replace(ticket.start, redrawn=how, draw=draw))
+                yield replicate.point(arm, round_, run, draw)
+        for draw in _draws(asked.order):
+            order = rng.torch_seed(ticket.seeds["order"], "other order", draw)
+            run = replace(ticket, seeds={**ticket.seeds, "order": order})
+            yield replicate.point(ORDER, round_, run, draw)
+        if asked.at_init:
+            early = Pruning(
+                None, "magnitude", {}, pruning.prunable, pruning.keep, 0, least=pruning.least
+            )
+            yield replicate.point(AT_INIT, round_, replace(replicate.dense, pruning=early), 1)
+        for level in asked.noise:
+            start = replace(ticket.start, noise=level, draw=1)
+            yield replicate.point(noise_arm(level), round_, replace(ticket, start=start), 1)
 
     def _one_shot(self, replicate: Replicate) -> Iterator[Node]:
         """The arm that prunes the dense network once, to each density."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -181,10 +181,23 @@ def _at_least_one(field: str, written: str, per_epoch: int) -> int:
 
 def _what_to_record(recipe: Recipe, steps: int, per_epoch: int) -> Record:
     """What the recipe wants recorded of each run."""
-    wanted = frozenset(iterations(step, per_epoch) for step in recipe.train.accuracy_at)
+    train = recipe.train
+    if train.validation_at and not recipe.data.validation:
+        raise UserError(
+            f"train.validation_at names {train.validation_at[0]}, but no images are held out for "
+            "validation: write data.validation, e.g. 5000, or leave validation_at out"
+        )
+    return Record(
+        accuracy_at=_steps_within("train.accuracy_at", train.accuracy_at, steps, per_epoch),
+        validation_at=_steps_within("train.validation_at", train.validation_at, steps, per_epoch),
+        test_curve=train.test_curve,
+    )
+
+
+def _steps_within(field: str, written: Sequence[str], steps: int, per_epoch: int) -> frozenset[int]:
+    """The iterations that amounts of training name. UserError for one that is not trained."""
+    wanted = frozenset(iterations(step, per_epoch) for step in written)
     for step in sorted(wanted):
         if not 0 < step <= steps:
-            raise UserError(
-                f"train.accuracy_at names iteration {step}: training has iterations 1 to {steps}"
-            )
-    return Record(accuracy_at=wanted, test_curve=recipe.train.test_curve)
+            raise UserError(f"{field} names iteration {step}: training has iterations 1 to {steps}")
+    return wanted

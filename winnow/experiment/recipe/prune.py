@@ -60,6 +60,11 @@ class Controls(RecipePart):
     ``reinit``: the mask, other initial weights. ``random``: a mask of the same layer densities,
     the ticket's weights. ``random-reinit``: both. ``one-shot``: pruned once, from the dense
     network, on the densities named (``paper``: figure 4c's grid; ``rounds``: the ticket's own).
+    ``order``: the ticket, its data in another order. ``reinit-masked``: the mask, each layer's
+    weights drawn with replacement from the ticket's own; ``permuted``: these in another order.
+    ``noise``: levels of Gaussian noise added to the ticket's weights, one draw each, in standard
+    deviations of the layer's initial weights. ``at-init``: a mask of the largest initial weights at
+    the ticket's density. All but ``order`` share the ticket's data order.
     """
 
     reinit: Count = 0
@@ -69,3 +74,16 @@ class Controls(RecipePart):
         "none", alias="one-shot", examples=["paper", "rounds", [0.5, 0.2]]
     )
     one_shot_reinit: Count = Field(0, alias="one-shot-reinit")
+    order: Count = 0
+    reinit_masked: Count = Field(0, alias="reinit-masked")
+    permuted: Count = 0
+    noise: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(strict=False)] = Field(
+        (), examples=[[0.5, 1, 2, 3]]
+    )
+    at_init: bool = Field(False, alias="at-init")
+
+    @model_validator(mode="after")
+    def _levels_differ(self) -> Controls:
+        if len(set(self.noise)) < len(self.noise):
+            raise ValueError("noise names a level twice: write each once, e.g. [0.5, 1, 2, 3]")
+        return self

@@ -77,8 +77,9 @@ class Schedule(RecipePart):
 class Train(RecipePart):
     """How one network is trained and when it is evaluated.
 
-    ``accuracy_at``: steps whose test accuracy is recorded. ``test_curve``: test accuracy at every
-    evaluation, for learning curves (it chooses nothing). ``clip``: the largest gradient norm.
+    ``accuracy_at``: steps whose test accuracy is recorded; ``validation_at``: whose validation
+    accuracy is. ``test_curve``: test accuracy and loss at every evaluation, for learning curves (it
+    chooses nothing). ``clip``: the largest gradient norm.
     """
 
     steps: Steps
@@ -89,5 +90,8 @@ class Train(RecipePart):
     clip: float | None = Field(None, gt=0, examples=[1.0])
     evaluate: Steps = "100it"
     accuracy_at: Annotated[tuple[Steps, ...], Field(strict=False)] = Field((), examples=[["10ep"]])
+    validation_at: Annotated[tuple[Steps, ...], Field(strict=False)] = Field(
+        (), examples=[["10000it"]]
+    )
     early_stopping: bool = True
     test_curve: bool = False

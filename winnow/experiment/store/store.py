@@ -41,9 +41,13 @@ class Result:
     """What a run gave.
 
     ``status``: ``done`` or ``diverged`` (then at iteration ``diverged_at``). ``curve``: ``steps``,
-    ``validation_loss``, ``validation_accuracy``, ``test_accuracy`` (empty if not recorded), equally
-    long lists. ``stop`` and ``final``: accuracies by split at the minimum of validation loss
-    (``stop_iteration``) and at the end. Accuracies are fractions; null where there is none.
+    ``validation_loss``, ``validation_accuracy``, ``test_accuracy``, ``test_loss`` and
+    ``training_loss`` (the mean loss of the updates since the last of ``steps``), equally long
+    lists, empty or missing if not recorded. ``stop`` and ``final``: accuracies by split at the
+    minimum of validation loss (``stop_iteration``) and at the end; ``stop_loss`` and
+    ``final_loss``: mean cross-entropy there, empty in results of a Winnow that did not keep it.
+    ``accuracy_at`` and ``validation_at``: test and validation accuracy by iteration. Accuracies
+    are fractions; null where there is none.
     """
 
     status: str
@@ -58,6 +62,9 @@ class Result:
     kept: Mapping[str, int]
     seconds: float
     files: Mapping[str, str] = field(default_factory=dict)
+    stop_loss: Mapping[str, float | None] = field(default_factory=dict)
+    final_loss: Mapping[str, float | None] = field(default_factory=dict)
+    validation_at: Mapping[str, float] = field(default_factory=dict)
 
 
 class Store:

@@ -22,7 +22,9 @@ class Progress:
     """All of an unfinished run but the engine's state.
 
     ``curve``: see `Result`. ``best``: the state of minimum validation loss, which is ``best_loss``.
-    ``states``: those to keep, by iteration. ``seconds``: of training so far.
+    ``states``: those to keep, by iteration. ``seconds``: of training so far. ``loss_total`` and
+    ``loss_count``: of the training losses since the last evaluation; no count (of a checkpoint that
+    says nothing of them): not known until the next one.
     """
 
     curve: dict[str, list[Any]] = field(
@@ -31,6 +33,8 @@ class Progress:
             "validation_loss": [],
             "validation_accuracy": [],
             "test_accuracy": [],
+            "test_loss": [],
+            "training_loss": [],
         }
     )
     best: State | None = None
@@ -38,6 +42,9 @@ class Progress:
     states: dict[int, State] = field(default_factory=dict)
     accuracy_at: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    validation_at: dict[str, float] = field(default_factory=dict)
+    loss_total: float = 0.0
+    loss_count: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,9 @@ def save_checkpoint(
         "curve": progress.curve,
         "accuracy_at": progress.accuracy_at,
         "seconds": progress.seconds,
+        "validation_at": progress.validation_at,
+        "loss_total": progress.loss_total,
+        "loss_count": progress.loss_count,
     }
     about = {"states": about, "progress": seen, "record": record.dump()}
     about["choice"] = checkpoints.choice
@@ -88,7 +98,7 @@ def read_checkpoint(
         name: statefile.unpack_state(_under(tensors, f"{name}/"), about, f"{name}/")
         for name, about in plain["states"].items()
     }
-    progress = Progress(**plain["progress"])
+    progress = _seen(plain["progress"])
     progress.best = states.get("best")
     if progress.best is not None:
         index = progress.curve["steps"].index(progress.best.step)
@@ -97,6 +107,15 @@ def read_checkpoint(
         int(name.removeprefix("step-")): s for name, s in states.items() if name.startswith("step-")
     }
     return states["now"], progress
+
+
+def _seen(plain: Mapping[str, Any]) -> Progress:
+    """What had been seen of a run; None where an older Winnow did not record it."""
+    curve = dict(plain["curve"])
+    length = len(curve["steps"])
+    curve.setdefault("training_loss", [None] * length)
+    curve.setdefault("test_loss", [None] * len(curve["test_accuracy"]))
+    return Progress(**{"loss_count": None, **plain, "curve": curve})
 
 
 def begun_with(path: Path) -> Mapping[str, Any]:

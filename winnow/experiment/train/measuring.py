@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from winnow.engine.feed import Feed
-from winnow.experiment.analyses import START, Analysis, SeenData, Subject
+from winnow.experiment.analyses import START, Analysed, Analysis, SeenData
 from winnow.experiment.measures import find_measure
 from winnow.experiment.measures.kind import MeasuredRow, Specimen
 from winnow.experiment.runs import Run
@@ -61,7 +61,7 @@ def measured(
 
 
 def _specimen(
-    analysis: Analysis, subject: Subject, found: Found, start: Callable[[Run], State]
+    analysis: Analysis, subject: Analysed, found: Found, start: Callable[[Run], State]
 ) -> Specimen:
     state = start(found.run) if subject.at == START else found.state(subject.at)
     mask = state.mask or Mask.dense({name: state.weights[name] for name in analysis.prunable})

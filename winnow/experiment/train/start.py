@@ -12,6 +12,7 @@ from winnow.algorithms.search import make_search
 from winnow.algorithms.search.driven import resume_search, start_search
 from winnow.engine.base import Job
 from winnow.experiment.runs import Run
+from winnow.experiment.train.disturb import disturbed
 from winnow.experiment.train.job import initial_network, make_job
 from winnow.experiment.train.masks import Parents, pruned_for, state_of
 from winnow.state import State, fresh_state, masked
@@ -25,7 +26,8 @@ def starting_state(run: Run, parents: Parents, given: Given | None = None) -> St
     start = run.start
     network, mask = pruned_for(run, parents) if run.pruning else (None, None)
     if start.kind == "init":
-        return _begun(run, fresh_state(initial_network(run), mask, run.begin))
+        state = fresh_state(initial_network(run), mask, run.begin)
+        return _begun(run, disturbed(run, state))
     if start.kind == "given":
         assert given is not None
         assert run.search is not None
@@ -39,7 +41,7 @@ def starting_state(run: Run, parents: Parents, given: Given | None = None) -> St
         state = fresh_state(network, mask, run.begin)
     if start.optimizer == "rewound":
         state = replace(state, slots=reached.slots, updates=reached.updates)
-    return _begun(run, masked(state))
+    return _begun(run, disturbed(run, masked(state)))
 
 
 def method_of(run: Run) -> DynamicMethod | None:

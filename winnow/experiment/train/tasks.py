@@ -35,7 +35,7 @@ from winnow.mask import from_bytes, to_bytes
 from winnow.state import State
 from winnow.statefile import pack_state
 
-T = TypeVar("T")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,8 +131,8 @@ def _start(store: Store, task: Task, run: Run) -> State:
 
 
 def states_of_parents(
-    store: Store, task: Task, use: Callable[[Parents, Callable[[Run], State]], T]
-) -> T:
+    store: Store, task: Task, use: Callable[[Parents, Callable[[Run], State]], Made]
+) -> Made:
     """What ``use`` makes of the task's parents in the store, and of where runs begin.
 
     Raises DamagedParentError for one whose file is damaged, which is set aside.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from winnow.algorithms.search.driven import settled
-from winnow.engine.base import Job, Training
+from winnow.engine.base import Job, Metrics, Training
 from winnow.experiment.runs import Record, Run
 from winnow.experiment.store.store import Result
 from winnow.experiment.train.checkpoint import Checkpoints, Progress, save_checkpoint
@@ -34,7 +34,7 @@ class Trainee:
         """The first iteration after ``step`` at which there is something to record."""
         run, record = self.run, self.record
         grid = run.begin + ((step - run.begin) // run.evaluate + 1) * run.evaluate
-        named = [k for k in (record.accuracy_at | record.states) if k > step]
+        named = [k for k in (record.accuracy_at | record.validation_at | record.states) if k > step]
         return min([grid, run.end, *named])
 
     def begin(self, step: int) -> None:
@@ -46,6 +46,9 @@ class Trainee:
         """Train up to iteration ``to``, which is at most the next look, and look if it is that."""
         stats = self.session.advance(to)
         self.diverged_at = stats.diverged_at
+        if stats.seen and self.progress.loss_count is not None:
+            self.progress.loss_total += stats.loss * stats.seen
+            self.progress.loss_count += stats.seen
         if self.diverged_at is None and to == self.next_look(to - 1):
             self._look(to)
 
@@ -60,6 +63,8 @@ class Trainee:
             self.progress.states[step] = self._network()
         if step in self.record.accuracy_at:
             self.progress.accuracy_at[str(step)] = self.session.evaluate("test").accuracy
+        if step in self.record.validation_at:
+            self.progress.validation_at[str(step)] = self.session.evaluate("validation").accuracy
         if (step - self.run.begin) % self.run.evaluate == 0 or step == self.run.end:
             self._evaluate(step)
 
@@ -72,8 +77,21 @@ class Trainee:
             if metrics.loss < self.progress.best_loss:  # the first minimum wins
                 self._keep_best(metrics.loss)
         if self.record.test_curve:
-            curve["test_accuracy"].append(self.session.evaluate("test").accuracy)
+            metrics = self.session.evaluate("test")
+            curve["test_accuracy"].append(metrics.accuracy)
+            curve["test_loss"].append(_finite(metrics.loss))
+        curve["training_loss"].append(self._training_loss())
         curve["steps"].append(step)
+
+    def _training_loss(self) -> float | None:
+        """The mean loss of the updates since the last evaluation, to 6 digits: None for none.
+
+        The last bits of a sum depend on where a training paused, which the clock decides.
+        """
+        progress = self.progress
+        mean = progress.loss_total / progress.loss_count if progress.loss_count else None
+        progress.loss_total, progress.loss_count = 0.0, 0
+        return None if mean is None else float(f"{mean:.6g}")
 
     def _keep_best(self, loss: float) -> None:
         state = self._network()
@@ -110,6 +128,8 @@ class Trainee:
         lost = self.job.search is not None and not _is_finite(last)  # scores that decide nothing
         mask = None if lost else settled(self.job, last)[1].mask
         stop = progress.best.step if progress.best else None
+        at_stop = self._metrics(best)
+        at_end = self._metrics(self.session if self.diverged_at is None else None)
         return Result(
             status="done" if self.diverged_at is None else "diverged",
             diverged_at=self.diverged_at,
@@ -117,18 +137,21 @@ class Trainee:
             stop_iteration=stop,
             stop_censored=None if stop is None else stop == progress.curve["steps"][-1],
             stop_validation_loss=None if stop is None else _finite(progress.best_loss),
-            stop=self._accuracies(best),
-            final=self._accuracies(self.session if self.diverged_at is None else None),
+            stop={split: seen.accuracy for split, seen in at_stop.items()},
+            final={split: seen.accuracy for split, seen in at_end.items()},
             accuracy_at=progress.accuracy_at,
             kept={name: int(keep.sum()) for name, keep in mask.items()} if mask else {},
             seconds=round(progress.seconds, 3),
+            stop_loss={split: _finite(seen.loss) for split, seen in at_stop.items()},
+            final_loss={split: _finite(seen.loss) for split, seen in at_end.items()},
+            validation_at=progress.validation_at,
         )
 
-    def _accuracies(self, session: Training | None) -> dict[str, float]:
+    def _metrics(self, session: Training | None) -> dict[str, Metrics]:
         """By split."""
         if session is None:
             return {}
-        return {split: session.evaluate(split).accuracy for split in sorted(self.job.data.splits)}
+        return {split: session.evaluate(split) for split in sorted(self.job.data.splits)}
 
 
 def _is_finite(state: State) -> bool:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from winnow.report.statistics import Interval, standard_deviation, t_quantile
+from winnow.report.statistics import Interval, sample_deviation, t_quantile
 
 ALPHA = 0.05
 LEAST = 3
@@ -46,5 +46,5 @@ class MeanEstimate:
 def estimate(values: Sequence[float], step: float | None) -> MeanEstimate:
     """Mean and spread of at least one value."""
     mean = math.fsum(values) / len(values)
-    spread = standard_deviation(values) if len(values) > 1 else None
+    spread = sample_deviation(values) if len(values) > 1 else None
     return MeanEstimate(len(values), mean, spread, step)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,11 @@ _CONTROLS = dict(
             Look("#B8860B", "X", ":"),  # random-reinit
             Look("#009E73", "s", ":"),  # shuffled
             Look("#CC79A7", "X", "-."),  # inverted
+            Look("#D55E00", "D", ":"),  # reinit-masked
+            Look("#B8860B", "P", "--"),  # permuted
+            Look("#56B4E9", "o", ":"),  # order
+            Look("#882255", "v", ":"),  # at-init
+            Look("#777777", "d", "-."),  # noise
         ),
         strict=True,
     )
@@ -111,9 +116,11 @@ def looks(arms: Sequence[Arm]) -> list[Look]:
     Arms of rounds have the same in every figure, controls of a method that of their kind; methods
     take theirs in turn.
     """
-    methods = cycle(IN_TURN)
+    methods, markers = cycle(IN_TURN), cycle("dp<>8H")
     return [
-        _OF_ROUNDS.get(arm) or (_CONTROLS[arm.kind] if arm.is_control else next(methods))
+        replace(_CONTROLS["noise"], marker=next(markers))
+        if arm.kind == "noise"
+        else _OF_ROUNDS.get(arm) or (_CONTROLS[arm.kind] if arm.is_control else next(methods))
         for arm in arms
     ]
 
