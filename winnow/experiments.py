@@ -21,7 +21,13 @@ from winnow.experiment.plan.plan import Planned
 from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.recipe.scales import FULL
+from winnow.experiment.store.analyses import find_analysis
 from winnow.experiment.store.experiments import stored_experiments
+from winnow.experiment.store.exported import (
+    MadeAnalysis,
+    write_exported,
+    write_exported_analyses,
+)
 from winnow.experiment.store.images import (
     Source,
     find_sources,
@@ -224,6 +230,32 @@ def experiments_offline(asked: Asked, store: Store) -> tuple[list[Experiment], s
     if reason and not changed and (stored := stored_experiments(store, name)):
         return stored, _as_run(name, stored, reason)
     return planned, None
+
+
+def export(asked: Asked, store: Store, out: Path) -> tuple[list[Path], int]:
+    """Write what is finished of a recipe into tables in the folder ``out``, without states.
+
+    The files, and how many of the recipe's runs are in none. What stands in a table already stays.
+    Raises UserError: nothing is finished, the images are unknown here, or a table is damaged.
+    """
+    plan, note = plan_offline(asked, store)
+    if note:
+        raise UserError(f"{asked.recipe} cannot be exported: {note}")
+    found = [store.find_named(run.folder, i) for i, run in plan.runs.items()]
+    runs = [one for one in found if one]
+    if not runs:
+        raise UserError(f"nothing of {asked.recipe} is finished in {store.path}")
+    name = asked.folder
+    paths = [write_exported(out, name, runs)]
+    made = [
+        MadeAnalysis(point.node, rows)
+        for point in plan.analyses
+        if (rows := find_analysis(store, point.node.folder, point.node.id)) is not None
+    ]
+    if made:
+        paths.append(write_exported_analyses(out, name, made))
+    remember_sources(find_sources_offline(plan.recipe, store)[0], Store(out))
+    return paths, len(found) - len(runs)
 
 
 def _as_run(recipe: str, stored: Sequence[Experiment], reason: str) -> str:

@@ -14,6 +14,7 @@ from winnow.cli.catalogue import methods_command, recipes_command
 from winnow.cli.claims import claims_command
 from winnow.cli.doctor import doctor_command
 from winnow.cli.exits import guarded
+from winnow.cli.export import export_command
 from winnow.cli.plan import plan_command
 from winnow.cli.report import report_command
 from winnow.cli.run import run_command
@@ -29,6 +30,7 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
     "show": show_command,
     "report": report_command,
     "claims": claims_command,
+    "export": export_command,
     "bench": bench_command,
     "import": import_command,
     "doctor": doctor_command,

@@ -50,8 +50,8 @@ def run_command(
 ) -> None:
     """Run what is missing of a recipe, and write its report."""
     from winnow.cli.progress import Tally, shown
-    from winnow.experiment.train.executor import status_of
     from winnow.experiment.train.protocol import DiskError
+    from winnow.experiment.train.status import status_of
     from winnow.experiments import run as run_recipe
     from winnow.experiments import store_path
     from winnow.report import brief_text

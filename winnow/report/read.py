@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from winnow.experiment.expected import ExpectedPoint, ExpectedRun, Experiment
 from winnow.experiment.runs import Run
 from winnow.experiment.store.analyses import find_analysis
+from winnow.experiment.store.exported import Exported, read_exported
 from winnow.experiment.store.store import Found, Result, Store
 from winnow.experiment.unreachable import unreachable_runs
 from winnow.report.results import Curve, Finding, Results, Row, Status
@@ -33,7 +35,11 @@ def read_results(experiment: Experiment, store: Store, notes: tuple[str, ...] = 
     missing. Points after a diverged run are rows without numbers (``unreachable``).
     """
     expected = {run.id: run for run in experiment.runs}
-    stored = {i: store.find_named(run.folder, i, run.record) for i, run in expected.items()}
+    exported = read_exported(store.path)
+    stored = {
+        i: store.find_named(run.folder, i, run.record) or _exported(exported, run)
+        for i, run in expected.items()
+    }
     unreachable = _unreachable(experiment, stored)
     rows = [
         _row(experiment.name, point, expected[point.run], stored[point.run])
@@ -48,14 +54,22 @@ def read_results(experiment: Experiment, store: Store, notes: tuple[str, ...] = 
         curves={run.folder.name: _curve(run) for run in stored.values() if run},
         missing=sum(run is None for run in stored.values()) - len(unreachable),
         notes=notes,
-        findings=tuple(_findings(experiment, store)),
+        findings=tuple(_findings(experiment, store, exported)),
     )
 
 
-def _findings(experiment: Experiment, store: Store) -> Iterator[Finding]:
+def _exported(exported: Exported, run: ExpectedRun) -> Found | None:
+    """A run that stands in a table only, with all that reports ask of it."""
+    found = exported.runs.get(run.id)
+    wanted = replace(run.record, states=frozenset())
+    return found if found and found.record.covers(wanted) else None
+
+
+def _findings(experiment: Experiment, store: Store, exported: Exported) -> Iterator[Finding]:
     """What the store holds of the experiment's analyses."""
     for one in experiment.analyses:
-        rows = find_analysis(store, one.folder, one.id)
+        made = exported.analyses.get(one.id)
+        rows = find_analysis(store, one.folder, one.id) or (made.rows if made else None)
         if rows is not None:
             yield Finding(
                 one.key,

@@ -14,8 +14,9 @@ from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.store.images import Source
 from winnow.experiment.store.store import Store
-from winnow.experiment.train.executor import Event, Settings, execute, status_of
+from winnow.experiment.train.executor import Event, Settings, execute
 from winnow.experiment.train.protocol import Answer, DiskError, WorkerError
+from winnow.experiment.train.status import status_of
 
 SMALL = ["train.steps=10it", "model.hidden=[9, 5]", "prune.rounds=1", "controls.one-shot=none"]
 

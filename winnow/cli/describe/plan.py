@@ -19,7 +19,7 @@ from winnow.experiment.train.estimate import (
     remembered,
     seconds_left,
 )
-from winnow.experiment.train.executor import status_of
+from winnow.experiment.train.status import status_of
 from winnow.report import wording
 
 

@@ -24,6 +24,7 @@ from winnow.experiment.train.pools import Pool
 from winnow.experiment.train.pools.local import LocalPool
 from winnow.experiment.train.protocol import Answer, DiskError, Order, Task, WorkerError
 from winnow.experiment.train.seats import stacks
+from winnow.experiment.train.status import plan_status
 from winnow.experiment.unreachable import unreachable_runs
 
 _ASK_AGAIN = 0.5  # seconds until a run that another process trains is looked at again
@@ -51,14 +52,6 @@ class Settings:
     jobs: int
     checkpoint: float = 60.0
     about: Mapping[str, Any] = field(default_factory=dict)
-
-
-def status_of(plan: Planned, store: Store) -> dict[str, str]:
-    """Identity → ``done``, ``diverged``, ``unreachable`` or ``missing``, for each run of a plan."""
-    stored = {i: store.find(run, plan.records[i]) for i, run in plan.runs.items()}
-    ended = {identity: found.result.status for identity, found in stored.items() if found}
-    lost = unreachable_runs(_parents(plan), ended)
-    return {i: ended.get(i, "unreachable" if i in lost else "missing") for i in plan.runs}
 
 
 def execute(
@@ -99,16 +92,15 @@ class _Execution:
         self, plan: Planned, store: Store, settings: Settings, tell: Callable[[Event], None]
     ) -> None:
         self.plan, self.store, self.settings, self.tell = plan, store, settings, tell
-        self.status = status_of(plan, store)
+        found = plan_status(plan, store)
+        self.status = dict(found.runs)
         self.busy: set[str] = set()
         self.asked: dict[str, float] = {}
         self.deaths: dict[str, int] = {}
         self.autos: dict[str, Auto] = {}  # by line, of those with engine: auto
         self.queue: list[_Queued] = []
         self.analyses = {point.node.id: point.node for point in plan.analyses}
-        self.unmade = {
-            i for i, node in self.analyses.items() if not find_analysis(store, node.folder, i)
-        }
+        self.unmade = set(found.unmade)
         self.filled: set[str] = set()  # lines whose runs are in the queue
 
     def run(self, hire: Callable[[int], Pool]) -> None:
