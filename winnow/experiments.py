@@ -35,6 +35,7 @@ from winnow.experiment.store.images import (
     remember_sources,
 )
 from winnow.experiment.store.store import Store
+from winnow.experiment.store.tickets import copy_ticket
 from winnow.experiment.store.weights import copy_weights
 from winnow.experiment.train.executor import Event, Settings, execute
 
@@ -195,6 +196,7 @@ def run(
     place = Store(store_path(store)).open()
     remember_sources(sources, place)
     copy_weights(loaded, place)
+    copy_ticket(loaded, place)
     tell = on_plan(plan, place) if on_plan else None
     settings = Settings(check_jobs(jobs), checkpoint, _provenance(plan))
     experiment = plan.experiment()

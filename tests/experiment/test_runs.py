@@ -74,6 +74,7 @@ def test_every_field_of_a_pruning_does(field):
         "invert": True,
         "least": 1,
         "source": "c" * 64,
+        "given": "d" * 64,
     }
     one = replace(RUN, pruning=PRUNING)
     assert replace(RUN, pruning=replace(PRUNING, **{field: others[field]})).id != one.id
@@ -82,7 +83,7 @@ def test_every_field_of_a_pruning_does(field):
 @pytest.mark.parametrize("field", [f.name for f in fields(Start)])
 def test_every_field_of_a_start_does(field):
     others = {"kind": "operated", "run": "c" * 64, "step": 101, "optimizer": "rewound"}
-    others |= {"noise": 0.0, "redrawn": "permuted", "draw": 1}
+    others |= {"noise": 0.0, "redrawn": "permuted", "draw": 1, "given": "d" * 64}
     start = Start("state", "b" * 64, 100)
     one = replace(RUN, start=start)
     assert replace(RUN, start=replace(start, **{field: others[field]})).id != one.id

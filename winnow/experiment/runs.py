@@ -22,6 +22,9 @@ from winnow.experiment.run_parts import (
 SEMANTICS = 1
 """Raised when the same fields give other numbers: a change of an algorithm, a fixed mistake."""
 
+GIVEN = "given"
+"""In place of a criterion: the mask is that of a ticket from a file."""
+
 LEGACY: Mapping[str, Any] = {
     "data.train": None,
     "data.scaling": "standard",
@@ -35,7 +38,9 @@ LEGACY: Mapping[str, Any] = {
     "pruning.step": None,
     "pruning.invert": False,
     "pruning.least": 0,
+    "pruning.given": None,
     "start.optimizer": "fresh",
+    "start.given": None,
     "start.noise": None,
     "start.redrawn": None,
     "start.draw": 0,
@@ -58,7 +63,9 @@ class Start:
     ``optimizer``: ``fresh``, or ``rewound`` to what it was at ``step`` (momentum, Adam's moments
     and the number of updates), without what belongs to removed weights.
     ``noise``, ``redrawn`` (``survivors`` or ``permuted``): how a control then changes the weights
-    under the mask (see `train.disturb`), and the number of its ``draw``.
+    under the mask (see `train.disturb`), and the number of its ``draw``. ``given``: the hash of
+    weights from a file, where a recipe names a ticket; layers that are not in it keep the
+    initialisation of the run.
     """
 
     kind: str
@@ -68,6 +75,7 @@ class Start:
     noise: float | None = None
     redrawn: str | None = None
     draw: int = 0
+    given: str | None = None
 
     @property
     def is_operated(self) -> bool:
@@ -88,8 +96,9 @@ class Pruning:
     exponential rounds, which in trained weights end with the update of the criterion's surgeon, if
     it has one. ``invert`` keeps the smallest scores. ``scoring``: the training examples that the
     criterion sees (see `plan.criterion.Scoring`), None for a criterion that needs none.
-    ``source``: the hash of the file of a criterion outside Winnow (see `criteria.own`), None for
-    those that it knows by name.
+    ``given``: the hash of the mask of a ticket from a file, which nothing scores; ``keep`` says
+    what it keeps. ``source``: the hash of the file of a criterion outside Winnow (see
+    `criteria.own`), None for those that it knows by name.
     """
 
     of: str | None
@@ -105,6 +114,7 @@ class Pruning:
     step: int | None = None
     invert: bool = False
     least: int = 0
+    given: str | None = None
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> Pruning:

@@ -32,7 +32,8 @@ from winnow.experiment.plan.criterion import Scoring, own_options, resolve_scori
 from winnow.experiment.plan.replicate import Node, Replicate
 from winnow.experiment.plan.restart import RESTART_WORDS, Restart, restart_of
 from winnow.experiment.plan.setting import Setting
-from winnow.experiment.runs import Pruning, Run
+from winnow.experiment.runs import GIVEN, Pruning, Run, Start
+from winnow.experiment.store.tickets import FittedTicket, fitted_ticket
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Rounds:
     setting: Setting
     restart: Restart
     scoring: Scoring
+    given: FittedTicket | None = None
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -61,6 +63,11 @@ class Rounds:
     def points(self, replicate: Replicate) -> Iterator[Node]:
         """Every point of a replicate: the dense network, the walk of rounds, one-shot pruning."""
         yield replicate.point(TICKET, 0, replicate.dense)
+        if self.given is not None:
+            run = _trained_from(self.given, replicate)
+            yield replicate.point(TICKET, 1, run)
+            yield from self._controls(replicate, 1, run)
+            return
         trained = {0: replicate.dense}  # what the next round scores
         for step in self._walk():
             if step.parent is None:
@@ -175,7 +182,25 @@ def rounds_of(setting: Setting) -> Rounds:
     scoring = resolve_scoring(prune.criterion, prune.options)
     # Options as they are written: such runs have always been stored without the defaults.
     scoring = replace(scoring, options=own_options(prune.options))
-    return Rounds(setting, restart_of_prune(setting), scoring)
+    asked = setting.recipe.ticket
+    given = None if asked is None else fitted_ticket(setting.recipe, asked)
+    return Rounds(setting, restart_of_prune(setting), scoring, given)
+
+
+def _trained_from(given: FittedTicket, replicate: Replicate) -> Run:
+    """The training of a ticket that was found elsewhere."""
+    mask = given.mask
+    pruning = Pruning(
+        None,
+        GIVEN,
+        {},
+        tuple(mask),
+        dict(mask.kept_per_layer),
+        replicate.mask_seed,
+        given=given.mask_hash,
+    )
+    start = Start("given", given=given.weights_hash) if given.weights_hash else Start("init")
+    return replace(replicate.dense, pruning=pruning, start=start)
 
 
 def restart_of_prune(setting: Setting) -> Restart:

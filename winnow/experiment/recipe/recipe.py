@@ -17,6 +17,7 @@ from winnow.experiment.recipe.lines import line_of
 from winnow.experiment.recipe.model import Model
 from winnow.experiment.recipe.prune import Controls, Prune
 from winnow.experiment.recipe.scales import FULL
+from winnow.experiment.recipe.ticket import GivenTicket
 from winnow.experiment.recipe.train import Train
 from winnow.experiment.recipe.values import LineName, RecipePart, Seed
 from winnow.experiment.recipe.views import View
@@ -76,6 +77,7 @@ class Recipe(RecipePart):
     prune: Prune = Prune()
     controls: Controls = Controls()
     compare: Compare | None = None
+    ticket: GivenTicket | None = None
     replicates: int = Field(5, ge=1, examples=[5])
     engine: Literal["auto", "dense", "sparse", "stacked", "compiled", "compiled-bf16"] = "auto"
     seeds: Seeds = Seeds()
@@ -102,6 +104,18 @@ class Recipe(RecipePart):
         return self
 
     @model_validator(mode="after")
+    def _a_ticket_is_given_or_found(self) -> Recipe:
+        if self.ticket is None:
+            return self
+        found = self.prune.model_copy(update={"ignore": ()}) != Prune()
+        if found or self.compare is not None or self.controls.one_shot != "none":
+            raise ValueError(
+                "a ticket gives the mask that prune, compare and controls.one-shot would find: "
+                "leave these out (prune.ignore may stay)"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _claims_have_ids_of_their_own(self) -> Recipe:
         unique_ids(self.claims)
         return self
@@ -109,7 +123,7 @@ class Recipe(RecipePart):
     def dump(self) -> dict[str, Any]:
         """The recipe in full, defaults included, as plain values that load to an equal one."""
         plain: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
-        for key in ("compare", "figures", "lines", "analyses", "views", "claims"):
+        for key in ("compare", "ticket", "figures", "lines", "analyses", "views", "claims"):
             if not plain[key]:
                 del plain[key]
         if self.claims:

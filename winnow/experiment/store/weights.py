@@ -33,7 +33,7 @@ def weights_file(method: MethodSpec) -> str | None:
 
 def hash_of_weights(recipe: Recipe, file: str, arm: str) -> str:
     """The hash of the weights in a file. UserError: not there, or of another network."""
-    return _hash(_read(recipe, file, arm))
+    return content_hash_of(_read(recipe, file, arm))
 
 
 def copy_weights(recipe: Recipe, store: Store) -> None:
@@ -42,7 +42,9 @@ def copy_weights(recipe: Recipe, store: Store) -> None:
         for method in line.compare.methods if line.compare else ():
             if file := weights_file(method):
                 state = _read(line, file, method.arm_name)
-                write_whole(_file(store, _hash(state)), to_bytes("state", *pack_state(state)))
+                write_whole(
+                    _file(store, content_hash_of(state)), to_bytes("state", *pack_state(state))
+                )
 
 
 def read_weights(store: Store, content: str) -> State:
@@ -52,7 +54,7 @@ def read_weights(store: Store, content: str) -> State:
         state = unpack_state(*from_bytes("state", file.read_bytes(), str(file)))
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{file}: {error}: run the command again, which copies it") from None
-    if _hash(state) != content:
+    if content_hash_of(state) != content:
         raise UserError(f"{file} is damaged: run the command again, which copies it")
     return state
 
@@ -72,7 +74,7 @@ def _read(recipe: Recipe, file: str, arm: str) -> State:
     return fresh_state(model)
 
 
-def _hash(state: State) -> str:
+def content_hash_of(state: State) -> str:
     """SHA-256 over names, kinds, shapes and bits."""
     digest = hashlib.sha256()
     for name, value in sorted({**state.weights, **state.buffers}.items()):

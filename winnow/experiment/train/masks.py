@@ -49,9 +49,14 @@ def pruned_for(run: Run, parents: Parents) -> tuple[nn.Module | None, Mask]:
         )
     except UserError as error:
         raise UserError(f"pruning by {pruning.criterion}: {error}") from error
-    if pruning.shuffle is not None:
-        mask = mask.shuffled(rng.torch_generator(pruning.seed, "shuffle", pruning.shuffle))
-    return network, mask
+    return network, shuffled_for(pruning, mask)
+
+
+def shuffled_for(pruning: Pruning, mask: Mask) -> Mask:
+    """The mask, permuted within each layer where the pruning is that of a random control."""
+    if pruning.shuffle is None:
+        return mask
+    return mask.shuffled(rng.torch_generator(pruning.seed, "shuffle", pruning.shuffle))
 
 
 def _check_source(pruning: Pruning) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+
+from torch import nn
 
 from winnow.algorithms.dynamic import make_dynamic
 from winnow.algorithms.dynamic.driven import start_dynamic
@@ -12,27 +13,28 @@ from winnow.algorithms.search import make_search
 from winnow.algorithms.search.driven import resume_search, start_search
 from winnow.engine.base import Job
 from winnow.experiment.runs import Run
+from winnow.experiment.store.tickets import GivenFiles
 from winnow.experiment.train.disturb import disturbed
 from winnow.experiment.train.job import initial_network, make_job
-from winnow.experiment.train.masks import Parents, pruned_for, state_of
+from winnow.experiment.train.masks import Parents, pruned_for, shuffled_for, state_of
+from winnow.mask import Mask
 from winnow.state import State, fresh_state, masked
 
-Given = Callable[[str], State]
-"""Hash of weights that a recipe gave → the weights."""
 
-
-def starting_state(run: Run, parents: Parents, given: Given | None = None) -> State:
-    """The masked state at which a run begins."""
+def starting_state(run: Run, parents: Parents, given: GivenFiles | None = None) -> State:
+    """The masked state at which a run begins. ``given``: what recipes gave by files."""
     start = run.start
-    network, mask = pruned_for(run, parents) if run.pruning else (None, None)
+    network, mask = _pruned(run, parents, given) if run.pruning else (None, None)
     if start.kind == "init":
         state = fresh_state(initial_network(run), mask, run.begin)
         return _begun(run, disturbed(run, state))
     if start.kind == "given":
         assert given is not None
+        if start.given is not None:
+            return _begun(run, disturbed(run, _from_ticket(run, given.weights(start.given), mask)))
         assert run.search is not None
         assert run.search.weights is not None
-        return _begun(run, replace(given(run.search.weights), step=run.begin))
+        return _begun(run, replace(given.weights(run.search.weights), step=run.begin))
     assert start.run is not None
     reached = state_of(parents(start.run), start.step)
     state = State(run.begin, reached.weights, reached.buffers, mask)
@@ -42,6 +44,23 @@ def starting_state(run: Run, parents: Parents, given: Given | None = None) -> St
     if start.optimizer == "rewound":
         state = replace(state, slots=reached.slots, updates=reached.updates)
     return _begun(run, disturbed(run, masked(state)))
+
+
+def _pruned(run: Run, parents: Parents, given: GivenFiles | None) -> tuple[nn.Module | None, Mask]:
+    """The run's mask: that of a ticket from a file, or found by scoring."""
+    pruning = run.pruning
+    assert pruning is not None
+    if pruning.given is None:
+        return pruned_for(run, parents)
+    assert given is not None
+    return None, shuffled_for(pruning, given.mask(pruning.given))
+
+
+def _from_ticket(run: Run, ticket: State, mask: Mask | None) -> State:
+    """The ticket's weights and buffers in the run's network, which has its own for all others."""
+    own = fresh_state(initial_network(run), mask, run.begin)
+    weights, buffers = {**own.weights, **ticket.weights}, {**own.buffers, **ticket.buffers}
+    return masked(State(run.begin, weights, buffers, mask))
 
 
 def method_of(run: Run) -> DynamicMethod | None:

@@ -14,7 +14,7 @@ from winnow.engine.base import Engine, Stacks
 from winnow.errors import UserError
 from winnow.experiment.runs import Record, Run
 from winnow.experiment.store.store import Found, Store
-from winnow.experiment.store.weights import read_weights
+from winnow.experiment.store.tickets import GivenFiles
 from winnow.experiment.train.checkpoint import Checkpoints
 from winnow.experiment.train.choosing import choose_engine
 from winnow.experiment.train.job import make_job
@@ -145,7 +145,7 @@ def states_of_parents(
         return used[-1]
 
     def start(run: Run) -> State:
-        return starting_state(run, parent, lambda content: read_weights(store, content))
+        return starting_state(run, parent, GivenFiles(store))
 
     try:
         return use(parent, start)
