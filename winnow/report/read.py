@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from winnow.data.facts import is_reencoded
+from winnow.errors import UserError
 from winnow.experiment.expected import ExpectedPoint, ExpectedRun, Experiment
 from winnow.experiment.runs import Run
 from winnow.experiment.store.analyses import find_analysis
@@ -55,7 +57,16 @@ def read_results(experiment: Experiment, store: Store, notes: tuple[str, ...] = 
         missing=sum(run is None for run in stored.values()) - len(unreachable),
         notes=notes,
         findings=tuple(_findings(experiment, store, exported)),
+        reencoded=any(_saw_reencoded(run.run) for run in stored.values() if run),
     )
+
+
+def _saw_reencoded(run: Run) -> bool:
+    """Whether a run was trained on images that are no exact copies of the original."""
+    try:
+        return is_reencoded(run.data.name, run.data.content)
+    except UserError:  # a dataset that another version of Winnow knows
+        return False
 
 
 def _exported(exported: Exported, run: ExpectedRun) -> Found | None:

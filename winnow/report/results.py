@@ -113,7 +113,8 @@ class Results:
     a row included, in the order of tables, statements and rows.csv. ``curves`` goes by the run's
     folder name; ``missing`` counts the runs of the plan that are not done yet. ``line``: the one
     that these results are of, where they are a part of those of a recipe with lines (`by_line`).
-    ``findings``: what analyses found, in the recipe's order.
+    ``findings``: what analyses found, in the recipe's order. ``reencoded``: whether any run has
+    seen images that are known not to be the original pixels of their dataset.
 
     Raises ValueError for a row of an arm that is not among ``arms``.
     """
@@ -127,6 +128,7 @@ class Results:
     notes: tuple[str, ...] = ()
     line: str = ""
     findings: tuple[Finding, ...] = ()
+    reencoded: bool = False
 
     def __post_init__(self) -> None:
         strange = {row.arm for row in self.rows} - {arm.name for arm in self.arms}

@@ -167,6 +167,7 @@ def test_a_small_scale_shows_signs_and_no_verdict() -> None:
 def test_the_scale_is_that_of_the_recipe() -> None:
     assert conditions_of(made.results([])) == Conditions("full")
     assert conditions_of(made.results([], recipe={"scale": "small"})) == Conditions("small")
+    assert conditions_of(made.results([], reencoded=True)) == Conditions("full", reencoded=True)
 
 
 def test_the_claims_of_a_recipe_as_dumped_or_others() -> None:

@@ -67,9 +67,11 @@ class Judged:
 
 
 def conditions_of(results: Results) -> Conditions:
-    """The conditions that results tell: the recipe's ``scale``, full where it says nothing."""
+    """The conditions that results tell: the recipe's ``scale``, full where it says nothing, and
+    whether its images are re-encoded.
+    """
     said = results.recipe.get("scale", "full")
-    return Conditions(said if said in get_args(Scale) else "full")
+    return Conditions(said if said in get_args(Scale) else "full", results.reencoded)
 
 
 def judge_all(
