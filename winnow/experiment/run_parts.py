@@ -33,12 +33,13 @@ class RunInit:
     name: str
     std: float | None
     kept: float = 1.0
+    head: float | None = None
 
 
 @dataclass(frozen=True)
 class RunModel:
     """The network: see `models.build`. ``hidden``: the widths of a network that has hidden layers
-    of any width, None for its own.
+    of any width, None for its own. ``norm_init``: see `models.initialise`, as for ``init``.
     """
 
     name: str
@@ -46,6 +47,9 @@ class RunModel:
     hidden: tuple[int, ...] | None
     width: float
     dropout: float
+    norm_init: str = "ones"
+    conv_bias: bool = False
+    shortcut: str = "projection"
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> RunModel:

@@ -152,11 +152,20 @@ def _dense_run(recipe: Recipe, source: Source, per_epoch: int) -> Run:
 
 def run_init(init: Init) -> RunInit:
     """The distribution of initial weights, as a run has it."""
-    return RunInit(init.name, init.std, init.kept)
+    return RunInit(init.name, init.std, init.kept, init.head)
 
 
 def _model(model: Model) -> RunModel:
-    return RunModel(model.name, run_init(model.init), model.hidden, model.width, model.dropout)
+    return RunModel(
+        name=model.name,
+        init=run_init(model.init),
+        hidden=model.hidden,
+        width=model.width,
+        dropout=model.dropout,
+        norm_init=model.norm_init,
+        conv_bias=model.conv_bias,
+        shortcut=model.shortcut,
+    )
 
 
 def _in_iterations(schedule: Schedule, per_epoch: int) -> RunSchedule:

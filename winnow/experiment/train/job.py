@@ -44,7 +44,16 @@ def initial_network(run: Run, draw: int | None = None) -> nn.Module:
     """The run's network with its initial weights, or those of another draw."""
     model, init = make_network(run), run.model.init
     chosen, seed = run.draw if draw is None else draw, run.seeds["init"]
-    initialise(model, init.name, seed, std=init.std, draw=chosen, kept=init.kept)
+    initialise(
+        model,
+        init.name,
+        seed,
+        std=init.std,
+        draw=chosen,
+        kept=init.kept,
+        head=init.head,
+        norm=run.model.norm_init,
+    )
     return model
 
 
