@@ -60,14 +60,16 @@ class RunModel:
 
 @dataclass(frozen=True)
 class RunSchedule:
-    """The learning rate's course: multiplied by ``factor`` at the iterations ``drops``, or as the
-    name says; it rises from 0 over the first ``warmup`` iterations.
+    """The learning rate's course: multiplied by ``factor`` at the iterations ``drops``, or after
+    each ``every`` iterations, or as the name says; it rises from 0 over the first ``warmup``
+    iterations.
     """
 
     name: str
     drops: tuple[int, ...]
     factor: float | None
     warmup: int
+    every: int | None = None
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> RunSchedule:

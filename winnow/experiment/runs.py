@@ -39,6 +39,7 @@ LEGACY: Mapping[str, Any] = {
     "pruning.step": None,
     "pruning.invert": False,
     "pruning.least": 0,
+    "schedule.every": None,
     "start.optimizer": "fresh",
 }
 """Dotted field → its frozen value before it existed.

@@ -114,3 +114,14 @@ def test_initialisations_of_parts_are_other_runs_and_the_usual_is_silent():
 def test_what_a_network_does_not_have_is_refused(model, text):
     with pytest.raises(UserError, match=text):
         small(model=model)
+
+
+def test_an_exponential_schedule_in_iterations():
+    train = {"steps": "4ep", "schedule": {"name": "exponential", "factor": 0.94, "every": "2ep"}}
+    run = small(train=train).nodes[0].run
+    assert (run.schedule.every, run.schedule.factor, run.schedule.drops) == (48, 0.94, ())
+    usual = small(train={"steps": "4ep"}).nodes[0].run.schedule
+    assert (usual.every, usual.factor) == (None, None)
+    train["schedule"] = {"name": "exponential", "every": "0it"}
+    with pytest.raises(UserError, match="every of the schedule is 0it"):
+        small(train=train)

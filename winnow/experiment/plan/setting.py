@@ -170,11 +170,13 @@ def _model(model: Model) -> RunModel:
 
 def _in_iterations(schedule: Schedule, per_epoch: int) -> RunSchedule:
     """The learning rate's course, in iterations."""
+    every = schedule.every
     return RunSchedule(
         schedule.name,
         tuple(iterations(drop, per_epoch) for drop in schedule.drops),
-        schedule.factor if schedule.drops else None,
+        schedule.factor if schedule.drops or every else None,
         iterations(schedule.warmup, per_epoch),
+        None if every is None else _at_least_one("every of the schedule", every, per_epoch),
     )
 
 
