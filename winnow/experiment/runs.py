@@ -39,6 +39,8 @@ LEGACY: Mapping[str, Any] = {
     "pruning.step": None,
     "pruning.invert": False,
     "pruning.least": 0,
+    "pruning.reinit": "none",
+    "pruning.augmented": False,
     "schedule.every": None,
     "start.optimizer": "fresh",
 }
@@ -86,7 +88,8 @@ class Pruning:
     it has one. ``invert`` keeps the smallest scores. ``scoring``: the training examples that the
     criterion sees (see `plan.criterion.Scoring`), None for a criterion that needs none.
     ``source``: the hash of the file of a criterion outside Winnow (see `criteria.own`), None for
-    those that it knows by name.
+    those that it knows by name. ``reinit``: what is scored in place of the run's own initial
+    weights (see `plan.kinds.scored_copy`). ``augmented``: the examples seen are augmented.
     """
 
     of: str | None
@@ -102,6 +105,8 @@ class Pruning:
     step: int | None = None
     invert: bool = False
     least: int = 0
+    reinit: str = "none"
+    augmented: bool = False
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> Pruning:
