@@ -23,12 +23,18 @@ from winnow.state import State, fresh_state
 
 CONSTANT = {"name": "constant", "drops": [], "factor": None, "warmup": 0}
 ADAM = {"name": "adam", "lr": 1e-2, "weight_decay": 0.0, "betas": [0.9, 0.999], "eps": 1e-8}
+RMSPROP = {
+    **{"name": "rmsprop", "lr": 1e-2, "weight_decay": 1e-3},
+    **{"decay": 0.95, "eps": 1e-2, "momentum": 0.0},
+}
 OPTIMIZERS = [
     {"name": "sgd", "lr": 0.1, "weight_decay": 1e-3},
     {"name": "momentum", "lr": 0.05, "weight_decay": 1e-3, "momentum": 0.9},
     {"name": "nesterov", "lr": 0.05, "weight_decay": 1e-3, "momentum": 0.9},
     ADAM | {"weight_decay": 1e-3},
     ADAM | {"name": "adamw", "weight_decay": 1e-2},
+    RMSPROP,
+    RMSPROP | {"lr": 3e-3, "momentum": 0.8},
 ]
 
 
@@ -138,6 +144,12 @@ def update(spec: Mapping[str, Any], w: Tensor, g: Tensor, slot: dict[str, Tensor
         w -= spec["lr"] * (m / (1 - b1**t)) / ((v / (1 - b2**t)).sqrt() + spec["eps"])
     elif spec["name"] == "sgd":
         w -= spec["lr"] * g
+    elif spec["name"] == "rmsprop":
+        rest = 1 - spec["decay"]
+        v = slot["v"] = spec["decay"] * slot.get("v", torch.zeros_like(w)) + rest * g**2
+        moved = spec["lr"] * g / (v.sqrt() + spec["eps"])
+        u = slot["u"] = spec["momentum"] * slot.get("u", torch.zeros_like(w)) + moved
+        w -= u
     else:
         u = slot["u"] = spec["momentum"] * slot.get("u", torch.zeros_like(w)) + g
         w -= spec["lr"] * (g + spec["momentum"] * u if spec["name"] == "nesterov" else u)

@@ -25,6 +25,7 @@ from conformance import (
 from torch import nn
 
 from winnow.engine.dense import DenseEngine
+from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.models import build
 from winnow.state import State
 
@@ -89,6 +90,32 @@ def test_a_resumed_run_is_bit_identical(engine, network, shape, options, cut):
     part = trained(engine, job, state, cut)
     torch.rand(17)
     same(whole, trained(engine, job, part, 8))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS[5:], ids=["plain", "momentum"])
+def test_a_resumed_rmsprop_is_bit_identical_and_has_its_slots(engine, optimizer):
+    job = make_job(lenet(), training_data((1, 4, 4)), optimizer=optimizer, clip=0.5)
+    state = start(job, 0.5)
+    whole = trained(engine, job, state, 20)
+    part = trained(engine, job, state, 7)
+    assert set(part.slots) == {"square_avg", "momentum_buffer"} - (
+        set() if optimizer["momentum"] else {"momentum_buffer"}
+    )
+    assert part.updates == 7
+    same(whole, trained(engine, job, part, 20))
+
+
+def test_the_sparse_engine_leaves_rmsprop_to_others_by_name():
+    job = make_job(lenet(), training_data((1, 4, 4)), optimizer=OPTIMIZERS[5])
+    assert SparseEngine().refuses(job) == "it has no kernel for the optimizer rmsprop"
+
+
+def test_schedules_are_those_of_the_reference(engine):
+    schedule = {"name": "exponential", "drops": [], "factor": 0.5, "every": 7, "warmup": 3}
+    for chosen in (schedule, schedule | {"name": "linear", "every": None, "factor": None}):
+        job = make_job(lenet(), training_data((1, 4, 4)), schedule=chosen, steps=30)
+        state = start(job, 0.5)
+        close(trained(engine, job, state, 30), trained(DenseEngine("cpu"), job, state, 30))
 
 
 def test_how_far_each_call_goes_changes_no_number(engine):

@@ -21,6 +21,7 @@ from conformance import (
 )
 from networks import Mixed, PreActivation, Residual, Shared
 
+from winnow.engine.dense import DenseEngine
 from winnow.models import build
 from winnow.models.initialise import initialise
 from winnow.state import fresh_state
@@ -31,6 +32,10 @@ NETWORKS = {
     "conv-2-dropout": (TINY, lambda: build("conv-2", inputs=TINY, classes=10, dropout=0.5)),
     "vgg-11": (LARGE, lambda: build("vgg-11", inputs=LARGE, classes=10, width=0.125)),
     "resnet-20": (SMALL, lambda: build("resnet-20", inputs=SMALL, classes=10, width=0.25)),
+    "resnet-20-padded": (
+        SMALL,
+        lambda: build("resnet-20", inputs=SMALL, classes=10, width=0.5, shortcut="padded"),
+    ),
     "residual": (SMALL, Residual),
     "mixed": (SMALL, Mixed),
     "shared": (SMALL, Shared),
@@ -128,6 +133,32 @@ def test_a_resumed_run_is_bit_identical(engine, name, cut):
     part = trained(engine, job, state, cut)
     torch.rand(17)
     same(whole, trained(engine, job, part, 8))
+
+
+def test_biases_before_batch_norm_are_trained_and_change_no_output(engine):
+    """Their gradient is 0 but for rounding, so they themselves are compared with nothing."""
+
+    def network(biased):
+        return lambda: build("vgg-11", inputs=LARGE, classes=10, width=0.125, conv_bias=biased)
+
+    data = training_data(LARGE)
+    plain, biased = (
+        make_job(network(b), data, optimizer=OPTIMIZERS[1] | {"lr": 0.01}) for b in (False, True)
+    )
+    model = biased.build()
+    initialise(model, "kaiming-normal", 1)
+    start = fresh_state(model, random_mask(model, 0.5))
+    weights = {
+        n: w for n, w in start.weights.items() if n in dict(plain.build().named_parameters())
+    }
+    bare = dataclasses.replace(start, weights=weights)
+    sessions = [open_or_skip(engine, biased, start), DenseEngine("cpu").open(plain, bare)]
+    mine, theirs = (session.advance(5) for session in sessions)
+    assert mine.loss == pytest.approx(theirs.loss, rel=1e-4)
+    end = sessions[0].state().weights
+    for name, value in sessions[1].state().weights.items():
+        torch.testing.assert_close(end[name], value, rtol=2e-3, atol=2e-4)
+    assert len(end) == len(weights) + 8
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -6,13 +6,15 @@ import itertools
 import math
 
 import pytest
+import torch
 from conformance import lenet, make_job, training_data
 
 from winnow.engine.learning_rate import learning_rate, rate_at
 
 
-def schedule(name="constant", drops=(), factor=None, warmup=0):
-    return {"name": name, "drops": list(drops), "factor": factor, "warmup": warmup}
+def schedule(name="constant", drops=(), factor=None, warmup=0, every=None):
+    about = {"drops": list(drops), "factor": factor, "warmup": warmup, "every": every}
+    return {"name": name, **about}
 
 
 def test_constant():
@@ -33,13 +35,44 @@ def test_cosine_falls_from_all_through_half_to_nearly_nothing():
     assert all(a > b for a, b in itertools.pairwise(rates))
 
 
-@pytest.mark.parametrize("name", ["constant", "steps", "cosine"])
+@pytest.mark.parametrize("name", ["constant", "steps", "cosine", "linear", "exponential"])
 def test_warm_up_is_linear_from_zero(name):
-    warm = schedule(name, (50,) if name == "steps" else (), 0.1, warmup=10)
+    every = 50 if name == "exponential" else None
+    warm = schedule(name, (50,) if name == "steps" else (), 0.1, warmup=10, every=every)
     assert [learning_rate(s, 100, 1.0, warm) for s in range(10)] == pytest.approx(
         [s / 10 for s in range(10)]
     )
-    assert learning_rate(10, 100, 1.0, warm) > 0.97
+    assert learning_rate(10, 100, 1.0, warm) >= 0.9
+    bare = {**warm, "warmup": 0}  # what follows is counted from step 0, warm-up included
+    for step in (10, 49, 50, 99):
+        assert learning_rate(step, 100, 1.0, warm) == learning_rate(step, 100, 1.0, bare)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 100])
+def test_the_line_ends_at_0_after_the_last_update(steps):
+    """η (1 − t/T), as `torch.optim.lr_scheduler.LinearLR` from 1 to 0 gives it."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
+    theirs = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
+    for step in range(steps):
+        rate = learning_rate(step, steps, 0.3, schedule("linear"))
+        assert rate == pytest.approx(theirs.get_last_lr()[0], rel=1e-6)
+        assert rate > 0
+        optimizer.step()
+        theirs.step()
+    assert theirs.get_last_lr()[0] == pytest.approx(0, abs=1e-9)
+    assert learning_rate(10 * steps, steps, 0.3, schedule("linear")) == rate
+
+
+@pytest.mark.parametrize("every", [1, 7, 200])
+def test_the_exponential_is_a_staircase(every):
+    stairs = schedule("exponential", factor=0.94, every=every)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
+    theirs = torch.optim.lr_scheduler.StepLR(optimizer, every, 0.94)
+    for step in range(100):
+        rate = learning_rate(step, 100, 0.3, stairs)
+        assert rate == pytest.approx(theirs.get_last_lr()[0], rel=1e-9)
+        optimizer.step()
+        theirs.step()
 
 
 def test_past_the_end_the_last_rate_goes_on():

@@ -73,6 +73,8 @@ def test_every_field_of_a_pruning_does(field):
         "step": 50,
         "invert": True,
         "least": 1,
+        "reinit": "xavier",
+        "augmented": True,
         "source": "c" * 64,
         "given": "d" * 64,
     }

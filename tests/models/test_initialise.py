@@ -26,6 +26,7 @@ EXPECTED = {  # standard deviation of a (300, 784) matrix
     "glorot-uniform": math.sqrt(2 / 1084),
     "kaiming-normal": math.sqrt(2 / 784),
     "kaiming-uniform": math.sqrt(2 / 784),
+    "kaiming-fan-out": math.sqrt(2 / 300),
     "normal": 0.1,
     "signed-glorot": math.sqrt(2 / 1084),
     "signed-kaiming": math.sqrt(2 / 784),
@@ -57,8 +58,11 @@ def test_scale_of_a_convolution_is_that_of_torch(scheme: str) -> None:
     theirs = torch.empty(128, 64, 3, 5)
     kind = {"glorot": "xavier_", "kaiming": "kaiming_"}[scheme.split("-")[0]]
     options = {"nonlinearity": "relu"} if kind == "kaiming_" else {}
+    shape = scheme.split("-")[1]
+    if shape == "fan":
+        shape, options = "normal", options | {"mode": "fan_out"}
     generator = torch.Generator().manual_seed(0)
-    getattr(nn.init, kind + scheme.split("-")[1] + "_")(theirs, generator=generator, **options)
+    getattr(nn.init, f"{kind}{shape}_")(theirs, generator=generator, **options)
     assert model[0].weight.std().item() == pytest.approx(theirs.std().item(), rel=0.01)
 
 
@@ -79,6 +83,46 @@ def test_the_fan_in_of_a_network_of_which_a_part_is_kept() -> None:
         initialise(model, "glorot-normal", seed=3, kept=0.25)
     with pytest.raises(UserError, match=r"kept=0"):
         initialise(model, "signed-kaiming", seed=3, kept=0)
+
+
+def test_a_head_of_its_own_and_nothing_else_changes() -> None:
+    model, usual = lenet(), lenet()
+    initialise(model, "kaiming-fan-out", seed=3, draw=2, head=0.01)
+    initialise(usual, "kaiming-fan-out", seed=3, draw=2)
+    assert torch.equal(first(model), first(usual))
+    generator = rng.torch_generator(3, "init", 2, "output.weight")
+    expected = torch.empty(10, 100).normal_(0.0, 0.01, generator=generator)
+    assert torch.equal(model.get_parameter("output.weight"), expected)
+    assert not model.get_parameter("output.bias").any()
+
+
+def test_norms_drawn_from_0_to_1_anew_in_every_draw() -> None:
+    drawn = []
+    for draw in (0, 1):
+        model = models.build("vgg-11", inputs=(1, 16, 16), classes=3)
+        initialise(model, "kaiming-normal", seed=3, draw=draw, norm="uniform")
+        scales = [m.weight.detach() for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+        drawn.append(torch.cat(scales).double().numpy())
+        assert all(not m.bias.any() for m in model.modules() if isinstance(m, nn.BatchNorm2d))
+    assert stats.kstest(drawn[0], stats.uniform(0, 1).cdf).pvalue > 1e-3
+    assert abs(stats.pearsonr(*drawn).statistic) < 5 / math.sqrt(len(drawn[0]))
+    usual = models.build("vgg-11", inputs=(1, 16, 16), classes=3)
+    initialise(usual, "kaiming-normal", seed=3, draw=1)
+    for name, parameter in model.named_parameters():
+        assert parameter.ndim == 1 or torch.equal(parameter, usual.get_parameter(name))
+
+
+def test_parts_that_a_network_does_not_have() -> None:
+    with pytest.raises(UserError, match="cannot be uniform: the network has none"):
+        initialise(lenet(), "glorot-normal", seed=0, norm="uniform")
+    with pytest.raises(UserError, match="for a Linear output layer"):
+        initialise(nn.Sequential(nn.Conv2d(1, 1, 1)), "glorot-normal", seed=0, head=0.1)
+    with pytest.raises(UserError, match=r"head=-1"):
+        initialise(lenet(), "glorot-normal", seed=0, head=-1)
+    with pytest.raises(UserError, match="unknown norm 'unifrom'"):
+        initialise(lenet(), "glorot-normal", seed=0, norm="unifrom")
+    with pytest.raises(UserError, match=r"kept=0\.5 with the initialisation kaiming-fan-out"):
+        initialise(lenet(), "kaiming-fan-out", seed=0, kept=0.5)
 
 
 def test_values_come_from_the_stream_of_the_parameter_name() -> None:

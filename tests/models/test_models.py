@@ -141,6 +141,37 @@ def test_residual_block_adds_its_shortcut() -> None:
     assert ResidualBlock(2, 3, stride=2)(x.repeat(2, 1, 1, 1)).shape == (2, 3, 3, 3)
 
 
+def test_padded_shortcuts_take_every_second_pixel_and_have_no_weights() -> None:
+    from winnow.models.resnet import ResidualBlock
+
+    assert weights(meta("resnet-32", shortcut="padded")) == 461_872  # 9 · 51,248 + 640
+    block = ResidualBlock(4, 9, stride=2, shortcut="padded").eval()
+    nn.init.zeros_(block.norm2.weight)
+    x = torch.randn(2, 4, 5, 6)
+    expected = torch.zeros(2, 9, 3, 3)
+    expected[:, 2:6] = x[:, :, ::2, ::2].clamp(min=0)
+    assert torch.equal(block(x), expected)
+    assert torch.equal(fx.symbolic_trace(block)(x), expected)
+    narrow = ResidualBlock(3, 3, stride=2, shortcut="padded").eval()
+    nn.init.zeros_(narrow.norm2.weight)
+    assert torch.equal(narrow(x[:, :3]), x[:, :3, ::2, ::2].clamp(min=0))
+
+
+def test_convolutions_with_biases_that_batch_norm_takes_away() -> None:
+    torch.manual_seed(0)
+    network = models.build("vgg-11", inputs=(3, 16, 16), classes=10, width=0.25, conv_bias=True)
+    biases = [m.bias for m in network.modules() if isinstance(m, nn.Conv2d)]
+    assert len(biases) == 8
+    assert all(b is not None for b in biases)
+    x = torch.randn(8, 3, 16, 16)
+    with torch.no_grad():
+        before = network(x)
+        for bias in biases:
+            bias.normal_()
+        torch.testing.assert_close(network(x), before, rtol=1e-3, atol=1e-3)
+    assert weights(meta("vgg-19", conv_bias=True)) == 20_018_880 + 5_120
+
+
 def test_dropout_acts_on_both_hidden_layers_in_training_only() -> None:
     torch.manual_seed(0)
     network = models.build("conv-2", inputs=(1, 4, 4), classes=3, dropout=0.5)
@@ -167,7 +198,10 @@ def test_unknown_network_names_the_nearest() -> None:
 
 @pytest.mark.parametrize("name", models.network_names())
 def test_an_option_that_does_not_apply_is_refused_by_name(name: str) -> None:
-    values: dict[str, object] = {"hidden": [5], "width": 0.25, "dropout": 0.5}
+    values: dict[str, object] = {
+        **{"hidden": [5], "width": 0.25, "dropout": 0.5},
+        **{"conv_bias": True, "shortcut": "padded"},
+    }
     for option, value in values.items():
         if option in models.network_options(name):
             meta(name, **{option: value})
@@ -184,6 +218,7 @@ def test_an_option_that_does_not_apply_is_refused_by_name(name: str) -> None:
         ("conv-2", {"dropout": float("nan")}, "nan"),
         ("vgg-11", {"width": 0.0}, r"width=0\.0"),
         ("resnet-20", {"width": float("inf")}, "width=inf"),
+        ("resnet-20", {"shortcut": "pad"}, "shortcut='pad'.*projection, padded"),
         ("resnet-20", {"inputs": (3, 0, 32)}, r"\(3, 0, 32\)"),
     ],
 )

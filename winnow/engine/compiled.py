@@ -208,7 +208,7 @@ def _tensors(model: nn.Module, job: Job, state: State) -> StepTensors:
             else torch.zeros_like(w)
             for name, w in weights.items()
         }
-        for slot in slot_names(job.optimizer["name"])
+        for slot in slot_names(job.optimizer)
     }
     keep = {
         name: torch.zeros_like(weights[name]).copy_(mask)

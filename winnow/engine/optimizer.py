@@ -1,4 +1,4 @@
-"""torch's own optimizers, fused, with their slots as plain tensors by parameter name."""
+"""torch's own optimizers, fused where torch can, with their slots as tensors by parameter name."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 
 def make_optimizer(parameters: Mapping[str, nn.Parameter], spec: Mapping[str, Any]) -> Optimizer:
     """The optimizer of a resolved spec: ``name``, ``lr``, ``weight_decay`` and its options."""
     values = list(parameters.values())
-    common: dict[str, Any] = {"lr": spec["lr"], "weight_decay": spec["weight_decay"], "fused": True}
+    usual: dict[str, Any] = {"lr": spec["lr"], "weight_decay": spec["weight_decay"]}
+    common = usual | {"fused": True}
     match spec["name"]:
         case "adam":
             return Adam(values, betas=tuple(spec["betas"]), eps=spec["eps"], **common)
@@ -25,6 +26,9 @@ def make_optimizer(parameters: Mapping[str, nn.Parameter], spec: Mapping[str, An
         case "momentum" | "nesterov" as rule:
             nesterov = rule == "nesterov"
             return SGD(values, momentum=spec["momentum"], nesterov=nesterov, **common)
+        case "rmsprop":  # torch has none that is fused
+            alpha, eps = spec["decay"], spec["eps"]
+            return RMSprop(values, alpha=alpha, eps=eps, momentum=spec["momentum"], **usual)
         case other:
             raise AssertionError(f"no optimizer {other!r}")
 
@@ -59,7 +63,7 @@ def write_slots(
     """Give the optimizer the slots that `read_slots` gave, after ``updates`` updates."""
     for name, parameter in parameters.items():
         values = {slot: _laid_out(t[name], parameter) for slot, t in slots.items() if name in t}
-        if values and "momentum_buffer" not in values:  # Adam counts its updates, SGD does not
+        if values and not isinstance(optimizer, SGD):  # which does not count its updates
             values["step"] = torch.tensor(
                 float(updates), dtype=torch.float32, device=parameter.device
             )

@@ -39,9 +39,11 @@ class StepTensors:
         return [tensor for group in groups for tensor in group.values()]
 
 
-def slot_names(rule: str) -> tuple[str, ...]:
-    """The optimizer slots of a rule, as torch names them."""
-    return _SLOTS.get(rule, ())
+def slot_names(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """The slots of an optimizer, as torch names them."""
+    if spec["name"] == "rmsprop":
+        return ("square_avg", "momentum_buffer") if spec["momentum"] else ("square_avg",)
+    return _SLOTS.get(spec["name"], ())
 
 
 def scalars(spec: Mapping[str, Any], rate: float, updates: int) -> tuple[float, float, float]:
@@ -126,6 +128,13 @@ def _rule(
         return w - corrected * m / (v.sqrt() * root + spec["eps"]), {"exp_avg": m, "exp_avg_sq": v}
     if name == "sgd":
         return w - rate * g, {}
+    if name == "rmsprop":
+        v = old["square_avg"] * spec["decay"] + g * g * (1 - spec["decay"])
+        moved = g / (v.sqrt() + spec["eps"])
+        if not spec["momentum"]:
+            return w - rate * moved, {"square_avg": v}
+        u = old["momentum_buffer"] * spec["momentum"] + moved
+        return w - rate * u, {"square_avg": v, "momentum_buffer": u}
     u = old["momentum_buffer"] * spec["momentum"] + g
     moved = g + spec["momentum"] * u if name == "nesterov" else u
     return w - rate * moved, {"momentum_buffer": u}

@@ -33,12 +33,13 @@ class RunInit:
     name: str
     std: float | None
     kept: float = 1.0
+    head: float | None = None
 
 
 @dataclass(frozen=True)
 class RunModel:
     """The network: see `models.build`. ``hidden``: the widths of a network that has hidden layers
-    of any width, None for its own.
+    of any width, None for its own. ``norm_init``: see `models.initialise`, as for ``init``.
     """
 
     name: str
@@ -46,6 +47,9 @@ class RunModel:
     hidden: tuple[int, ...] | None
     width: float
     dropout: float
+    norm_init: str = "ones"
+    conv_bias: bool = False
+    shortcut: str = "projection"
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> RunModel:
@@ -56,14 +60,16 @@ class RunModel:
 
 @dataclass(frozen=True)
 class RunSchedule:
-    """The learning rate's course: multiplied by ``factor`` at the iterations ``drops``, or as the
-    name says; it rises from 0 over the first ``warmup`` iterations.
+    """The learning rate's course: multiplied by ``factor`` at the iterations ``drops``, or after
+    each ``every`` iterations, or as the name says; it rises from 0 over the first ``warmup``
+    iterations.
     """
 
     name: str
     drops: tuple[int, ...]
     factor: float | None
     warmup: int
+    every: int | None = None
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> RunSchedule:

@@ -30,6 +30,10 @@ LEGACY: Mapping[str, Any] = {
     "data.scaling": "standard",
     "dynamic": None,
     "model.init.kept": 1.0,
+    "model.init.head": None,
+    "model.norm_init": "ones",
+    "model.conv_bias": False,
+    "model.shortcut": "projection",
     "search": None,
     "search.weights": None,
     "pruning.rounds": 1,
@@ -39,6 +43,9 @@ LEGACY: Mapping[str, Any] = {
     "pruning.invert": False,
     "pruning.least": 0,
     "pruning.given": None,
+    "pruning.reinit": "none",
+    "pruning.augmented": False,
+    "schedule.every": None,
     "start.optimizer": "fresh",
     "start.given": None,
     "start.noise": None,
@@ -98,7 +105,9 @@ class Pruning:
     criterion sees (see `plan.criterion.Scoring`), None for a criterion that needs none.
     ``given``: the hash of the mask of a ticket from a file, which nothing scores; ``keep`` says
     what it keeps. ``source``: the hash of the file of a criterion outside Winnow (see
-    `criteria.own`), None for those that it knows by name.
+    `criteria.own`), None for those that it knows by name. ``reinit``: what is
+    scored in place of the run's own initial weights (see `plan.kinds.scored_copy`).
+    ``augmented``: the examples seen are augmented.
     """
 
     of: str | None
@@ -115,6 +124,8 @@ class Pruning:
     invert: bool = False
     least: int = 0
     given: str | None = None
+    reinit: str = "none"
+    augmented: bool = False
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> Pruning:

@@ -33,13 +33,17 @@ NETWORKS: dict[str, Builder] = {
     "conv-2": Builder("winnow.models.conv:conv", ("width", "dropout")),
     "conv-4": Builder("winnow.models.conv:conv", ("width", "dropout")),
     "conv-6": Builder("winnow.models.conv:conv", ("width", "dropout")),
-    "vgg-11": Builder("winnow.models.vgg:vgg", ("width",)),
-    "vgg-16": Builder("winnow.models.vgg:vgg", ("width",)),
-    "vgg-19": Builder("winnow.models.vgg:vgg", ("width",)),
-    "resnet-20": Builder("winnow.models.resnet:resnet", ("width",)),
-    "resnet-32": Builder("winnow.models.resnet:resnet", ("width",)),
+    "vgg-11": Builder("winnow.models.vgg:vgg", ("width", "conv_bias")),
+    "vgg-16": Builder("winnow.models.vgg:vgg", ("width", "conv_bias")),
+    "vgg-19": Builder("winnow.models.vgg:vgg", ("width", "conv_bias")),
+    "resnet-20": Builder("winnow.models.resnet:resnet", ("width", "shortcut")),
+    "resnet-32": Builder("winnow.models.resnet:resnet", ("width", "shortcut")),
 }
 """Every network by name. ``docs/add-a-network.md`` shows how to add one."""
+
+
+SHORTCUTS = ("projection", "padded")
+"""What the shortcuts of residual networks are where the shape changes; the first is usual."""
 
 
 def network_names() -> list[str]:
@@ -48,7 +52,7 @@ def network_names() -> list[str]:
 
 
 def network_options(name: str) -> tuple[str, ...]:
-    """Which of ``hidden``, ``width`` and ``dropout`` a network takes; UserError if unknown."""
+    """Which of the options of `build` a network takes; UserError if unknown."""
     return _known(name).options
 
 
@@ -60,12 +64,16 @@ def build(
     hidden: Sequence[int] | None = None,
     width: float = 1.0,
     dropout: float = 0.0,
+    conv_bias: bool = False,
+    shortcut: str = "projection",
 ) -> nn.Module:
     """A network for images of shape ``inputs`` = (C, H, W); it returns logits (B, ``classes``).
 
     ``hidden``: sizes of the hidden layers (LeNet). ``width``: factor on the number of filters
     (VGG, ResNet; Conv-2/4/6, on hidden units too). ``dropout``: probability on the hidden fully
-    connected layers (Conv-2/4/6).
+    connected layers (Conv-2/4/6). ``conv_bias``: whether convolutions have biases beside their
+    batch normalisation (VGG). ``shortcut``: where the shape changes, ``projection`` or ``padded``
+    (ResNet).
     Works under ``torch.device("meta")``. The weights are torch's defaults; ``initialise`` sets
     them. Raises UserError for an unknown network, an option that it does not take, a value out
     of range, or an image too small for its pools.
@@ -79,6 +87,10 @@ def build(
         given["width"] = _checked_width(width)
     if dropout != 0.0:
         given["dropout"] = _checked_dropout(dropout)
+    if conv_bias:
+        given["conv_bias"] = conv_bias
+    if shortcut != SHORTCUTS[0]:
+        given["shortcut"] = _checked_shortcut(shortcut)
     _check_options(name, given)
     builder = pkgutil.resolve_name(known.function)
     return cast("nn.Module", builder(name, inputs, classes, **given))
@@ -127,3 +139,9 @@ def _checked_dropout(dropout: float) -> float:
     if not 0 <= dropout < 1:
         raise UserError(f"dropout={dropout!r} must be a probability in [0, 1), e.g. 0.5")
     return dropout
+
+
+def _checked_shortcut(shortcut: str) -> str:
+    if shortcut not in SHORTCUTS:
+        raise UserError(f"shortcut={shortcut!r} must be one of {', '.join(SHORTCUTS)}")
+    return shortcut

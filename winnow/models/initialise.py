@@ -5,6 +5,7 @@ f_in = inputs of a unit and f_out = outputs of a channel, each times the size of
 
     glorot   variance 2 / (f_in + f_out)
     kaiming  variance 2 / f_in      (the gain of ReLU)
+    kaiming-fan-out  N(0, 2 / f_out), which keeps the variance of gradients (equation 14)
     normal   N(0, std^2)
     signed   ± the standard deviation of glorot or kaiming, with the signs of their normal draw
 
@@ -31,10 +32,14 @@ SCHEMES = (
     "glorot-uniform",
     "kaiming-normal",
     "kaiming-uniform",
+    "kaiming-fan-out",
     "normal",
     "signed-glorot",
     "signed-kaiming",
 )
+NORM_INITS = ("ones", "uniform")
+"""What the weights of batch normalisation start as: 1, or drawn from U(0, 1)."""
+
 _Weighted = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _Normalised = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -47,6 +52,8 @@ def initialise(
     std: float | None = None,
     draw: int = 0,
     kept: float = 1.0,
+    head: float | None = None,
+    norm: str = "ones",
 ) -> None:
     """Set every parameter and running statistic of ``model`` in place.
 
@@ -54,17 +61,25 @@ def initialise(
     has weight 1, bias 0 and fresh running statistics. ``std``: the standard deviation that
     "normal" needs and the others refuse. ``draw`` 0 is the original initialisation, 1 and up
     are re-initialisations. ``kept``: the fraction of its inputs that a unit will keep, for the
-    kaiming schemes; their variance is 2 / (kept · f_in). A parameter gets the same numbers
-    whatever else the network holds.
-    Raises UserError for an unknown scheme, a wrong ``std``, or a parameter of another kind of
-    layer; the model is untouched then.
+    kaiming schemes; their variance is 2 / (kept · f_in). ``head``: the output layer (the last
+    Linear) is N(0, head²) whatever the scheme. ``norm``: ``uniform`` draws the weights of batch
+    normalisation from U(0, 1), as openLTH does. A parameter gets the same numbers whatever else
+    the network holds.
+    Raises UserError for an unknown scheme, a wrong ``std``, a ``head`` or ``norm`` of what the
+    network does not have, or a parameter of another kind of layer; the model is untouched then.
     """
     _check(scheme, std, kept)
-    kinds = list(_kinds(model))
+    check_parts(model, head, norm)
+    kinds, output = list(_kinds(model)), None if head is None else _last_linear(model)
     with torch.no_grad():
         for name, parameter, kind in kinds:
-            if kind == "weight":
-                _draw(parameter, scheme, std, kept, rng.torch_generator(seed, "init", draw, name))
+            generator = rng.torch_generator(seed, "init", draw, name)
+            if parameter is output:
+                _draw(parameter, "normal", head, 1.0, generator)
+            elif kind == "weight":
+                _draw(parameter, scheme, std, kept, generator)
+            elif kind == "one" and norm == "uniform":
+                parameter.copy_(torch.rand(parameter.shape, generator=generator))
             else:
                 parameter.fill_(1.0 if kind == "one" else 0.0)
     for module in model.modules():
@@ -72,10 +87,36 @@ def initialise(
             module.reset_running_stats()
 
 
+def _counts_fan_in(scheme: str) -> bool:
+    """Whether a scheme goes by the fan in alone, of which ``kept`` is a part."""
+    return "kaiming" in scheme and scheme != "kaiming-fan-out"
+
+
+def check_parts(model: nn.Module, head: float | None, norm: str) -> None:
+    """UserError for an output layer or batch normalisation of its own that there is not."""
+    if head is not None and not (math.isfinite(head) and head > 0):
+        raise UserError(f"head={head!r} must be a standard deviation above 0, e.g. 0.01")
+    if head is not None and _last_linear(model) is None:
+        raise UserError(f"head={head!r} is for a Linear output layer, and there is none")
+    if norm not in NORM_INITS:
+        raise unknown("norm", norm, NORM_INITS, f"They are {', '.join(NORM_INITS)}")
+    scaled = any(isinstance(m, _Normalised) and m.affine for m in model.modules())
+    if norm != "ones" and not scaled:
+        raise UserError(
+            f"the weights of batch normalisation cannot be {norm}: the network has none"
+        )
+
+
+def _last_linear(model: nn.Module) -> torch.Tensor | None:
+    """The weight of the output layer."""
+    linear = [m.weight for m in model.modules() if isinstance(m, nn.Linear)]
+    return linear[-1] if linear else None
+
+
 def _check(scheme: str, std: float | None, kept: float) -> None:
     if scheme not in SCHEMES:
         raise unknown("initialisation", scheme, SCHEMES, f"They are {', '.join(SCHEMES)}")
-    if not 0 < kept <= 1 or (kept != 1 and "kaiming" not in scheme):
+    if not 0 < kept <= 1 or (kept != 1 and not _counts_fan_in(scheme)):
         raise UserError(
             f"kept={kept!r} with the initialisation {scheme}: it is a fraction above 0, up to 1, "
             "and goes with kaiming-normal, kaiming-uniform and signed-kaiming"
@@ -144,4 +185,6 @@ def standard_deviation(
     fan_in, fan_out = shape[1] * kernel, shape[0] * kernel
     if scheme.endswith("glorot") or scheme.startswith("glorot"):
         return math.sqrt(2 / (fan_in + fan_out))
+    if scheme == "kaiming-fan-out":
+        return math.sqrt(2 / fan_out)
     return math.sqrt(2 / (kept * fan_in))

@@ -26,14 +26,22 @@ class VGG(nn.Module):
     Carbin 2019 (appendix I) train: VGG-19 has 20,018,880 convolutional weights and 5,120 output
     weights. The convolutions have no bias: the shift of the batch normalisation after them
     takes its place. The pool averages all that is left, so any image of 16 pixels or more fits.
+    ``conv_bias``: they have one all the same, as in openLTH, whose torch draws its first values;
+    here it starts at 0. What it adds, the batch normalisation takes away again.
     """
 
-    def __init__(self, channels: int, blocks: Sequence[Sequence[int]], classes: int) -> None:
+    def __init__(
+        self,
+        channels: int,
+        blocks: Sequence[Sequence[int]],
+        classes: int,
+        conv_bias: bool = False,
+    ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList()
         for block in blocks:
             sizes = [channels, *block]
-            units = (_unit(*pair) for pair in itertools.pairwise(sizes))
+            units = (_unit(*pair, conv_bias) for pair in itertools.pairwise(sizes))
             self.blocks.append(nn.ModuleList(units))
             channels = block[-1]
         self.output = nn.Linear(channels, classes)
@@ -49,14 +57,20 @@ class VGG(nn.Module):
         return logits
 
 
-def _unit(before: int, after: int) -> nn.Sequential:
-    conv = nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False)
+def _unit(before: int, after: int, bias: bool) -> nn.Sequential:
+    conv = nn.Conv2d(before, after, kernel_size=3, padding=1, bias=bias)
     return nn.Sequential(conv, nn.BatchNorm2d(after))
 
 
-def vgg(name: str, inputs: tuple[int, int, int], classes: int, width: float = 1.0) -> VGG:
+def vgg(
+    name: str,
+    inputs: tuple[int, int, int],
+    classes: int,
+    width: float = 1.0,
+    conv_bias: bool = False,
+) -> VGG:
     """VGG with ``width`` times the filters, rounded; UserError when the image is too small."""
     blocks = _BLOCKS[name]
     check_pools(name, inputs, len(blocks) - 1)
     scaled = [[max(1, round(width * filters)) for filters in block] for block in blocks]
-    return VGG(inputs[0], scaled, classes)
+    return VGG(inputs[0], scaled, classes, conv_bias)

@@ -240,6 +240,9 @@ def test_what_it_refuses():
     one = job({"name": "sgd", "lr": 0.1, "weight_decay": 0.0})
     method = short("snfs")
     assert "the optimizer sgd has none" in Driven(DENSE, method, 0).refuses(one)
+    rule = {"name": "rmsprop", "lr": 0.1, "weight_decay": 0, "decay": 0.9, "eps": 1, "momentum": 0}
+    assert "the optimizer rmsprop has none" in Driven(DENSE, method, 0).refuses(job(rule))
+    assert Driven(DENSE, method, 0).refuses(job(rule | {"momentum": 0.5})) is None
     assert "trains densely" in Driven(SparseEngine(), method, 0).refuses(job())
     with pytest.raises(UserError, match="cannot train this: snfs grows by momentum"):
         train_dynamic(DENSE, one, dense_state(one), method, seed=0, names=NAMES)

@@ -193,16 +193,17 @@ def test_an_optimizer_without_memory_is_not_rewound():
         comparison([{"name": "obd", "optimizer": "rewound"}], train=train)
 
 
-def test_a_cosine_schedule_goes_on_only_where_it_has_not_ended():
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_a_schedule_to_0_goes_on_only_where_it_has_not_ended(schedule):
     optimizer = {"name": "momentum", "lr": 0.1}
-    train = {"steps": "96it", "batch": 50, "optimizer": optimizer, "schedule": "cosine"}
+    train = {"steps": "96it", "batch": 50, "optimizer": optimizer, "schedule": schedule}
     made = comparison([{"name": "obd", "train": "40it", "fine_tune": "56it"}], train=train)
     assert {n.run.end for n in points_of(made, "obd")} == {96}
     imp = {"name": "imp", "rewind": "none", "train": "30it", "fine_tune": "36it"}
     assert max(n.run.end for n in points_of(comparison([imp], train=train), "imp")) == 96
     for more in ({"fine_tune": "57it"}, {"train": "41it"}):
         written = {"name": "obd", "train": "40it", "fine_tune": "56it", **more}
-        with pytest.raises(UserError, match="cosine ends at 0: write rewind: lr"):
+        with pytest.raises(UserError, match=f"{schedule} ends at 0: write rewind: lr"):
             comparison([written], train=train)
 
 

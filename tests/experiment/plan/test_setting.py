@@ -92,3 +92,38 @@ def test_what_does_not_fit_together_is_told_before_anything_trains(changes, told
     with pytest.raises(UserError) as caught:
         small(**changes)
     assert told in str(caught.value)
+
+
+def test_initialisations_of_parts_are_other_runs_and_the_usual_is_silent():
+    usual = small().nodes[0].run
+    same = small(model={"norm_init": "ones", "conv_bias": False, "shortcut": "projection"})
+    assert same.nodes[0].run.id == usual.id
+    for init in ("kaiming-fan-out", {"name": "glorot-normal", "head": 0.01}):
+        other = small(model={"init": init}).nodes[0].run
+        assert other.id != usual.id
+    assert other.model.init.head == 0.01
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        ({"norm_init": "uniform"}, "lenet-300-100: the weights of batch normalisation"),
+        ({"conv_bias": True}, "does not take the option conv_bias"),
+        ({"shortcut": "padded"}, "does not take the option shortcut"),
+        ({"init": {"name": "kaiming-fan-out", "kept": 0.5}}, "kept goes with kaiming"),
+    ],
+)
+def test_what_a_network_does_not_have_is_refused(model, text):
+    with pytest.raises(UserError, match=text):
+        small(model=model)
+
+
+def test_an_exponential_schedule_in_iterations():
+    train = {"steps": "4ep", "schedule": {"name": "exponential", "factor": 0.94, "every": "2ep"}}
+    run = small(train=train).nodes[0].run
+    assert (run.schedule.every, run.schedule.factor, run.schedule.drops) == (48, 0.94, ())
+    usual = small(train={"steps": "4ep"}).nodes[0].run.schedule
+    assert (usual.every, usual.factor) == (None, None)
+    train["schedule"] = {"name": "exponential", "every": "0it"}
+    with pytest.raises(UserError, match="every of the schedule is 0it"):
+        small(train=train)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +32,30 @@ def test_numbers_are_numbers():
     plain = parse_yaml("{a: 1e-3, b: 1.2e-3, c: 5, d: 1E5, e: .5, f: '1e-3', g: 1_000}", "x")
     assert plain == {"a": 1e-3, "b": 1.2e-3, "c": 5, "d": 1e5, "e": 0.5, "f": "1e-3", "g": 1000}
     assert [type(v) for v in plain.values()] == [float, float, int, float, float, str, int]
+
+
+@pytest.mark.parametrize(
+    ("train", "text"),
+    [
+        ("train.optimizer={name: adam, lr: 1, decay: 0.9}", "decay does not apply to adam"),
+        ("train.optimizer={name: rmsprop, lr: 1, betas: [0.9, 0.99]}", "betas does not apply"),
+        ("train.optimizer={name: rmsprop, lr: 1, decay: 1.0}", "decay is 1.0"),
+        ("train.schedule=exponential", "every goes with exponential"),
+        ("train.schedule={name: cosine, every: 2ep}", "every goes with exponential"),
+        ("train.schedule={name: linear, drops: [2ep]}", "drops go with steps"),
+    ],
+)
+def test_options_of_rules_and_schedules_are_checked(train, text):
+    with pytest.raises(UserError, match=text):
+        load_recipe("lth/digits", [train])
+
+
+def test_an_optimizer_has_the_usual_values_of_torch():
+    recipe = load_recipe("lth/digits", ["train.optimizer={name: rmsprop, lr: 0.045, eps: 1.0}"])
+    theirs = torch.optim.RMSprop([torch.nn.Parameter(torch.zeros(1))]).defaults
+    resolved = recipe.train.optimizer.resolved()
+    assert (resolved["decay"], resolved["momentum"]) == (theirs["alpha"], theirs["momentum"])
+    assert (resolved["lr"], resolved["eps"]) == (0.045, 1.0)
 
 
 def test_yes_and_no_are_words():
@@ -93,7 +118,10 @@ def test_the_papers_own_lenet_experiment():
         ("prune.scope=global", "rates of single layers go with scope: layer"),
         ("prune.densities=[1.5]", "1.5: input should be less than or equal to 1"),
         ("train.optimizer.lr=fast", "train.optimizer.lr is 'fast': input should be a valid number"),
-        ("train.optimizer.name=adma", "'sgd', 'momentum', 'nesterov', 'adam' or 'adamw'"),
+        (
+            "train.optimizer.name=adma",
+            "'nesterov', 'adam', 'adamw' or 'rmsprop'",
+        ),
         ("train.optimizer.momentum=0.9", "momentum does not apply to adam"),
         ("train.optimizer=adam", "train.optimizer.lr is missing (e.g. 0.0012)"),
         ("train.schedule=steps", "drops go with steps"),

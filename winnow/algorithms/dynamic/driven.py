@@ -63,8 +63,11 @@ class Driven:
         """The reason why the method or the engine cannot run the job, or None."""
         if job.search is not None:
             return f"{self.method.name} and a mask search both decide the mask"
-        if self.method.dense_slots and job.optimizer["name"] == "sgd":
-            return f"{self.method.name} grows by momentum, and the optimizer sgd has none"
+        optimizer = job.optimizer
+        has_momentum = optimizer.get("momentum") or "betas" in optimizer
+        if self.method.dense_slots and not has_momentum:
+            name = optimizer["name"]
+            return f"{self.method.name} grows by momentum, and the optimizer {name} has none"
         return self.engine.refuses(self._job(job))
 
     def open(self, job: Job, state: State) -> Session:

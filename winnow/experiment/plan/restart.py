@@ -200,18 +200,19 @@ def _check_optimizer(restart: Restart, asked: _Asked) -> None:
     if asked.setting.recipe.train.optimizer.name == "sgd":
         raise UserError(
             f"{name} is rewound, but train.optimizer sgd remembers nothing: leave it out, or take "
-            "momentum, nesterov, adam or adamw"
+            "momentum, nesterov, adam, adamw or rmsprop"
         )
 
 
 def _check_schedule(restart: Restart, asked: _Asked) -> None:
-    """Nothing may train where a cosine schedule has ended, as its learning rate is 0 there."""
-    if not restart.continues or asked.setting.recipe.train.schedule.name != "cosine":
+    """Nothing may train where a schedule has ended whose learning rate is 0 there."""
+    schedule = asked.setting.recipe.train.schedule.name
+    if not restart.continues or schedule not in ("cosine", "linear"):
         return
     before = asked.steps if restart.train is None else asked.rounds * restart.train
     if before + restart.fine_tune > asked.steps:
         raise UserError(
             f"{asked.name('rewind')} is none, which continues at the schedule's last learning "
-            "rate, and train.schedule cosine ends at 0: write rewind: lr, take another schedule, "
-            f"or end by iteration {asked.steps} with train and fine_tune"
+            f"rate, and train.schedule {schedule} ends at 0: write rewind: lr, take another "
+            f"schedule, or end by iteration {asked.steps} with train and fine_tune"
         )

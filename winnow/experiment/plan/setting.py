@@ -152,20 +152,31 @@ def _dense_run(recipe: Recipe, source: Source, per_epoch: int) -> Run:
 
 def run_init(init: Init) -> RunInit:
     """The distribution of initial weights, as a run has it."""
-    return RunInit(init.name, init.std, init.kept)
+    return RunInit(init.name, init.std, init.kept, init.head)
 
 
 def _model(model: Model) -> RunModel:
-    return RunModel(model.name, run_init(model.init), model.hidden, model.width, model.dropout)
+    return RunModel(
+        name=model.name,
+        init=run_init(model.init),
+        hidden=model.hidden,
+        width=model.width,
+        dropout=model.dropout,
+        norm_init=model.norm_init,
+        conv_bias=model.conv_bias,
+        shortcut=model.shortcut,
+    )
 
 
 def _in_iterations(schedule: Schedule, per_epoch: int) -> RunSchedule:
     """The learning rate's course, in iterations."""
+    every = schedule.every
     return RunSchedule(
         schedule.name,
         tuple(iterations(drop, per_epoch) for drop in schedule.drops),
-        schedule.factor if schedule.drops else None,
+        schedule.factor if schedule.drops or every else None,
         iterations(schedule.warmup, per_epoch),
+        None if every is None else _at_least_one("every of the schedule", every, per_epoch),
     )
 
 

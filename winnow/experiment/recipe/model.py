@@ -13,6 +13,8 @@ class Init(RecipePart):
     """The distribution of the initial weights; ``std`` is the standard deviation of ``normal``.
 
     ``kept``: the fraction of its inputs that a unit will keep, for the variance of kaiming's.
+    ``head``: the output layer's own standard deviation, of a normal distribution
+    (``{name: kaiming-fan-out, head: 0.01}`` as in the code of GraSP).
     """
 
     name: Literal[
@@ -20,12 +22,14 @@ class Init(RecipePart):
         "glorot-uniform",
         "kaiming-normal",
         "kaiming-uniform",
+        "kaiming-fan-out",
         "normal",
         "signed-glorot",
         "signed-kaiming",
     ] = "glorot-normal"
     std: float | None = Field(None, gt=0, examples=[0.1])
     kept: float = Field(1.0, gt=0, le=1, examples=[0.5])
+    head: float | None = Field(None, gt=0, examples=[0.01])
 
     @model_validator(mode="after")
     def _std_goes_with_normal(self) -> Init:
@@ -35,13 +39,25 @@ class Init(RecipePart):
 
     @model_validator(mode="after")
     def _kept_goes_with_kaiming(self) -> Init:
-        if self.kept != 1 and "kaiming" not in self.name:
-            raise ValueError("kept goes with kaiming: {name: signed-kaiming, kept: 0.5}")
+        if self.kept != 1 and not self.counts_fan_in:
+            raise ValueError(
+                "kept goes with kaiming and its fan in: {name: signed-kaiming, kept: 0.5}"
+            )
         return self
+
+    @property
+    def counts_fan_in(self) -> bool:
+        """Whether the variance goes by the fan in alone, of which ``kept`` is a part."""
+        return "kaiming" in self.name and self.name != "kaiming-fan-out"
 
 
 class Model(RecipePart):
-    """The network and its initialisation."""
+    """The network and its initialisation.
+
+    ``norm_init``: the weights of batch normalisation start at 1, or are drawn from U(0, 1).
+    ``conv_bias``: VGG's convolutions have biases; both as in openLTH. ``shortcut``: where the shape
+    changes in a ResNet, a 1x1 convolution, or zeros (lottery jackpots).
+    """
 
     name: str = Field(examples=["lenet-300-100"])
     init: Annotated[Init, BeforeValidator(by_name)] = Init()
@@ -50,3 +66,6 @@ class Model(RecipePart):
     )
     width: float = Field(1.0, gt=0, examples=[2])
     dropout: float = Field(0.0, ge=0, lt=1, examples=[0.5])
+    norm_init: Literal["ones", "uniform"] = "ones"
+    conv_bias: bool = False
+    shortcut: Literal["projection", "padded"] = "projection"

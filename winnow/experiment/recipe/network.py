@@ -6,15 +6,22 @@ import torch
 
 from winnow import models
 from winnow.data.facts import facts
+from winnow.errors import UserError
 from winnow.experiment.recipe.model import Model
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.run_parts import RunModel
+from winnow.models.initialise import check_parts
 
 
 def network(recipe: Recipe) -> torch.nn.Module:
-    """The recipe's network without values."""
+    """The recipe's network without values. UserError for what the network does not have."""
     with torch.device("meta"):
-        return build_network(recipe.data.name, recipe.model)
+        built = build_network(recipe.data.name, recipe.model)
+    try:
+        check_parts(built, recipe.model.init.head, recipe.model.norm_init)
+    except UserError as error:
+        raise UserError(f"model {recipe.model.name}: {error}") from None
+    return built
 
 
 def build_network(dataset: str, model: Model | RunModel) -> torch.nn.Module:
@@ -27,4 +34,6 @@ def build_network(dataset: str, model: Model | RunModel) -> torch.nn.Module:
         hidden=model.hidden,
         width=model.width,
         dropout=model.dropout,
+        conv_bias=model.conv_bias,
+        shortcut=model.shortcut,
     )

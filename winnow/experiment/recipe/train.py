@@ -11,10 +11,13 @@ from winnow.experiment.recipe.values import RecipePart, Steps, by_name
 
 class Optimizer(RecipePart):
     """The update rule; what is left out takes the rule's usual value: ``momentum`` 0.9, ``betas``
-    [0.9, 0.999], ``eps`` 1e-8.
+    [0.9, 0.999], ``eps`` 1e-8; of rmsprop, as in torch, ``momentum`` 0 and ``decay`` (torch's
+    alpha, of the mean of squares) 0.99, with ``eps`` added to the root (TensorFlow: under it).
     """
 
-    name: Literal["sgd", "momentum", "nesterov", "adam", "adamw"] = Field(examples=["adam"])
+    name: Literal["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop"] = Field(
+        examples=["adam"]
+    )
     lr: float = Field(gt=0, examples=[1.2e-3])
     momentum: float | None = Field(None, ge=0, lt=1, examples=[0.9])
     betas: (
@@ -25,15 +28,22 @@ class Optimizer(RecipePart):
         | None
     ) = Field(None, examples=[[0.9, 0.999]])
     eps: float | None = Field(None, gt=0, examples=[1e-8])
+    decay: float | None = Field(None, ge=0, lt=1, examples=[0.9])
     weight_decay: float = Field(0.0, ge=0, examples=[1e-4])
 
     @model_validator(mode="after")
     def _options_apply(self) -> Optimizer:
         takes = _OPTIMIZER_OPTIONS[self.name]
-        for option in ("momentum", "betas", "eps"):
+        for option in ("momentum", "betas", "eps", "decay"):
             if getattr(self, option) is not None and option not in takes:
                 raise ValueError(f"{option} does not apply to {self.name}, which takes {takes}")
         return self
+
+    @property
+    def has_momentum(self) -> bool:
+        """Whether it remembers past gradients, which dynamic methods can grow by."""
+        options = self.resolved()
+        return bool(options.get("momentum")) or "betas" in options
 
     def resolved(self) -> dict[str, Any]:
         """All that shapes the trajectory, defaults included."""
@@ -51,26 +61,38 @@ _OPTIMIZER_OPTIONS: dict[str, dict[str, Any]] = {
     "nesterov": {"momentum": 0.9},
     "adam": _ADAM,
     "adamw": _ADAM,
+    "rmsprop": {"decay": 0.99, "eps": 1e-8, "momentum": 0.0},
 }
 
 
 class Schedule(RecipePart):
-    """The learning rate's course: a factor at each of ``drops``, a cosine to 0, or constant.
+    """The learning rate's course: a factor at each of ``drops``, a cosine or a line to 0, a factor
+    after each ``every`` (exponential: a staircase; ``every: 1it`` for a smooth one), or constant.
 
     ``warmup``: the rate rises linearly from 0 over so many steps first.
     """
 
-    name: Literal["constant", "steps", "cosine"] = "constant"
+    name: Literal["constant", "steps", "cosine", "linear", "exponential"] = "constant"
     drops: Annotated[tuple[Steps, ...], Field(strict=False)] = Field(
         (), examples=[["80ep", "120ep"]]
     )
     factor: float = Field(0.1, gt=0, lt=1)
+    every: Steps | None = Field(None, examples=["2ep"])
     warmup: Steps = "0it"
 
     @model_validator(mode="after")
     def _drops_go_with_steps(self) -> Schedule:
         if (self.name == "steps") != bool(self.drops):
             raise ValueError("drops go with steps, and only there: {name: steps, drops: [80ep]}")
+        return self
+
+    @model_validator(mode="after")
+    def _every_goes_with_exponential(self) -> Schedule:
+        if (self.name == "exponential") != (self.every is not None):
+            raise ValueError(
+                "every goes with exponential, and only there: "
+                "{name: exponential, factor: 0.94, every: 2ep}"
+            )
         return self
 
 

@@ -40,11 +40,20 @@ def make_network(run: Run) -> nn.Module:
     return build_network(run.data.name, run.model)
 
 
-def initial_network(run: Run, draw: int | None = None) -> nn.Module:
-    """The run's network with its initial weights, or those of another draw."""
+def initial_network(run: Run, draw: int | None = None, seed: int | None = None) -> nn.Module:
+    """The run's network with its initial weights, or those of another draw or seed."""
     model, init = make_network(run), run.model.init
-    chosen, seed = run.draw if draw is None else draw, run.seeds["init"]
-    initialise(model, init.name, seed, std=init.std, draw=chosen, kept=init.kept)
+    chosen = run.draw if draw is None else draw
+    initialise(
+        model,
+        init.name,
+        run.seeds["init"] if seed is None else seed,
+        std=init.std,
+        draw=chosen,
+        kept=init.kept,
+        head=init.head,
+        norm=run.model.norm_init,
+    )
     return model
 
 

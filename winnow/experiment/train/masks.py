@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -18,6 +19,7 @@ from winnow.experiment.runs import Pruning, Run
 from winnow.experiment.train.examples import examples, scored_as
 from winnow.experiment.train.job import initial_network, make_job, make_network
 from winnow.mask import Mask
+from winnow.models.initialise import initialise
 from winnow.pruning import LayerCollapse, prune_to
 from winnow.scoring import score
 from winnow.state import State, load_weights
@@ -105,7 +107,7 @@ def _of_trained(run: Run, pruning: Pruning, parents: Parents) -> tuple[nn.Module
 
 def _at_init(run: Run, pruning: Pruning) -> Mask:
     """The mask of the initial weights of draw 0, so that other draws are controls of its mask."""
-    model = initial_network(run, draw=0)
+    model = _scored(run, pruning)
     sizes = {name: model.get_parameter(name).numel() for name in pruning.prunable}
     keep = pruning.keep
     density: Densities = (
@@ -129,6 +131,23 @@ def _at_init(run: Run, pruning: Pruning) -> Mask:
         )
 
 
+def _scored(run: Run, pruning: Pruning) -> nn.Module:
+    """The network with the initial weights that are scored: its own, or others of the mask seed."""
+    model = initial_network(run, draw=0)
+    if pruning.reinit == "none":
+        return model
+    seed = rng.torch_seed(pruning.seed, "scored")
+    if pruning.reinit == "same-distribution":
+        return initial_network(run, draw=0, seed=seed)
+    drawn = make_network(run)
+    initialise(drawn, "glorot-normal", seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim >= 2:
+                parameter.copy_(drawn.get_parameter(name))
+    return model
+
+
 def _options(run: Run, pruning: Pruning) -> dict[str, Any]:
     """What the criterion is given; the shape of an example follows from the data."""
     options = dict(pruning.options)
@@ -142,5 +161,5 @@ def _data(run: Run, pruning: Pruning) -> dict[str, Any]:
     """What ``score`` is given to see: the examples that the pruning names, and the loss."""
     if pruning.scoring is None:
         return {}
-    loader = examples(make_job(run), pruning.scoring, pruning.seed)
+    loader = examples(make_job(run), pruning.scoring, pruning.seed, pruning.augmented)
     return {"loader": loader, "loss_fn": F.cross_entropy}

@@ -79,7 +79,7 @@ def test_what_the_runs_of_searches_are():
             assert run.keep == round(density * ALL)
             assert (run.begin, run.end, run.steps) == (0, 40, 40)
             assert run.optimizer == SEARCHES[arm].optimizer
-            assert asdict(run.schedule) == {**SEARCHES[arm].schedule, "drops": ()}
+            assert asdict(run.schedule) == {**SEARCHES[arm].schedule, "drops": (), "every": None}
             assert load_run(asdict(run)).id == run.id
     for arm in ("edge-popup", "supermask"):
         for run, density in zip(runs(made, arm), (0.3, 0.1), strict=True):

@@ -15,12 +15,15 @@ from winnow.experiment.arms import Arm
 from winnow.experiment.plan.criterion import Scoring, resolve_scoring
 from winnow.experiment.plan.kinds.compared import ComparedMethod
 from winnow.experiment.plan.kinds.scored import least_of, rounds_of_scoring
+from winnow.experiment.plan.kinds.scored_copy import COPY_WORDS, ScoredCopy, scored_copy_of
 from winnow.experiment.plan.replicate import Node, Replicate
 from winnow.experiment.recipe.compare import INIT_CONTROLS, InitControls
 from winnow.experiment.runs import Run
 
 _TEXT = """In a comparison: ``rounds`` of scoring, exponentially to the density; ``least``: the
-weights that each layer keeps at least; ``controls``: further arms, those of compare.controls by
+weights that each layer keeps at least; ``reinit``: scores other initial weights than those that
+train, of the same-distribution (official SNIP) or xavier (GraSP's SNIP); ``augmented``: true to see
+augmented examples, as training does; ``controls``: further arms, those of compare.controls by
 default, or own ones: {shuffled: 1, reinit: 1, inverted: true} (Frankle et al. 2021)."""
 
 
@@ -34,8 +37,11 @@ class AtInitKind:
 
     def options(self, entry: CatalogueEntry) -> dict[str, object]:
         """Those of its criterion, of the examples that it sees, and of pruning by it."""
+        scoring = resolve_scoring(entry.name, {})
         return {
-            **resolve_scoring(entry.name, {}).all_options,
+            **scoring.all_options,
+            **({} if entry.is_control else {"reinit": "none"}),
+            **({} if scoring.examples is None else {"augmented": False}),
             "rounds": usual_rounds(entry.name),
             "least": 0,
             "ignore": [],
@@ -50,16 +56,19 @@ class AtInitKind:
         """The method, ready to be planned."""
         name = method.spec.name
         rounds, least = rounds_of_scoring(method, usual_rounds(name)), least_of(method)
-        scoring = resolve_scoring(name, method.without("rounds", "least").options)
-        return PlannedAtInit(method, scoring, rounds, least, _controls(method))
+        own = method.without("rounds", "least", *COPY_WORDS).options
+        scoring = resolve_scoring(name, own)
+        copy = scored_copy_of(method, scoring)
+        return PlannedAtInit(method, scoring, copy, rounds, least, _controls(method))
 
 
 @dataclass(frozen=True)
 class PlannedAtInit:
-    """A method at initialisation: how it scores, in how many rounds, and what it is checked by."""
+    """A method at initialisation: how it scores what, in how many rounds, and its controls."""
 
     method: ComparedMethod
     scoring: Scoring
+    copy: ScoredCopy
     rounds: int
     least: int
     controls: InitControls
@@ -85,7 +94,8 @@ class PlannedAtInit:
             seed=replicate.mask_seed,
             least=self.least,
         )
-        return replace(replicate.dense, pruning=replace(pruning, rounds=self.rounds))
+        pruning = self.copy.of(replace(pruning, rounds=self.rounds))
+        return replace(replicate.dense, pruning=pruning)
 
     def _control_points(self, replicate: Replicate, index: int, run: Run) -> Iterator[Node]:
         assert run.pruning is not None

@@ -12,6 +12,7 @@ from winnow.errors import UserError
 from winnow.experiment.arms import Arm
 from winnow.experiment.plan.kinds.compared import ComparedMethod
 from winnow.experiment.plan.replicate import Node, Replicate
+from winnow.experiment.recipe.train import Optimizer
 from winnow.experiment.run_parts import RunDynamic
 from winnow.experiment.runs import Run
 
@@ -63,7 +64,7 @@ class PlannedDynamic:
         made, setting, arm = self._made(density), self.method.setting, self.method.arm.name
         made.timing(setting.dense.steps, setting.per_epoch)
         if made.dense_slots:
-            _check_dense_slots(arm, setting.recipe.train.optimizer.name, setting.recipe.engine)
+            _check_dense_slots(arm, setting.recipe.train.optimizer, setting.recipe.engine)
         try:
             made.keeps(self.method.shapes)
         except UserError as error:
@@ -87,12 +88,12 @@ class PlannedDynamic:
         return replace(replicate.dense, dynamic=dynamic)
 
 
-def _check_dense_slots(arm: str, optimizer: str, engine: str) -> None:
+def _check_dense_slots(arm: str, optimizer: Optimizer, engine: str) -> None:
     """UserError where nothing remembers the gradients of removed weights."""
-    if optimizer == "sgd":
+    if not optimizer.has_momentum:
         raise UserError(
-            f"{arm} grows by momentum, and train.optimizer sgd has none: take momentum, nesterov "
-            "or adam, or leave it out of compare.methods"
+            f"{arm} grows by momentum, and train.optimizer {optimizer.name} has none: take "
+            "momentum, nesterov or adam, or leave it out of compare.methods"
         )
     if engine not in ("auto", "dense"):
         raise UserError(

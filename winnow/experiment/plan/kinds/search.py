@@ -135,10 +135,10 @@ class PlannedSearch:
         training = self.resolved[density].training
         if not training.scale_fan:
             return training.init
-        if "kaiming" not in training.init.name or training.init.kept != 1:
+        if not training.init.counts_fan_in or training.init.kept != 1:
             raise UserError(
                 f"{self.method.arm.name}: scale_fan counts the density of each fan in, for kaiming "
-                "initialisations without a kept of their own, and init is "
+                "initialisations that go by the fan in, without a kept, and init is "
                 f"{training.init.name}: write scale_fan: false"
             )
         return training.init.model_copy(update={"kept": self.method.share(density)})
