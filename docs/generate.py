@@ -7,6 +7,7 @@ is replaced by the part of that name.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,9 +22,14 @@ from pydantic.fields import FieldInfo
 
 from winnow.algorithms.catalogue import METHODS
 from winnow.amounts import checked_steps
+from winnow.claims import judged_claims
 from winnow.experiment.plan.kinds import cost_of_method, options_of_method
 from winnow.experiment.recipe.load import load_recipe, shipped
 from winnow.experiment.recipe.recipe import Recipe
+from winnow.experiment.store.store import Store
+from winnow.experiments import ask
+from winnow.report.claims.judge import Judged, Verdict
+from winnow.report.claims.score import SCORE_HEAD, chance, score_lines, scoreboard
 
 DOCS = Path(__file__).parent
 PACKAGE = DOCS.parent / "winnow"
@@ -71,11 +77,57 @@ def tree() -> str:
     )
 
 
+@functools.cache
+def judged(scale: str) -> tuple[Judged, ...]:
+    """The claims of all recipes at a scale, by the results that this folder keeps."""
+    asked = [ask(name, scale=scale) for name in shipped()]
+    store = Store(DOCS / "results")
+    return tuple(judged_claims(asked, store, lambda _: None, named=False))
+
+
+def reproduction_summary() -> str:
+    """For each paper how many claims have which verdict."""
+    boards = {scale: scoreboard(judged(scale)) for scale in ("full", "small")}
+    verdicts = [v for v in get_args(Verdict) if v not in ("seen", "not seen")]
+    rows = []
+    small = {p.paper: p.counts for p in boards["small"].papers}
+    for paper in boards["full"].papers:
+        counted = [paper.counts.get(verdict, 0) for verdict in verdicts]
+        seen = [small.get(paper.paper, {}).get(verdict, 0) for verdict in ("seen", "not seen")]
+        good, given = paper.numbers
+        cells = [*counted, f"{good} of {given}", *seen]
+        rows.append((paper.paper, *(str(cell) for cell in cells)))
+    head = ("paper", *verdicts, "numbers reproduced", "small: seen", "small: not seen")
+    return f"{table(head, rows)}\n\n{chance(boards['full'])}"
+
+
+def reproduction_of(scale: str) -> str:
+    """The claims of a scale that any result speaks of, and why they came out differently."""
+    reasons = yaml.safe_load((DOCS / "results" / "reasons.yaml").read_text("utf-8"))
+    parts = []
+    for paper in scoreboard(judged(scale)).papers:
+        rows = []
+        for one, line in zip(paper.judged, score_lines(paper), strict=True):
+            if one.verdict in ("not run", "no data"):
+                continue
+            differs = one.verdict in ("contradicted", "not seen") or (
+                one.number is not None and one.number.answer == "differs"
+            )
+            why = reasons.get(one.claim.id, "unexplained") if differs else ""
+            rows.append((*line, why))
+        if rows:
+            parts.append(f"### {paper.paper}\n{table((*SCORE_HEAD, 'reason'), rows)}")
+    return "\n\n".join(parts) or "Nothing is stored yet."
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "recipes": recipes,
     "fields": fields,
     "methods": methods,
     "tree": tree,
+    "reproduction-summary": reproduction_summary,
+    "reproduction-full": functools.partial(reproduction_of, "full"),
+    "reproduction-small": functools.partial(reproduction_of, "small"),
 }
 
 

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "winnow"
 
 FLOORS = (
     ("cli",),
-    ("importing", "bench"),
+    ("importing", "bench", "claims"),
     ("experiments",),
     ("report",),
     ("experiment",),
