@@ -10,9 +10,15 @@ from collections.abc import Mapping
 
 from winnow.errors import unknown
 from winnow.experiment.measures.kind import MeasureKind
-from winnow.experiment.measures.masks import LAYER_DENSITIES
+from winnow.experiment.measures.masks import LAYER_DENSITIES, OVERLAP
 
-MEASURES: Mapping[str, MeasureKind] = {measure.name: measure for measure in (LAYER_DENSITIES,)}
+MEASURES: Mapping[str, MeasureKind] = {
+    measure.name: measure
+    for measure in (
+        LAYER_DENSITIES,
+        OVERLAP,
+    )
+}
 
 
 def find_measure(name: str) -> MeasureKind:
