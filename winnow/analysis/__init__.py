@@ -10,19 +10,26 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from winnow.analysis.distance import WeightDistance, layer_distances, weight_distance
     from winnow.analysis.overlap import MaskOverlap, layer_overlaps, mask_overlap
 
 _PLACES = {
     "MaskOverlap": "overlap",
+    "WeightDistance": "distance",
+    "layer_distances": "distance",
     "layer_overlaps": "overlap",
     "mask_overlap": "overlap",
+    "weight_distance": "distance",
 }
 """Every public name, and the file that defines it."""
 
 __all__ = [
     "MaskOverlap",
+    "WeightDistance",
+    "layer_distances",
     "layer_overlaps",
     "mask_overlap",
+    "weight_distance",
 ]
 
 

@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from winnow.errors import unknown
 from winnow.experiment.measures.kind import MeasureKind
 from winnow.experiment.measures.masks import LAYER_DENSITIES, OVERLAP
+from winnow.experiment.measures.pairs import STABILITY
 
 MEASURES: Mapping[str, MeasureKind] = {
     measure.name: measure
     for measure in (
         LAYER_DENSITIES,
         OVERLAP,
+        STABILITY,
     )
 }
 
