@@ -11,23 +11,30 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from winnow.analysis.distance import WeightDistance, layer_distances, weight_distance
+    from winnow.analysis.line import Line, LinePoint, line_between
     from winnow.analysis.overlap import MaskOverlap, layer_overlaps, mask_overlap
 
 _PLACES = {
+    "Line": "line",
+    "LinePoint": "line",
     "MaskOverlap": "overlap",
     "WeightDistance": "distance",
     "layer_distances": "distance",
     "layer_overlaps": "overlap",
+    "line_between": "line",
     "mask_overlap": "overlap",
     "weight_distance": "distance",
 }
 """Every public name, and the file that defines it."""
 
 __all__ = [
+    "Line",
+    "LinePoint",
     "MaskOverlap",
     "WeightDistance",
     "layer_distances",
     "layer_overlaps",
+    "line_between",
     "mask_overlap",
     "weight_distance",
 ]

@@ -1,6 +1,6 @@
 """How far apart the trained weights of two networks are, in length and in direction.
 
-Frankle, Dziugaite, Roy & Carbin 2019, "Stabilizing the Lottery Ticket Hypothesis", section 3: the
+Frankle, Dziugaite, Roy & Carbin 2019, "Stabilizing the Lottery Ticket Hypothesis", section 2: the
 L2 distance ‖m ⊙ W − m ⊙ W'‖₂ between masked, trained weights, and, in its appendix B, the angle
 between them. *Stability to pruning*: W is the trained dense network, W' the sub-network trained
 from the same start. *Stability to data order*: both are trainings of one sub-network.

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from winnow.errors import unknown
 from winnow.experiment.measures.kind import MeasureKind
 from winnow.experiment.measures.masks import LAYER_DENSITIES, OVERLAP
-from winnow.experiment.measures.pairs import STABILITY
+from winnow.experiment.measures.pairs import BARRIER, STABILITY
 
 MEASURES: Mapping[str, MeasureKind] = {
     measure.name: measure
@@ -19,6 +19,7 @@ MEASURES: Mapping[str, MeasureKind] = {
         LAYER_DENSITIES,
         OVERLAP,
         STABILITY,
+        BARRIER,
     )
 }
 
