@@ -12,18 +12,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from winnow.analysis.distance import WeightDistance, layer_distances, weight_distance
     from winnow.analysis.line import Line, LinePoint, line_between
+    from winnow.analysis.movement import Movement, layer_movements, weight_movement
     from winnow.analysis.overlap import MaskOverlap, layer_overlaps, mask_overlap
+    from winnow.analysis.sigmas import SigmaHistogram, sigma_histograms, sigma_middles
 
 _PLACES = {
     "Line": "line",
     "LinePoint": "line",
     "MaskOverlap": "overlap",
+    "Movement": "movement",
+    "SigmaHistogram": "sigmas",
     "WeightDistance": "distance",
     "layer_distances": "distance",
+    "layer_movements": "movement",
     "layer_overlaps": "overlap",
     "line_between": "line",
     "mask_overlap": "overlap",
+    "sigma_histograms": "sigmas",
+    "sigma_middles": "sigmas",
     "weight_distance": "distance",
+    "weight_movement": "movement",
 }
 """Every public name, and the file that defines it."""
 
@@ -31,12 +39,18 @@ __all__ = [
     "Line",
     "LinePoint",
     "MaskOverlap",
+    "Movement",
+    "SigmaHistogram",
     "WeightDistance",
     "layer_distances",
+    "layer_movements",
     "layer_overlaps",
     "line_between",
     "mask_overlap",
+    "sigma_histograms",
+    "sigma_middles",
     "weight_distance",
+    "weight_movement",
 ]
 
 

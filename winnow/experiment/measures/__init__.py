@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from winnow.errors import unknown
 from winnow.experiment.measures.kind import MeasureKind
 from winnow.experiment.measures.masks import LAYER_DENSITIES, OVERLAP
+from winnow.experiment.measures.movement import MOVEMENT_BY_MASK, WEIGHT_MOVEMENT
 from winnow.experiment.measures.pairs import BARRIER, STABILITY
 
 MEASURES: Mapping[str, MeasureKind] = {
@@ -20,6 +21,8 @@ MEASURES: Mapping[str, MeasureKind] = {
         OVERLAP,
         STABILITY,
         BARRIER,
+        WEIGHT_MOVEMENT,
+        MOVEMENT_BY_MASK,
     )
 }
 
