@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from winnow.analysis.movement import Movement, layer_movements, weight_movement
     from winnow.analysis.overlap import MaskOverlap, layer_overlaps, mask_overlap
     from winnow.analysis.sigmas import SigmaHistogram, sigma_histograms, sigma_middles
+    from winnow.analysis.signs import SignAgreement, layer_sign_agreements, sign_agreement
 
 _PLACES = {
     "Line": "line",
@@ -22,14 +23,17 @@ _PLACES = {
     "MaskOverlap": "overlap",
     "Movement": "movement",
     "SigmaHistogram": "sigmas",
+    "SignAgreement": "signs",
     "WeightDistance": "distance",
     "layer_distances": "distance",
     "layer_movements": "movement",
     "layer_overlaps": "overlap",
+    "layer_sign_agreements": "signs",
     "line_between": "line",
     "mask_overlap": "overlap",
     "sigma_histograms": "sigmas",
     "sigma_middles": "sigmas",
+    "sign_agreement": "signs",
     "weight_distance": "distance",
     "weight_movement": "movement",
 }
@@ -41,14 +45,17 @@ __all__ = [
     "MaskOverlap",
     "Movement",
     "SigmaHistogram",
+    "SignAgreement",
     "WeightDistance",
     "layer_distances",
     "layer_movements",
     "layer_overlaps",
+    "layer_sign_agreements",
     "line_between",
     "mask_overlap",
     "sigma_histograms",
     "sigma_middles",
+    "sign_agreement",
     "weight_distance",
     "weight_movement",
 ]

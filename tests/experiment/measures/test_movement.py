@@ -75,3 +75,18 @@ def test_movement_of_the_dense_network_by_its_ticket(tmp_path):
             assert found.whole[f"{side}_absolute"] == pytest.approx(moved)
             assert {f"{side}_change", f"{side}_outward"} <= found.rows[-1].keys()
         assert found.whole["kept_outward"] > found.whole["removed_outward"]
+
+
+def test_signs_of_kept_weights(tmp_path):
+    made = Measured(tmp_path, {"name": "sign_agreement", "arms": ["ticket"]})
+    assert [found.round for found in made.findings] == [0, 1, 2]
+    for found in made.findings[1:]:
+        node = made.node("ticket", found.round)
+        state, initial = made.state(node), initial_of(node)
+        before, after = joined(initial, state.mask), joined(state.weights, state.mask)
+        same = int((before * after > 0).sum())
+        assert (found.whole["same"], found.whole["kept"]) == (same, node.weights_kept)
+        assert found.whole["agreement"] == pytest.approx(same / node.weights_kept)
+        layers = [row for row in found.rows if "layer" in row]
+        assert [row["layer"] for row in layers] == list(state.mask)
+        assert sum(row["same"] for row in layers) == same

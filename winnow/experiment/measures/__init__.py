@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from winnow.errors import unknown
 from winnow.experiment.measures.kind import MeasureKind
 from winnow.experiment.measures.masks import LAYER_DENSITIES, OVERLAP
-from winnow.experiment.measures.movement import MOVEMENT_BY_MASK, WEIGHT_MOVEMENT
+from winnow.experiment.measures.movement import MOVEMENT_BY_MASK, SIGN_AGREEMENT, WEIGHT_MOVEMENT
 from winnow.experiment.measures.pairs import BARRIER, STABILITY
 
 MEASURES: Mapping[str, MeasureKind] = {
@@ -23,6 +23,7 @@ MEASURES: Mapping[str, MeasureKind] = {
         BARRIER,
         WEIGHT_MOVEMENT,
         MOVEMENT_BY_MASK,
+        SIGN_AGREEMENT,
     )
 }
 

@@ -11,7 +11,7 @@ from winnow.experiment.measures.kind import MeasuredRow, MeasureKind, SeenBatche
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from winnow.analysis import Movement, SigmaHistogram
+    from winnow.analysis import Movement, SigmaHistogram, SignAgreement
     from winnow.mask import Mask
 
 _Weights = Mapping[str, "Tensor"]
@@ -91,6 +91,23 @@ def _of(layers: Mapping[str, SigmaHistogram], layer: str | None) -> SigmaHistogr
     return SigmaHistogram.total(layers.values()) if layer is None else layers[layer]
 
 
+def _sign_agreement(
+    specimens: Sequence[Specimen], _data: SeenBatches, _options: Mapping[str, Any]
+) -> list[MeasuredRow]:
+    from winnow.analysis import layer_sign_agreements, sign_agreement
+
+    (only,) = specimens
+    seen = only.initial(), only.state.weights, only.mask
+    rows: list[MeasuredRow] = [_signs(sign_agreement(*seen))]
+    for name, found in layer_sign_agreements(*seen).items():
+        rows.append({"layer": name, **_signs(found)})
+    return rows
+
+
+def _signs(found: SignAgreement) -> MeasuredRow:
+    return {"agreement": found.share, **asdict(found)}
+
+
 WEIGHT_MOVEMENT = MeasureKind(
     "weight_movement",
     _weight_movement,
@@ -106,4 +123,11 @@ MOVEMENT_BY_MASK = MeasureKind(
     "it removes: of the dense network by its ticket (Frankle & Carbin 2019, figures 19 and 20)",
     subjects=2,
     numbers="float64",
+)
+
+SIGN_AGREEMENT = MeasureKind(
+    "sign_agreement",
+    _sign_agreement,
+    "the share of kept weights whose sign is that of their initial value",
+    numbers="exact",
 )
