@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from statistics import mean
 
+import numpy as np
 import pytest
 import torch
 from scipy.stats import hypergeom
@@ -66,6 +67,22 @@ def test_chance_of_jaccard_against_the_exact_distribution(size, a, b, close):
     one = mask(w=[1] * a + [0] * (size - a))
     other = mask(w=[1] * b + [0] * (size - b))
     assert mask_overlap(one, other).jaccard_chance == pytest.approx(exact, rel=close)
+
+
+def test_chance_of_jaccard_over_layers_of_unequal_densities():
+    """Shared counts of layers are independent: their distributions are convolved."""
+    layers = {"v": (300, 200, 150), "w": (900, 60, 90)}
+    shared = [1.0]
+    for size, a, b in layers.values():
+        shared = np.convolve(shared, hypergeom(size, a, b).pmf(np.arange(min(a, b) + 1)))
+    twice = sum(a + b for _, a, b in layers.values())
+    count = np.arange(len(shared))
+    exact = float(shared @ (count / (twice - count)))
+    one, other = (
+        mask(**{n: [1] * c[k] + [0] * (c[0] - c[k]) for n, c in layers.items()}) for k in (1, 2)
+    )
+    assert sum(shared) == pytest.approx(1)
+    assert mask_overlap(one, other).jaccard_chance == pytest.approx(exact, rel=2e-5)
 
 
 def test_random_masks_of_a_tenth_score_as_chance_says():

@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from winnow.analysis.densities import LayerDensity, collapsed_layers, layer_densities
     from winnow.analysis.distance import WeightDistance, layer_distances, weight_distance
     from winnow.analysis.line import Line, LinePoint, line_between
     from winnow.analysis.movement import Movement, layer_movements, weight_movement
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from winnow.analysis.signs import SignAgreement, layer_sign_agreements, sign_agreement
 
 _PLACES = {
+    "LayerDensity": "densities",
     "Line": "line",
     "LinePoint": "line",
     "MaskOverlap": "overlap",
@@ -25,6 +27,8 @@ _PLACES = {
     "SigmaHistogram": "sigmas",
     "SignAgreement": "signs",
     "WeightDistance": "distance",
+    "collapsed_layers": "densities",
+    "layer_densities": "densities",
     "layer_distances": "distance",
     "layer_movements": "movement",
     "layer_overlaps": "overlap",
@@ -40,6 +44,7 @@ _PLACES = {
 """Every public name, and the file that defines it."""
 
 __all__ = [
+    "LayerDensity",
     "Line",
     "LinePoint",
     "MaskOverlap",
@@ -47,6 +52,8 @@ __all__ = [
     "SigmaHistogram",
     "SignAgreement",
     "WeightDistance",
+    "collapsed_layers",
+    "layer_densities",
     "layer_distances",
     "layer_movements",
     "layer_overlaps",

@@ -129,5 +129,4 @@ SIGN_AGREEMENT = MeasureKind(
     "sign_agreement",
     _sign_agreement,
     "the share of kept weights whose sign is that of their initial value",
-    numbers="exact",
 )
