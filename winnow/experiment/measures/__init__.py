@@ -10,9 +10,22 @@ from collections.abc import Mapping
 
 from winnow.errors import unknown
 from winnow.experiment.measures.kind import MeasureKind
-from winnow.experiment.measures.masks import LAYER_DENSITIES
+from winnow.experiment.measures.masks import LAYER_DENSITIES, OVERLAP
+from winnow.experiment.measures.movement import MOVEMENT_BY_MASK, SIGN_AGREEMENT, WEIGHT_MOVEMENT
+from winnow.experiment.measures.pairs import BARRIER, STABILITY
 
-MEASURES: Mapping[str, MeasureKind] = {measure.name: measure for measure in (LAYER_DENSITIES,)}
+MEASURES: Mapping[str, MeasureKind] = {
+    measure.name: measure
+    for measure in (
+        LAYER_DENSITIES,
+        OVERLAP,
+        STABILITY,
+        BARRIER,
+        WEIGHT_MOVEMENT,
+        MOVEMENT_BY_MASK,
+        SIGN_AGREEMENT,
+    )
+}
 
 
 def find_measure(name: str) -> MeasureKind:
