@@ -22,6 +22,7 @@ FLOORS = (
     ("experiments",),
     ("report",),
     ("experiment",),
+    ("analysis",),
     ("algorithms",),
     ("pretrained",),
     ("ticket",),

@@ -9,10 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from winnow.errors import unknown
+from winnow.experiment.measures.gradients import GRADIENT_NORM, GRADIENT_NORM_RATIO
 from winnow.experiment.measures.kind import MeasureKind
 from winnow.experiment.measures.masks import LAYER_DENSITIES
 
-MEASURES: Mapping[str, MeasureKind] = {measure.name: measure for measure in (LAYER_DENSITIES,)}
+MEASURES: Mapping[str, MeasureKind] = {
+    measure.name: measure
+    for measure in (
+        LAYER_DENSITIES,
+        GRADIENT_NORM,
+        GRADIENT_NORM_RATIO,
+    )
+}
 
 
 def find_measure(name: str) -> MeasureKind:

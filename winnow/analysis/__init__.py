@@ -1,0 +1,42 @@
+"""Analyses of networks and masks: pure functions that know no store, no plan and no run.
+
+The public names load on first use (PEP 562), so that ``import winnow.analysis`` imports no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from winnow.analysis.gradients import (
+        GradientNorm,
+        LossGradient,
+        gradient_norm,
+        loss_gradient,
+    )
+
+_PLACES = {
+    "GradientNorm": "gradients",
+    "LossGradient": "gradients",
+    "gradient_norm": "gradients",
+    "loss_gradient": "gradients",
+}
+"""Every public name, and the file that defines it."""
+
+__all__ = [
+    "GradientNorm",
+    "LossGradient",
+    "gradient_norm",
+    "loss_gradient",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'winnow.analysis' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"winnow.analysis.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
