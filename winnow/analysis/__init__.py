@@ -15,20 +15,45 @@ if TYPE_CHECKING:
         gradient_norm,
         loss_gradient,
     )
+    from winnow.analysis.histograms import (
+        SymmetricBins,
+        ZeroShares,
+        linear_bins,
+        log_bins,
+        zero_shares,
+    )
+    from winnow.analysis.per_weight import (
+        WeightsAndGradients,
+        weights_and_gradients,
+    )
 
 _PLACES = {
     "GradientNorm": "gradients",
     "LossGradient": "gradients",
+    "SymmetricBins": "histograms",
+    "WeightsAndGradients": "per_weight",
+    "ZeroShares": "histograms",
     "gradient_norm": "gradients",
+    "linear_bins": "histograms",
+    "log_bins": "histograms",
     "loss_gradient": "gradients",
+    "weights_and_gradients": "per_weight",
+    "zero_shares": "histograms",
 }
 """Every public name, and the file that defines it."""
 
 __all__ = [
     "GradientNorm",
     "LossGradient",
+    "SymmetricBins",
+    "WeightsAndGradients",
+    "ZeroShares",
     "gradient_norm",
+    "linear_bins",
+    "log_bins",
     "loss_gradient",
+    "weights_and_gradients",
+    "zero_shares",
 ]
 
 

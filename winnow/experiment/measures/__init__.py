@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from winnow.errors import unknown
 from winnow.experiment.measures.gradients import GRADIENT_NORM, GRADIENT_NORM_RATIO
+from winnow.experiment.measures.histograms import HISTOGRAMS
 from winnow.experiment.measures.kind import MeasureKind
 from winnow.experiment.measures.masks import LAYER_DENSITIES
 
@@ -19,6 +20,7 @@ MEASURES: Mapping[str, MeasureKind] = {
         LAYER_DENSITIES,
         GRADIENT_NORM,
         GRADIENT_NORM_RATIO,
+        HISTOGRAMS,
     )
 }
 
