@@ -22,17 +22,23 @@ if TYPE_CHECKING:
         log_bins,
         zero_shares,
     )
+    from winnow.analysis.paths import (
+        EffectiveWeights,
+        effective_weights,
+    )
     from winnow.analysis.per_weight import (
         WeightsAndGradients,
         weights_and_gradients,
     )
 
 _PLACES = {
+    "EffectiveWeights": "paths",
     "GradientNorm": "gradients",
     "LossGradient": "gradients",
     "SymmetricBins": "histograms",
     "WeightsAndGradients": "per_weight",
     "ZeroShares": "histograms",
+    "effective_weights": "paths",
     "gradient_norm": "gradients",
     "linear_bins": "histograms",
     "log_bins": "histograms",
@@ -43,11 +49,13 @@ _PLACES = {
 """Every public name, and the file that defines it."""
 
 __all__ = [
+    "EffectiveWeights",
     "GradientNorm",
     "LossGradient",
     "SymmetricBins",
     "WeightsAndGradients",
     "ZeroShares",
+    "effective_weights",
     "gradient_norm",
     "linear_bins",
     "log_bins",

@@ -13,6 +13,7 @@ from winnow.experiment.measures.gradients import GRADIENT_NORM, GRADIENT_NORM_RA
 from winnow.experiment.measures.histograms import HISTOGRAMS
 from winnow.experiment.measures.kind import MeasureKind
 from winnow.experiment.measures.masks import LAYER_DENSITIES
+from winnow.experiment.measures.paths import EFFECTIVE_DENSITY
 
 MEASURES: Mapping[str, MeasureKind] = {
     measure.name: measure
@@ -21,6 +22,7 @@ MEASURES: Mapping[str, MeasureKind] = {
         GRADIENT_NORM,
         GRADIENT_NORM_RATIO,
         HISTOGRAMS,
+        EFFECTIVE_DENSITY,
     )
 }
 
