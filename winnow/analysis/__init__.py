@@ -9,6 +9,11 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from winnow.analysis.connections import (
+        Connections,
+        LayerConnections,
+        unit_connections,
+    )
     from winnow.analysis.gradients import (
         GradientNorm,
         LossGradient,
@@ -32,8 +37,10 @@ if TYPE_CHECKING:
     )
 
 _PLACES = {
+    "Connections": "connections",
     "EffectiveWeights": "paths",
     "GradientNorm": "gradients",
+    "LayerConnections": "connections",
     "LossGradient": "gradients",
     "SymmetricBins": "histograms",
     "WeightsAndGradients": "per_weight",
@@ -43,14 +50,17 @@ _PLACES = {
     "linear_bins": "histograms",
     "log_bins": "histograms",
     "loss_gradient": "gradients",
+    "unit_connections": "connections",
     "weights_and_gradients": "per_weight",
     "zero_shares": "histograms",
 }
 """Every public name, and the file that defines it."""
 
 __all__ = [
+    "Connections",
     "EffectiveWeights",
     "GradientNorm",
+    "LayerConnections",
     "LossGradient",
     "SymmetricBins",
     "WeightsAndGradients",
@@ -60,6 +70,7 @@ __all__ = [
     "linear_bins",
     "log_bins",
     "loss_gradient",
+    "unit_connections",
     "weights_and_gradients",
     "zero_shares",
 ]

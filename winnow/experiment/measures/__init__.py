@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from winnow.errors import unknown
+from winnow.experiment.measures.connections import CONNECTIVITY
 from winnow.experiment.measures.gradients import GRADIENT_NORM, GRADIENT_NORM_RATIO
 from winnow.experiment.measures.histograms import HISTOGRAMS
 from winnow.experiment.measures.kind import MeasureKind
@@ -23,6 +24,7 @@ MEASURES: Mapping[str, MeasureKind] = {
         GRADIENT_NORM_RATIO,
         HISTOGRAMS,
         EFFECTIVE_DENSITY,
+        CONNECTIVITY,
     )
 }
 
