@@ -35,11 +35,16 @@ if TYPE_CHECKING:
         WeightsAndGradients,
         weights_and_gradients,
     )
+    from winnow.analysis.tangent_kernel import (
+        KernelIdentity,
+        kernel_identity,
+    )
 
 _PLACES = {
     "Connections": "connections",
     "EffectiveWeights": "paths",
     "GradientNorm": "gradients",
+    "KernelIdentity": "tangent_kernel",
     "LayerConnections": "connections",
     "LossGradient": "gradients",
     "SymmetricBins": "histograms",
@@ -47,6 +52,7 @@ _PLACES = {
     "ZeroShares": "histograms",
     "effective_weights": "paths",
     "gradient_norm": "gradients",
+    "kernel_identity": "tangent_kernel",
     "linear_bins": "histograms",
     "log_bins": "histograms",
     "loss_gradient": "gradients",
@@ -60,6 +66,7 @@ __all__ = [
     "Connections",
     "EffectiveWeights",
     "GradientNorm",
+    "KernelIdentity",
     "LayerConnections",
     "LossGradient",
     "SymmetricBins",
@@ -67,6 +74,7 @@ __all__ = [
     "ZeroShares",
     "effective_weights",
     "gradient_norm",
+    "kernel_identity",
     "linear_bins",
     "log_bins",
     "loss_gradient",

@@ -15,6 +15,7 @@ from winnow.experiment.measures.histograms import HISTOGRAMS
 from winnow.experiment.measures.kind import MeasureKind
 from winnow.experiment.measures.masks import LAYER_DENSITIES
 from winnow.experiment.measures.paths import EFFECTIVE_DENSITY
+from winnow.experiment.measures.tangent_kernel import NTK_IDENTITY
 
 MEASURES: Mapping[str, MeasureKind] = {
     measure.name: measure
@@ -25,6 +26,7 @@ MEASURES: Mapping[str, MeasureKind] = {
         HISTOGRAMS,
         EFFECTIVE_DENSITY,
         CONNECTIVITY,
+        NTK_IDENTITY,
     )
 }
 
