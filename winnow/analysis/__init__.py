@@ -40,6 +40,56 @@ _PLACES = {
     "sign_agreement": "signs",
     "weight_distance": "distance",
     "weight_movement": "movement",
+    from winnow.analysis.connections import (
+        Connections,
+        LayerConnections,
+        unit_connections,
+    )
+    from winnow.analysis.gradients import (
+        GradientNorm,
+        LossGradient,
+        gradient_norm,
+        loss_gradient,
+    )
+    from winnow.analysis.histograms import (
+        SymmetricBins,
+        ZeroShares,
+        linear_bins,
+        log_bins,
+        zero_shares,
+    )
+    from winnow.analysis.paths import (
+        EffectiveWeights,
+        effective_weights,
+    )
+    from winnow.analysis.per_weight import (
+        WeightsAndGradients,
+        weights_and_gradients,
+    )
+    from winnow.analysis.tangent_kernel import (
+        KernelIdentity,
+        kernel_identity,
+    )
+
+_PLACES = {
+    "Connections": "connections",
+    "EffectiveWeights": "paths",
+    "GradientNorm": "gradients",
+    "KernelIdentity": "tangent_kernel",
+    "LayerConnections": "connections",
+    "LossGradient": "gradients",
+    "SymmetricBins": "histograms",
+    "WeightsAndGradients": "per_weight",
+    "ZeroShares": "histograms",
+    "effective_weights": "paths",
+    "gradient_norm": "gradients",
+    "kernel_identity": "tangent_kernel",
+    "linear_bins": "histograms",
+    "log_bins": "histograms",
+    "loss_gradient": "gradients",
+    "unit_connections": "connections",
+    "weights_and_gradients": "per_weight",
+    "zero_shares": "histograms",
 }
 """Every public name, and the file that defines it."""
 
@@ -65,6 +115,24 @@ __all__ = [
     "sign_agreement",
     "weight_distance",
     "weight_movement",
+    "Connections",
+    "EffectiveWeights",
+    "GradientNorm",
+    "KernelIdentity",
+    "LayerConnections",
+    "LossGradient",
+    "SymmetricBins",
+    "WeightsAndGradients",
+    "ZeroShares",
+    "effective_weights",
+    "gradient_norm",
+    "kernel_identity",
+    "linear_bins",
+    "log_bins",
+    "loss_gradient",
+    "unit_connections",
+    "weights_and_gradients",
+    "zero_shares",
 ]
 
 

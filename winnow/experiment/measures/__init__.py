@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from winnow.errors import unknown
+from winnow.experiment.measures.connections import CONNECTIVITY
+from winnow.experiment.measures.gradients import GRADIENT_NORM, GRADIENT_NORM_RATIO
+from winnow.experiment.measures.histograms import HISTOGRAMS
 from winnow.experiment.measures.kind import MeasureKind
 from winnow.experiment.measures.masks import LAYER_DENSITIES, OVERLAP
 from winnow.experiment.measures.movement import MOVEMENT_BY_MASK, SIGN_AGREEMENT, WEIGHT_MOVEMENT
 from winnow.experiment.measures.pairs import BARRIER, STABILITY
+from winnow.experiment.measures.paths import EFFECTIVE_DENSITY
+from winnow.experiment.measures.tangent_kernel import NTK_IDENTITY
 
 MEASURES: Mapping[str, MeasureKind] = {
     measure.name: measure
@@ -24,6 +29,12 @@ MEASURES: Mapping[str, MeasureKind] = {
         WEIGHT_MOVEMENT,
         MOVEMENT_BY_MASK,
         SIGN_AGREEMENT,
+        GRADIENT_NORM,
+        GRADIENT_NORM_RATIO,
+        HISTOGRAMS,
+        EFFECTIVE_DENSITY,
+        CONNECTIVITY,
+        NTK_IDENTITY,
     )
 }
 

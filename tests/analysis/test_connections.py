@@ -1,0 +1,48 @@
+"""Connections counted one weight at a time."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from winnow.analysis import unit_connections
+from winnow.errors import UserError
+from winnow.mask import Mask
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (4, 3, 3, 2), (3, 2, 5)])
+def test_counts_are_those_of_single_weights(shape):
+    keep = torch.rand(shape, generator=torch.Generator().manual_seed(3)) < 0.4
+    keep[1], keep[:, 0] = False, False
+    incoming, outgoing = [0] * shape[0], [0] * shape[1]
+    for place in itertools.product(*(range(n) for n in shape)):
+        incoming[place[0]] += int(keep[place])
+        outgoing[place[1]] += int(keep[place])
+    found = unit_connections(Mask({"w": keep}))["w"]
+    for side, counts in ((found.incoming, incoming), (found.outgoing, outgoing)):
+        assert side.counts.tolist() == counts
+        assert (side.minimum, side.maximum) == (min(counts), max(counts))
+        assert side.mean == pytest.approx(sum(counts) / len(counts))
+        assert side.dead == counts.count(0) > 0
+    assert found.incoming.possible == keep.numel() // shape[0]
+    assert found.outgoing.possible == keep.numel() // shape[1]
+
+
+def test_histogram_edges_belong_to_the_bin_above():
+    keep = torch.zeros(5, 10, dtype=torch.bool)
+    for row, count in enumerate((0, 1, 3, 9, 10)):  # 0, 0.1, 0.3, 0.9 and 1 of ten
+        keep[row, :count] = True
+    found = unit_connections(Mask({"w": keep}))["w"].incoming
+    assert found.histogram(10) == [0.2, 0.2, 0, 0.2, 0, 0, 0, 0, 0, 0.4]
+    assert found.histogram(1) == [1.0]
+    assert found.histogram(2) == pytest.approx([0.6, 0.4])
+
+
+def test_bad_input_is_named():
+    with pytest.raises(UserError, match=r"b of shape \(3,\)"):
+        unit_connections(Mask({"b": torch.ones(3, dtype=torch.bool)}))
+    found = unit_connections(Mask({"w": torch.ones(3, 2, dtype=torch.bool)}))["w"]
+    with pytest.raises(UserError, match="of 0 bins"):
+        found.incoming.histogram(0)
