@@ -23,7 +23,7 @@ def with_costs(points: Sequence[Node], setting: Setting) -> list[Node]:
 def _cost(runs: Mapping[str, Run], run: Run, setting: Setting) -> float:
     reached = _reached(runs, run)
     return sum(
-        (reached[i] - runs[i].begin) / setting.per_epoch
+        (reached[i] - runs[i].begin) / setting.in_batches_of(runs[i].batch).per_epoch
         + _of_pruning(runs[i], setting.examples)
         + _of_search(runs[i], setting.examples)
         for i in sorted(reached)

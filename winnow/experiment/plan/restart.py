@@ -30,7 +30,8 @@ class Restart:
     schedule goes on) or ``lr`` (the same; the schedule's last ``fine_tune`` iterations again).
     ``train``: iterations before a network is pruned, None for all: a rewound one trains up to that
     iteration again, the others so many more. ``fine_tune``: iterations of training after ``none``
-    and ``lr``. ``optimizer``: ``fresh``, or ``rewound`` with the weights.
+    and ``lr``; with 0 the network is evaluated as it was pruned. ``optimizer``: ``fresh``, or
+    ``rewound`` with the weights.
     """
 
     rewind: str
@@ -177,8 +178,11 @@ def _check_fine_tune(restart: Restart, asked: _Asked) -> None:
             f"{said}, but {asked.name('rewind')} {asked.written['rewind']} trains what is left of "
             "the schedule: leave fine_tune out, or write rewind: none or lr"
         )
-    if restart.fine_tune < 1:
-        raise UserError(f"{said}: at least one iteration is needed")
+    if restart.fine_tune == 0 and asked.rounds > 1:
+        raise UserError(
+            f"{said}: networks would be pruned again before they have trained. Fine-tune longer, "
+            "or take one-shot pruning"
+        )
     if restart.rewind == "lr" and restart.fine_tune > asked.steps:
         raise UserError(
             f"{said}, {restart.fine_tune} iterations, but {asked.name('rewind')} lr repeats the "

@@ -52,6 +52,13 @@ class Setting:
         """An amount of training, at least one. UserError, naming ``field``, where it is none."""
         return _at_least_one(field, written, self.per_epoch)
 
+    def in_batches_of(self, batch: int | None) -> Setting:
+        """The same, but that epochs are of other batches, where ``batch`` is not None."""
+        if batch is None:
+            return self
+        per_epoch = steps_per_epoch(self.examples, batch, self.dense.last_batch)
+        return replace(self, per_epoch=per_epoch)
+
     def schedule(self, written: Schedule) -> RunSchedule:
         """The learning rate's course, in iterations."""
         return _in_iterations(written, self.per_epoch)

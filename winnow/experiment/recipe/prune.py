@@ -16,8 +16,8 @@ class Prune(RecipePart):
     """How tickets are found.
 
     ``train``: how long networks train before they are pruned, where not to the end; ``fine_tune``:
-    and afterwards, with rewind ``none`` or ``lr``; ``optimizer``: starts afresh, or is rewound to
-    what it was at the step that the weights are rewound to.
+    and afterwards (``0it``: not at all), with rewind ``none`` or ``lr``; ``optimizer``: starts
+    afresh, or is rewound to what it was at the step that the weights are rewound to.
     ``least``: weights that each layer keeps at least.
     ``rates``: layers that are pruned at a rate of their own (names, globs, or the words ``conv``,
     ``linear``, ``output``, ``first``). ``ignore``: layers that are never pruned.

@@ -178,7 +178,8 @@ def _the_same_for_all(
 def _alike(plan: Plan, store: Store) -> list[Found]:
     """The stored runs of the same network, data, batch, update rule and engine."""
     kind = _kind(next(iter(plan.runs.values())))
-    return [f for f in store.all() if f.result.status == "done" and _kind(f.run) == kind]
+    trained = [f for f in store.all() if f.run.end > f.run.begin and f.result.status == "done"]
+    return [f for f in trained if _kind(f.run) == kind]
 
 
 def _took(found: Found) -> float:

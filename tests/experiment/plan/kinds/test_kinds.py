@@ -25,7 +25,7 @@ def test_every_kind_of_the_catalogue_is_planned():
 @pytest.mark.parametrize("name", METHODS)
 def test_the_defaults_that_are_described_are_those_that_are_planned(name):
     """Writing out a method's options plans the very same runs; some defaults stand elsewhere."""
-    elsewhere = ("train.steps", "compare.controls", "compare.scope", "prune.rewind")
+    elsewhere = ("train.steps", "train.batch", "compare.controls", "compare.scope", "prune.rewind")
     options = options_of_method(METHODS[name])
     written = {key: value for key, value in options.items() if value not in elsewhere}
     bare, full = (comparison([method], [0.2]) for method in (name, {"name": name, **written}))

@@ -115,6 +115,46 @@ def test_costs_count_the_dense_training_the_warm_start_and_the_tuning():
     assert costs["jackpot-fine-tuned"] == pytest.approx(92 / epoch + seen)
 
 
+def test_searches_train_as_long_and_in_such_batches_as_they_say():
+    """1,337 examples are 27 batches of 50, 14 of 100: 5 epochs of these are 70 iterations."""
+    own = {"steps": "5ep", "batch": 100, "schedule": {"name": "steps", "drops": ["3ep"]}}
+    train = {**WRITTEN["train"], "evaluate": "1ep"}
+    made = plan(["jackpot", TUNED | {**own, "label": "own"}], train=train)
+    for run in runs(made, "own"):
+        assert (run.batch, run.begin, run.end, run.steps, run.evaluate) == (100, 0, 70, 70, 14)
+        assert run.schedule.drops == (42,)
+        assert load_run(asdict(run)) == run
+    for run in runs(made, "own-fine-tuned"):  # as train says
+        assert (run.batch, run.end, run.steps, run.evaluate) == (50, 12, 12, 27)
+    for run in runs(made, "jackpot"):
+        assert (run.batch, run.end, run.evaluate) == (50, 40, 27)
+    epochs, seen = 40 / 27, 256 / 1337
+    costs = {n.arm: n.cost for n in made.nodes if n.round == 2}
+    assert costs["own"] == pytest.approx(epochs + 5 + seen)
+    assert costs["own-fine-tuned"] == pytest.approx(epochs + 5 + seen + 12 / 27)
+    same = plan([{"name": "jackpot", "steps": "40it", "batch": 50}])
+    assert [run.id for run in runs(same, "jackpot")] == [
+        r.id for r in runs(plan(["jackpot"]), "jackpot")
+    ]
+    for wrong, said in (
+        ({"steps": "0it"}, "steps of jackpot is 0it"),
+        ({"batch": 0}, "batch is 0"),
+    ):
+        with pytest.raises(UserError, match=said):
+            plan([{"name": "jackpot", **wrong}])
+
+
+def test_a_search_of_its_own_length_trains_so_long(tmp_path):
+    methods = [{"name": "edge-popup", "steps": "2ep", "batch": 200, "fine_tune": "5it"}]
+    recipe = {**WRITTEN, "engine": "dense", "compare": {"methods": methods, "densities": [0.3]}}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(recipe))
+    outcome = wn.run(str(tmp_path / "own.yaml"), store=tmp_path / "runs", jobs=1)
+    assert {row.arm: row.iterations for row in outcome.rows} == {
+        **{"ticket": 40, "edge-popup": 14, "edge-popup-fine-tuned": 5},
+    }
+    assert all(row.final_test_accuracy is not None for row in outcome.rows)
+
+
 def test_older_identities_stay():
     """The fields that searches brought are silent where there is no search."""
     run = plan().nodes[0].run

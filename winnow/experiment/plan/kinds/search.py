@@ -2,8 +2,8 @@
 
 edge-popup and supermask search in the random network of the replicate, initialised as they need it;
 a jackpot searches in the dense network that the replicate has trained, or in one from a file. Each
-search trains its scores for ``train.steps``, with its own optimizer and schedule. ``fine_tune``
-trains the weights of what was found: an arm of its own.
+search trains its scores for ``train.steps`` or steps of its own, with its own optimizer and
+schedule. ``fine_tune`` trains the weights of what was found: an arm of its own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from winnow.experiment.runs import Pruning, Run, Start
 from winnow.experiment.store.weights import hash_of_weights, weights_file
 
 _TEXT = """In comparisons all layers compete but those of ``ignore``, and scores train for
-``train.steps``. ``optimizer`` ({lr: 0.01} changes only the rate) and ``schedule``: theirs.
+``train.steps``, or ``steps``, in batches of ``train.batch``, or ``batch``; epochs are counted in
+these. ``optimizer`` ({lr: 0.01} changes only the rate) and ``schedule``: theirs.
 ``fine_tune``: 100it, or {steps: 100it, optimizer: …, schedule: …} where these are not those of
 ``train``, trains the weights of what was found: an arm of its own, with -fine-tuned behind."""
 
@@ -104,6 +105,7 @@ class PlannedSearch:
         """UserError for what the search cannot do in this recipe."""
         search = self.resolved[density]
         self._keep(density)
+        self._timed(self.method.setting.dense, density)
         if not search.method.of_trained:
             self._init(density)
         if search.training.fine_tune is not None:
@@ -157,8 +159,9 @@ class PlannedSearch:
     def _run(self, replicate: Replicate, density: float) -> Run:
         method, training = self.resolved[density].method, self.resolved[density].training
         schedule = RunSchedule.load(method.schedule)
+        own = self.method.setting.in_batches_of(training.batch)
         if training.schedule is not None:
-            schedule = self.method.setting.schedule(training.schedule)
+            schedule = own.schedule(training.schedule)
         search = RunSearch(
             name=self.method.spec.name,
             options=asdict(method),  # type: ignore[call-overload]
@@ -168,12 +171,23 @@ class PlannedSearch:
             weights=self.weights,
         )
         optimizer = plain(training.optimizer.resolved())
-        run = replace(replicate.dense, optimizer=optimizer, schedule=schedule, search=search)
+        dense = self._timed(replicate.dense, density)
+        run = replace(dense, optimizer=optimizer, schedule=schedule, search=search)
         if self.weights is not None:
             return replace(run, start=Start("given"))
         if method.of_trained:
             return replace(run, start=Start("final", replicate.dense.id))
         return replace(run, model=replace(run.model, init=run_init(self._init(density))))
+
+    def _timed(self, dense: Run, density: float) -> Run:
+        """The dense training, as long and in such batches as scores train."""
+        training, setting = self.resolved[density].training, self.method.setting
+        own = setting.in_batches_of(training.batch)
+        train = setting.recipe.train
+        steps = own.iterations(f"steps of {self.method.arm.name}", training.steps or train.steps)
+        evaluate = own.iterations("train.evaluate", train.evaluate)
+        batch = training.batch or dense.batch
+        return replace(dense, end=steps, steps=steps, batch=batch, evaluate=evaluate)
 
     def _tuning(self, replicate: Replicate, searched: Run, tune: FineTune) -> Run:
         """The training of what a search has found, its mask fixed.
@@ -193,6 +207,8 @@ class PlannedSearch:
             start=Start("final", searched.id),
             end=steps,
             steps=steps,
+            batch=replicate.dense.batch,
+            evaluate=replicate.dense.evaluate,
             optimizer=plain((tune.optimizer or train.optimizer).resolved()),
             schedule=setting.schedule(tune.schedule or train.schedule),
         )

@@ -46,7 +46,8 @@ class SearchTraining(RecipePart):
     """The options of a search that are no matter of its scores: what it is in, how it is trained.
 
     ``scale_fan``: the initialisation counts only the density of each fan in (its ``kept``).
-    ``weights``: the file of a pre-trained network, in place of the replicate's own.
+    ``weights``: the file of a pre-trained network, in place of the replicate's own. ``steps`` and
+    ``batch``: how long scores train and on how many images at once, where not as ``train`` says.
     """
 
     init: Annotated[Init, BeforeValidator(by_name)] = Init()
@@ -55,6 +56,8 @@ class SearchTraining(RecipePart):
     schedule: Annotated[Schedule, BeforeValidator(by_name)] | None = None
     fine_tune: Annotated[FineTune, BeforeValidator(_fine_tune)] | None = None
     weights: Annotated[str, Field(min_length=1)] = TRAINED
+    steps: Steps | None = None
+    batch: Annotated[int, Field(ge=1)] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,10 @@ class ResolvedSearch:
 def search_options(name: str) -> dict[str, object]:
     """Every option of a search → its default in a comparison."""
     search = search_method(name)
-    training = {"optimizer": dict(search.optimizer), "schedule": search.schedule["name"]}
+    training = {
+        **{"optimizer": dict(search.optimizer), "schedule": search.schedule["name"]},
+        **{"steps": "train.steps", "batch": "train.batch"},
+    }
     weights = {"weights": TRAINED} if search.of_trained else {}
     own = {**search_defaults(name), **_usual(search)}
     return {**own, **weights, **training, "fine_tune": None}

@@ -23,8 +23,8 @@ schedule and order of data of the dense training there; after its first steps, l
 trained weights, the schedule's last fine_tune steps again; Renda et al. 2020). ``train``: steps
 before a network is pruned, where it is not trained to the end: the interpolation to pruning at
 initialisation that Lévai & Zombori (2020) propose. ``fine_tune``: steps of training after none and
-lr. ``optimizer``: fresh, or rewound with the weights (not with init). ``least``: weights that each
-layer keeps at least."""
+lr (0it: the network as it was pruned). ``optimizer``: fresh, or rewound with the weights (not with
+init). ``least``: weights that each layer keeps at least."""
 
 
 @dataclass(frozen=True)
