@@ -93,3 +93,17 @@ def test_the_page_of_a_recipe_has_its_claims(with_claims, store, tmp_path):
     assert winnow("report", with_claims, *arguments).code == 0
     page = (tmp_path / "out" / "index.html").read_text()
     assert "<h3>Claims</h3>\n<h4>A test: 1 undecided, 1 paper inconsistent</h4>" in page
+
+
+def test_a_scale_may_leave_lines_out_that_claims_are_about(tmp_path):
+    path = tmp_path / "lines.yaml"
+    lines = (
+        "\nlines: {a: {train.optimizer.lr: 0.1}, b: {}}\nscales: {small: {lines: {b: null}}}"
+        "\nclaims:\n  - {id: b-is-dense, says: one line has as many weights, line: b,"
+        " of: weights_kept, compare: [ticket, dense], at: {density: 50}, expect: [-inf, 0]}\n"
+    )
+    path.write_text(RECIPE + lines)
+    code, out, _ = winnow("claims", path, "--scale", "small", "--store", tmp_path / "none")
+    assert code == 0
+    assert "not run: b-is-dense" in out
+    assert "there is no line 'b' here" in out

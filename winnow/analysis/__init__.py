@@ -10,47 +10,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from winnow.analysis.connections import Connections, LayerConnections, unit_connections
     from winnow.analysis.densities import LayerDensity, collapsed_layers, layer_densities
     from winnow.analysis.distance import WeightDistance, layer_distances, weight_distance
-    from winnow.analysis.line import Line, LinePoint, line_between
-    from winnow.analysis.movement import Movement, layer_movements, weight_movement
-    from winnow.analysis.overlap import MaskOverlap, layer_overlaps, mask_overlap
-    from winnow.analysis.sigmas import SigmaHistogram, sigma_histograms, sigma_middles
-    from winnow.analysis.signs import SignAgreement, layer_sign_agreements, sign_agreement
-
-_PLACES = {
-    "LayerDensity": "densities",
-    "Line": "line",
-    "LinePoint": "line",
-    "MaskOverlap": "overlap",
-    "Movement": "movement",
-    "SigmaHistogram": "sigmas",
-    "SignAgreement": "signs",
-    "WeightDistance": "distance",
-    "collapsed_layers": "densities",
-    "layer_densities": "densities",
-    "layer_distances": "distance",
-    "layer_movements": "movement",
-    "layer_overlaps": "overlap",
-    "layer_sign_agreements": "signs",
-    "line_between": "line",
-    "mask_overlap": "overlap",
-    "sigma_histograms": "sigmas",
-    "sigma_middles": "sigmas",
-    "sign_agreement": "signs",
-    "weight_distance": "distance",
-    "weight_movement": "movement",
-    from winnow.analysis.connections import (
-        Connections,
-        LayerConnections,
-        unit_connections,
-    )
-    from winnow.analysis.gradients import (
-        GradientNorm,
-        LossGradient,
-        gradient_norm,
-        loss_gradient,
-    )
+    from winnow.analysis.gradients import GradientNorm, LossGradient, gradient_norm, loss_gradient
     from winnow.analysis.histograms import (
         SymmetricBins,
         ZeroShares,
@@ -58,18 +21,14 @@ _PLACES = {
         log_bins,
         zero_shares,
     )
-    from winnow.analysis.paths import (
-        EffectiveWeights,
-        effective_weights,
-    )
-    from winnow.analysis.per_weight import (
-        WeightsAndGradients,
-        weights_and_gradients,
-    )
-    from winnow.analysis.tangent_kernel import (
-        KernelIdentity,
-        kernel_identity,
-    )
+    from winnow.analysis.line import Line, LinePoint, line_between
+    from winnow.analysis.movement import Movement, layer_movements, weight_movement
+    from winnow.analysis.overlap import MaskOverlap, layer_overlaps, mask_overlap
+    from winnow.analysis.paths import EffectiveWeights, effective_weights
+    from winnow.analysis.per_weight import WeightsAndGradients, weights_and_gradients
+    from winnow.analysis.sigmas import SigmaHistogram, sigma_histograms, sigma_middles
+    from winnow.analysis.signs import SignAgreement, layer_sign_agreements, sign_agreement
+    from winnow.analysis.tangent_kernel import KernelIdentity, kernel_identity
 
 _PLACES = {
     "Connections": "connections",
@@ -77,60 +36,81 @@ _PLACES = {
     "GradientNorm": "gradients",
     "KernelIdentity": "tangent_kernel",
     "LayerConnections": "connections",
+    "LayerDensity": "densities",
+    "Line": "line",
+    "LinePoint": "line",
     "LossGradient": "gradients",
+    "MaskOverlap": "overlap",
+    "Movement": "movement",
+    "SigmaHistogram": "sigmas",
+    "SignAgreement": "signs",
     "SymmetricBins": "histograms",
+    "WeightDistance": "distance",
     "WeightsAndGradients": "per_weight",
     "ZeroShares": "histograms",
+    "collapsed_layers": "densities",
     "effective_weights": "paths",
     "gradient_norm": "gradients",
     "kernel_identity": "tangent_kernel",
+    "layer_densities": "densities",
+    "layer_distances": "distance",
+    "layer_movements": "movement",
+    "layer_overlaps": "overlap",
+    "layer_sign_agreements": "signs",
+    "line_between": "line",
     "linear_bins": "histograms",
     "log_bins": "histograms",
     "loss_gradient": "gradients",
+    "mask_overlap": "overlap",
+    "sigma_histograms": "sigmas",
+    "sigma_middles": "sigmas",
+    "sign_agreement": "signs",
     "unit_connections": "connections",
+    "weight_distance": "distance",
+    "weight_movement": "movement",
     "weights_and_gradients": "per_weight",
     "zero_shares": "histograms",
 }
 """Every public name, and the file that defines it."""
 
 __all__ = [
+    "Connections",
+    "EffectiveWeights",
+    "GradientNorm",
+    "KernelIdentity",
+    "LayerConnections",
     "LayerDensity",
     "Line",
     "LinePoint",
+    "LossGradient",
     "MaskOverlap",
     "Movement",
     "SigmaHistogram",
     "SignAgreement",
+    "SymmetricBins",
     "WeightDistance",
+    "WeightsAndGradients",
+    "ZeroShares",
     "collapsed_layers",
+    "effective_weights",
+    "gradient_norm",
+    "kernel_identity",
     "layer_densities",
     "layer_distances",
     "layer_movements",
     "layer_overlaps",
     "layer_sign_agreements",
     "line_between",
+    "linear_bins",
+    "log_bins",
+    "loss_gradient",
     "mask_overlap",
     "sigma_histograms",
     "sigma_middles",
     "sign_agreement",
+    "unit_connections",
     "weight_distance",
     "weight_movement",
-    "Connections",
-    "EffectiveWeights",
-    "GradientNorm",
-    "KernelIdentity",
-    "LayerConnections",
-    "LossGradient",
-    "SymmetricBins",
-    "WeightsAndGradients",
-    "ZeroShares",
-    "effective_weights",
-    "gradient_norm",
-    "kernel_identity",
-    "linear_bins",
-    "log_bins",
-    "loss_gradient",
-    "unit_connections",
     "weights_and_gradients",
     "zero_shares",
 ]
