@@ -13,6 +13,7 @@ from winnow.cli.bench import bench_command
 from winnow.cli.catalogue import methods_command, recipes_command
 from winnow.cli.claims import claims_command
 from winnow.cli.doctor import doctor_command
+from winnow.cli.enter import enter_command
 from winnow.cli.exits import guarded
 from winnow.cli.plan import plan_command
 from winnow.cli.report import report_command
@@ -27,6 +28,7 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
     "methods": methods_command,
     "ls": ls_command,
     "show": show_command,
+    "enter": enter_command,
     "report": report_command,
     "claims": claims_command,
     "bench": bench_command,
