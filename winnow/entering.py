@@ -119,7 +119,7 @@ def importable(written: str) -> Iterator[str]:
 
 
 def _read_file(file: Path, function: str) -> ast.Module:
-    """The file, parsed. UserError, with the line, for a file that is not there or no Python, or lacks the name."""
+    """The file, parsed. UserError, with the line: not there, no Python, or without the name."""
     try:
         tree = ast.parse(file.read_text("utf-8"), str(file))
     except FileNotFoundError:

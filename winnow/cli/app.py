@@ -15,6 +15,7 @@ from winnow.cli.claims import claims_command
 from winnow.cli.doctor import doctor_command
 from winnow.cli.enter import enter_command
 from winnow.cli.exits import guarded
+from winnow.cli.explain import explain_command
 from winnow.cli.plan import plan_command
 from winnow.cli.report import report_command
 from winnow.cli.run import run_command
@@ -29,6 +30,7 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
     "ls": ls_command,
     "show": show_command,
     "enter": enter_command,
+    "explain": explain_command,
     "report": report_command,
     "claims": claims_command,
     "bench": bench_command,
