@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from winnow.errors import UserError
+from winnow.experiment.arms import Arm
 from winnow.experiment.expected import slug_of, write_experiment
 from winnow.experiment.plan.lines import expand_lines
 from winnow.experiment.plan.plan import Plan, Planned
 from winnow.experiment.plan.why import EXPLAINED, explaining_plan, rounds_there
-from winnow.experiment.recipe.load import check_recipe, load_recipe
+from winnow.experiment.recipe.load import check_recipe, is_recipe, load_recipe
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.store.experiments import experiments_with
 from winnow.experiment.store.images import find_sources, find_sources_offline, remember_sources
@@ -72,17 +73,36 @@ def question_of_run(store: Store, found: Found, replicates: int | None = None) -
     stored = experiments_with(store, found.run.id)
     stored = [one for one in stored if not one.name.endswith(EXPLAINED)]
     if not stored:
-        raise UserError(
-            f"no experiment in {store.path} has the run {name}: name its recipe, winnow explain "
-            "RECIPE --arm ARM --round N"
-        )
+        return _question_planned(store, found, replicates)
     experiment = max(stored, key=lambda one: int(one.recipe.get("replicates", 1)))
-    point = next(p for p in experiment.points if p.run == found.run.id)
-    controls = {arm.name: arm.of for arm in experiment.arms if arm.is_control}
-    arm = controls.get(point.arm) or point.arm
     recipe = check_recipe(dict(experiment.recipe), f"the recipe of {name}")
     recipe = _with_replicates(recipe, replicates)
+    point = next(p for p in experiment.points if p.run == found.run.id)
+    arm = _finder(experiment.arms, point.arm)
     return Question(experiment.name, recipe, point.line, arm, point.round, found.run.id)
+
+
+def _question_planned(store: Store, found: Found, replicates: int | None) -> Question:
+    """The question about a run that no experiment has, by the recipe that it was trained for."""
+    name = str(found.provenance.get("recipe_name", ""))
+    if is_recipe(name):
+        recipe = load_recipe(name, (), replicates)
+        planned = expand_lines(name, recipe, find_sources_offline(recipe, store)[0])
+        for node in planned.nodes:
+            if node.run.id == found.run.id:
+                arm = _finder(planned.arms, node.arm)
+                return Question(name, recipe, node.line, arm, node.round, found.run.id)
+    raise UserError(
+        f"no experiment in {store.path} has the run {found.folder.name}"
+        + (f", nor does {name} plan it as it is now" if name else "")
+        + ": name its recipe, winnow explain RECIPE --arm ARM --round N"
+    )
+
+
+def _finder(arms: Iterable[Arm], name: str) -> str:
+    """The arm itself; of a control, the arm that it checks."""
+    controls = {arm.name: arm.of for arm in arms if arm.is_control}
+    return controls.get(name) or name
 
 
 def question_of_recipe(

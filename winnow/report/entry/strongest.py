@@ -13,7 +13,7 @@ than the one on top. Hence two rules:
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from winnow.report.entry.calls import (
@@ -22,6 +22,7 @@ from winnow.report.entry.calls import (
     Sweep,
     density_alpha,
     density_calls,
+    one_call,
     overall_call,
 )
 
@@ -50,19 +51,19 @@ def calls_against_strongest(subject: Sweep, methods: Mapping[str, Sweep]) -> Cal
         return None
     chosen = left_out(methods, both)
     reference = {number: methods[name][number] for number, name in chosen.items()}
-    each = [overall_call(subject, method, both) for method in methods.values()]
+    each = (overall_call(subject, method, both).called for method in methods.values())
     overall = _unless_all(overall_call(subject, reference, both), each)
     alpha = density_alpha(overall, len(subject[both[0]]))
-    every = [density_calls(subject, method, both, alpha) for method in methods.values()]
-    at = density_calls(subject, reference, both, alpha)
-    return Calls(
-        overall, tuple(_unless_all(call, [one[k] for one in every]) for k, call in enumerate(at))
-    )
+    at = []
+    for k, call in enumerate(density_calls(subject, reference, both, alpha)):
+        pairs = ([(subject[r][k], method[r][k]) for r in both] for method in methods.values())
+        at.append(_unless_all(call, (one_call(own, alpha).called for own in pairs)))
+    return Calls(overall, tuple(at))
 
 
-def _unless_all(call: Call, each: Sequence[Call]) -> Call:
-    """The call, open where it says better and some single one does not."""
-    if call.called == "better" and any(one.called != "better" for one in each):
+def _unless_all(call: Call, each: Iterable[str]) -> Call:
+    """The call, open where it says better and that of some single method does not."""
+    if call.called == "better" and any(called != "better" for called in each):
         return replace(call, called="open")
     return call
 
