@@ -198,7 +198,7 @@ def run(
     copy_weights(loaded, place)
     copy_ticket(loaded, place)
     tell = on_plan(plan, place) if on_plan else None
-    settings = Settings(check_jobs(jobs), checkpoint, _provenance(plan))
+    settings = Settings(check_jobs(jobs), checkpoint, provenance_of(plan))
     experiment = plan.experiment()
     write_experiment(experiment, place.path)  # first, so that reports know what is to come
     execute(plan, place, settings, tell)
@@ -295,7 +295,7 @@ def check_jobs(jobs: int | None) -> int:
     return jobs
 
 
-def _provenance(plan: Planned) -> dict[str, Any]:
+def provenance_of(plan: Planned) -> dict[str, Any]:
     """What is stored with each run beside its identity: code, machine, the recipe's name."""
     import platform
 

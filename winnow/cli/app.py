@@ -13,7 +13,9 @@ from winnow.cli.bench import bench_command
 from winnow.cli.catalogue import methods_command, recipes_command
 from winnow.cli.claims import claims_command
 from winnow.cli.doctor import doctor_command
+from winnow.cli.enter import enter_command
 from winnow.cli.exits import guarded
+from winnow.cli.explain import explain_command
 from winnow.cli.export import export_command
 from winnow.cli.plan import plan_command
 from winnow.cli.report import report_command
@@ -28,6 +30,8 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
     "methods": methods_command,
     "ls": ls_command,
     "show": show_command,
+    "enter": enter_command,
+    "explain": explain_command,
     "report": report_command,
     "claims": claims_command,
     "export": export_command,

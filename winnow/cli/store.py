@@ -59,12 +59,12 @@ def show_command(
     if len(runs) > 2:
         raise UserError(f"show takes one run, or two to compare; {len(runs)} are given")
     place = read_store(store)
-    found = [_one_run(place, name) for name in runs]
+    found = [one_run(place, name) for name in runs]
     text = describe_whole_run(found[0]) if len(found) == 1 else describe_difference(*found)
     print(text)
 
 
-def _one_run(place: Store, name: str) -> Found:
+def one_run(place: Store, name: str) -> Found:
     """The run whose folder is named, or whose folder or hash begins with a name."""
     name = Path(name).name  # a path to the folder, as a shell completes it, is fine
     found = place.all()

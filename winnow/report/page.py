@@ -72,12 +72,17 @@ def page_html(sections: Sequence[Section], *, command: str, version: str) -> str
     made = f"<p>Made by <code>{escape(command)}</code></p>" if command else ""
     body = "\n".join(_section(section) for section in sections)
     contents = _contents(sections) if len(sections) > 1 else ""
+    return document(f"Winnow: {names}", f"{made}\n{contents}", body, _provenance(sections, version))
+
+
+def document(title: str, head: str, body: str, foot: str = "") -> str:
+    """A page in the report's style; ``title`` is plain text, the others are HTML."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Winnow: {escape(names)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<header>\n<h1>Winnow: {escape(names)}</h1>\n{made}\n{contents}</header>\n"
-        f"<main>\n{body}\n</main>\n<footer>\n{_provenance(sections, version)}\n</footer>\n"
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<header>\n<h1>{escape(title)}</h1>\n{head}</header>\n"
+        f"<main>\n{body}\n</main>\n<footer>\n{foot}\n</footer>\n"
         "</body>\n</html>\n"
     )
 
@@ -146,10 +151,10 @@ def _statement(statement: Statement) -> str:
 def _figures(section: Section) -> str:
     if not section.drawings:
         return "<p>No finished run has anything to draw yet.</p>"
-    return "\n".join(_figure(name, drawing) for name, drawing in section.drawings.items())
+    return "\n".join(figure_html(name, drawing) for name, drawing in section.drawings.items())
 
 
-def _figure(name: str, drawing: Drawing) -> str:
+def figure_html(name: str, drawing: Drawing) -> str:
     """The SVG as an image: names inside several SVGs of one page would collide otherwise."""
     data = base64.b64encode(drawing.svg).decode("ascii")
     wide = ' class="wide"' if drawing.wide else ""

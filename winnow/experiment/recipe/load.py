@@ -23,6 +23,11 @@ def shipped() -> list[str]:
     return sorted(str(p.relative_to(root).with_suffix("")) for p in root.rglob("*.yaml"))
 
 
+def is_recipe(name: str) -> bool:
+    """Whether a name is that of a recipe: a shipped one, or a file of YAML."""
+    return name in shipped() or Path(name).suffix in (".yaml", ".yml")
+
+
 def recipe_text(name: str) -> str:
     """The YAML text of a shipped recipe or of a file."""
     if name in shipped():

@@ -36,3 +36,18 @@ def _read(store: Store, folder: Path) -> Experiment | None:
         store.set_aside(folder, str(error))
         return None
     return experiment
+
+
+def experiments_with(store: Store, run: str) -> list[Experiment]:
+    """What was run of any recipe in which a run, by its identity, is a point; sorted by folder."""
+    files = sorted(store.path.glob("experiments/*/experiment.json"))
+    folders = [path.parent for path in files if run in _text(path)]
+    stored = [_read(store, folder) for folder in folders]
+    return [one for one in stored if one and any(point.run == run for point in one.points)]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError:
+        return ""
