@@ -26,7 +26,10 @@ from winnow.experiment.train.start import starting_state
 from winnow.experiment.train.train import train
 
 COUNT, STEPS = 300, 2  # images, and iterations of a training that is long enough to fail
-NARROW = {"conv-2": 0.125, "conv-4": 0.125, "conv-6": 0.125, "resnet-20": 0.25, "vgg-19": 0.125}
+NARROW = {
+    **dict.fromkeys(("conv-2", "conv-4", "conv-6", "vgg-11", "vgg-16", "vgg-19"), 0.125),
+    **dict.fromkeys(("resnet-20", "resnet-32"), 0.25),
+}
 
 
 @pytest.mark.parametrize("name", shipped())

@@ -203,3 +203,9 @@ def test_lines_share_nothing_but_the_recipe_around_them():
     assert [arm.name for arm in high.arms] == ["ticket"]
     assert list(low.curves) == ["low-ticket-1-1"]
     assert by_line(low) == (low,)
+
+
+def test_lines_that_a_scale_leaves_out_are_not_shown():
+    small = made.results(ROWS, recipe={**RECIPE, "scale": "small"})
+    shown = panels(small, of="final_test_accuracy", arms=["ticket"], lines=["low", "medium"])
+    assert shown == {"": {"ticket": [(100, pytest.approx(0.92)), (50, 0.80)]}}

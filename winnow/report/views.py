@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from winnow.errors import unknown
 from winnow.experiment.arms import DENSE, TICKET, Arm
+from winnow.experiment.recipe.scales import FULL
 from winnow.experiment.recipe.views import (
     BIN,
     EPOCH,
@@ -96,8 +97,9 @@ def _is_key(view: View) -> bool:
 
 def _lines(results: Results, view: View) -> list[Results]:
     there = list(results.recipe.get("lines") or ())
+    whole = results.recipe.get("scale", FULL) == FULL  # another scale may leave lines out
     for line in view.lines:
-        if line not in there:
+        if whole and line not in there:
             raise unknown("line", line, there, f"The view {view.title!r} names it")
     return [part for part in by_line(results) if not view.lines or part.line in view.lines]
 

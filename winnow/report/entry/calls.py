@@ -36,7 +36,8 @@ class MethodCall:
 
     ``alpha``: with which probability the interval misses. ``interval`` is None for one replicate
     and without spread; the call is open then. ``decides``: the least number of replicates whose
-    interval would leave out zero, were mean and spread to stay; None if over `MOST_REPLICATES` or unknown.
+    interval would leave out zero, were mean and spread to stay; None if over
+    `MOST_REPLICATES` or unknown.
     """
 
     n: int
@@ -107,7 +108,8 @@ def one_call(pairs: Sequence[tuple[float, float]], alpha: float) -> MethodCall:
 def deciding_n(changes: Sequence[float], alpha: float) -> int | None:
     """The least n at which Student's interval of this mean and spread leaves out zero.
 
-    None for a single value, a mean of zero or no spread, and where it would be more than `MOST_REPLICATES`.
+    None for a single value, a mean of zero or no spread, and where it would be more than
+    `MOST_REPLICATES`.
     """
     if len(changes) < 2:
         return None

@@ -96,7 +96,8 @@ def _what_decides(call: MethodCall) -> str:
     if call.interval.low > 0:
         return "it is not better than every single method"
     if call.decides is None:
-        return f"more than {MOST_REPLICATES:,} replicates would decide it, were mean and spread to stay"
+        most = f"{MOST_REPLICATES:,}"
+        return f"more than {most} replicates would decide it, were mean and spread to stay"
     return f"{call.decides} replicates would decide it, were mean and spread to stay"
 
 
