@@ -35,6 +35,14 @@ if TYPE_CHECKING:
         WeightsAndGradients,
         weights_and_gradients,
     )
+    from winnow.analysis.rank_correlation import (
+        RankCorrelation,
+        spearman,
+    )
+    from winnow.analysis.rewinding import (
+        EarliestStep,
+        earliest_step,
+    )
     from winnow.analysis.tangent_kernel import (
         KernelIdentity,
         kernel_identity,
@@ -42,20 +50,24 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "Connections": "connections",
+    "EarliestStep": "rewinding",
     "EffectiveWeights": "paths",
     "GradientNorm": "gradients",
     "KernelIdentity": "tangent_kernel",
     "LayerConnections": "connections",
     "LossGradient": "gradients",
+    "RankCorrelation": "rank_correlation",
     "SymmetricBins": "histograms",
     "WeightsAndGradients": "per_weight",
     "ZeroShares": "histograms",
+    "earliest_step": "rewinding",
     "effective_weights": "paths",
     "gradient_norm": "gradients",
     "kernel_identity": "tangent_kernel",
     "linear_bins": "histograms",
     "log_bins": "histograms",
     "loss_gradient": "gradients",
+    "spearman": "rank_correlation",
     "unit_connections": "connections",
     "weights_and_gradients": "per_weight",
     "zero_shares": "histograms",
@@ -64,20 +76,24 @@ _PLACES = {
 
 __all__ = [
     "Connections",
+    "EarliestStep",
     "EffectiveWeights",
     "GradientNorm",
     "KernelIdentity",
     "LayerConnections",
     "LossGradient",
+    "RankCorrelation",
     "SymmetricBins",
     "WeightsAndGradients",
     "ZeroShares",
+    "earliest_step",
     "effective_weights",
     "gradient_norm",
     "kernel_identity",
     "linear_bins",
     "log_bins",
     "loss_gradient",
+    "spearman",
     "unit_connections",
     "weights_and_gradients",
     "zero_shares",
