@@ -28,7 +28,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_documents_with_python_are_run_here():
     with_python = {page.name for page in DOCUMENTS if blocks(page, "python")}
-    assert with_python == {"README.md", "python-api.md", "rows.md"}
+    assert with_python == {"README.md", "analyses.md", "python-api.md", "rows.md"}
 
 
 def test_readme(folder):
@@ -54,3 +54,8 @@ def test_python_api():
 def test_rows():
     found = run_python(ROOT / "docs/rows.md", {})
     assert {row["round"] for row in found["tickets"]} == {"0", "1"}
+
+
+def test_analyses():
+    found = run_python(ROOT / "docs/analyses.md", {})
+    assert found["related"].n == 5

@@ -26,12 +26,15 @@ if TYPE_CHECKING:
     from winnow.analysis.overlap import MaskOverlap, layer_overlaps, mask_overlap
     from winnow.analysis.paths import EffectiveWeights, effective_weights
     from winnow.analysis.per_weight import WeightsAndGradients, weights_and_gradients
+    from winnow.analysis.rank_correlation import RankCorrelation, spearman
+    from winnow.analysis.rewinding import EarliestStep, earliest_step
     from winnow.analysis.sigmas import SigmaHistogram, sigma_histograms, sigma_middles
     from winnow.analysis.signs import SignAgreement, layer_sign_agreements, sign_agreement
     from winnow.analysis.tangent_kernel import KernelIdentity, kernel_identity
 
 _PLACES = {
     "Connections": "connections",
+    "EarliestStep": "rewinding",
     "EffectiveWeights": "paths",
     "GradientNorm": "gradients",
     "KernelIdentity": "tangent_kernel",
@@ -42,6 +45,7 @@ _PLACES = {
     "LossGradient": "gradients",
     "MaskOverlap": "overlap",
     "Movement": "movement",
+    "RankCorrelation": "rank_correlation",
     "SigmaHistogram": "sigmas",
     "SignAgreement": "signs",
     "SymmetricBins": "histograms",
@@ -49,6 +53,7 @@ _PLACES = {
     "WeightsAndGradients": "per_weight",
     "ZeroShares": "histograms",
     "collapsed_layers": "densities",
+    "earliest_step": "rewinding",
     "effective_weights": "paths",
     "gradient_norm": "gradients",
     "kernel_identity": "tangent_kernel",
@@ -65,6 +70,7 @@ _PLACES = {
     "sigma_histograms": "sigmas",
     "sigma_middles": "sigmas",
     "sign_agreement": "signs",
+    "spearman": "rank_correlation",
     "unit_connections": "connections",
     "weight_distance": "distance",
     "weight_movement": "movement",
@@ -75,6 +81,7 @@ _PLACES = {
 
 __all__ = [
     "Connections",
+    "EarliestStep",
     "EffectiveWeights",
     "GradientNorm",
     "KernelIdentity",
@@ -85,6 +92,7 @@ __all__ = [
     "LossGradient",
     "MaskOverlap",
     "Movement",
+    "RankCorrelation",
     "SigmaHistogram",
     "SignAgreement",
     "SymmetricBins",
@@ -92,6 +100,7 @@ __all__ = [
     "WeightsAndGradients",
     "ZeroShares",
     "collapsed_layers",
+    "earliest_step",
     "effective_weights",
     "gradient_norm",
     "kernel_identity",
@@ -108,6 +117,7 @@ __all__ = [
     "sigma_histograms",
     "sigma_middles",
     "sign_agreement",
+    "spearman",
     "unit_connections",
     "weight_distance",
     "weight_movement",
