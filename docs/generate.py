@@ -22,7 +22,8 @@ from pydantic.fields import FieldInfo
 from winnow.algorithms.catalogue import METHODS
 from winnow.amounts import checked_steps
 from winnow.experiment.plan.kinds import cost_of_method, options_of_method
-from winnow.experiment.recipe.load import load_recipe, shipped
+from winnow.experiment.recipe.load import load_recipe
+from winnow.experiment.recipe.names import shipped
 from winnow.experiment.recipe.recipe import Recipe
 
 DOCS = Path(__file__).parent

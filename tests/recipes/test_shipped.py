@@ -16,7 +16,8 @@ from winnow.engine.auto import Auto
 from winnow.engine.calibration import Layer
 from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.experiment.plan.plan import expand
-from winnow.experiment.recipe.load import load_recipe, shipped
+from winnow.experiment.recipe.load import load_recipe
+from winnow.experiment.recipe.names import shipped
 from winnow.experiment.runs import Record
 from winnow.experiment.store.images import Source
 from winnow.experiment.train import job as jobs

@@ -34,7 +34,7 @@ def claims_command(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print tables in Markdown.")] = False,
 ) -> None:
     """Judge the claims of papers by what is finished. Trains nothing."""
-    from winnow.experiment.recipe.load import shipped
+    from winnow.experiment.recipe.names import shipped
     from winnow.experiments import ask
     from winnow.report.claims.render import score_markdown, score_text
     from winnow.report.claims.score import scoreboard
@@ -72,6 +72,7 @@ def _at_its_scale(asked: Asked, named: bool) -> Recipe | None:
 
 
 def _of_recipe(asked: Asked, claims: Sequence[Claim], store: Store) -> Iterator[Judged]:
+    from winnow.experiment.recipe.scales import FULL
     from winnow.experiments import experiments_offline
     from winnow.report import read_results
     from winnow.report.claims.judge import check_claims, judge_all
@@ -81,6 +82,6 @@ def _of_recipe(asked: Asked, claims: Sequence[Claim], store: Store) -> Iterator[
         print(note, file=sys.stderr)
     for experiment in experiments:
         results = read_results(experiment, store)
-        if not (asked.overrides or asked.only or asked.lines):
-            check_claims(claims, results)  # a changed recipe may lack what its claims compare
+        if not (asked.overrides or asked.only or asked.lines or asked.scale != FULL):
+            check_claims(claims, results)  # others may lack what the claims compare
         yield from judge_all(results, claims=claims)

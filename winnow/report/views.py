@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from winnow.errors import unknown
 from winnow.experiment.arms import TICKET, Arm
+from winnow.experiment.recipe.scales import FULL
 from winnow.experiment.recipe.views import EPOCH, ITERATION, OF_A_RUN, View
 from winnow.report import wording
 from winnow.report.results import DENSE, Results, Row, by_line, is_dense
@@ -77,7 +78,8 @@ def _is_key(view: View) -> bool:
 
 def _lines(results: Results, view: View) -> list[Results]:
     there = list(results.recipe.get("lines") or ())
-    for line in view.lines:
+    whole = results.recipe.get("scale", FULL) == FULL  # other scales may leave lines out
+    for line in view.lines if whole else ():
         if line not in there:
             raise unknown("line", line, there, f"The view {view.title!r} names it")
     return [part for part in by_line(results) if not view.lines or part.line in view.lines]
