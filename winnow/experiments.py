@@ -177,10 +177,10 @@ def run(
     """Run what is missing of a recipe, then write and return its report.
 
     ``recipe``: a shipped name, a figure or table, or a path. ``overrides``: ``"key=value"`` texts,
-    or a mapping of dotted keys. ``only``: arms to run, with the runs that they need; ``lines``: variants of the
-    recipe; ``scale``: full, small or smoke, where the recipe has them. ``store``: the folder of
-    finished runs (default ``$WINNOW_STORE``, else ``./runs``); nothing in it is trained again.
-    ``jobs``: worker processes (default: the cores); ``checkpoint``: seconds between checkpoints;
+    or a mapping of dotted keys. ``only``: arms to run, with the runs that they need; ``lines``:
+    variants of the recipe; ``scale``: full, small or smoke, where the recipe has them. ``store``:
+    the folder of finished runs (default ``$WINNOW_STORE``, else ``./runs``); nothing in it is
+    trained again. ``jobs``: worker processes (default: the cores); ``checkpoint``: seconds between checkpoints;
     neither changes a number. ``on_plan`` is called before training and returns what is told the
     events. The report goes to ``STORE/reports/RECIPE``, with the scale and a hash of what is
     changed behind.
