@@ -24,7 +24,8 @@ from winnow.algorithms.catalogue import METHODS
 from winnow.amounts import checked_steps
 from winnow.claims import judged_claims
 from winnow.experiment.plan.kinds import cost_of_method, options_of_method
-from winnow.experiment.recipe.load import load_recipe, shipped
+from winnow.experiment.recipe.load import load_recipe
+from winnow.experiment.recipe.names import shipped
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.store.store import Store
 from winnow.experiments import ask

@@ -19,6 +19,7 @@ from winnow.experiment.expected import Experiment, slug_of, write_experiment
 from winnow.experiment.plan.lines import expand_lines, part_of
 from winnow.experiment.plan.plan import Planned
 from winnow.experiment.recipe.load import load_recipe
+from winnow.experiment.recipe.names import called
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.recipe.scales import FULL
 from winnow.experiment.store.analyses import find_analysis
@@ -155,12 +156,16 @@ def ask(
     lines: Sequence[str] = (),
     scale: str = FULL,
 ) -> Asked:
-    """What is asked for, as a value. Raises UserError for a bare string where a list belongs."""
+    """What is asked for, as a value. A name is replaced by that of the recipe that it means.
+
+    Raises UserError: a bare string where a list belongs, a figure that no recipe stands for.
+    """
     for name, given in (("only", only), ("lines", lines)):
         if isinstance(given, str):
             raise UserError(f"{name} is {given!r}: give a list, [{given!r}]")
-    texts = tuple(as_texts(overrides))
-    return Asked(recipe, texts, replicates, tuple(only), tuple(lines), scale)
+    meant = called(recipe)
+    chosen = tuple(lines) or meant.lines
+    return Asked(meant.recipe, tuple(as_texts(overrides)), replicates, tuple(only), chosen, scale)
 
 
 def run(
@@ -178,14 +183,14 @@ def run(
 ) -> Outcome:
     """Run what is missing of a recipe, then write and return its report.
 
-    ``recipe``: a shipped name or a path. ``overrides``: ``"key=value"`` texts, or a mapping of
-    dotted keys. ``only``: arms to run, with the runs that they need; ``lines``: variants of the
-    recipe; ``scale``: full, small or smoke, where the recipe has them. ``store``: the folder of
-    finished runs (default ``$WINNOW_STORE``, else ``./runs``); nothing in it is trained again.
-    ``jobs``: worker processes (default: the cores); ``checkpoint``: seconds between checkpoints;
-    neither changes a number. ``on_plan`` is called before training and returns what is told the
-    events. The report goes to ``STORE/reports/RECIPE``, with the scale and a hash of what is
-    changed behind.
+    ``recipe``: a shipped name, a figure or table, or a path. ``overrides``: ``"key=value"`` texts,
+    or a mapping of dotted keys. ``only``: arms to run, with the runs that they need; ``lines``:
+    variants of the recipe; ``scale``: full, small or smoke, where the recipe has them. ``store``:
+    the folder of finished runs (default ``$WINNOW_STORE``, else ``./runs``); nothing in it is
+    trained again. ``jobs``: worker processes (default: the cores); ``checkpoint``: seconds between
+    checkpoints; neither changes a number. ``on_plan`` is called before training and returns what is
+    told the events. The report goes to ``STORE/reports/RECIPE``, with the scale and a hash of what
+    is changed behind.
 
     Raises UserError for bad input, DiskError when the store is full, WorkerError for a defect.
     """

@@ -6,7 +6,7 @@ import pytest
 from command_line import refused, winnow
 
 from winnow.algorithms.catalogue import METHODS
-from winnow.experiment.recipe.load import shipped
+from winnow.experiment.recipe.names import shipped
 
 pytestmark = pytest.mark.usefixtures("own_environment")
 

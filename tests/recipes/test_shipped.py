@@ -7,23 +7,26 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from synthetic_calibration import calibration
+from sparse_where_possible import sparse_auto
 
 from winnow import engine as engines
 from winnow.data import Images
 from winnow.data.facts import facts
-from winnow.engine.auto import Auto
-from winnow.engine.calibration import Layer
-from winnow.engine.sparse_cpu.engine import SparseEngine
+from winnow.experiment.plan.lines import expand_lines
 from winnow.experiment.plan.plan import expand
-from winnow.experiment.recipe.load import load_recipe, shipped
+from winnow.experiment.recipe.load import has_scale, load_recipe
+from winnow.experiment.recipe.names import shipped
+from winnow.experiment.recipe.scales import SCALES, SMOKE
 from winnow.experiment.runs import Record
 from winnow.experiment.store.images import Source
 from winnow.experiment.train import job as jobs
 from winnow.experiment.train.choosing import choose_engine
-from winnow.experiment.train.job import initial_network, make_job
+from winnow.experiment.train.job import make_job
 from winnow.experiment.train.start import starting_state
 from winnow.experiment.train.train import train
+from winnow.report.claims.judge import check_claims
+from winnow.report.results import DENSE, Results
+from winnow.report.views import view_panels, views_of
 
 COUNT, STEPS = 300, 2  # images, and iterations of a training that is long enough to fail
 NARROW = {
@@ -32,10 +35,19 @@ NARROW = {
 }
 
 
-@pytest.mark.parametrize("name", shipped())
-def test_a_shipped_recipe_has_a_sound_plan(name):
-    recipe = load_recipe(name)
-    plan = expand(name, recipe, Source(facts(recipe.data.name).train_size, "usual"))
+AT_SCALES = [(name, scale) for name in shipped() for scale in SCALES if has_scale(name, scale)]
+
+
+def planned(name, recipe):
+    """The plan of all lines, on sources that are nowhere."""
+    names = {own.data.name for own in recipe.by_line().values()}
+    return expand_lines(name, recipe, {n: Source(facts(n).train_size, "usual") for n in names})
+
+
+@pytest.mark.parametrize(("name", "scale"), AT_SCALES)
+def test_a_shipped_recipe_has_a_sound_plan(name, scale):
+    recipe = load_recipe(name, scale=scale)
+    plan = planned(name, recipe)
     experiment = plan.experiment()
     seen: set[str] = set()
     for run in experiment.runs:
@@ -48,9 +60,23 @@ def test_a_shipped_recipe_has_a_sound_plan(name):
     assert {point.arm for point in experiment.points} == set(arms)
     assert all(arm.of in (None, *arms) for arm in experiment.arms)
     assert all(arm.of is not None for arm in experiment.arms if arm.is_control)
-    places = {(p.arm, p.replicate, p.draw, p.round) for p in experiment.points}
+    places = {(p.line, p.arm, p.replicate, p.draw, p.round) for p in experiment.points}
     assert len(places) == len(experiment.points)
-    assert {point.replicate for point in experiment.points} == set(range(recipe.replicates))
+    for line, own in recipe.by_line().items():
+        replicates = {point.replicate for point in experiment.points if point.line == line}
+        assert replicates == set(range(own.replicates))
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_claims_and_views_are_about_what_a_shipped_recipe_has(name):
+    recipe = load_recipe(name)
+    experiment = planned(name, recipe).experiment()
+    results = Results(name, recipe.dump(), experiment.arms, (), {}, missing=0)
+    check_claims(recipe.claims, results)
+    arms = {DENSE, *(arm.name for arm in experiment.arms)}
+    for view in views_of(results):
+        view_panels(results, view)
+        assert arms.issuperset(view.arms), view.title
 
 
 @pytest.fixture
@@ -67,33 +93,30 @@ def random_images(monkeypatch):
     monkeypatch.setattr(jobs, "_images", drawn)
 
 
-def shortened(name):
+NETWORKS = ("lenet", "conv-2", "conv-4", "conv-6", "resnet-18", "vgg-19")
+TRAINED = [("lth/14", line) for line in NETWORKS]  # others with the scale smoke: test_smoke
+TRAINED += [(name, "") for name in shipped() if not has_scale(name, SMOKE)]
+
+
+def shortened(name, line):
     """The dense run of a recipe and one that is pruned from it, two iterations long."""
     written = ["data.train=null", "train.accuracy_at=[]", "train.batch=20", "replicates=1"]
-    recipe = load_recipe(name)
+    recipe = load_recipe(name).by_line()[line]
     if recipe.data.validation:
         written.append("data.validation=20")
     if recipe.model.name in NARROW:
         written.append(f"model.width={NARROW[recipe.model.name]}")
-    plan = expand(name, load_recipe(name, written), Source(COUNT, "drawn"))
+    short = load_recipe(name, written).by_line()[line]
+    plan = expand(name, short, Source(COUNT, "drawn"), line)
     dense = plan.nodes[0].run
     pruned = next(run for run in plan.runs.values() if run.pruning is not None)
     return (replace(run, end=run.begin + STEPS) for run in (dense, pruned))
 
 
-def auto_of(run, job):
-    """What auto goes by on a machine where everything pruned is cheaper in sparse kernels."""
-    if reason := SparseEngine().refuses(job):
-        return Auto(reason=reason)
-    sizes = {n: w.numel() for n, w in initial_network(run).named_parameters() if w.ndim >= 2}
-    layers = {name: Layer(size, 1.0) for name, size in sizes.items()}
-    return Auto(calibration((1.0, 4.0), (0.95, 0.1), (0.001, 0.1), layers=layers))
-
-
 @pytest.mark.usefixtures("random_images")
-@pytest.mark.parametrize("name", shipped())
-def test_a_shipped_recipe_trains_dense_and_pruned(name, tmp_path):
-    dense, pruned = shortened(name)
+@pytest.mark.parametrize(("name", "line"), TRAINED)
+def test_a_shipped_recipe_trains_dense_and_pruned(name, line, tmp_path):
+    dense, pruned = shortened(name, line)
     finals = {}
 
     def parent(_):
@@ -102,7 +125,7 @@ def test_a_shipped_recipe_trains_dense_and_pruned(name, tmp_path):
     for run in (dense, pruned):
         job = make_job(run)
         state = starting_state(run, parent)
-        auto = auto_of(run, job).dump()
+        auto = sparse_auto(job).dump()
         choice = choose_engine(run, job, lambda state=state: state.mask, tmp_path / "none", auto)
         for engine in sorted({"dense", choice.engine}):
             result, states = train(

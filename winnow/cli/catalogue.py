@@ -7,14 +7,21 @@ from typing import Annotated
 import typer
 
 
-def recipes_command() -> None:
+def recipes_command(
+    items: Annotated[
+        bool, typer.Option("--items", help="List the papers' figures and tables instead.")
+    ] = False,
+) -> None:
     """List the recipes that come with Winnow."""
-    from winnow.experiment.recipe.load import load_recipe, shipped
+    from winnow.cli.describe.items import describe_items
+    from winnow.experiment.recipe.load import load_recipe
+    from winnow.experiment.recipe.names import shipped
 
     names = shipped()
     width = max(map(len, names))
-    for name in names:
-        print(f"{name:<{width}}  {load_recipe(name).title}")
+    titled = (f"{name:<{width}}  {load_recipe(name).title}" for name in names)
+    for line in describe_items() if items else titled:
+        print(line)
 
 
 def methods_command(

@@ -26,7 +26,7 @@ def claims_command(
 ) -> None:
     """Judge the claims of papers by what is finished. Trains nothing."""
     from winnow.claims import judged_claims
-    from winnow.experiment.recipe.load import shipped
+    from winnow.experiment.recipe.names import shipped
     from winnow.experiments import ask
     from winnow.report.claims.render import score_markdown, score_text
     from winnow.report.claims.score import scoreboard

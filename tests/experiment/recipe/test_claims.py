@@ -10,7 +10,8 @@ import pytest
 
 from winnow.errors import UserError
 from winnow.experiment.recipe.claims import claims_in
-from winnow.experiment.recipe.load import check_recipe, load_recipe, recipe_text, shipped
+from winnow.experiment.recipe.load import check_recipe, load_recipe, recipe_text
+from winnow.experiment.recipe.names import shipped
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.recipe.strict_yaml import parse_yaml
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winnow.errors import UserError
-from winnow.experiment.recipe.load import check_recipe, load_recipe, shipped
+from winnow.experiment.recipe.load import check_recipe, load_recipe
+from winnow.experiment.recipe.names import shipped
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.recipe.strict_yaml import parse_yaml
 

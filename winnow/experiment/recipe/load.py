@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +11,22 @@ from pydantic import ValidationError
 from winnow.errors import UserError, unknown
 from winnow.experiment.recipe.explain import faults
 from winnow.experiment.recipe.lines import OF_THE_WHOLE, differences, set_dotted
+from winnow.experiment.recipe.names import called, shipped, shipped_text
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.recipe.scales import FULL, at_scale
 from winnow.experiment.recipe.strict_yaml import parse_yaml
 
 
-def shipped() -> list[str]:
-    """The names of the recipes that come with Winnow, e.g. ``lth/digits``."""
-    root = Path(str(resources.files("winnow") / "recipes"))
-    return sorted(str(p.relative_to(root).with_suffix("")) for p in root.rglob("*.yaml"))
-
-
 def is_recipe(name: str) -> bool:
     """Whether a name is that of a recipe: a shipped one, or a file of YAML."""
-    return name in shipped() or Path(name).suffix in (".yaml", ".yml")
+    return called(name).recipe in shipped() or Path(name).suffix in (".yaml", ".yml")
 
 
 def recipe_text(name: str) -> str:
-    """The YAML text of a shipped recipe or of a file."""
+    """The YAML text of a shipped recipe, by whatever name it is called, or of a file."""
+    name = called(name).recipe
     if name in shipped():
-        return (resources.files("winnow") / "recipes" / f"{name}.yaml").read_text("utf-8")
+        return shipped_text(name)
     path = Path(name)
     if path.suffix in (".yaml", ".yml") or path.is_file():
         if not path.is_file():
@@ -49,7 +44,7 @@ def load_recipe(
     replicates: int | None = None,
     scale: str = FULL,
 ) -> Recipe:
-    """The recipe called ``name`` (a shipped name or a path), at a scale, with ``key=value``
+    """The recipe called ``name`` (a name or a path), at a scale, with ``key=value``
     overrides. A line's own changes come first, then those of the scale, then the overrides.
 
     Raises UserError: unknown name, scale or key, a value of the wrong type or range, lines that are

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from winnow.experiment.recipe.analyses import AnalysisSpec
 from winnow.experiment.recipe.claims import Claim, unique_ids
 from winnow.experiment.recipe.compare import Compare
+from winnow.experiment.recipe.items import check_items
 from winnow.experiment.recipe.lines import line_of
 from winnow.experiment.recipe.model import Model
 from winnow.experiment.recipe.prune import Controls, Prune
@@ -64,8 +65,8 @@ class Report(RecipePart):
 class Recipe(RecipePart):
     """A whole experiment.
 
-    ``figures``: what it reproduces, as paper/figure. ``lines``: variants of it, each a name and
-    what it changes (see `lines`). ``scale``: how large it is (see `scales`).
+    ``figures``: what it reproduces (``winnow recipes --items``). ``lines``: variants of it, each a
+    name and what it changes (see `lines`). ``scale``: how large it is (see `scales`).
     """
 
     title: str = ""
@@ -113,6 +114,11 @@ class Recipe(RecipePart):
                 "a ticket gives the mask that prune, compare and controls.one-shot would find: "
                 "leave these out (prune.ignore may stay)"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _figures_exist(self) -> Recipe:
+        check_items(self.figures)
         return self
 
     @model_validator(mode="after")
