@@ -34,13 +34,18 @@ _NOTHING = Result(
 
 def read_results(experiment: Experiment, store: Store, notes: tuple[str, ...] = ()) -> Results:
     """What the store holds of an experiment. Points whose runs are not done yet only count as
-    missing. Points after a diverged run are rows without numbers (``unreachable``).
+    missing. Points after a diverged run are rows without numbers (``unreachable``). A run that has
+    recorded less than is wanted is a row with what there is, and counts as missing too.
     """
     expected = {run.id: run for run in experiment.runs}
     exported = read_exported(store.path)
-    stored = {
+    whole = {
         i: store.find_named(run.folder, i, run.record) or _exported(exported, run)
         for i, run in expected.items()
+    }
+    stored = {
+        i: found or store.find_named(expected[i].folder, i) or exported.runs.get(i)
+        for i, found in whole.items()
     }
     unreachable = _unreachable(experiment, stored)
     rows = [
@@ -54,7 +59,7 @@ def read_results(experiment: Experiment, store: Store, notes: tuple[str, ...] = 
         arms=experiment.arms,
         rows=tuple(rows),
         curves={run.folder.name: _curve(run) for run in stored.values() if run},
-        missing=sum(run is None for run in stored.values()) - len(unreachable),
+        missing=sum(run is None for run in whole.values()) - len(unreachable),
         notes=notes,
         findings=tuple(_findings(experiment, store, exported)),
         reencoded=any(_saw_reencoded(run.run) for run in stored.values() if run),
