@@ -30,6 +30,7 @@ NARROW = {
     **dict.fromkeys(("conv-2", "conv-4", "conv-6", "vgg-11", "vgg-16", "vgg-19"), 0.125),
     **dict.fromkeys(("resnet-20", "resnet-32"), 0.25),
 }
+ONLY_SEARCHES = ("jackpots/5",)  # nothing in them is pruned, and searches are dense
 
 
 @pytest.mark.parametrize("name", shipped())
@@ -91,7 +92,7 @@ def auto_of(run, job):
 
 
 @pytest.mark.usefixtures("random_images")
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", [one for one in shipped() if one not in ONLY_SEARCHES])
 def test_a_shipped_recipe_trains_dense_and_pruned(name, tmp_path):
     dense, pruned = shortened(name)
     finals = {}
