@@ -180,10 +180,10 @@ def run(
     or a mapping of dotted keys. ``only``: arms to run, with the runs that they need; ``lines``:
     variants of the recipe; ``scale``: full, small or smoke, where the recipe has them. ``store``:
     the folder of finished runs (default ``$WINNOW_STORE``, else ``./runs``); nothing in it is
-    trained again. ``jobs``: worker processes (default: the cores); ``checkpoint``: seconds between checkpoints;
-    neither changes a number. ``on_plan`` is called before training and returns what is told the
-    events. The report goes to ``STORE/reports/RECIPE``, with the scale and a hash of what is
-    changed behind.
+    trained again. ``jobs``: worker processes (default: the cores); ``checkpoint``: seconds between
+    checkpoints; neither changes a number. ``on_plan`` is called before training and returns what is
+    told the events. The report goes to ``STORE/reports/RECIPE``, with the scale and a hash of what
+    is changed behind.
 
     Raises UserError for bad input, DiskError when the store is full, WorkerError for a defect.
     """
