@@ -90,9 +90,9 @@ def test_a_bad_option_is_told(arguments, told, recipe, tmp_path):
 def test_a_dataset_that_is_nowhere_is_told_with_what_was_tried(monkeypatch, tmp_path):
     monkeypatch.setenv("WINNOW_DATA", str(tmp_path))
     monkeypatch.setattr("winnow.data.hub._download", _unreachable)
-    answer = winnow("run", "lth/lenet-mnist", "--store", tmp_path / "s")
+    answer = winnow("run", "lth/4", "--store", tmp_path / "s")
     refused(answer, str(tmp_path / "mnist"), "ylecun/mnist", "set WINNOW_DATA", "huggingface.co")
-    code, out, _ = winnow("plan", "lth/lenet-mnist", "--replicates", 1, "--only", "ticket")
+    code, out, _ = winnow("plan", "lth/4", "--replicates", 1, "--only", "ticket")
     assert code == 0  # planning needs no images
     assert "29 runs, 1450000 iterations; 0 runs done, 29 missing" in out
     assert "note: mnist is not here yet: `winnow run` fetches it" in out
@@ -110,7 +110,7 @@ def test_a_damaged_parquet_file_is_named(monkeypatch, tmp_path):
         (tmp_path / "mnist" / f"{split}-0.parquet").write_bytes(b"PAR1 not really")
     monkeypatch.setenv("WINNOW_DATA", str(tmp_path))
     for command in ("run", "plan"):
-        answer = winnow(command, "lth/lenet-mnist", "--store", tmp_path / "s")
+        answer = winnow(command, "lth/4", "--store", tmp_path / "s")
         refused(answer, str(tmp_path / "mnist" / "train-0.parquet"), "damaged")
     doctor = winnow("doctor")
     assert doctor.code == 0

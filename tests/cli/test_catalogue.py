@@ -6,6 +6,8 @@ import pytest
 from command_line import refused, winnow
 
 from winnow.algorithms.catalogue import METHODS
+from winnow.cli.describe.items import items_as_lines
+from winnow.experiment.recipe.items import ITEMS, Item
 from winnow.experiment.recipe.names import shipped
 
 pytestmark = pytest.mark.usefixtures("own_environment")
@@ -16,6 +18,27 @@ def test_recipes_print_the_full_name_first():
     assert (code, err) == (0, "")
     assert [line.split()[0] for line in out.splitlines()] == shipped()
     assert "Winning tickets on handwritten digits" in out
+
+
+def test_items_print_the_map_of_figures():
+    code, out, err = winnow("recipes", "--items")
+    assert (code, err) == (0, "")
+    *lines, last = out.splitlines()
+    assert [line.split()[0] for line in lines] == list(ITEMS)
+    told = dict(zip(ITEMS, lines, strict=True))
+    assert told["lth/12"].split()[1] == "lth/4"
+    assert told["lth/1"].split()[1:4] == ["lth/1,", "lth/4,", "lth/5"]
+    assert told["lth/6"].endswith(ITEMS["lth/6"].title)
+    without = sum("no recipe" in line for line in lines)
+    assert last == f"{85 - without} of 85"
+
+
+def test_a_figure_that_can_have_no_recipe_says_why():
+    items = {"p/1": Item("p/1", "One"), "p/2": Item("p/2", "Two", "it is pseudo-code")}
+    one, two, count = items_as_lines(items, {"p/1": ["p/x"]})
+    assert one.split() == ["p/1", "p/x", "One"]
+    assert two.split(maxsplit=1)[1] == "no recipe  Two (it is pseudo-code)"
+    assert count == "1 of 2"
 
 
 def test_methods_print_the_full_name_first():

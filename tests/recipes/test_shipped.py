@@ -25,7 +25,7 @@ from winnow.experiment.train.job import make_job
 from winnow.experiment.train.start import starting_state
 from winnow.experiment.train.train import train
 from winnow.report.claims.judge import check_claims
-from winnow.report.results import DENSE, Results
+from winnow.report.results import Results
 from winnow.report.views import view_panels, views_of
 
 COUNT, STEPS = 300, 2  # images, and iterations of a training that is long enough to fail
@@ -73,7 +73,7 @@ def test_claims_and_views_are_about_what_a_shipped_recipe_has(name):
     experiment = planned(name, recipe).experiment()
     results = Results(name, recipe.dump(), experiment.arms, (), {}, missing=0)
     check_claims(recipe.claims, results)
-    arms = {DENSE, *(arm.name for arm in experiment.arms)}
+    arms = {"dense", *(arm.name for arm in experiment.arms)}
     for view in views_of(results):
         view_panels(results, view)
         assert arms.issuperset(view.arms), view.title

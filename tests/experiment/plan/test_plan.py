@@ -15,7 +15,7 @@ MNIST = Source(60_000, "mnist")
 
 @pytest.fixture(scope="module")
 def lenet():
-    return expand("lth/lenet-mnist", load_recipe("lth/lenet-mnist"), MNIST)
+    return expand("lth/4", load_recipe("lth/4"), MNIST)
 
 
 @pytest.mark.parametrize("rewind", ["init", "20it", "lr", "none"])
@@ -31,7 +31,7 @@ def test_parents_come_first(rewind):
 
 
 def test_recipes_that_need_the_same_training_share_it(lenet):
-    continued = expand("lth/lenet-continued", load_recipe("lth/lenet-continued"), MNIST)
+    continued = expand("lth/9", load_recipe("lth/9").by_line()["continued"], MNIST)
     for replicate in range(5):
         one, other = (
             points_of(lenet, "ticket", replicate),
@@ -39,7 +39,7 @@ def test_recipes_that_need_the_same_training_share_it(lenet):
         )
         shared = [a.run.id == b.run.id for a, b in zip(one, other, strict=False)]
         assert shared == [True, True, *[False] * 26]  # the first mask is the same, too
-    other_images = expand("x", load_recipe("lth/lenet-mnist"), Source(60_000, "others"))
+    other_images = expand("x", load_recipe("lth/4"), Source(60_000, "others"))
     assert not other_images.runs.keys() & lenet.runs.keys()
 
 

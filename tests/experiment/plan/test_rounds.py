@@ -25,11 +25,11 @@ def kept(node):
 
 @pytest.fixture(scope="module")
 def lenet():
-    return expand("lth/lenet-mnist", load_recipe("lth/lenet-mnist"), MNIST)
+    return expand("lth/4", load_recipe("lth/4"), MNIST)
 
 
 def test_the_papers_experiment_has_the_papers_runs(lenet):
-    assert lenet.arm_names == ["ticket", "reinit", "random", "one-shot"]
+    assert lenet.arm_names == ["ticket", "reinit", "random", "one-shot", "one-shot-reinit"]
     for replicate in range(5):
         assert [n.round for n in points_of(lenet, "ticket", replicate)] == list(range(29))
         for arm, draws in (("reinit", {1, 2, 3}), ("random", {1, 2})):
@@ -38,10 +38,12 @@ def test_the_papers_experiment_has_the_papers_runs(lenet):
                 rounds = [n.round for n in points_of(lenet, arm, replicate, draw)]
                 assert rounds == list(range(1, 29))
         assert [n.round for n in points_of(lenet, "one-shot", replicate)] == list(range(1, 40))
-    assert len(lenet.nodes) == 5 * (29 + 3 * 28 + 2 * 28 + 39)
+    assert {n.draw for n in points_of(lenet, "one-shot-reinit", 0)} == {1, 2, 3}
+    assert len(lenet.nodes) == 5 * (29 + 3 * 28 + 2 * 28 + 39 + 3 * 39)
     # One-shot pruning to 80 %, the output to 90 %, is the first round of the ticket.
     assert points_of(lenet, "one-shot")[7].run == points_of(lenet, "ticket")[1].run
-    assert len(lenet.runs) == len(lenet.nodes) - 5
+    # and reinitialised it is the same, too
+    assert len(lenet.runs) == len(lenet.nodes) - 5 * (1 + 3)
     assert all((run.begin, run.end, run.batch) == (0, 50_000, 60) for run in lenet.runs.values())
 
 

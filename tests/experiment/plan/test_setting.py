@@ -29,7 +29,7 @@ def test_seeds_that_nothing_draws_from_are_no_part_of_a_run():
     assert points_of(bare, "ticket")[0].run.seeds == {"init": 0, "order": 0}
     used = expand(
         "used",
-        load_recipe("lth/conv-2", ["model.dropout=0.5", "data.augment=flip-crop"], 1),
+        load_recipe("lth/5", ["model.dropout=0.5", "data.augment=flip-crop"], 1),
         CIFAR,
     )
     everything = {"init", "order", "split", "augment", "dropout"}

@@ -78,7 +78,7 @@ def test_shipped_recipes_are_valid_and_survive_a_round_trip(name):
 
 
 def test_the_papers_own_lenet_experiment():
-    recipe = load_recipe("lth/lenet-mnist")
+    recipe = load_recipe("lth/4")
     assert (recipe.data.name, recipe.data.validation) == ("mnist", 5000)
     assert (recipe.train.steps, recipe.train.batch, recipe.train.evaluate) == (
         "50000it",
