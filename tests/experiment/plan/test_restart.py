@@ -129,7 +129,7 @@ def test_what_is_not_refused_can_be_trained(name, options):
     for node in made.nodes:
         run = node.run
         untrained = options.get("fine_tune") == "0it" and node.arm == name
-        assert 0 <= run.begin
+        assert run.begin >= 0
         assert run.begin == run.end if untrained else run.begin < run.end
         assert run.begin < run.steps or run.end > run.steps or untrained
         for identity, step in run.needs:

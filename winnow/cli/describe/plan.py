@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from winnow.cli.progress import in_words
 from winnow.experiment.plan.plan import Plan
+from winnow.experiment.plan.replicate import with_between
 from winnow.experiment.store.store import Store
 from winnow.experiment.train.choosing import in_one_line, known
 from winnow.experiment.train.estimate import Pace, iterations_of, pace_of, seconds_left
@@ -23,7 +24,7 @@ def describe_plan(
     """
     status = status_of(plan, store) if note is None else dict.fromkeys(plan.runs, "missing")
     yield from _arms(plan, status)
-    if len(plan.nodes) > len(plan.runs):
+    if len(list(with_between(plan.nodes))) > len(plan.runs):
         yield "a run that several arms share counts for the first of them"
     yield ""
     if runs:
@@ -56,7 +57,7 @@ def _time(plan: Plan, store: Store, status: Mapping[str, str], jobs: int) -> Ite
 
 def _pace(plan: Plan, pace: Pace, status: Mapping[str, str]) -> str:
     """What an iteration takes at the largest and at the smallest density that are missing."""
-    missing = [node for node in plan.nodes if status[node.run.id] == "missing"]
+    missing = [node for node in with_between(plan.nodes) if status[node.run.id] == "missing"]
     ends = [choose(missing, key=lambda node: node.density_total) for choose in (max, min)]
     (engine, first), (other, last) = (
         (pace.engines[node.run.id], f"{_milliseconds(pace.seconds[node.run.id])} ms")
@@ -80,7 +81,7 @@ def _runs(plan: Plan, status: Mapping[str, str]) -> Iterator[str]:
     width = max(len(node.run.folder) for node in plan.nodes)
     arms = max(len(node.arm) for node in plan.nodes)
     yield f"{'run':<{width}}  {'arm':<{arms}}  replicate  draw  round  density %  total %  state"
-    for n in plan.nodes:
+    for n in with_between(plan.nodes):
         place = f"{n.run.folder:<{width}}  {n.arm:<{arms}}  {n.replicate:>9}  {n.draw:>4}"
         density = f"{100 * n.density:>9.3f}  {100 * n.density_total:>7.3f}"
         yield f"{place}  {n.round:>5}  {density}  {status[n.run.id]}"
@@ -93,7 +94,7 @@ def _arms(plan: Plan, status: Mapping[str, str]) -> Iterator[str]:
     yield f"{'arm':<{width}}    runs  missing  iterations  share %"
     total = iterations_of(list(plan.runs.values()))
     for arm in plan.arm_names:
-        own = {n.run.id for n in plan.nodes if n.arm == arm} - counted
+        own = {n.run.id for n in with_between(plan.nodes) if n.arm == arm} - counted
         counted |= own
         cost = iterations_of([plan.runs[i] for i in own])
         missing = Counter(status[i] for i in own)["missing"]

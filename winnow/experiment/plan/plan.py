@@ -14,7 +14,7 @@ from winnow.experiment.expected import ExpectedRun, Experiment
 from winnow.experiment.plan.comparison import comparison_of
 from winnow.experiment.plan.cost import with_costs
 from winnow.experiment.plan.groups import Group, groups_of, widest
-from winnow.experiment.plan.replicate import Node, Replicate
+from winnow.experiment.plan.replicate import Node, Replicate, with_between
 from winnow.experiment.plan.rounds import rounds_of
 from winnow.experiment.plan.setting import Setting, setting_of
 from winnow.experiment.recipe.network import network
@@ -36,13 +36,13 @@ class Plan:
     @cached_property
     def runs(self) -> dict[str, Run]:
         """Identity → run, each once, parents first."""
-        return {node.run.id: node.run for node in self.nodes}
+        return {node.run.id: node.run for node in with_between(self.nodes)}
 
     @cached_property
     def records(self) -> dict[str, Record]:
         """Identity → all that the experiment wants recorded of the run."""
         records: dict[str, Record] = {}
-        for node in self.nodes:
+        for node in with_between(self.nodes):
             records[node.run.id] = records.get(node.run.id, Record()) | node.record
         return records
 
@@ -140,10 +140,12 @@ def _asked(setting: Setting) -> ExperimentArms:
 def _with_states(points: Sequence[Node]) -> list[Node]:
     """The points with the states that others begin from, to be recorded on the way."""
     wanted: defaultdict[str, set[int]] = defaultdict(set)
-    for point in points:
+    for point in with_between(points):
         for identity, step in point.run.needs:
             wanted[identity].update(() if step is None else (step,))
-    return [
-        replace(point, record=replace(point.record, states=frozenset(wanted[point.run.id])))
-        for point in points
-    ]
+
+    def recording(point: Node) -> Node:
+        record = replace(point.record, states=frozenset(wanted[point.run.id]))
+        return replace(point, record=record, between=tuple(map(recording, point.between)))
+
+    return [recording(point) for point in points]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,7 +17,8 @@ class Node:
     """A point of the experiment: which run stands for which arm, replicate, draw and round.
 
     ``cost``, where methods are compared: epochs of training and scoring, all of what the run needs
-    included.
+    included. ``between``: what has to be trained for the point and is no point itself, parents
+    first.
     """
 
     arm: str
@@ -30,6 +31,7 @@ class Node:
     density: float
     density_total: float
     cost: float | None = None
+    between: tuple[Node, ...] = ()
 
     def expected(self) -> ExpectedPoint:
         """The point as reports know it."""
@@ -44,6 +46,17 @@ class Node:
             self.density_total,
             self.cost,
         )
+
+
+def with_between(nodes: Iterable[Node]) -> Iterator[Node]:
+    """Points, and before each of them what stands between it and the one before, each run once."""
+    seen: set[str] = set()
+    for node in nodes:
+        for inner in node.between:
+            if inner.run.id not in seen:
+                seen.add(inner.run.id)
+                yield inner
+        yield node
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,10 @@ class Replicate:
             kept / prunable,
             (kept + exempt) / total,
         )
+
+    def between(self, arm: Arm, round_: int, run: Run) -> Node:
+        """What an arm trains on its way to a point; nothing is recorded for its own sake."""
+        return replace(self.point(arm, round_, run), record=Record())
 
     def _within(self, run: Run) -> frozenset[int]:
         """The iterations whose accuracy is wanted that the run trains."""
