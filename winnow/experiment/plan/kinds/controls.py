@@ -11,7 +11,7 @@ def control_arm(of: Arm, kind: str) -> Arm:
     return Arm(f"{of.name}-{kind}", kind, of=of.name, method=of.method)
 
 
-def control_arms(of: Arm, asked: InitControls) -> tuple[Arm, ...]:
+def arms_of_controls(of: Arm, asked: InitControls) -> tuple[Arm, ...]:
     """Those of the controls that are asked for, in the order of rows.csv."""
     kinds = [kind for kind in sorted(INIT_CONTROLS) if getattr(asked, kind)]
     return tuple(control_arm(of, kind) for kind in kinds)

@@ -12,7 +12,7 @@ from winnow.errors import UserError
 from winnow.experiment.arms import Arm
 from winnow.experiment.plan.criterion import Scoring, resolve_scoring
 from winnow.experiment.plan.kinds.compared import ComparedMethod
-from winnow.experiment.plan.kinds.controls import control_arm, control_arms
+from winnow.experiment.plan.kinds.controls import arms_of_controls, control_arm
 from winnow.experiment.plan.kinds.scored import least_of, rounds_of_scoring
 from winnow.experiment.plan.kinds.walk import WalkStep, walk_of
 from winnow.experiment.plan.replicate import Node, Replicate
@@ -116,7 +116,7 @@ class PlannedTrained:
     @property
     def arms(self) -> tuple[Arm, ...]:
         """Its own arm, then its controls'."""
-        return (self.method.arm, *control_arms(self.method.arm, self.controls))
+        return (self.method.arm, *arms_of_controls(self.method.arm, self.controls))
 
     def points(self, replicate: Replicate) -> Iterator[Node]:
         """A point for each density, with its controls; rounds in between stand before theirs."""
