@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from winnow.cli.progress import in_words
 from winnow.experiment.plan.plan import Plan, Planned
-from winnow.experiment.plan.replicate import Node
+from winnow.experiment.plan.replicate import Node, with_between
 from winnow.experiment.store.store import Store
 from winnow.experiment.train.choosing import in_one_line, known
 from winnow.experiment.train.estimate import (
@@ -32,7 +32,7 @@ def describe_plan(
     """
     status = status_of(planned, store) if note is None else dict.fromkeys(planned.runs, "missing")
     yield from _arms(planned, status)
-    if len(planned.nodes) > len(planned.runs):
+    if len(list(with_between(planned.nodes))) > len(planned.runs):
         yield "a run that several arms share counts for the first of them"
     yield ""
     if runs:
@@ -80,7 +80,7 @@ def _said(plan: Plan, pace: Pace, status: Mapping[str, str]) -> Iterator[str]:
 
 def _pace(plan: Plan, pace: Pace, status: Mapping[str, str]) -> str:
     """What an iteration takes at the largest and at the smallest density that are missing."""
-    missing = [node for node in plan.nodes if status[node.run.id] == "missing"]
+    missing = [node for node in with_between(plan.nodes) if status[node.run.id] == "missing"]
     ends = [choose(missing, key=lambda node: node.density_total) for choose in (max, min)]
     (engine, first), (other, last) = (
         (pace.engines[node.run.id], f"{_milliseconds(pace.seconds[node.run.id])} ms")
@@ -104,7 +104,7 @@ def _runs(planned: Planned, status: Mapping[str, str]) -> Iterator[str]:
     width = max(len(node.run.folder) for node in planned.nodes)
     arms = max(len(_arm(node)) for node in planned.nodes)
     yield f"{'run':<{width}}  {'arm':<{arms}}  replicate  draw  round  density %  total %  state"
-    for n in planned.nodes:
+    for n in with_between(planned.nodes):
         place = f"{n.run.folder:<{width}}  {_arm(n):<{arms}}  {n.replicate:>9}  {n.draw:>4}"
         density = f"{100 * n.density:>9.3f}  {100 * n.density_total:>7.3f}"
         yield f"{place}  {n.round:>5}  {density}  {status[n.run.id]}"
@@ -121,7 +121,7 @@ def _arms(planned: Planned, status: Mapping[str, str]) -> Iterator[str]:
     members: dict[str, list[str]] = {}
     for plan in planned.plans:
         for arm in plan.arm_names:
-            for node in plan.nodes:
+            for node in with_between(plan.nodes):
                 if node.arm == arm:
                     members.setdefault(_arm(node), []).append(node.run.id)
     width = max(map(len, members))

@@ -72,10 +72,11 @@ def _check_controls(compare: Compare, methods: Sequence[PlannedMethod]) -> None:
     for spec, has in zip(compare.methods, have, strict=True):
         if not has and spec.controls not in (None, InitControls()):
             raise UserError(
-                f"controls of {spec.arm_name}: shuffled, reinit and inverted check methods that "
-                "prune at initialisation, and it prunes later: leave them out there"
+                f"controls of {spec.arm_name}: shuffled and reinit check methods that prune once "
+                "or in rounds, and its mask is learned: leave them out there"
             )
-    if compare.controls != InitControls() and not any(have):
+    early = [method.arms[0].kind == "at initialisation" for method in methods]
+    if compare.controls != InitControls() and not any(map(all, zip(have, early, strict=True))):
         raise UserError(
             "compare.controls are those of methods at initialisation, and none has any here: add "
             "one, e.g. snip, or leave controls out"

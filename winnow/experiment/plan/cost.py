@@ -9,14 +9,14 @@ from winnow import criteria
 from winnow.algorithms.search import make_search
 from winnow.algorithms.search.method import SCORING_BATCH
 from winnow.data.facts import facts
-from winnow.experiment.plan.replicate import Node
+from winnow.experiment.plan.replicate import Node, with_between
 from winnow.experiment.plan.setting import Setting
 from winnow.experiment.runs import Run
 
 
 def with_costs(points: Sequence[Node], setting: Setting) -> list[Node]:
     """The points with what each costs, the dense training and others that it needs included."""
-    runs = {point.run.id: point.run for point in points}
+    runs = {point.run.id: point.run for point in with_between(points)}
     return [replace(point, cost=_cost(runs, point.run, setting)) for point in points]
 
 

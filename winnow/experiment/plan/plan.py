@@ -15,7 +15,7 @@ from winnow.experiment.plan.analyses import AnalysisPoint, analyses_of, steps_ne
 from winnow.experiment.plan.comparison import comparison_of
 from winnow.experiment.plan.cost import with_costs
 from winnow.experiment.plan.groups import Group, groups_of, widest
-from winnow.experiment.plan.replicate import Node, Replicate
+from winnow.experiment.plan.replicate import Node, Replicate, with_between
 from winnow.experiment.plan.rounds import rounds_of
 from winnow.experiment.plan.setting import Setting, setting_of
 from winnow.experiment.recipe.network import network
@@ -44,7 +44,7 @@ class Plan:
     @cached_property
     def runs(self) -> dict[str, Run]:
         """Identity → run, each once, parents first."""
-        return {node.run.id: node.run for node in self.nodes}
+        return {node.run.id: node.run for node in with_between(self.nodes)}
 
     @cached_property
     def records(self) -> dict[str, Record]:
@@ -143,7 +143,7 @@ class Planned(Protocol):
 def records_of(nodes: Iterable[Node]) -> dict[str, Record]:
     """Identity → all that is wanted recorded of the run, by any point."""
     records: dict[str, Record] = {}
-    for node in nodes:
+    for node in with_between(nodes):
         records[node.run.id] = records.get(node.run.id, Record()) | node.record
     return records
 
@@ -201,12 +201,14 @@ def _asked(setting: Setting) -> ExperimentArms:
 def _with_states(points: Sequence[Node], analysed: Mapping[str, frozenset[int]]) -> list[Node]:
     """The points with the states that others begin from, or that are analysed, to be recorded."""
     wanted: defaultdict[str, set[int]] = defaultdict(set)
-    for point in points:
+    for point in with_between(points):
         for identity, step in point.run.needs:
             wanted[identity].update(() if step is None else (step,))
     for identity, steps in analysed.items():
         wanted[identity] |= steps
-    return [
-        replace(point, record=replace(point.record, states=frozenset(wanted[point.run.id])))
-        for point in points
-    ]
+
+    def recording(point: Node) -> Node:
+        record = replace(point.record, states=frozenset(wanted[point.run.id]))
+        return replace(point, record=record, between=tuple(map(recording, point.between)))
+
+    return [recording(point) for point in points]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,7 +17,8 @@ class Node:
     """A point of the experiment: which run stands for which arm, replicate, draw and round.
 
     ``cost``, where methods are compared: epochs of training and scoring, all of what the run needs
-    included. ``line``: the variant of the recipe, empty without lines.
+    included. ``line``: the variant of the recipe, empty without lines. ``between``: what has to be
+    trained for the point and is no point itself, parents first.
     """
 
     arm: str
@@ -31,6 +32,7 @@ class Node:
     density_total: float
     cost: float | None = None
     line: str = ""
+    between: tuple[Node, ...] = ()
 
     def expected(self) -> ExpectedPoint:
         """The point as reports know it."""
@@ -46,6 +48,17 @@ class Node:
             self.cost,
             self.line,
         )
+
+
+def with_between(nodes: Iterable[Node]) -> Iterator[Node]:
+    """Points, and before each of them what stands between it and the one before, each run once."""
+    seen: set[str] = set()
+    for node in nodes:
+        for inner in node.between:
+            if inner.run.id not in seen:
+                seen.add(inner.run.id)
+                yield inner
+        yield node
 
 
 @dataclass(frozen=True)
@@ -87,6 +100,10 @@ class Replicate:
             kept / prunable,
             (kept + exempt) / total,
         )
+
+    def between(self, arm: Arm, round_: int, run: Run) -> Node:
+        """What an arm trains on its way to a point; nothing is recorded for its own sake."""
+        return replace(self.point(arm, round_, run), record=Record())
 
 
 def _within(run: Run, wanted: frozenset[int]) -> frozenset[int]:

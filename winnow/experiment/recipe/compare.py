@@ -19,7 +19,8 @@ class InitControls(RecipePart):
 
     ``shuffled``: the mask permuted within each layer; ``reinit``: the mask, other initial weights;
     each a number of draws. ``inverted``: the weights of the smallest scores stay. They train as the
-    method does, on the same order of data.
+    method does, on the same order of data; of methods that prune trained networks, ``reinit``
+    trains from its initial weights to the end, and nothing is ``inverted``.
     """
 
     shuffled: int = Field(0, ge=0, examples=[1])
@@ -36,7 +37,8 @@ class MethodSpec(RecipePart):
 
     ``name``: of the catalogue, or ``module:function`` for a criterion outside Winnow. ``label``:
     the name of its arm, for a method that stands twice with other options. ``controls``: its own
-    ones in place of the comparison's; ``{}`` for none.
+    ones in place of the comparison's; ``{}`` for none. Methods that prune trained networks have
+    only those that stand here.
     """
 
     name: str = Field(examples=["grasp"])

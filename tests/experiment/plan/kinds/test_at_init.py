@@ -118,7 +118,9 @@ def test_only_some_controls():
     ("methods", "controls", "said"),
     [
         (["imp", "random"], ALL, "compare.controls are those of methods at initialisation, and"),
-        ([{"name": "imp", "controls": {"reinit": 1}}], {}, "controls of imp: .* leave them out"),
+        ([{"name": "set", "controls": {"reinit": 1}}], {}, "controls of set: .* leave them out"),
+        (["set", {"name": "imp", "controls": {"reinit": 1}}], ALL, "compare.controls are those of"),
+        ([{"name": "imp", "controls": ALL}], {}, "controls of imp: inverted checks"),
         (["snip", {"name": "set", "label": "snip-reinit"}], ALL, "snip-reinit is a method's label"),
         (["snip"], {"shufled": 1}, "shuffled"),
         (["snip"], {"shuffled": -1}, "compare.controls.shuffled is -1"),

@@ -14,10 +14,11 @@ from winnow.algorithms.catalogue import CatalogueEntry, KindName
 from winnow.experiment.arms import Arm
 from winnow.experiment.plan.criterion import Scoring, resolve_scoring
 from winnow.experiment.plan.kinds.compared import ComparedMethod
+from winnow.experiment.plan.kinds.controls import arms_of_controls, control_arm
 from winnow.experiment.plan.kinds.scored import least_of, rounds_of_scoring
 from winnow.experiment.plan.kinds.scored_copy import COPY_WORDS, ScoredCopy, scored_copy_of
 from winnow.experiment.plan.replicate import Node, Replicate
-from winnow.experiment.recipe.compare import INIT_CONTROLS, InitControls
+from winnow.experiment.recipe.compare import InitControls
 from winnow.experiment.runs import Run
 
 _TEXT = """In a comparison: ``rounds`` of scoring, exponentially to the density; ``least``: the
@@ -76,9 +77,7 @@ class PlannedAtInit:
     @property
     def arms(self) -> tuple[Arm, ...]:
         """Its own arm, then its controls'."""
-        in_order = sorted(INIT_CONTROLS)  # that of rows.csv
-        asked = [kind for kind in in_order if getattr(self.controls, kind)]
-        return (self.method.arm, *map(self._control, asked))
+        return (self.method.arm, *arms_of_controls(self.method.arm, self.controls))
 
     def points(self, replicate: Replicate) -> Iterator[Node]:
         """A point for each density, with its controls."""
@@ -109,8 +108,7 @@ class PlannedAtInit:
             yield replicate.point(self._control("inverted"), index, inverted)
 
     def _control(self, kind: str) -> Arm:
-        own = self.method.arm
-        return Arm(f"{own.name}-{kind}", kind, of=own.name, method=own.method)
+        return control_arm(self.method.arm, kind)
 
 
 def _controls(method: ComparedMethod) -> InitControls:

@@ -64,7 +64,11 @@ class ComparedMethod:
 
     def keep(self, density: float) -> Keep:
         """How many weights stay, of all or of each layer."""
-        return keep_for_density(self.shapes, self.sizes, self.share(density), self.compare.scope)
+        return self.keep_of_share(self.share(density))
+
+    def keep_of_share(self, share: float) -> Keep:
+        """The same, where ``share`` is the density of what competes."""
+        return keep_for_density(self.shapes, self.sizes, share, self.compare.scope)
 
     def without(self, *options: str) -> ComparedMethod:
         """The same, with fewer options: those that something else has taken over."""
