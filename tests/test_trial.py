@@ -1,4 +1,4 @@
-"""The trial of one's own criterion: what is wrong is told with file and line; what is right passes."""
+"""The trial of a criterion: what is wrong is told with file and line; what is right passes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from winnow.trial import try_criterion
 
 SHAPE, CLASSES = (1, 4, 4), 3
 
-SOURCE = '''
+SOURCE = """
 import random
 import numpy as np
 import torch
@@ -74,7 +74,7 @@ def blind(subject):
 def in_training(subject):
     assert subject.model.training
     return good(subject)
-'''
+"""
 
 
 def line_of(text):
