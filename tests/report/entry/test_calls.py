@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from winnow.report.entry.calls import MOST, calls, deciding_n, one_call
+from winnow.report.entry.calls import MOST_REPLICATES, calls, deciding_n, one_call
 
 DENSITIES = 5
 
@@ -84,8 +84,8 @@ def test_the_n_that_decides_is_the_first_one(ratio):
 def test_no_n_decides_a_mean_of_zero_or_one_that_is_too_small():
     assert deciding_n([-1.0, 0.0, 1.0], 0.05) is None
     assert deciding_n([1.0], 0.05) is None
-    assert deciding_n([-1.0, 0.0, 1.003], 0.05) is None  # 0.001: over MOST
-    assert stats.t.ppf(0.975, MOST - 1) / math.sqrt(MOST) > 0.001
+    assert deciding_n([-1.0, 0.0, 1.003], 0.05) is None  # 0.001: over MOST_REPLICATES
+    assert stats.t.ppf(0.975, MOST_REPLICATES - 1) / math.sqrt(MOST_REPLICATES) > 0.001
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.5, 0.95])

@@ -22,7 +22,7 @@ from winnow.report.statistics import Interval, sample_deviation, t_interval, t_q
 ERROR = 0.05
 """The chance of any wrong call against one reference."""
 
-MOST = 10_000
+MOST_REPLICATES = 10_000
 """More replicates than these are not named."""
 
 Called = Literal["better", "worse", "open"]
@@ -31,12 +31,13 @@ Sweep = Mapping[int, Sequence[float]]
 
 
 @dataclass(frozen=True)
-class Call:
+class MethodCall:
     """Subject minus reference, over ``n`` replicates: means, interval, and what it is called.
 
     ``alpha``: with which probability the interval misses. ``interval`` is None for one replicate
     and without spread; the call is open then. ``decides``: the least number of replicates whose
-    interval would leave out zero, were mean and spread to stay; None if over `MOST` or unknown.
+    interval would leave out zero, were mean and spread to stay; None if over
+    `MOST_REPLICATES` or unknown.
     """
 
     n: int
@@ -53,8 +54,8 @@ class Call:
 class Calls:
     """The call on the mean over densities, and that at each density."""
 
-    overall: Call
-    at: tuple[Call, ...]
+    overall: MethodCall
+    at: tuple[MethodCall, ...]
 
 
 def calls(subject: Sweep, reference: Sweep) -> Calls | None:
@@ -67,20 +68,20 @@ def calls(subject: Sweep, reference: Sweep) -> Calls | None:
     return Calls(overall, density_calls(subject, reference, both, alpha))
 
 
-def overall_call(subject: Sweep, reference: Sweep, both: Sequence[int]) -> Call:
+def overall_call(subject: Sweep, reference: Sweep, both: Sequence[int]) -> MethodCall:
     """The call on the mean over densities."""
     means = [(_mean(subject[number]), _mean(reference[number])) for number in both]
     return one_call(means, ERROR / 2)
 
 
-def density_alpha(overall: Call, densities: int) -> float:
+def density_alpha(overall: MethodCall, densities: int) -> float:
     """What each density may err with, once the mean over them is called or not."""
     return (ERROR / 2 if overall.called == "open" else ERROR) / densities
 
 
 def density_calls(
     subject: Sweep, reference: Sweep, both: Sequence[int], alpha: float
-) -> tuple[Call, ...]:
+) -> tuple[MethodCall, ...]:
     """The call at each density, each with an error of ``alpha``."""
     return tuple(
         one_call([(subject[r][k], reference[r][k]) for r in both], alpha)
@@ -88,11 +89,11 @@ def density_calls(
     )
 
 
-def one_call(pairs: Sequence[tuple[float, float]], alpha: float) -> Call:
+def one_call(pairs: Sequence[tuple[float, float]], alpha: float) -> MethodCall:
     """The call on pairs (subject, reference), one for each replicate, at least one."""
     changes = [one - other for one, other in pairs]
     interval = t_interval(changes, level=1 - alpha)
-    return Call(
+    return MethodCall(
         n=len(pairs),
         subject=_mean([one for one, _ in pairs]),
         reference=_mean([other for _, other in pairs]),
@@ -107,14 +108,15 @@ def one_call(pairs: Sequence[tuple[float, float]], alpha: float) -> Call:
 def deciding_n(changes: Sequence[float], alpha: float) -> int | None:
     """The least n at which Student's interval of this mean and spread leaves out zero.
 
-    None for a single value, a mean of zero or no spread, and where it would be more than `MOST`.
+    None for a single value, a mean of zero or no spread, and where it would be
+    more than `MOST_REPLICATES`.
     """
     if len(changes) < 2:
         return None
     mean, spread = abs(_mean(changes)), sample_deviation(changes)
-    if mean == 0 or spread == 0 or not _decides(mean, spread, MOST, alpha):
+    if mean == 0 or spread == 0 or not _decides(mean, spread, MOST_REPLICATES, alpha):
         return None
-    low, high = 1, MOST  # `low` does not decide, `high` does
+    low, high = 1, MOST_REPLICATES  # `low` does not decide, `high` does
     while high - low > 1:
         middle = (low + high) // 2
         if _decides(mean, spread, middle, alpha):

@@ -44,6 +44,7 @@ def draw_entry(entry: Entry) -> Drawing | None:
                     fontsize=8.5 if own else 7.5,
                     weight="bold" if own else "normal",
                 )
+        axes.margins(x=0.1)
         axes.set_xlabel("Cost of a network (epochs, mean over densities)")
         axes.set_ylabel("Test accuracy (%, mean over densities)")
         png, svg = style.rendered(figure)

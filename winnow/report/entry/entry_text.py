@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from winnow.report import wording
-from winnow.report.entry.calls import MOST, Call
+from winnow.report.entry.calls import MOST_REPLICATES, MethodCall
 from winnow.report.entry.entry import Against, Entry, Standing
 
 LEVELS = (
@@ -78,12 +78,12 @@ def _standing(standing: Standing | None) -> tuple[str, str]:
     return f"{standing.rank}/{standing.of}", wording.accuracy(standing.accuracy)
 
 
-def _cell(call: Call) -> str:
+def _cell(call: MethodCall) -> str:
     word = "" if call.called == "open" else f" {call.called}"
     return f"{_points(call)}{word}"
 
 
-def _points(call: Call) -> str:
+def _points(call: MethodCall) -> str:
     text = wording.signed_points(call.mean)
     if call.interval is None:
         return f"{text} [no interval]"
@@ -91,7 +91,7 @@ def _points(call: Call) -> str:
     return f"{text} [{wording.signed_points(low)}, {wording.signed_points(high)}]"
 
 
-def _what_decides(call: Call) -> str:
+def _what_decides(call: MethodCall) -> str:
     if call.n < 2:
         return "one replicate decides nothing: take --replicates 5"
     if call.mean == 0:
@@ -101,7 +101,8 @@ def _what_decides(call: Call) -> str:
     if call.interval.low > 0:
         return "it is not better than every single method"
     if call.decides is None:
-        return f"more than {MOST:,} replicates would decide it, were mean and spread to stay"
+        most = f"more than {MOST_REPLICATES:,} replicates"
+        return f"{most} would decide it, were mean and spread to stay"
     return f"{call.decides} replicates would decide it, were mean and spread to stay"
 
 

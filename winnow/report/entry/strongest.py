@@ -17,8 +17,8 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from winnow.report.entry.calls import (
-    Call,
     Calls,
+    MethodCall,
     Sweep,
     density_alpha,
     density_calls,
@@ -61,7 +61,7 @@ def calls_against_strongest(subject: Sweep, methods: Mapping[str, Sweep]) -> Cal
     return Calls(overall, tuple(at))
 
 
-def _unless_all(call: Call, each: Iterable[str]) -> Call:
+def _unless_all(call: MethodCall, each: Iterable[str]) -> MethodCall:
     """The call, open where it says better and that of some single method does not."""
     if call.called == "better" and any(called != "better" for called in each):
         return replace(call, called="open")
