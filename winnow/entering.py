@@ -7,7 +7,7 @@ of ``winnow run`` on it, found by their identity and trained once.
 from __future__ import annotations
 
 import ast
-import inspect
+import importlib.util
 import os
 import shlex
 import sys
@@ -105,21 +105,30 @@ def importable(written: str) -> Iterator[str]:
         yield f"{place}:{function}"
         return
     file = Path(place).resolve()
-    tree = _read_file(file, function)
+    _check_file(file, function)
     folder, module = _module_of(file)
     with _on_path(folder):
-        method = f"{module}:{function}"
-        found = Path(inspect.getsourcefile(inspect.unwrap(load_own(method))) or "")
-        if found.resolve() != file and not _is_imported(tree, function):
-            raise UserError(
-                f"{file}: Python finds another module named {module}, {found}, before it. Give "
-                f"the file another name, e.g. my_{module}.py"
-            )
-        yield method
+        _check_found(file, module)
+        load_own(f"{module}:{function}")
+        yield f"{module}:{function}"
 
 
-def _read_file(file: Path, function: str) -> ast.Module:
-    """The file, parsed. UserError, with the line: not there, no Python, or without the name."""
+def _check_found(file: Path, module: str) -> None:
+    """UserError where Python would import another file under the module's name."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):  # of a package that fails, or is none: importing tells it
+        return
+    found = spec.origin if spec else None
+    if found and Path(found).resolve() != file:
+        raise UserError(
+            f"{file}: Python finds another module named {module} before it, {found}. Give the file "
+            f"another name, e.g. my_{file.name}"
+        )
+
+
+def _check_file(file: Path, function: str) -> None:
+    """UserError, with the line, for a file that is not there or no Python, or lacks the name."""
     try:
         tree = ast.parse(file.read_text("utf-8"), str(file))
     except FileNotFoundError:
@@ -138,7 +147,6 @@ def _read_file(file: Path, function: str) -> ast.Module:
         listed = ", ".join(f"{name} (line {line})" for name, line in names.items())
         has = f"{file} defines {listed}" if names else f"{file} defines no function"
         raise unknown(f"function of {file.name}:", function, names, has)
-    return tree
 
 
 def _is_imported(tree: ast.Module, function: str) -> bool:

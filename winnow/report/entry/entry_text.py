@@ -55,7 +55,7 @@ def remarks(entry: Entry) -> tuple[str, ...]:
 
 def entry_table(entry: Entry) -> list[tuple[str, ...]]:
     """A header, a line for the mean over densities, and one for each density."""
-    heads = [f"against {one.reference}" for one in entry.against]
+    heads = [_head(one) for one in entry.against]
     ranked = [("mean", entry.overall, [one.calls.overall for one in entry.against])]
     for k, density in enumerate(entry.densities):
         cells = [one.calls.at[k] for one in entry.against]
@@ -65,6 +65,11 @@ def entry_table(entry: Entry) -> list[tuple[str, ...]]:
         for label, standing, cells in ranked
     ]
     return [("weights", "rank", "accuracy", *heads), *body]
+
+
+def _head(one: Against) -> str:
+    role = {"strongest": " (strongest)", "strongest at its cost": " (strongest at its cost)"}
+    return f"against {one.reference}{role.get(one.role, '')}"
 
 
 def _standing(standing: Standing | None) -> tuple[str, str]:

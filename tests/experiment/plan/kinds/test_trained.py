@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -102,7 +103,8 @@ def test_each_round_removes_the_rate_at_most_and_densities_are_exact(
         plain = comparison(["imp"], densities, compare={**compare, "methods": [
             {"name": "imp", "ignore": list(ignore)}]})  # fmt: skip
     except UserError as error:
-        assert "ignores" in str(error) or "keeps no" in str(error) or "least" in str(error)
+        if not any(words in str(error) for words in ("ignores", "keeps no", "least")):
+            raise
         return
     for replicate in (0, 1):
         own = [n for n in with_between(made.nodes) if n.arm == "imp" and n.replicate == replicate]
@@ -201,7 +203,7 @@ def test_a_comparison_trains_what_is_in_between_and_its_controls(tmp_path):
     found = {run.id: store.find(run).state("final") for run in plan.runs.values()}
     masks = {n.run.id: found[n.run.id].mask for n in with_between(plan.nodes) if n.round}
     chain = [n for n in with_between(plan.nodes) if n.arm == "imp"]
-    for before, after in zip(chain, chain[1:], strict=False):
+    for before, after in itertools.pairwise(chain):
         one, other = masks[before.run.id], masks[after.run.id]
         assert all(not bool((other[name] & ~one[name]).any()) for name in one)
         assert other.kept == after.run.keep < one.kept
