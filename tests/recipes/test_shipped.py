@@ -16,7 +16,7 @@ from winnow.experiment.plan.lines import expand_lines
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import has_scale, load_recipe
 from winnow.experiment.recipe.names import shipped
-from winnow.experiment.recipe.scales import SCALES, SMOKE
+from winnow.experiment.recipe.scales import FULL, SCALES, SMOKE
 from winnow.experiment.runs import Record
 from winnow.experiment.store.images import Source
 from winnow.experiment.train import job as jobs
@@ -65,18 +65,17 @@ def test_a_shipped_recipe_has_a_sound_plan(name, scale):
     for line, own in recipe.by_line().items():
         replicates = {point.replicate for point in experiment.points if point.line == line}
         assert replicates == set(range(own.replicates))
+    check_views_and_claims(name, recipe, experiment)
 
 
-@pytest.mark.parametrize("name", shipped())
-def test_claims_and_views_are_about_what_a_shipped_recipe_has(name):
-    recipe = load_recipe(name)
-    experiment = planned(name, recipe).experiment()
+def check_views_and_claims(name, recipe, experiment):
+    """They are about arms, lines and columns that there are; a smaller scale may leave some out."""
     results = Results(name, recipe.dump(), experiment.arms, (), {}, missing=0)
-    check_claims(recipe.claims, results)
-    arms = {"dense", *(arm.name for arm in experiment.arms)}
     for view in views_of(results):
         view_panels(results, view)
-        assert arms.issuperset(view.arms), view.title
+        assert {"dense", *(arm.name for arm in experiment.arms)}.issuperset(view.arms), view.title
+    if recipe.scale == FULL:
+        check_claims(recipe.claims, results)
 
 
 @pytest.fixture

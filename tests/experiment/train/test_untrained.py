@@ -42,7 +42,10 @@ def ran(tmp_path, engine, **parts):
     path.write_text(yaml.safe_dump({**RECIPE, "engine": engine, **parts}))
     outcome = wn.run(str(path), store=tmp_path / "runs", jobs=1)
     recipe = load_recipe(str(path))
-    plan, store = expand("untrained", recipe, find_source(recipe)), Store(tmp_path / "runs")
+    plan, store = (
+        expand("untrained", recipe, find_source(recipe.data.name)),
+        Store(tmp_path / "runs"),
+    )
     return outcome, plan, {run.id: store.find(run) for run in plan.runs.values()}
 
 

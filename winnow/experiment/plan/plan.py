@@ -189,13 +189,18 @@ def expand(name: str, recipe: Recipe, source: Source, line: str = "") -> Plan:
     turn = {arm.name: place for place, arm in enumerate(asked.in_turn)}
     points.sort(key=lambda point: (point.round, turn[point.arm]))  # replicates stay in order
     analyses = analyses_of(setting, points, line)
-    nodes = tuple(replace(p, line=line) for p in _with_states(points, steps_needed(analyses)))
+    nodes = tuple(_in_line(p, line) for p in _with_states(points, steps_needed(analyses)))
     return Plan(name, recipe, nodes, asked.arms, line=line, analyses=analyses)
 
 
 def _asked(setting: Setting) -> ExperimentArms:
     compare = setting.recipe.compare
     return rounds_of(setting) if compare is None else comparison_of(setting, compare)
+
+
+def _in_line(point: Node, line: str) -> Node:
+    """The point, and what stands before it, as those of a line."""
+    return replace(point, line=line, between=tuple(_in_line(b, line) for b in point.between))
 
 
 def _with_states(points: Sequence[Node], analysed: Mapping[str, frozenset[int]]) -> list[Node]:

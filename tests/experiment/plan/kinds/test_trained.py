@@ -196,7 +196,7 @@ def test_a_comparison_trains_what_is_in_between_and_its_controls(tmp_path):
     assert [row.round for row in outcome.rows if row.arm == "imp"] == [1, 2]
     assert all(row.status == "done" for row in outcome.rows)
     recipe = load_recipe(str(path))
-    plan, store = expand("rates", recipe, find_source(recipe)), Store(tmp_path / "runs")
+    plan, store = expand("rates", recipe, find_source(recipe.data.name)), Store(tmp_path / "runs")
     text = "\n".join(describe_plan(plan, store, 1, None, runs=True))
     assert f"{len(plan.runs)} runs done, 0 missing" in text
     assert all(run.folder in text for run in plan.runs.values())
