@@ -25,7 +25,7 @@ ERROR = 0.05
 MOST_REPLICATES = 10_000
 """More replicates than these are not named."""
 
-Called = Literal["better", "worse", "open"]
+Answered = Literal["better", "worse", "open"]
 Sweep = Mapping[int, Sequence[float]]
 """Replicate → a method's accuracy at each density, dense to sparse."""
 
@@ -46,7 +46,7 @@ class MethodCall:
     mean: float
     alpha: float
     interval: Interval | None
-    called: Called
+    called: Answered
     decides: int | None
 
 
@@ -130,7 +130,7 @@ def _decides(mean: float, spread: float, n: int, alpha: float) -> bool:
     return n > 1 and t_quantile(n - 1, alpha) * spread / math.sqrt(n) < mean
 
 
-def _called(interval: Interval | None) -> Called:
+def _called(interval: Interval | None) -> Answered:
     if interval is None or interval.low <= 0 <= interval.high:
         return "open"
     return "better" if interval.low > 0 else "worse"
