@@ -160,9 +160,9 @@ def ask(
 
     Raises UserError: a bare string where a list belongs, a figure that no recipe stands for.
     """
-    for name, given in (("only", only), ("lines", lines)):
+    for name, what, given in (("only", "arms", only), ("lines", "lines", lines)):
         if isinstance(given, str):
-            raise UserError(f"{name} is {given!r}: give a list, [{given!r}]")
+            raise UserError(f"{name} is {given!r}: give a list of {what}, [{given!r}]")
     meant = called(recipe)
     chosen = tuple(lines) or meant.lines
     return Asked(meant.recipe, tuple(as_texts(overrides)), replicates, tuple(only), chosen, scale)
