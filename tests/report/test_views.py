@@ -118,6 +118,11 @@ def test_a_density_that_was_not_trained_stands_for_the_nearest():
     assert only_dense == {}
 
 
+def test_a_density_far_from_all_that_was_trained_stands_for_none():
+    key = "train.optimizer.lr"
+    assert panels(of="final_test_accuracy", against=key, densities=[20], arms=["ticket"]) == {}
+
+
 def test_curves_go_against_iterations_and_epochs():
     by_step = panels(of="validation_loss", against="iteration", densities=[50])
     assert by_step == {"": {"ticket": [(0, 2.0), (24, 1.0), (48, 0.5)]}}

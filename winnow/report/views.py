@@ -188,18 +188,22 @@ def _near(
     every: Sequence[PlaceT], own: Sequence[PlaceT], densities: Sequence[float]
 ) -> list[tuple[float, list[PlaceT]]]:
     """For each density in percent: of an arm's ``own`` runs those of the trained density nearest to
-    it, in the log, of whatever arm; with that density in percent. Nothing where it has no such run.
+    it, in the log, of whatever arm; with that density in percent. Nothing where it has no such run,
+    or where none was trained near it.
     """
     trained = [100 * run.density_total for run in every if run.density_total > 0]
     found: dict[float, list[PlaceT]] = {}
     for wanted in densities if trained else ():
         nearest = min(trained, key=_farness(wanted))
+        if _farness(wanted)(nearest) > _FAR:
+            continue
         same = [run for run in own if _farness(nearest)(100 * run.density_total) < _THE_SAME]
         if same:
             found.setdefault(100 * same[0].density_total, same)
     return list(found.items())
 
 
+_FAR = math.log(1.5)  # rounds that remove a half are 2 apart: one of them is nearer than that
 _THE_SAME = math.log(1.05)  # masks pruned at once and round by round differ by rounding
 
 
