@@ -71,4 +71,4 @@ def test_compare_methods(example, tmp_path):
     (at, random), (_, snip), (_, rigl) = shown["random"], shown["snip"], shown["rigl"]
     assert at == 2
     assert min(snip, rigl) > random + 20
-    assert list((tmp_path / "runs/reports/compare-digits").glob("index.html"))
+    assert list((tmp_path / "runs/reports").glob("compare-digits*/index.html"))

@@ -41,11 +41,13 @@ def draw_layers(draw, sizes, density) -> list[KeptLayer]:
 
 def draw_images(draw, features: int, classes: int) -> FlatImages:
     scale, shift = draw.uniform(0.005, 0.02, features), draw.normal(size=features)
+    factor = draw.uniform(0.2, 2.0, IMAGES if draw.random() < 0.5 else 0)
     return FlatImages(
         draw.integers(0, 256, IMAGES * features, dtype=np.uint8),
         draw.integers(0, classes, IMAGES),
         scale.astype(np.float32),
         shift.astype(np.float32),
+        factor.astype(np.float32),
     )
 
 
@@ -76,7 +78,8 @@ def differentiate(network: Network, images: FlatImages, batch: np.ndarray) -> fl
 
 def logits_of(dense, layers, images: FlatImages, batch) -> torch.Tensor:
     pixels = images.pixels.reshape(IMAGES, -1)[batch].astype(np.float64)
-    x = torch.from_numpy(pixels * images.scale + images.shift)
+    factors = images.factor[batch, None] if images.factor.size else 1.0
+    x = torch.from_numpy((pixels * images.scale + images.shift) * factors)
     for weight, layer in zip(dense, layers, strict=True):
         x = F.linear(x, weight[:, :-1], weight[:, -1])
         x = F.relu(x) if layer.relu else x
