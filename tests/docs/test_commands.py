@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 from documents import DOCUMENTS, ROOT, blocks, commands
 
 from winnow.algorithms.catalogue import METHODS
@@ -80,13 +81,19 @@ def test_the_pages_have_commands_of_each_kind():
 
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
-def test_recipes_in_yaml_are_valid(page):
+def test_recipes_in_yaml_are_valid(page, tmp_path):
     for block in blocks(page, "yaml"):
         written = parse_yaml(block.text, f"{page.name}, line {block.line}")
         if "methods" in written:  # the list alone
             written = {"compare": written}
         base = load_recipe("compare/digits" if "compare" in written else "lth/digits").dump()
-        check_recipe({**base, **written}, f"{page.name}, line {block.line}")
+        if "scales" not in written:
+            check_recipe({**base, **written}, f"{page.name}, line {block.line}")
+            continue
+        file = tmp_path / "recipe.yaml"
+        file.write_text(yaml.safe_dump({**base, **written}))
+        for scale in ("full", *written["scales"]):
+            assert load_recipe(str(file), scale=scale).by_line()
 
 
 def test_readme_counts_what_there_is():
