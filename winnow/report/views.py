@@ -124,23 +124,25 @@ def _drawn(
     results: Results, name: str, view: View
 ) -> Iterator[tuple[float | None, tuple[ViewPoint, ...]]]:
     """The points of an arm; of each density where several make several series."""
+    whole = results.recipe.get("scale", FULL) == FULL
+    far = _FAR if whole else math.inf  # other scales may train other densities
     if view.against in OF_A_RUN:
         own = [one for one in _samples(results, view) if _stands_for(one, name, view)]
         yield None, _points(own, view)
     elif view.against in (ITERATION, EPOCH):
         rows = [row for row in results.rows if _stands_for(row, name, view)]
-        for density, trained in _near(results.rows, rows, view.densities):
+        for density, trained in _near(results.rows, rows, view.densities, far):
             yield density, _curve_points(results, trained, view)
     elif view.against in OF_A_FINDING:
         key, _, field = view.of.partition(".")
         every = [found for found in results.findings if found.key == key]
         found = [one for one in every if _stands_for(one, name, view)]
-        for density, chosen in _near(every, found, view.densities):
+        for density, chosen in _near(every, found, view.densities, far):
             yield density, _finding_points(chosen, field, view)
     else:
         samples = _samples(results, view)
         own = [one for one in samples if _stands_for(one, name, view)]
-        for density, few in _near(samples, own, view.densities):
+        for density, few in _near(samples, own, view.densities, far):
             yield density, _at_key(results, few, view)
 
 
@@ -185,17 +187,17 @@ def _points(samples: Iterable[Sample], view: View) -> tuple[ViewPoint, ...]:
 
 
 def _near(
-    every: Sequence[PlaceT], own: Sequence[PlaceT], densities: Sequence[float]
+    every: Sequence[PlaceT], own: Sequence[PlaceT], densities: Sequence[float], far: float
 ) -> list[tuple[float, list[PlaceT]]]:
     """For each density in percent: of an arm's ``own`` runs those of the trained density nearest to
     it, in the log, of whatever arm; with that density in percent. Nothing where it has no such run,
-    or where none was trained near it.
+    or where none was trained as near as ``far``.
     """
     trained = [100 * run.density_total for run in every if run.density_total > 0]
     found: dict[float, list[PlaceT]] = {}
     for wanted in densities if trained else ():
         nearest = min(trained, key=_farness(wanted))
-        if _farness(wanted)(nearest) > _FAR:
+        if _farness(wanted)(nearest) > far:
             continue
         same = [run for run in own if _farness(nearest)(100 * run.density_total) < _THE_SAME]
         if same:
