@@ -24,7 +24,8 @@ from winnow.experiment.train.tasks import states_of_parents
 from winnow.mask import Mask
 from winnow.state import State, load_weights
 
-_BATCH = 250  # images that an analysis sees at once; changes no sum but its rounding
+_BATCH = 250  # images that an analysis sees at once: where batch norm takes their statistics, part
+# of what it computes; elsewhere it changes sums in their rounding alone
 
 
 def measure_and_store(store: Store, task: Task, tell: Tell) -> None:
