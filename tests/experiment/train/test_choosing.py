@@ -325,3 +325,15 @@ def test_the_library_and_the_plan_tell_and_store_the_same(tmp_path, capsys):
     assert capsys.readouterr().err == ""
     engines = [f.provenance["engine"] for f in stored(plan, Store(store)).values()]
     assert engines == ["dense", "sparse", "sparse"]
+
+
+def test_a_plan_of_few_iterations_measures_nothing(store, monkeypatch):
+    """Where runs only score and train a step, as for gradient norms after pruning."""
+    monkeypatch.setattr("winnow.engine.measure.measure", None)
+    plan = plan_of("train.steps=1it", "train.evaluate=1it", "replicates=1")
+    said = []
+    auto = settle(plan, store, said.append)
+    assert not said
+    assert auto.choose({}).engine == "dense"
+    assert f"{len(plan.runs)} iterations" in auto.reason
+    assert choosing.known(plan, store) == auto

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _DENSELY = "its method needs the gradients of removed weights all along"
 _SEARCHES = "a mask search trains the scores of removed weights too"
 _IMAGES = 5000  # at most, in the random training set that is measured
+_FEW = 250  # iterations; measuring what engines cost takes more
 
 
 def settle(plan: Plan, store: Store, say: Callable[[str], None]) -> Auto:
@@ -34,6 +35,9 @@ def settle(plan: Plan, store: Store, say: Callable[[str], None]) -> Auto:
     """
     import torch
 
+    auto = known(plan, store)
+    if auto is not None and auto.calibration is None:
+        return auto
     with torch.random.fork_rng(devices=[]):  # networks are built, whose weights nobody needs
         return _settled(sample(plan), store, say)
 
@@ -45,8 +49,6 @@ def _settled(job: Job, store: Store, say: Callable[[str], None]) -> Auto:
     from winnow.engine.measure import measure
     from winnow.engine.sparse_cpu.engine import SparseEngine
 
-    if (auto := _without_calibration(job)) is not None:
-        return auto
     try:
         SparseEngine().prepare(job)
     except Exception as error:  # whatever a compiler may raise on a machine unknown to us
@@ -72,7 +74,17 @@ def known(plan: Plan, store: Store) -> Auto | None:
             return auto
         key = calibration.calibration_key(job)
         costs = calibration.read_calibration(_folder(store), key)
-        return Auto(costs) if costs else None
+        return Auto(costs) if costs else _of_few_iterations(plan)
+
+
+def _of_few_iterations(plan: Plan) -> Auto | None:
+    """What ``auto`` goes by where all runs together are shorter than a measurement, or None."""
+    from winnow.engine.auto import Auto
+
+    total = sum(run.end - run.begin for run in plan.runs.values())
+    if total >= _FEW:
+        return None
+    return Auto(reason=f"its {total} iterations are fewer than measuring engines takes")
 
 
 def _folder(store: Store) -> Path:
