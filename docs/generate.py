@@ -24,13 +24,21 @@ from winnow.algorithms.catalogue import METHODS
 from winnow.amounts import checked_steps
 from winnow.claims import judged_claims
 from winnow.experiment.plan.kinds import cost_of_method, options_of_method
+from winnow.experiment.recipe.items import ITEMS
 from winnow.experiment.recipe.load import load_recipe
-from winnow.experiment.recipe.names import shipped
+from winnow.experiment.recipe.names import recipes_of_items, shipped
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.store.store import Store
 from winnow.experiments import ask
+from winnow.report.claims.by_item import by_item, items_seen
 from winnow.report.claims.judge import Judged, Verdict
-from winnow.report.claims.score import SCORE_HEAD, chance, score_lines, scoreboard
+from winnow.report.claims.score import (
+    SCORE_HEAD,
+    chance,
+    counts_in_words,
+    score_lines,
+    scoreboard,
+)
 
 DOCS = Path(__file__).parent
 PACKAGE = DOCS.parent / "winnow"
@@ -102,6 +110,23 @@ def reproduction_summary() -> str:
     return f"{table(head, rows)}\n\n{chance(boards['full'])}"
 
 
+def reproduction_items() -> str:
+    """Every figure and table: its recipes, and the verdicts of its claims at both scales."""
+    small, recipes_of = by_item(judged("small")), recipes_of_items()
+    rows = [
+        (
+            f"`{full.item}`",
+            ITEMS[full.item].title,
+            ", ".join(f"`{name}`" for name in recipes_of[full.item]),
+            counts_in_words(full.counts),
+            counts_in_words(little.counts),
+        )
+        for full, little in zip(by_item(judged("full")), small, strict=True)
+    ]
+    head = ("figure or table", "what it shows", "recipes", "full", "small")
+    return f"{items_seen(small)} at scale small.\n\n{table(head, rows)}"
+
+
 def reproduction_of(scale: str) -> str:
     """The claims of a scale that any result speaks of, and why they came out differently."""
     reasons = yaml.safe_load((DOCS / "results" / "reasons.yaml").read_text("utf-8"))
@@ -127,6 +152,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "methods": methods,
     "tree": tree,
     "reproduction-summary": reproduction_summary,
+    "reproduction-items": reproduction_items,
     "reproduction-full": functools.partial(reproduction_of, "full"),
     "reproduction-small": functools.partial(reproduction_of, "small"),
 }

@@ -107,3 +107,14 @@ def test_a_scale_may_leave_lines_out_that_claims_are_about(tmp_path):
     assert code == 0
     assert "not run: b-is-dense" in out
     assert "there is no line 'b' here" in out
+
+
+def test_by_figure_and_table(tmp_path):
+    code, out, _ = winnow("claims", "lth/4", "lth/9", "--items", "--store", tmp_path / "none")
+    lines = out.splitlines()
+    assert code == 0
+    assert lines[-1] == "0 of 85 say seen"
+    assert [line.split()[0] for line in lines[:-1]] == [
+        f"lth/{number}" for number in (1, 3, 4, 9, 12, 14)
+    ]
+    assert lines[3].endswith("2 not run, 1 paper inconsistent")

@@ -23,18 +23,24 @@ def claims_command(
     scale: ScaleOption = "full",
     store: StoreOption = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print tables in Markdown.")] = False,
+    items: Annotated[
+        bool, typer.Option("--items", help="Count verdicts by figure and table instead.")
+    ] = False,
 ) -> None:
     """Judge the claims of papers by what is finished. Trains nothing."""
     from winnow.claims import judged_claims
     from winnow.experiment.recipe.names import shipped
     from winnow.experiments import ask
-    from winnow.report.claims.render import score_markdown, score_text
+    from winnow.report.claims.render import items_text, score_markdown, score_text
     from winnow.report.claims.score import scoreboard
 
     place, changes = read_store(store), (o or (), replicates, only or (), line or (), scale)
     asked = [ask(name, *changes) for name in dict.fromkeys(recipes or shipped())]
-    judged = judged_claims(asked, place, _say, named=bool(recipes))
-    board = scoreboard(list(judged))
+    judged = list(judged_claims(asked, place, _say, named=bool(recipes)))
+    if items:
+        print(items_text(judged))
+        return
+    board = scoreboard(judged)
     print(score_markdown(board) if markdown else score_text(board))
 
 

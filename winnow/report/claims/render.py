@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from winnow.report.claims.by_item import by_item, items_seen
 from winnow.report.claims.judge import Judged
 from winnow.report.claims.score import (
     SCORE_HEAD,
     PaperScore,
     Scoreboard,
     chance,
+    counts_in_words,
     score_lines,
     scoreboard,
     summary,
@@ -48,6 +50,14 @@ def claims_html(judged: Sequence[Judged]) -> str:
     board = scoreboard(judged)
     details = "\n".join(_details(one) for one in judged if len(numbers_of(one)) > 2)
     return f"<h3>Claims</h3>\n{score_html(board)}\n{details}".rstrip()
+
+
+def items_text(judged: Sequence[Judged]) -> str:
+    """Each figure and table that a claim is read off, with its counts; then how many say seen."""
+    scores = by_item(judged)
+    counted = [(one.item, counts_in_words(one.counts)) for one in scores if one.counts]
+    width = max((len(item) for item, _ in counted), default=0)
+    return "\n".join([*(f"{item:<{width}}  {said}" for item, said in counted), items_seen(scores)])
 
 
 def _text(paper: PaperScore) -> list[str]:

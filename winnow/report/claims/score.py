@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -83,9 +83,14 @@ def paper_of(judged: Judged) -> str:
     return judged.claim.paper or PAPERS.get(folder, judged.recipe)
 
 
+def counts_in_words(counts: Mapping[Verdict, int]) -> str:
+    """The counts of verdicts: "2 confirmed, 1 undecided"."""
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+
+
 def summary(score: PaperScore) -> str:
     """The counts in words: "2 confirmed, 1 undecided; numbers reproduced: 1 of 2"."""
-    said = ", ".join(f"{count} {verdict}" for verdict, count in score.counts.items())
+    said = counts_in_words(score.counts)
     good, given = score.numbers
     return f"{said}; numbers reproduced: {good} of {given}" if given else said
 
