@@ -45,13 +45,15 @@ def test_our_own_questions_belong_to_no_item():
     assert items_of(judged("figure 1", "compare/x"), figures) == ()
 
 
-def test_an_item_says_seen_where_none_of_its_claims_is_not_seen():
+def test_an_item_says_seen_where_more_of_its_claims_are_seen_than_not():
     scores = by_item(
         [
             judged("figure 3"),
-            judged("figure 4"),
+            *[judged("figure 4")] * 2,
             judged("figure 4", kind="not seen"),
             judged("figure 5", kind="not run"),
+            judged("figure 6"),
+            judged("figure 6", kind="not seen"),
             judged("table 1", "grasp/table-1"),
         ],
         figures,
@@ -60,10 +62,13 @@ def test_an_item_says_seen_where_none_of_its_claims_is_not_seen():
     counts = {score.item: dict(score.counts) for score in scores if score.counts}
     assert counts == {
         "lth/3": {"seen": 1},
-        "lth/4": {"seen": 1, "not seen": 1},
+        "lth/4": {"seen": 2, "not seen": 1},
         "lth/5": {"not run": 1},
+        "lth/6": {"seen": 1, "not seen": 1},
         "grasp/table-1": {"seen": 1},
     }
-    assert [score.item for score in scores if score.seen] == ["lth/3", "grasp/table-1"]
-    assert items_seen(scores) == f"2 of {len(ITEMS)} say seen: LTH 1, GraSP 1"
+    assert [score.item for score in scores if score.seen] == ["lth/3", "lth/4", "grasp/table-1"]
+    assert [score.item for score in scores if score.wholly_seen] == ["lth/3", "grasp/table-1"]
+    said = f"3 of {len(ITEMS)} say seen, 2 of them in every claim: LTH 2, GraSP 1"
+    assert items_seen(scores) == said
     assert items_seen([ItemScore("lth/1", {})]) == "0 of 1 say seen"

@@ -27,8 +27,13 @@ class ItemScore:
 
     @property
     def seen(self) -> bool:
-        """Whether all of its claims that a small scale speaks of are seen, and there is one."""
-        return "seen" in self.counts and "not seen" not in self.counts
+        """Whether more of its claims are seen than not seen."""
+        return self.counts.get("seen", 0) > self.counts.get("not seen", 0)
+
+    @property
+    def wholly_seen(self) -> bool:
+        """Whether it is seen and none of its claims is not seen."""
+        return self.seen and "not seen" not in self.counts
 
 
 def by_item(
@@ -70,8 +75,14 @@ def _named(folder: str, place: str) -> Iterator[str]:
 
 
 def items_seen(scores: Sequence[ItemScore]) -> str:
-    """How many figures and tables say seen, by paper: "3 of 85 say seen: LTH 2, GraSP 1"."""
+    """How many figures and tables say seen, in all their claims, and by paper.
+
+    "3 of 85 say seen, 1 of them in every claim: LTH 2, GraSP 1".
+    """
     seen = Counter(PAPERS[score.item.partition("/")[0]] for score in scores if score.seen)
-    by_paper = ", ".join(f"{paper} {seen[paper]}" for paper in PAPERS.values() if seen[paper])
     said = f"{seen.total()} of {len(scores)} say seen"
-    return f"{said}: {by_paper}" if by_paper else said
+    if not seen:
+        return said
+    wholly = sum(score.wholly_seen for score in scores)
+    by_paper = ", ".join(f"{paper} {seen[paper]}" for paper in PAPERS.values() if seen[paper])
+    return f"{said}, {wholly} of them in every claim: {by_paper}"
