@@ -92,10 +92,13 @@ class _Asked:
                 yield self._point(node, None, [Analysed(node.run.id, self._state(self.spec.at))])
 
     def _pairs(self, chosen: Sequence[Node]) -> Iterator[AnalysisPoint]:
-        """Every two of the runs in one replicate and round; draws number the pairs."""
-        groups: defaultdict[tuple[int, int], list[Node]] = defaultdict(list)
+        """Every two of the runs in one replicate and round, of one arm each if so asked; draws
+        number the pairs.
+        """
+        groups: defaultdict[tuple[int, int, str], list[Node]] = defaultdict(list)
         for node in chosen:
-            groups[node.replicate, node.round].append(node)
+            arm = node.arm if self.spec.pairs == "arm" else ""
+            groups[node.replicate, node.round, arm].append(node)
         at = self._state(self.spec.at)
         for members in groups.values():
             for draw, (one, other) in enumerate(itertools.combinations(members, 2)):
@@ -189,7 +192,7 @@ class _Asked:
 
     def _check(self, nodes: Sequence[Node]) -> None:
         spec, measure = self.spec, self.measure
-        two = spec.pairs or spec.against is not None
+        two = bool(spec.pairs) or spec.against is not None
         if two != (measure.subjects == 2):
             how = "against: ARM, or pairs: true" if measure.subjects == 2 else "neither of them"
             raise UserError(

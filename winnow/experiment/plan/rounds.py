@@ -5,8 +5,10 @@ The walk of rounds is that of ``wn.imp`` (`winnow.algorithms.rounds`); here each
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from winnow import rng
 from winnow.algorithms.rounds import Round, iterative, one_shot, one_shot_paper_grid
@@ -21,6 +23,7 @@ from winnow.experiment.arms import (
     ORDER,
     PERMUTED,
     RANDOM,
+    RANDOM_ORDER,
     RANDOM_REINIT,
     REINIT,
     REINIT_MASKED,
@@ -108,10 +111,7 @@ class Rounds:
             for draw in _draws(count):
                 run = replace(ticket, start=replace(ticket.start, redrawn=how, draw=draw))
                 yield replicate.point(arm, round_, run, draw)
-        for draw in _draws(asked.order):
-            order = rng.torch_seed(ticket.seeds["order"], "other order", draw)
-            run = replace(ticket, seeds={**ticket.seeds, "order": order})
-            yield replicate.point(ORDER, round_, run, draw)
+        yield from self._other_orders(replicate, round_, ticket)
         if asked.at_init:
             early = Pruning(
                 None, "magnitude", {}, pruning.prunable, pruning.keep, 0, least=pruning.least
@@ -120,6 +120,36 @@ class Rounds:
         for level in asked.noise:
             start = replace(ticket.start, noise=level, draw=1)
             yield replicate.point(noise_arm(level), round_, replace(ticket, start=start), 1)
+
+    def _other_orders(self, replicate: Replicate, round_: int, ticket: Run) -> Iterator[Node]:
+        """The ticket, and the first random network at its density, their data in other orders."""
+        asked, pruning = self.setting.recipe.controls, ticket.pruning
+        assert pruning is not None
+        if self._reordered is not None and round_ not in self._reordered:
+            return
+        random = replace(ticket, pruning=replace(pruning, shuffle=1))
+        for arm, run, count in (
+            (ORDER, ticket, asked.order),
+            (RANDOM_ORDER, random, asked.random_order),
+        ):
+            for draw in _draws(count):
+                order = rng.torch_seed(ticket.seeds["order"], "other order", draw)
+                again = replace(run, seeds={**ticket.seeds, "order": order})
+                yield replicate.point(arm, round_, again, draw)
+
+    @cached_property
+    def _reordered(self) -> frozenset[int] | None:
+        """The rounds that are trained in other orders, None for all."""
+        wanted = self.setting.recipe.controls.order_densities
+        if not wanted or self.given is not None:
+            return None
+        whole = sum(self.setting.layers.sizes.values())
+        kept = {step.index: _count(step.keep) for step in self._walk() if step.keep is not None}
+        logs = {index: math.log(count / whole) for index, count in kept.items() if count}
+        return frozenset(
+            min(logs, key=lambda index: abs(logs[index] - math.log(density)))
+            for density in (wanted if logs else ())
+        )
 
     def _one_shot(self, replicate: Replicate) -> Iterator[Node]:
         """The arm that prunes the dense network once, to each density."""
@@ -208,6 +238,10 @@ def restart_of_prune(setting: Setting) -> Restart:
     prune = setting.recipe.prune
     written = {word: getattr(prune, word) for word in RESTART_WORDS}
     return restart_of(written, setting, rounds=1 if prune.is_one_shot else prune.rounds)
+
+
+def _count(keep: Keep) -> int:
+    return keep if isinstance(keep, int) else sum(keep.values())
 
 
 def _draws(count: int) -> range:
