@@ -40,7 +40,7 @@ def test_only_what_is_read_at_early_stopping_is_censored() -> None:
 
 def test_what_analyses_found_are_numbers_of_runs() -> None:
     rows = ({"squared": 2.0, "kept": 3}, {"layer": "a", "squared": 0.5}, {"bin": 1, "squared": 9})
-    found = Finding("norm", "ticket", None, 1, 0, 1, 0.5, 0.4, 7, rows, "low")
+    found = Finding("norm", "ticket", None, 1, 0, 1, 0.5, 0.4, 7, rows, line="low")
     results = made.results([], findings=(found,))
     one = Sample("ticket", "low", 1, 0, 1, 0.5, 0.4, "done", 2.0, weights_kept=7)
     assert column_samples(results, "norm.squared") == (one,)

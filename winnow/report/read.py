@@ -87,19 +87,7 @@ def _findings(experiment: Experiment, store: Store, exported: Exported) -> Itera
         made = exported.analyses.get(one.id)
         rows = find_analysis(store, one.folder, one.id) or (made.rows if made else None)
         if rows is not None:
-            yield Finding(
-                one.key,
-                one.arm,
-                one.against,
-                one.replicate,
-                one.draw,
-                one.round,
-                one.density,
-                one.density_total,
-                one.weights_kept,
-                tuple(rows),
-                one.line,
-            )
+            yield Finding(**one.place(), rows=tuple(rows))
 
 
 def _unreachable(experiment: Experiment, stored: Mapping[str, Found | None]) -> set[str]:

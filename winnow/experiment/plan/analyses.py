@@ -12,7 +12,7 @@ from winnow.amounts import iterations
 from winnow.errors import UserError, unknown
 from winnow.experiment.analyses import Analysed, Analysis, SeenData
 from winnow.experiment.arms import DENSE, TICKET
-from winnow.experiment.expected import ExpectedAnalysis
+from winnow.experiment.expected import AnalysisPlace, ExpectedAnalysis
 from winnow.experiment.measures import find_measure
 from winnow.experiment.measures.kind import MeasureKind
 from winnow.experiment.plan.replicate import Node
@@ -21,37 +21,16 @@ from winnow.experiment.recipe.analyses import AnalysisSpec
 
 
 @dataclass(frozen=True)
-class AnalysisPoint:
-    """An analysis in a plan: under which name, of which arm (beside which), and where."""
+class AnalysisPoint(AnalysisPlace):
+    """An analysis in a plan: its place, and what is computed."""
 
-    key: str
-    arm: str
-    against: str | None
-    replicate: int
-    draw: int
-    round: int
-    density: float
-    density_total: float
-    weights_kept: int
     node: Analysis
-    line: str = ""
 
     def expected(self) -> ExpectedAnalysis:
         """The analysis as reports know it."""
+        node = self.node
         return ExpectedAnalysis(
-            self.key,
-            self.arm,
-            self.against,
-            self.replicate,
-            self.draw,
-            self.round,
-            self.density,
-            self.density_total,
-            self.weights_kept,
-            self.node.id,
-            self.node.folder,
-            self.node.parents,
-            self.line,
+            **self.place(), id=node.id, folder=node.folder, parents=node.parents
         )
 
 
@@ -159,7 +138,7 @@ class _Asked:
             node.density_total,
             node.weights_kept,
             analysis,
-            self.line,
+            line=self.line,
         )
 
     def _chosen(self, nodes: Sequence[Node]) -> list[Node]:
