@@ -32,13 +32,19 @@ _NOTHING = Result(
 """What is known of a run that could not start."""
 
 
-def read_results(experiment: Experiment, store: Store, notes: tuple[str, ...] = ()) -> Results:
+def read_results(
+    experiment: Experiment,
+    store: Store,
+    notes: tuple[str, ...] = (),
+    exported: Exported | None = None,
+) -> Results:
     """What the store holds of an experiment. Points whose runs are not done yet only count as
     missing. Points after a diverged run are rows without numbers (``unreachable``). A run that has
     recorded less than is wanted is a row with what there is, and counts as missing too.
+    ``exported``: the tables of the store, where somebody has read them already.
     """
     expected = {run.id: run for run in experiment.runs}
-    exported = read_exported(store.path)
+    exported = read_exported(store.path) if exported is None else exported
     whole = {
         i: store.find_named(run.folder, i, run.record) or _exported(exported, run)
         for i, run in expected.items()
