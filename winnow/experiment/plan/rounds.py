@@ -5,12 +5,10 @@ The walk of rounds is that of ``wn.imp`` (`winnow.algorithms.rounds`); here each
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from winnow import rng
 from winnow.algorithms.rounds import Round, iterative, one_shot, one_shot_paper_grid
 from winnow.allocation import Keep, check_least, keep_for_density
 from winnow.experiment.arms import (
@@ -20,10 +18,8 @@ from winnow.experiment.arms import (
     OF_ROUNDS,
     ONE_SHOT,
     ONE_SHOT_REINIT,
-    ORDER,
     PERMUTED,
     RANDOM,
-    RANDOM_ORDER,
     RANDOM_REINIT,
     REINIT,
     REINIT_MASKED,
@@ -32,6 +28,7 @@ from winnow.experiment.arms import (
     noise_arm,
 )
 from winnow.experiment.plan.criterion import Scoring, own_options, resolve_scoring
+from winnow.experiment.plan.other_orders import other_orders, rounds_at
 from winnow.experiment.plan.replicate import Node, Replicate
 from winnow.experiment.plan.restart import RESTART_WORDS, Restart, restart_of
 from winnow.experiment.plan.setting import Setting
@@ -111,7 +108,9 @@ class Rounds:
             for draw in _draws(count):
                 run = replace(ticket, start=replace(ticket.start, redrawn=how, draw=draw))
                 yield replicate.point(arm, round_, run, draw)
-        yield from self._other_orders(replicate, round_, ticket)
+        if self._reordered is None or round_ in self._reordered:
+            for arm, run, draw in other_orders(asked, ticket):
+                yield replicate.point(arm, round_, run, draw)
         if asked.at_init:
             early = Pruning(
                 None, "magnitude", {}, pruning.prunable, pruning.keep, 0, least=pruning.least
@@ -121,35 +120,13 @@ class Rounds:
             start = replace(ticket.start, noise=level, draw=1)
             yield replicate.point(noise_arm(level), round_, replace(ticket, start=start), 1)
 
-    def _other_orders(self, replicate: Replicate, round_: int, ticket: Run) -> Iterator[Node]:
-        """The ticket, and the first random network at its density, their data in other orders."""
-        asked, pruning = self.setting.recipe.controls, ticket.pruning
-        assert pruning is not None
-        if self._reordered is not None and round_ not in self._reordered:
-            return
-        random = replace(ticket, pruning=replace(pruning, shuffle=1))
-        for arm, run, count in (
-            (ORDER, ticket, asked.order),
-            (RANDOM_ORDER, random, asked.random_order),
-        ):
-            for draw in _draws(count):
-                order = rng.torch_seed(ticket.seeds["order"], "other order", draw)
-                again = replace(run, seeds={**ticket.seeds, "order": order})
-                yield replicate.point(arm, round_, again, draw)
-
     @cached_property
     def _reordered(self) -> frozenset[int] | None:
         """The rounds that are trained in other orders, None for all."""
         wanted = self.setting.recipe.controls.order_densities
         if not wanted or self.given is not None:
             return None
-        whole = sum(self.setting.layers.sizes.values())
-        kept = {step.index: _count(step.keep) for step in self._walk() if step.keep is not None}
-        logs = {index: math.log(count / whole) for index, count in kept.items() if count}
-        return frozenset(
-            min(logs, key=lambda index: abs(logs[index] - math.log(density)))
-            for density in (wanted if logs else ())
-        )
+        return rounds_at(self._walk(), wanted, sum(self.setting.layers.sizes.values()))
 
     def _one_shot(self, replicate: Replicate) -> Iterator[Node]:
         """The arm that prunes the dense network once, to each density."""
@@ -238,10 +215,6 @@ def restart_of_prune(setting: Setting) -> Restart:
     prune = setting.recipe.prune
     written = {word: getattr(prune, word) for word in RESTART_WORDS}
     return restart_of(written, setting, rounds=1 if prune.is_one_shot else prune.rounds)
-
-
-def _count(keep: Keep) -> int:
-    return keep if isinstance(keep, int) else sum(keep.values())
 
 
 def _draws(count: int) -> range:
