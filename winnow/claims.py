@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from winnow.errors import UserError
-from winnow.experiment.recipe.claims import Claim
 from winnow.experiment.recipe.load import has_scale
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.recipe.scales import FULL
+from winnow.experiment.store.exported import Exported, read_exported
+from winnow.experiment.store.images import FindOffline, find_offline
 from winnow.experiment.store.store import Store
 from winnow.experiments import Asked, experiments_offline
 from winnow.report import read_results
 from winnow.report.claims.judge import Judged, check_claims, judge_all
+
+
+@dataclass(frozen=True)
+class _ReadOnce:
+    """A store, and what of it is the same for all recipes: its tables, its images."""
+
+    store: Store
+    exported: Exported
+    find: FindOffline
 
 
 def judged_claims(
@@ -24,6 +35,7 @@ def judged_claims(
     claims, are left out in silence. Raises UserError: a claim stands in two recipes, or is about
     what its recipe does not have.
     """
+    kept = _ReadOnce(store, read_exported(store.path), find_offline(store))
     homes: dict[str, str] = {}
     for one in asked:
         recipe = _at_its_scale(one, named)
@@ -38,7 +50,7 @@ def judged_claims(
                 )
             homes[claim.id] = one.recipe
         if recipe.claims:
-            yield from _of_recipe(one, recipe.claims, store, say)
+            yield from _of_recipe(one, recipe, kept, say)
 
 
 def _at_its_scale(asked: Asked, named: bool) -> Recipe | None:
@@ -47,13 +59,13 @@ def _at_its_scale(asked: Asked, named: bool) -> Recipe | None:
 
 
 def _of_recipe(
-    asked: Asked, claims: Sequence[Claim], store: Store, say: Callable[[str], None]
+    asked: Asked, recipe: Recipe, kept: _ReadOnce, say: Callable[[str], None]
 ) -> Iterator[Judged]:
-    experiments, note = experiments_offline(asked, store)
+    experiments, note = experiments_offline(asked, kept.store, recipe, kept.find)
     if note:
         say(note)
     for experiment in experiments:
-        results = read_results(experiment, store)
+        results = read_results(experiment, kept.store, exported=kept.exported)
         if asked.scale == FULL and not (asked.overrides or asked.only or asked.lines):
-            check_claims(claims, results)  # a changed recipe may lack what its claims compare
-        yield from judge_all(results, claims=claims)
+            check_claims(recipe.claims, results)  # a changed recipe may lack what they compare
+        yield from judge_all(results, claims=recipe.claims)

@@ -30,6 +30,7 @@ from winnow.experiment.store.exported import (
     write_exported_analyses,
 )
 from winnow.experiment.store.images import (
+    FindOffline,
     Source,
     find_sources,
     find_sources_offline,
@@ -212,23 +213,31 @@ def run(
     return Outcome(results, report.write_report([results], folder, command=asked.command))
 
 
-def plan_offline(asked: Asked, store: Store) -> tuple[Planned, str | None]:
-    """The plan of a recipe, for what trains nothing, and a note if its images are unknown here."""
-    loaded = asked.load()
-    sources, note = find_sources_offline(loaded, store)
+def plan_offline(
+    asked: Asked, store: Store, recipe: Recipe | None = None, find: FindOffline | None = None
+) -> tuple[Planned, str | None]:
+    """The plan of a recipe, for what trains nothing, and a note if its images are unknown here.
+
+    ``recipe``: what ``asked.load()`` gives, where somebody has loaded it already; ``find`` as for
+    `find_sources_offline`.
+    """
+    loaded = asked.load() if recipe is None else recipe
+    sources, note = find_sources_offline(loaded, store, find)
     return asked.plan(loaded, sources), note
 
 
-def experiments_offline(asked: Asked, store: Store) -> tuple[list[Experiment], str | None]:
+def experiments_offline(
+    asked: Asked, store: Store, recipe: Recipe | None = None, find: FindOffline | None = None
+) -> tuple[list[Experiment], str | None]:
     """What to report of a recipe: the experiment that it plans, or those that the store remembers.
 
     The second where nothing can be planned (a recipe file, a criterion or the images are not here)
     and nothing is changed: then one for each set of overrides that was run, and a note on why.
-    Raises UserError: neither is possible.
+    ``recipe``, ``find`` as for `plan_offline`. Raises UserError: neither is possible.
     """
     name, changed = asked.recipe, asked.is_changed
     try:
-        plan, reason = plan_offline(asked, store)
+        plan, reason = plan_offline(asked, store, recipe, find)
         planned = [plan.experiment()]
     except UserError as error:
         if changed or not (stored := stored_experiments(store, name)):

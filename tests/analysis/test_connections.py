@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 import torch
+from torch import nn
 
 from winnow.analysis import unit_connections
 from winnow.errors import UserError
@@ -28,6 +29,20 @@ def test_counts_are_those_of_single_weights(shape):
         assert side.dead == counts.count(0) > 0
     assert found.incoming.possible == keep.numel() // shape[0]
     assert found.outgoing.possible == keep.numel() // shape[1]
+
+
+def test_inputs_come_first_in_transposed_convolutions():
+    model = nn.Sequential(nn.ConvTranspose2d(3, 2, 2), nn.Conv2d(2, 4, 1))
+    keep = torch.zeros(3, 2, 2, 2, dtype=torch.bool)
+    keep[0, 1], keep[2, 1, 0, 0] = True, True  # from channels 0 and 2 to channel 1
+    mask = Mask({"0.weight": keep, "1.weight": torch.ones(4, 2, 1, 1, dtype=torch.bool)})
+    found = unit_connections(mask, model)
+    up = found["0.weight"]
+    assert (up.incoming.counts.tolist(), up.incoming.possible) == ([0, 5], 12)
+    assert (up.outgoing.counts.tolist(), up.outgoing.possible) == ([4, 0, 1], 8)
+    down = found["1.weight"]
+    assert (down.incoming.counts.tolist(), down.outgoing.counts.tolist()) == ([2] * 4, [4] * 2)
+    assert unit_connections(mask)["1.weight"].incoming.counts.tolist() == [2] * 4
 
 
 def test_histogram_edges_belong_to_the_bin_above():

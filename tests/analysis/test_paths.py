@@ -119,6 +119,44 @@ def test_taps_that_only_meet_padding_have_no_effect():
     assert found.effective.kept_per_layer == {"0.weight": 2, "2.weight": 4}
 
 
+def test_units_of_transposed_convolutions_are_their_output_channels():
+    model = nn.Sequential(
+        nn.ConvTranspose2d(3, 2, 2), nn.ReLU(), nn.Flatten(), nn.Linear(2 * 9, 2, bias=False)
+    )
+    dense = Mask.dense({n: w for n, w in model.named_parameters() if w.ndim > 1})
+    keep = dense["0.weight"].clone()
+    keep[:, 1] = False  # nothing goes into channel 1
+    found = effective_weights(model, Mask({**dense, "0.weight": keep}), (3, 2, 2))
+    assert found.dead_units == {"0.weight": 1, "3.weight": 0}
+    assert found.units == {"0.weight": 2, "3.weight": 2}
+    assert torch.equal(found.effective["0.weight"], keep)
+    assert found.effective["3.weight"].sum(1).tolist() == [9, 9]  # those of channel 0
+
+
+@pytest.mark.parametrize("layer", [nn.Tanh(), nn.Hardtanh(), nn.ReLU6(), nn.Softsign()])
+def test_activations_that_level_off_lose_no_path(layer):
+    """About forty paths meet in a unit, where the slope of tanh is 0 in double precision."""
+    chain = [nn.Linear(80, 2), layer, nn.Linear(2, 2)]
+    model = nn.Sequential(*chain)
+    mask = half(model)
+    right = effective_weights(nn.Sequential(chain[0], nn.ReLU(), chain[2]), mask, (80,))
+    assert effective_weights(model, mask, (80,)).effective == right.effective
+    assert right.effective.kept > 40
+
+
+def test_activations_that_are_not_zero_at_zero_are_refused():
+    """A sigmoid of a dead unit is 1/2: its outgoing weights have an effect without any path."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.Sigmoid(), nn.Linear(2, 1))
+    mask = Mask({
+        "0.weight": torch.tensor([[1, 1], [0, 0]]).bool(), "2.weight": torch.ones(1, 2).bool(),
+    })  # fmt: skip
+    with pytest.raises(UserError, match=r"through 1, a Sigmoid: it makes 0\.5 of zeros"):
+        effective_weights(model, mask, (2,))
+    logs = nn.Sequential(nn.Linear(2, 2), nn.LogSoftmax(1))
+    with pytest.raises(UserError, match=r"a LogSoftmax: .*outputs are logits"):
+        effective_weights(logs, Mask.dense({"0.weight": logs[0].weight}), (2,))
+
+
 def test_the_model_stays_as_it_is_and_bad_input_is_named():
     model = lenet()
     before = {n: w.clone() for n, w in model.named_parameters()}

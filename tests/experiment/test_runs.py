@@ -13,6 +13,7 @@ from dataclasses import asdict, fields, replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sample_plans import comparison, small
 from sample_runs import PRUNING, RUN
 
 from winnow.data.facts import facts
@@ -25,7 +26,16 @@ from winnow.experiment.run_parts import (
     RunInit,
     RunSearch,
 )
-from winnow.experiment.runs import LEGACY, Pruning, Record, Run, Start, identity, load_run
+from winnow.experiment.runs import (
+    LEGACY,
+    Pruning,
+    Record,
+    Run,
+    Start,
+    identity,
+    load_run,
+    plain_fields,
+)
 from winnow.experiment.store.images import Source
 
 OTHERS = {
@@ -188,8 +198,8 @@ that its verdict is the same on all machines with vectors of one width."""
 
 PINNED = [  # a recipe, its line, what has been added to it since, and the hash
     ("lth/digits", "", (), "eb5e419bffb8e94e"),
-    ("lth/4", "", ("controls.one-shot-reinit=0",), "8dcdabe76e628ab7"),
-    ("lth/9", "continued", (), "d7ac61114e1a5368"),
+    ("lth/4", "", ("controls.one-shot-reinit=0", "data.scaling=standard"), "8dcdabe76e628ab7"),
+    ("lth/9", "continued", ("data.scaling=standard",), "d7ac61114e1a5368"),
     ("lth/7", "warm-up", (), "e6e435dc2fd3dca6"),
 ]
 
@@ -258,3 +268,15 @@ def test_a_superset_covers(one, other, curve_one, curve_other):
     assert both.covers(right)
     assert left.covers(right) == (other <= one and one <= other and curve_one >= curve_other)
     assert Record.load(json.loads(json.dumps(both.dump()))) == both
+
+
+def test_plain_fields_are_those_of_asdict():
+    """By the text that is hashed, of runs with every kind of part."""
+    plans = [small(prune={"rewind": "20it"}, controls={"random": 1, "noise": [1]}),
+             comparison(["snip", {"name": "set"}, {"name": "edge-popup"}, "obd"])]  # fmt: skip
+    runs = [run for plan in plans for run in plan.runs.values()]
+    parts = ("pruning", "dynamic", "search")
+    assert all(any(getattr(run, part) is not None for run in runs) for part in parts)
+    for run in runs:
+        assert plain_fields(run) == asdict(run)
+        assert run.id == identity(asdict(run), LEGACY)

@@ -40,7 +40,7 @@ def test_only_what_is_read_at_early_stopping_is_censored() -> None:
 
 def test_what_analyses_found_are_numbers_of_runs() -> None:
     rows = ({"squared": 2.0, "kept": 3}, {"layer": "a", "squared": 0.5}, {"bin": 1, "squared": 9})
-    found = Finding("norm", "ticket", None, 1, 0, 1, 0.5, 0.4, 7, rows, "low")
+    found = Finding("norm", "ticket", None, 1, 0, 1, 0.5, 0.4, 7, rows, line="low")
     results = made.results([], findings=(found,))
     one = Sample("ticket", "low", 1, 0, 1, 0.5, 0.4, "done", 2.0, weights_kept=7)
     assert column_samples(results, "norm.squared") == (one,)
@@ -55,7 +55,12 @@ def test_iterations_to_an_accuracy_come_from_curves() -> None:
     results = made.results([made.row()], curves={made.row().run: curve})
     assert column_samples(results, "iterations_to_90")[0].value == 10
     assert column_samples(results, "iterations_to_97")[0].value == 20
-    assert column_samples(results, "iterations_to_97.5")[0].value is None
+    (never,) = column_samples(results, "iterations_to_97.5")
+    assert (never.value, never.at_least, never.censored) == (None, 20, True)
+    assert column_samples(made.results([made.row()]), "iterations_to_90")[0].at_least is None
+    diverged = made.row(status="diverged")
+    (bad,) = column_samples(made.results([diverged], curves=results.curves), "iterations_to_90")
+    assert (bad.value, bad.at_least, bad.status) == (None, None, "diverged")
     with pytest.raises(UserError, match="an accuracy in percent"):
         check_column("iterations_to_much")
 

@@ -10,6 +10,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from winnow.analysis.bimodality import (
+        TwoModes,
+        bimodality_coefficient,
+        layer_two_modes,
+        two_modes,
+        valley,
+    )
     from winnow.analysis.connections import Connections, LayerConnections, unit_connections
     from winnow.analysis.densities import LayerDensity, collapsed_layers, layer_densities
     from winnow.analysis.distance import WeightDistance, layer_distances, weight_distance
@@ -49,9 +56,11 @@ _PLACES = {
     "SigmaHistogram": "sigmas",
     "SignAgreement": "signs",
     "SymmetricBins": "histograms",
+    "TwoModes": "bimodality",
     "WeightDistance": "distance",
     "WeightsAndGradients": "per_weight",
     "ZeroShares": "histograms",
+    "bimodality_coefficient": "bimodality",
     "collapsed_layers": "densities",
     "earliest_step": "rewinding",
     "effective_weights": "paths",
@@ -62,6 +71,7 @@ _PLACES = {
     "layer_movements": "movement",
     "layer_overlaps": "overlap",
     "layer_sign_agreements": "signs",
+    "layer_two_modes": "bimodality",
     "line_between": "line",
     "linear_bins": "histograms",
     "log_bins": "histograms",
@@ -71,7 +81,9 @@ _PLACES = {
     "sigma_middles": "sigmas",
     "sign_agreement": "signs",
     "spearman": "rank_correlation",
+    "two_modes": "bimodality",
     "unit_connections": "connections",
+    "valley": "bimodality",
     "weight_distance": "distance",
     "weight_movement": "movement",
     "weights_and_gradients": "per_weight",
@@ -96,9 +108,11 @@ __all__ = [
     "SigmaHistogram",
     "SignAgreement",
     "SymmetricBins",
+    "TwoModes",
     "WeightDistance",
     "WeightsAndGradients",
     "ZeroShares",
+    "bimodality_coefficient",
     "collapsed_layers",
     "earliest_step",
     "effective_weights",
@@ -109,6 +123,7 @@ __all__ = [
     "layer_movements",
     "layer_overlaps",
     "layer_sign_agreements",
+    "layer_two_modes",
     "line_between",
     "linear_bins",
     "log_bins",
@@ -118,7 +133,9 @@ __all__ = [
     "sigma_middles",
     "sign_agreement",
     "spearman",
+    "two_modes",
     "unit_connections",
+    "valley",
     "weight_distance",
     "weight_movement",
     "weights_and_gradients",

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from winnow.analysis.units import by_unit
 from winnow.errors import UserError
 from winnow.mask import Mask
 
@@ -61,15 +62,17 @@ class LayerConnections:
     outgoing: Connections
 
 
-def unit_connections(mask: Mask) -> Mapping[str, LayerConnections]:
+def unit_connections(mask: Mask, model: nn.Module | None = None) -> Mapping[str, LayerConnections]:
     """By layer, the kept connections of each unit (Frankle & Carbin 2019, appendix F.6).
 
     Weights (O, I) and kernels (O, I, …): a connection is one weight, so all taps count. A layer
     after a flattened map has a unit for each value of the map. Of grouped convolutions the outgoing
-    ones are of the channels within a group. UserError for a tensor of fewer than two dimensions,
-    or without entries.
+    ones are of the channels within a group. ``model``: the network, which tells the kernels of
+    transposed convolutions, (I, O, …), from others; a mask alone does not, and they are taken for
+    others without it. UserError for a tensor of fewer than two dimensions, or without entries.
     """
-    return {name: _of_layer(name, keep) for name, keep in mask.items()}
+    layers = mask if model is None else by_unit(model, mask)
+    return {name: _of_layer(name, keep) for name, keep in layers.items()}
 
 
 def _of_layer(name: str, keep: Tensor) -> LayerConnections:

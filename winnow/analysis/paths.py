@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from winnow.analysis.units import by_unit
+from winnow.analysis.zero import check_zero_at_zero
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.selection import CONV, parameters, uncompiled
@@ -21,15 +23,19 @@ _AVERAGES = {
     "max_pool2d": F.avg_pool2d,
     "max_pool3d": F.avg_pool3d,
 }
+_LEVEL_OFF = ("tanh", "hardtanh", "relu6", "softsign")
 _KNOWN = (nn.Linear, *CONV, nn.modules.batchnorm._BatchNorm)
 
 
 @dataclass(frozen=True)
 class EffectiveWeights:
-    """``effective``: the part of a mask on some path from the input to the output. ``mask``: it."""
+    """``effective``: the part of a mask on some path from the input to the output. ``mask``: it.
+    ``rows``: ``effective`` with a row for each unit.
+    """
 
     mask: Mask
     effective: Mask
+    rows: Mapping[str, Tensor]
 
     @property
     def density(self) -> float:
@@ -39,8 +45,13 @@ class EffectiveWeights:
     @property
     def dead_units(self) -> Mapping[str, int]:
         """By layer: units (rows of a matrix, filters of a convolution) no path goes into."""
-        alive = {name: bits.flatten(1).any(1) for name, bits in self.effective.items()}
+        alive = {name: bits.flatten(1).any(1) for name, bits in self.rows.items()}
         return {name: int((~units).sum()) for name, units in alive.items()}
+
+    @property
+    def units(self) -> Mapping[str, int]:
+        """By layer: how many units it has."""
+        return {name: len(bits) for name, bits in self.rows.items()}
 
     @property
     def collapsed(self) -> tuple[str, ...]:
@@ -61,16 +72,18 @@ def effective_weights(model: nn.Module, mask: Mask, input_shape: Sequence[int]) 
 
     Weights outside the mask count as kept. Positions count: a tap of a kernel that only ever meets
     padding (3x3 kernels on maps of 1x1) has no effect even in the dense network. Exact for layers
-    Linear, Conv, BatchNorm, ReLU, dropout, average and maximum pools (without padding), residual
-    sums: every network of winnow.models. The model stays as it is.
+    Linear, Conv, BatchNorm, ReLU and other activations that are 0 at 0 and rise from there (tanh
+    and others that level off count as the identity), dropout, average and maximum pools (without
+    padding), residual sums: every network of winnow.models. The model stays as it is.
 
     Raises ValueError for a mask of another network; UserError for a layer of another kind with
-    parameters, and when there are too many paths for float64.
+    parameters, for an activation that is not 0 at 0 (sigmoid: a unit that nothing goes into still
+    feeds what follows), and when there are too many paths for float64.
     """
-    model = _counting(uncompiled(model), mask)
+    model = _counting(uncompiled(model), mask, input_shape)
     weights = {name: parameters(model)[name].requires_grad_() for name in mask}
     ones = torch.ones(1, *input_shape, dtype=torch.float64)
-    with _AveragePools():
+    with _Linearly():
         paths = model(ones).sum()
     if not bool(torch.isfinite(paths)):
         raise UserError(
@@ -81,11 +94,11 @@ def effective_weights(model: nn.Module, mask: Mask, input_shape: Sequence[int]) 
         raise UserError("the outputs do not depend on any weight of the mask")
     found = torch.autograd.grad(paths, list(weights.values()), materialize_grads=True)
     slopes = zip(mask.items(), found, strict=True)
-    effective = {name: keep & (slope.to(keep.device) > 0) for (name, keep), slope in slopes}
-    return EffectiveWeights(mask, Mask(effective))
+    effective = Mask({name: keep & (slope.to(keep.device) > 0) for (name, keep), slope in slopes})
+    return EffectiveWeights(mask, effective, by_unit(model, effective))
 
 
-def _counting(model: nn.Module, mask: Mask) -> nn.Module:
+def _counting(model: nn.Module, mask: Mask, input_shape: Sequence[int]) -> nn.Module:
     """A copy on the CPU in float64 whose output is the number of paths to it."""
     mask.check_fits(parameters(model))
     model = copy.deepcopy(model).to("cpu", torch.float64).requires_grad_(False).eval()
@@ -102,18 +115,25 @@ def _counting(model: nn.Module, mask: Mask) -> nn.Module:
         ):
             if value.is_floating_point():
                 value.fill_(1.0 if key in ("weight", "running_var") else 0.0)
+    check_zero_at_zero(model, input_shape)
     for name, keep in mask.items():
         parameters(model)[name].copy_(keep)
     return model
 
 
-class _AveragePools(TorchFunctionMode):
-    """Maximum pools, called as functions or as modules, become averages."""
+class _Linearly(TorchFunctionMode):
+    """Maximum pools, called as functions or as modules, become averages, and activations that level
+    off the identity: where many paths meet, their slope would be lost.
+    """
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Tensor:
-        average = _AVERAGES.get(getattr(func, "__name__", ""))
+        called = getattr(func, "__name__", "").rstrip("_")
+        if called in _LEVEL_OFF:
+            same: Tensor = args[0] if args else kwargs["input"]
+            return same
+        average = _AVERAGES.get(called)
         if average is None:
             result: Tensor = func(*args, **(kwargs or {}))
             return result

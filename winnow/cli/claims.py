@@ -7,20 +7,19 @@ from typing import Annotated
 
 import typer
 
-from winnow.cli.options import LineNames, Only, Overrides, Replicates, ScaleOption, StoreOption
+from winnow.cli.changes import Changes, changing
+from winnow.cli.options import StoreOption
 from winnow.cli.store import read_store
 
 
+@changing
 def claims_command(
     recipes: Annotated[
         list[str] | None,
         typer.Argument(metavar="[RECIPE...]", help="Names or paths [default: all with claims]."),
     ] = None,
-    o: Overrides = None,
-    replicates: Replicates = None,
-    only: Only = None,
-    line: LineNames = None,
-    scale: ScaleOption = "full",
+    *,
+    changes: Changes,
     store: StoreOption = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print tables in Markdown.")] = False,
     items: Annotated[
@@ -30,12 +29,11 @@ def claims_command(
     """Judge the claims of papers by what is finished. Trains nothing."""
     from winnow.claims import judged_claims
     from winnow.experiment.recipe.names import shipped
-    from winnow.experiments import ask
     from winnow.report.claims.render import items_text, score_markdown, score_text
     from winnow.report.claims.score import scoreboard
 
-    place, changes = read_store(store), (o or (), replicates, only or (), line or (), scale)
-    asked = [ask(name, *changes) for name in dict.fromkeys(recipes or shipped())]
+    place = read_store(store)
+    asked = [changes.ask(name) for name in dict.fromkeys(recipes or shipped())]
     judged = list(judged_claims(asked, place, _say, named=bool(recipes)))
     if items:
         print(items_text(judged))

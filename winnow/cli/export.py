@@ -8,35 +8,24 @@ from typing import Annotated
 
 import typer
 
-from winnow.cli.options import (
-    LineNames,
-    Only,
-    Overrides,
-    RecipesArgument,
-    Replicates,
-    ScaleOption,
-    StoreOption,
-)
+from winnow.cli.changes import Changes, changing
+from winnow.cli.options import RecipesArgument, StoreOption
 from winnow.cli.store import read_store
 
 
+@changing
 def export_command(
     recipes: RecipesArgument,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the tables go.")],
-    o: Overrides = None,
-    replicates: Replicates = None,
-    only: Only = None,
-    line: LineNames = None,
-    scale: ScaleOption = "full",
+    changes: Changes,
     store: StoreOption = None,
 ) -> None:
     """Write what is finished into tables without states, which reports and claims read."""
-    from winnow.experiments import ask, export
+    from winnow.experiments import export
 
     place = read_store(store)
     for recipe in recipes:
-        asked = ask(recipe, o or (), replicates, only or (), line or (), scale)
-        paths, missing = export(asked, place, out)
+        paths, missing = export(changes.ask(recipe), place, out)
         for path in paths:
             print(f"table: {path}")
         if missing:

@@ -9,16 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from winnow.cli.changes import Changes, changing
 from winnow.cli.exits import as_typed
-from winnow.cli.options import (
-    LineNames,
-    Only,
-    Overrides,
-    RecipesArgument,
-    Replicates,
-    ScaleOption,
-    StoreOption,
-)
+from winnow.cli.options import RecipesArgument, StoreOption
 from winnow.cli.store import read_store
 from winnow.errors import UserError
 
@@ -37,23 +30,18 @@ def print_paths(paths: Paths, figures: bool = True) -> None:
     print(f"page: {paths.page}")
 
 
+@changing
 def report_command(
     recipes: RecipesArgument,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the page and figures go.")],
-    o: Overrides = None,
-    replicates: Replicates = None,
-    only: Only = None,
-    line: LineNames = None,
-    scale: ScaleOption = "full",
+    changes: Changes,
     store: StoreOption = None,
 ) -> None:
     """Write tables, figures and a page from what is finished. Trains nothing."""
-    from winnow.experiments import ask
     from winnow.report import read_results, write_report
 
     place = read_store(store)
-    asked = [ask(r, o or (), replicates, only or (), line or (), scale) for r in recipes]
-    experiments = _experiments(asked, place)
+    experiments = _experiments([changes.ask(recipe) for recipe in recipes], place)
     results = [read_results(experiment, place) for experiment in experiments]
     for part in results:
         if not part.rows:

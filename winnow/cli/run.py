@@ -10,18 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from winnow.cli.changes import Changes, changing
 from winnow.cli.exits import naming
-from winnow.cli.options import (
-    Jobs,
-    LineNames,
-    Only,
-    Overrides,
-    RecipeArgument,
-    Replicates,
-    ScaleOption,
-    StoreOption,
-    duration,
-)
+from winnow.cli.options import Jobs, RecipeArgument, StoreOption, duration
 from winnow.cli.report import print_paths
 
 if TYPE_CHECKING:
@@ -30,14 +21,11 @@ if TYPE_CHECKING:
     from winnow.experiment.train.executor import Event
 
 
+@changing
 def run_command(
     recipe: RecipeArgument,
-    o: Overrides = None,
-    replicates: Replicates = None,
+    changes: Changes,
     jobs: Jobs = None,
-    only: Only = None,
-    line: LineNames = None,
-    scale: ScaleOption = "full",
     store: StoreOption = None,
     checkpoint: Annotated[
         float,
@@ -63,11 +51,7 @@ def run_command(
 
         outcome = run_recipe(
             recipe,
-            overrides=o or (),
-            replicates=replicates,
-            only=only or (),
-            lines=line or (),
-            scale=scale,
+            **vars(changes),
             store=store,
             jobs=jobs,
             checkpoint=checkpoint,

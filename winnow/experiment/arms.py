@@ -17,6 +17,7 @@ CONTROLS = (
     "reinit-masked",
     "permuted",
     "order",
+    "random-order",
     "at-init",
     "noise",
 )
@@ -72,9 +73,10 @@ OF_ROUNDS = (TICKET, REINIT, RANDOM, ONE_SHOT, ONE_SHOT_REINIT, CONTINUED, RANDO
 REINIT_MASKED = Arm("reinit-masked", "reinit-masked", of="ticket")
 PERMUTED = Arm("permuted", "permuted", of="ticket")
 ORDER = Arm("order", "order", of="ticket")
+RANDOM_ORDER = Arm("random-order", "random-order", of="ticket")
 AT_INIT = Arm("at-init", "at-init", of="ticket")
 
-MORE_CONTROLS = (REINIT_MASKED, PERMUTED, ORDER, AT_INIT)
+MORE_CONTROLS = (REINIT_MASKED, PERMUTED, ORDER, RANDOM_ORDER, AT_INIT)
 """Controls of tickets that come after OF_ROUNDS in tables and rows; arms of noise come last."""
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -71,9 +71,9 @@ class ExpectedPoint:
 
 
 @dataclass(frozen=True)
-class ExpectedAnalysis:
-    """An analysis of an experiment: under which name (``key``), of which arm (and ``against``
-    which), where; and which computation it is: its identity, its folder, the runs that it is of.
+class AnalysisPlace:
+    """Where an analysis stands in an experiment: under which name of the recipe (``key``), of which
+    arm (and beside which, ``against``), at which round. Densities are those of the arm's run.
     """
 
     key: str
@@ -85,10 +85,22 @@ class ExpectedAnalysis:
     density: float
     density_total: float
     weights_kept: int
+    line: str = field(default="", kw_only=True)
+
+    def place(self) -> dict[str, Any]:
+        """The fields of the place alone, by name."""
+        return {one.name: getattr(self, one.name) for one in fields(AnalysisPlace)}
+
+
+@dataclass(frozen=True)
+class ExpectedAnalysis(AnalysisPlace):
+    """An analysis of an experiment: its place, and which computation it is: its identity, its
+    folder, the runs that it is of.
+    """
+
     id: str
     folder: str
     parents: tuple[str, ...]
-    line: str = ""
 
 
 @dataclass(frozen=True)

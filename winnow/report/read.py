@@ -32,13 +32,19 @@ _NOTHING = Result(
 """What is known of a run that could not start."""
 
 
-def read_results(experiment: Experiment, store: Store, notes: tuple[str, ...] = ()) -> Results:
+def read_results(
+    experiment: Experiment,
+    store: Store,
+    notes: tuple[str, ...] = (),
+    exported: Exported | None = None,
+) -> Results:
     """What the store holds of an experiment. Points whose runs are not done yet only count as
     missing. Points after a diverged run are rows without numbers (``unreachable``). A run that has
     recorded less than is wanted is a row with what there is, and counts as missing too.
+    ``exported``: the tables of the store, where somebody has read them already.
     """
     expected = {run.id: run for run in experiment.runs}
-    exported = read_exported(store.path)
+    exported = read_exported(store.path) if exported is None else exported
     whole = {
         i: store.find_named(run.folder, i, run.record) or _exported(exported, run)
         for i, run in expected.items()
@@ -87,19 +93,7 @@ def _findings(experiment: Experiment, store: Store, exported: Exported) -> Itera
         made = exported.analyses.get(one.id)
         rows = find_analysis(store, one.folder, one.id) or (made.rows if made else None)
         if rows is not None:
-            yield Finding(
-                one.key,
-                one.arm,
-                one.against,
-                one.replicate,
-                one.draw,
-                one.round,
-                one.density,
-                one.density_total,
-                one.weights_kept,
-                tuple(rows),
-                one.line,
-            )
+            yield Finding(**one.place(), rows=tuple(rows))
 
 
 def _unreachable(experiment: Experiment, stored: Mapping[str, Found | None]) -> set[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from winnow.experiment.arms import TICKET, Arm
+from winnow.experiment.expected import AnalysisPlace
 from winnow.experiment.recipe.lines import line_of
 
 Status = Literal["done", "diverged", "unreachable"]
@@ -80,24 +81,12 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What an analysis found of one arm (beside another one, ``against``) at one round.
-
-    ``key``: its name in the recipe. ``rows``: numbers by field; the one without ``layer`` and
-    ``bin`` is of the whole network. Densities are those of the arm's run.
+class Finding(AnalysisPlace):
+    """What an analysis found at its place. ``rows``: numbers by field; the one without ``layer``
+    and ``bin`` is of the whole network.
     """
 
-    key: str
-    arm: str
-    against: str | None
-    replicate: int
-    draw: int
-    round: int
-    density: float
-    density_total: float
-    weights_kept: int
     rows: tuple[Mapping[str, Any], ...]
-    line: str = ""
 
     @property
     def whole(self) -> Mapping[str, Any]:

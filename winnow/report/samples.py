@@ -8,9 +8,9 @@ import math
 from dataclasses import dataclass, fields, replace
 
 from winnow.errors import UserError, unknown
+from winnow.experiment.recipe.sides import ITERATIONS_TO, of_an_analysis
 from winnow.report.results import Curve, Results, Row, Status
 
-ITERATIONS_TO = "iterations_to_"
 _NUMBERS = ("int", "float", "int | None", "float | None")
 _BY_STEP = {"accuracy_at": "accuracy_at", "validation_accuracy_at": "validation_at"}  # name → field
 
@@ -20,7 +20,8 @@ class Sample:
     """One number of one run; ``value`` is None where there is none.
 
     ``round`` 0 is a dense network, whatever its arm. ``censored``: the number is of a stop whose
-    true place may be later. ``step``: where it was measured, of a column that has several.
+    true place may be later. ``at_least``: of a run that never got there, the last iteration that
+    was looked at; it is censored. ``step``: where it was measured, of a column that has several.
     """
 
     arm: str
@@ -35,6 +36,7 @@ class Sample:
     censored: bool = False
     step: int | None = None
     weights_kept: int = 0
+    at_least: float | None = None
 
 
 def row_columns() -> list[str]:
@@ -45,15 +47,14 @@ def row_columns() -> list[str]:
 def column_samples(results: Results, column: str, step: int | None = None) -> tuple[Sample, ...]:
     """The numbers of a column, run by run; none for an analysis that nobody has made.
 
-    ``iterations_to_97``: those until the validation accuracy first reaches 97 %. Raises UserError
-    for a column that rows do not have, naming what they have.
+    ``iterations_to_97``: those until the validation accuracy first reaches 97 %; runs that end
+    before it does have no value, and ``at_least``. Raises UserError for a column that rows do not
+    have, naming what they have.
     """
     if column.startswith(ITERATIONS_TO):
         wanted = _fraction(column)
-        samples = (_sample(row, "iterations", None, row.status) for row in results.rows)
-        reached = (_reaches(results.curves.get(row.run), wanted) for row in results.rows)
-        return tuple(replace(s, value=at) for s, at in zip(samples, reached, strict=True))
-    if "." in column:
+        return tuple(_until(row, results.curves.get(row.run), wanted) for row in results.rows)
+    if of_an_analysis(column):
         return _found(results, column)
     name, at = _split(column, step)
     return tuple(_sample(row, name, at, row.status) for row in results.rows)
@@ -90,7 +91,7 @@ def check_column(column: str, step: int | None = None) -> None:
     """Raises UserError for a column that rows do not have, naming what they have."""
     if column.startswith(ITERATIONS_TO):
         _fraction(column)
-    elif "." not in column:
+    elif not of_an_analysis(column):
         _split(column, step)
 
 
@@ -102,12 +103,16 @@ def _fraction(column: str) -> float:
         raise UserError(f"{column}: write an accuracy in percent, {ITERATIONS_TO}97.5") from None
 
 
-def _reaches(curve: Curve | None, wanted: float) -> float | None:
-    """The first evaluated iteration whose validation accuracy is at least ``wanted``."""
-    if curve is None or not curve.validation_accuracy:
-        return None
+def _until(row: Row, curve: Curve | None, wanted: float) -> Sample:
+    """Until the first evaluation whose validation accuracy is at least ``wanted``."""
+    sample = replace(_sample(row, "iterations", None, row.status), value=None)
+    if row.status != "done" or curve is None or not curve.validation_accuracy:
+        return sample
     pairs = zip(curve.steps, curve.validation_accuracy, strict=True)
-    return next((float(step) for step, accuracy in pairs if accuracy >= wanted), None)
+    reached = next((float(step) for step, accuracy in pairs if accuracy >= wanted), None)
+    if reached is None:
+        return replace(sample, censored=True, at_least=float(curve.steps[-1]))
+    return replace(sample, value=reached)
 
 
 def _split(column: str, step: int | None) -> tuple[str, int | None]:

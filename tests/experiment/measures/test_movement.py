@@ -6,6 +6,7 @@ import pytest
 import torch
 from measured_pairs import Measured
 
+from winnow.analysis import bimodality_coefficient, valley
 from winnow.experiment.train.job import initial_network
 
 
@@ -59,6 +60,24 @@ def test_histograms_of_surviving_initial_weights(tmp_path):
     whole = [row for row in found.rows if "bin" in row and "layer" not in row]
     assert [row["bin"] for row in whole] == [row["bin"] for row in bars]
     assert area(whole, "kept_outward") == pytest.approx(1, abs=0.05)
+
+
+def test_the_modes_of_surviving_initial_weights(tmp_path):
+    made = Measured(tmp_path, {"name": "weight_movement", "arms": ["ticket"], "densities": [50]})
+    (found,) = made.findings
+    state, initial = (of(made.node("ticket", 1)) for of in (made.state, initial_of))
+    rows = {row["layer"]: row for row in found.rows if "layer" in row and "bin" not in row}
+    for name, keep in state.mask.items():
+        kept = initial[name].detach()[keep].double()
+        positive = float((kept > 0).double().mean())
+        assert rows[name]["kept_initial_positive"] == pytest.approx(positive)
+        assert rows[name]["kept_initial_bimodality"] == pytest.approx(bimodality_coefficient(kept))
+        bars = [row for row in found.rows if row.get("layer") == name and "bin" in row]
+        assert rows[name]["kept_initial_valley"] == pytest.approx(
+            valley([bar["kept_initial"] for bar in bars])
+        )
+    assert 0 < found.whole["kept_initial_valley"] <= 1
+    assert "kept_initial_valley" not in bars[0]
 
 
 def test_movement_of_the_dense_network_by_its_ticket(tmp_path):

@@ -80,3 +80,19 @@ def test_points_of_a_line_are_a_whole_number(tmp_path):
     for points in (2.5, True):
         with pytest.raises(UserError, match=f"whole number of at least 2, not {points}"):
             Measured(tmp_path / str(points), {**barrier, "options": {"points": points}})
+
+
+def test_pairs_of_the_same_arm_only(tmp_path):
+    pairs = {"name": "stability", "arms": ["order", "random-order"], "pairs": "arm"}
+    controls = {"order": 3, "random": 1, "random-order": 2, "order-densities": [0.5]}
+    made = Measured(tmp_path, pairs, controls=controls)
+    found = [(one.arm, one.against, one.draw, one.round) for one in made.findings]
+    assert found == [("order", "order", draw, 1) for draw in range(3)] + [
+        ("random-order", "random-order", 0, 1)
+    ]
+    nodes = [n for n in made.plan.nodes if n.arm == "random-order"]
+    one, other = (made.state(node) for node in nodes)
+    assert one.mask == other.mask == made.state(made.node("random", 1)).mask
+    assert one.mask != made.state(made.node("ticket", 1)).mask
+    expected = sum(float((one.weights[n] - other.weights[n]).square().sum()) for n in one.mask)
+    assert made.findings[-1].whole["distance"] == pytest.approx(math.sqrt(expected), rel=1e-5)

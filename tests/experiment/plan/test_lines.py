@@ -9,7 +9,7 @@ from winnow.errors import UserError
 from winnow.experiment.expected import Experiment
 from winnow.experiment.plan.lines import expand_lines, part_of
 from winnow.experiment.plan.plan import expand
-from winnow.experiment.recipe.load import check_recipe
+from winnow.experiment.recipe.load import check_recipe, load_recipe
 from winnow.experiment.store.images import Source
 
 LINES = {
@@ -111,3 +111,35 @@ def test_a_name_stands_for_one_arm_in_all_lines():
     lines = {k: {"compare": c, **changes} for k, c in (("a", compare), ("b", other))}
     with pytest.raises(UserError, match="mine is one arm in some lines"):
         planned(lines)
+
+
+RECORDED = """
+data: {name: digits, validation: 237}
+model: {name: lenet-300-100, hidden: [20, 10]}
+train: {steps: 100it, batch: 50, optimizer: {name: sgd, lr: 0.1}, accuracy_at: [50it, 100it],
+  validation_at: [50it, 100it]}
+prune: {rounds: 1}
+lines: {a: {}, b: {prune.rate: 0.5}}
+scales:
+  small: {train.steps: 40it, train.accuracy_at: [20it, 40it], train.validation_at: [20it],
+    lines: {b: {train.validation_at: [40it]}}}
+  smoke: {train.steps: 10it, train.accuracy_at: [], train.validation_at: []}
+"""
+
+
+def test_scales_say_anew_what_is_recorded_at_which_step(tmp_path):
+    file = tmp_path / "recorded.yaml"
+    file.write_text(RECORDED)
+
+    def recorded(*changes, scale):
+        recipe = load_recipe(str(file), changes, scale=scale)
+        plans = expand_lines("recorded", recipe, {"digits": DIGITS}).plans
+        return [(n.record.accuracy_at, n.record.validation_at) for n in (p.nodes[0] for p in plans)]
+
+    assert recorded(scale="full") == [({50, 100}, {50, 100})] * 2
+    assert recorded(scale="small") == [({20, 40}, {20}), ({20, 40}, {40})]
+    assert recorded(scale="smoke") == [(set(), set())] * 2
+    assert recorded("train.validation_at=[]", scale="small") == [({20, 40}, set())] * 2
+    told = r"line a.*train\.accuracy_at names iteration 50.*others, or \[\] for none"
+    with pytest.raises(UserError, match=told):
+        recorded("train.steps=40it", "train.validation_at=[]", scale="full")

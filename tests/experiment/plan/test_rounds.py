@@ -224,6 +224,46 @@ def test_controls_of_the_order_of_the_ticket_s_own_weights_and_of_early_pruning(
         assert {n.density for n in own.values()} == {ticket.density}
 
 
+def test_random_networks_have_the_orders_of_their_ticket():
+    asked = {"random": 2, "order": 2, "random-order": 3}
+    plan = small(prune={"rewind": "20it"}, controls=asked)
+    for ticket in points_of(plan, "ticket", 1)[1:]:
+        own = {
+            (n.arm, n.draw): n.run
+            for n in plan.nodes
+            if (n.replicate, n.round) == (1, ticket.round)
+        }
+        orders = {own["random-order", draw].seeds["order"] for draw in (1, 2, 3)}
+        assert len(orders | {ticket.run.seeds["order"]}) == 4
+        for draw in (1, 2):
+            again = own["random-order", draw]
+            assert again.seeds == own["order", draw].seeds
+            assert replace(again, seeds=ticket.run.seeds) == own["random", 1]
+    arms = {arm.name: arm for arm in plan.arms}
+    assert (arms["random-order"].of, arms["random-order"].is_control) == ("ticket", True)
+
+
+def test_other_orders_at_some_densities():
+    def rounds(densities, **changes):
+        asked = {"random": 1, "order": 2, "random-order": 1, "order-densities": densities}
+        plan = small(controls=asked, **changes)
+        found = {arm: {n.round for n in points_of(plan, arm)} for arm in ("order", "random-order")}
+        assert found["order"] == found["random-order"]
+        assert {n.round for n in points_of(plan, "random")} == whole
+        return found["order"]
+
+    plan = small()
+    density = {n.round: n.density for n in points_of(plan, "ticket")}
+    whole = set(density) - {0}
+    last = max(whole)
+    assert rounds([]) == whole
+    assert rounds([density[1]]) == {1}
+    assert rounds([0.001, density[1] * 0.99]) == {1, last}
+    middle = (density[1] * density[2]) ** 0.5  # nearest in log density
+    assert rounds([middle * 1.001]) == {1}
+    assert rounds([middle * 0.999]) == {2}
+
+
 def test_controls_of_rewound_tickets_start_where_these_do():
     plan = small(prune={"rewind": "20it"}, controls={"noise": [1], "order": 1, "permuted": 1})
     ticket = points_of(plan, "ticket", 1)[-1].run

@@ -72,6 +72,10 @@ def test_epochs_become_iterations():
         ({"train": {"accuracy_at": ["101it"]}}, "names iteration 101: training has iterations 1"),
         ({"train": {"accuracy_at": ["0it"]}}, "names iteration 0"),
         ({"train": {"validation_at": ["101it"]}}, "train.validation_at names iteration 101"),
+        (
+            {"train": {"validation_at": ["101it"]}},
+            "it says train.validation_at, too: others, or []",
+        ),
         ({"train": {"validation_at": ["5it"]}, "data": {"validation": 0}}, "no images are held"),
         ({"train": {"steps": "0it"}}, "train.steps is 0it, 0 iterations: at least 1 is needed"),
         ({"train": {"evaluate": "0.001ep"}}, "train.evaluate is 0.001ep, 0 iterations"),

@@ -57,6 +57,18 @@ def test_parts_take_over_what_they_leave_out() -> None:
     assert second.compare == first.compare
 
 
+def test_a_side_may_have_its_own_column_and_density() -> None:
+    text = (
+        "{id: a, says: x, of: q.kept, line: low, at: {density: 21}, expect: [0, inf], "
+        "compare: [ticket, {arm: ticket, of: q.removed, line: high, at: {density: 3, step: 5}}]}"
+    )
+    first, second = recipe(text).claims[0].parts()[0].sides()
+    assert (first.of, first.line, first.at.density) == ("q.kept", "low", 21)
+    assert (second.of, second.line) == ("q.removed", "high")
+    assert (second.at.density, second.at.step) == (3, 5)
+    assert [str(first), str(second)] == ["ticket (low)", "ticket (high)"]
+
+
 WHOLE = (
     f"{ONE}, expect: [0.1, inf], unit: points, number: {{mean: 0.3, spread: [0.1, 0.4], "
     "kind: range, n: 5}, place: figure 4, decidable: gpu}",
@@ -65,6 +77,8 @@ WHOLE = (
     "{id: c, says: x, status: paper inconsistent, reason: two numbers}",
     "{id: d, says: x, of: accuracy_at, compare: [ticket, dense], as: crossing, "
     "at: {density: 3.6, step: 500}}",
+    "{id: f, says: x, compare: [{arm: ticket, of: q.a}, {arm: ticket, of: q.b, at: {density: 9}}], "
+    "at: {density: 21}, expect: [0, inf]}",
     "{id: e, says: x, of: norm.squared, compare: [ticket], all: [{expect: [0, 1]}], paper: GraSP}",
 )
 
@@ -132,6 +146,45 @@ def test_what_cannot_be_judged_is_refused(rest, told) -> None:
         ("of: x, compare: [a], at: {density: 101}, same: 1", "claims.0.at.density is 101"),
         ("of: x, compare: [a], at: {of: total}, same: 1", "nothing is said"),
         ("of: x, compare: [{arm: a, lin: b}], at: {density: 1}", "claims.0.compare.0.lin"),
+        ("compare: [a, {arm: b, of: x}], at: {density: 1}, same: 1", "of is missing"),
+        ("of: x, compare: [a, a], at: {density: 1}, same: 1", "both sides are x of a: give one"),
+        (
+            "of: x, compare: [a, {arm: a, line: low}], line: low, at: {density: 1}, same: 1",
+            "both sides are x of a (low)",
+        ),
+        (
+            "of: stop_iteration, compare: [a, {arm: b, of: final_test_loss}], at: {density: 1}",
+            "stop_iteration and final_test_loss are numbers of two kinds",
+        ),
+        ("of: x.y, compare: [a, {arm: b, of: cost}], at: {density: 1}, same: 1", "of two kinds"),
+        (
+            "of: stop_test_accuracy, compare: [a, {arm: a, of: iterations_to_97.5}], same: 1",
+            "numbers of two kinds",
+        ),
+        ("of: iterations_to_97.5, compare: [a, b], same: 1", "at is missing"),
+        (
+            "of: x, compare: [{arm: a, at: {down_to: 2}}, b], at: {density: 1}, same: 1",
+            "a side's own at is one density",
+        ),
+        (
+            "of: x, compare: [{arm: a, at: {density: 2}}, {arm: dense, at: {density: 3}}], same: 1",
+            "dense has every weight",
+        ),
+        (
+            "of: x, compare: [{arm: a, at: {density: 2}}, b], as: crossing, at: {density: 1}",
+            "crossing looks at every density",
+        ),
+        (
+            "of: x, compare: [{arm: a, at: {density: 2}}, dense], at: {density: 1}, same: 1",
+            "every side has an at of its own",
+        ),
+        ("of: x.y, compare: [{arm: a, at: {density: 2}}, b], same: 1", "say it for both"),
+        ("of: x, compare: [{arm: a, at: {density: 2}}, b], same: 1", "at is missing"),
+        (
+            "of: stop_test_accuracy, compare: [a, {arm: b, of: final_test_accuracy}], "
+            "at: {density: 1}, unit: points, as: ratio, same: 1",
+            "not with ratio",
+        ),
     ],
 )
 def test_sides_columns_and_places(claim, told) -> None:

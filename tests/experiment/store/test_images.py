@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from sample_plans import small
 
@@ -10,6 +12,7 @@ from winnow.data.facts import facts
 from winnow.experiment.store import images
 from winnow.experiment.store.images import (
     Source,
+    find_offline,
     find_sources,
     find_sources_offline,
     remember_sources,
@@ -62,3 +65,20 @@ def test_without_a_readable_note_their_number_is_guessed(store, text):
 def test_what_trains_does_not_guess():
     with pytest.raises(Unreachable):
         find_sources(RECIPE)
+
+
+def test_images_are_looked_for_once_by_what_remembers(tmp_path, monkeypatch):
+    asked = []
+
+    def found(name, online):
+        asked.append((name, online))
+        return SimpleNamespace(train_y=range(5), content="c")
+
+    monkeypatch.setattr(images, "load_images", found)
+    store, recipe = Store(tmp_path), RECIPE
+    find = find_offline(store)
+    for _ in range(2):
+        assert find_sources_offline(recipe, store, find) == ({"digits": Source(5, "c")}, None)
+    assert asked == [("digits", False)]
+    find_sources_offline(recipe, store)
+    assert len(asked) == 2, "without it, each time"

@@ -7,7 +7,7 @@ import math
 import pytest
 from made_claims import claim
 
-from winnow.report.claims.evidence import Gap, SideRuns, compared, crossing
+from winnow.report.claims.evidence import CENSORED, Gap, SideRuns, compared, crossing
 
 
 def side(*values: float, bad: float = 0.0, censored: bool = False) -> SideRuns:
@@ -15,12 +15,12 @@ def side(*values: float, bad: float = 0.0, censored: bool = False) -> SideRuns:
 
 
 def of(*sides: SideRuns, step: float | None = None, **fields: object):
-    return compared(claim(**fields).parts()[0], sides, 0.5, step)
+    return compared(claim(**fields).parts()[0], sides, 0.5, [step] * len(sides))
 
 
 def test_differences_are_paired_by_replicate() -> None:
     sides = [SideRuns({1: 3.0, 2: 5.0}, 0, False), SideRuns({2: 1.0, 3: 9.0}, 0, False)]
-    found = compared(claim().parts()[0], sides, 0.5, 0.25)
+    found = compared(claim().parts()[0], sides, 0.5, [0.25, 0.25])
     assert found.values == {2: 4.0}
     assert (found.resolution, found.log, found.density) == (0.25, False, 0.5)
 
@@ -70,6 +70,34 @@ def test_censored_iterations_bound_a_difference_on_a_side(first, second, bound, 
     assert bool(accuracy.blocked) == (first or second)
 
 
+def test_an_accuracy_that_is_never_reached_bounds_the_iterations_to_it() -> None:
+    found = of(side(1.0), side(2.0, censored=True), of="iterations_to_97.5")
+    assert (found.bound, found.blocked) == ("below", "")
+    alone = of(side(2.0, censored=True), of="iterations_to_97.5", compare=["ticket"])
+    assert (alone.bound, alone.blocked) == ("above", "")
+
+
+def test_two_columns_have_a_step_each() -> None:
+    sides = [{"arm": "ticket", "of": "stop_validation_accuracy"}, "ticket"]
+    part = claim(compare=sides).parts()[0]
+    found = compared(part, [side(0.5), side(0.25)], 0.5, [1e-3, 1e-4])
+    assert (found.values, found.resolution) == ({0: 0.25}, 1e-3)
+    assert compared(part, [side(0.5), side(0.25)], 0.5, [None, 1e-4]).resolution is None
+    ratio = claim(compare=sides, **{"as": "ratio"}).parts()[0]
+    found = compared(ratio, [side(0.5), side(0.25)], 0.5, [1e-3, 1e-4])
+    assert found.resolution == pytest.approx(1e-3 / 0.5 + 1e-4 / 0.25)
+    told = compared(part, [side(), side(0.25)], 0.5, [1e-3, 1e-4])
+    columns = "stop_validation_accuracy and final_test_accuracy"
+    assert told == Gap(f"no replicate has {columns} of every side there", 0.5)
+
+
+def test_only_the_side_of_iterations_is_bounded() -> None:
+    sides = [{"arm": "ticket", "of": "stop_test_accuracy"}, "ticket"]
+    part = claim(of="stop_validation_accuracy", compare=sides).parts()[0]
+    found = compared(part, [side(0.5, censored=True), side(0.25)], 0.5, [None, None])
+    assert (found.bound, found.blocked) == ("", CENSORED)
+
+
 X = [0.8, 0.4, 0.2, 0.1]
 
 
@@ -95,4 +123,4 @@ def test_without_a_crossing_it_is_censored() -> None:
     assert found.blocked == "1 of 2 replicates never cross"
     assert found.n == 1
     both = [side(censored=True), side()]
-    assert crossing(X[:2], [{0: 1}, {0: -1}], both, 0.2).blocked == "early stopping is censored"
+    assert crossing(X[:2], [{0: 1}, {0: -1}], both, 0.2).blocked == CENSORED

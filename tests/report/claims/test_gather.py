@@ -10,7 +10,7 @@ from made_claims import FACTOR, claim, rows
 
 from winnow.report.claims.evidence import Evidence, Gap
 from winnow.report.claims.gather import gather, known_lines, leading_line
-from winnow.report.results import Finding
+from winnow.report.results import Curve, Finding
 
 
 def found(listed, recipe=None, **fields):
@@ -182,3 +182,59 @@ def test_rounds_and_steps_are_those_of_the_first_sparse_side() -> None:
     other = [made.row(line="cifar", round=1, density=0.8)]
     fields = {"compare": ["ticket"], "line": "cifar", "at": {"density": 80}}
     assert only(other, recipe, **fields).resolution == 1e-4
+
+
+def test_two_columns_of_one_arm() -> None:
+    listed = rows({"ticket": [[0.9, 0.8]]}, stop_test_accuracy=0.7)
+    sides = ["ticket", {"arm": "ticket", "of": "stop_test_accuracy"}]
+    one = only(listed, compare=sides, at={"density": 80})
+    assert one.values == pytest.approx({0: 0.2, 1: 0.1})
+    assert one.resolution == 1e-4
+
+
+def test_two_fields_of_an_analysis() -> None:
+    def finding(replicate: int, number: int) -> Finding:
+        at = FACTOR**number
+        layer = {"layer": "a", "kept": 3.0 * number, "removed": 1.0 + replicate}
+        found = ({"kept": 0.0, "removed": 9.0}, layer)
+        return Finding("moved", "ticket", None, replicate, 0, number, at, at, 9, found)
+
+    findings = tuple(finding(r, n) for r in (0, 1) for n in (1, 2))
+    sides = [{"arm": "ticket", "of": f"moved.{side}:a"} for side in ("kept", "removed")]
+    part = claim(of=None, compare=sides, at={"density": 64}).parts()[0]
+    (one,) = gather(made.results([], findings=findings), part)
+    assert one.values == {0: 5.0, 1: 4.0}
+    assert one.density == pytest.approx(0.64)
+
+
+def test_two_sizes_of_one_arm() -> None:
+    sides = [{"arm": "ticket", "at": {"density": n}} for n in (64, 80)]
+    one = only(rows(ARMS), compare=sides, at=None)
+    assert one.values == pytest.approx({0: 0.03, 1: 0.04})
+    assert one.density == pytest.approx(0.64)
+    against_dense = only(rows(ARMS), compare=[sides[0], "dense"], at=None)
+    assert against_dense.values == pytest.approx({0: 0.05, 1: 0.07})
+    far = [sides[0], {"arm": "ticket", "at": {"density": 5}}]
+    told = gap(rows(ARMS), compare=far, at=None)
+    assert told == "ticket has no finished round near 5 %"
+
+
+def test_one_size_beside_every_round() -> None:
+    fixed = {"arm": "ticket", "at": {"density": 80}}
+    many = found(rows(ARMS), compare=[fixed, "reinit"], at={"down_to": 51.2})
+    assert [one.density for one in many] == pytest.approx([0.8, 0.64, 0.512])
+    assert [one.values[0] for one in many] == pytest.approx([0.92 - v for v in (0.89, 0.88, 0.7)])
+
+
+def test_runs_that_never_reach_an_accuracy_bound_their_side() -> None:
+    listed = rows({"dense": [[0, 0]], "ticket": [[0, 0]]}, "final_test_accuracy")
+    slow = Curve((0, 100, 200), (3.0, 2.0, 1.0), (0.5, 0.6, 0.7), ())
+    fast = Curve((0, 100, 200), (3.0, 2.0, 1.0), (0.5, 0.97, 0.98), ())
+    curves = {row.run: slow if row.round == 0 else fast for row in listed}
+    fields = {"of": "iterations_to_97", "at": {"density": 80}, "as": "ratio", "expect": [0, 1]}
+    results = made.results(listed, curves=curves)
+    (one,) = gather(results, claim(**fields).parts()[0])
+    assert one.values == pytest.approx({0: math.log(0.5), 1: math.log(0.5)})
+    assert (one.bound, one.blocked) == ("below", "")
+    (back,) = gather(results, claim(**fields, compare=["dense", "ticket"]).parts()[0])
+    assert back.bound == "above"

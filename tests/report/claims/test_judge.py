@@ -12,6 +12,7 @@ from made_claims import claim, rows, three_rounds, verdict
 
 from winnow.errors import UserError
 from winnow.experiment.arms import TICKET
+from winnow.report.claims.evidence import CENSORED
 from winnow.report.claims.judge import (
     Conditions,
     check_claims,
@@ -20,6 +21,7 @@ from winnow.report.claims.judge import (
     judge_all,
     unjudged,
 )
+from winnow.report.results import Finding
 
 DENSE = [0.900, 0.902, 0.901, 0.903, 0.899]
 BETTER = [one + gain for one, gain in zip(DENSE, [0.004, 0.005, 0.006, 0.005, 0.005], strict=True)]
@@ -70,7 +72,7 @@ def test_undecided_says_why() -> None:
     stop = rows({"dense": [[100, 110, 120]], "ticket": [[90, 90, 91]]}, "stop_iteration",
                 stop_censored=True)  # fmt: skip
     said = verdict(made.results(stop), of="stop_iteration", at={"density": 80})
-    assert (said.verdict, said.reason) == ("undecided", "early stopping is censored")
+    assert (said.verdict, said.reason) == ("undecided", CENSORED)
     equal = three_rounds([0.5] * 3, [0.5] * 3)
     unknown = dataclasses.replace(equal, recipe={"data": {"name": "my-own"}})
     assert "agree exactly" in verdict(unknown).reason
@@ -210,6 +212,29 @@ def test_lines_that_a_recipe_has_must_be_named_rightly() -> None:
     with pytest.raises(UserError, match=r"made-up names no line, .* write line: low"):
         check_claims([claim()], results)
     check_claims([claim(line="low"), claim(status="paper inconsistent", reason="x")], results)
+
+
+def test_an_analysis_that_a_recipe_does_not_make_is_refused() -> None:
+    written = [{"name": "stability", "label": "to-order"}, {"name": "overlap"}]
+    results = made.results([], recipe={"analyses": written})
+    sides = ["ticket", {"arm": "ticket", "of": "overlap.jaccard"}]
+    check_claims([claim(of="to-order.angle", compare=sides, at={"density": 21})], results)
+    with pytest.raises(UserError, match=r"analysis 'to-oder'. Did you mean 'to-order'.*overlap"):
+        check_claims([claim(of="to-oder.angle", compare=["ticket"], at=None)], results)
+    with pytest.raises(UserError, match="analyses: none"):
+        check_claims([claim(of="overlap.jaccard", compare=["ticket"], at=None)], made.results([]))
+
+
+def test_two_fields_that_replicates_agree_on_are_confirmed() -> None:
+    def finding(replicate: int, gap: float) -> Finding:
+        found = ({"kept": 2.0 + gap, "removed": 2.0},)
+        return Finding("moved", "ticket", None, replicate, 0, 1, 0.8, 0.8, 9, found)
+
+    sides = [{"arm": "ticket", "of": f"moved.{side}"} for side in ("kept", "removed")]
+    wanted = claim(of=None, compare=sides, at={"density": 80})
+    for sign, said in ((1, "confirmed"), (-1, "contradicted")):
+        findings = tuple(finding(r, sign * (0.5 + 0.01 * r)) for r in range(4))
+        assert judge(wanted, made.results([], findings=findings)).verdict == said
 
 
 def test_an_unknown_arm_of_a_changed_recipe_is_not_run() -> None:

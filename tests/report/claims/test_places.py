@@ -7,7 +7,7 @@ import math
 import pytest
 import synthetic_report as made
 
-from winnow.experiment.recipe.claims import Where
+from winnow.experiment.recipe.sides import Where
 from winnow.report.claims.places import chosen_rounds, grid, nearest_round, one_round
 from winnow.report.samples import column_samples
 

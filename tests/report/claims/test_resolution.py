@@ -36,6 +36,7 @@ def test_a_part_of_the_training_images_and_no_validation() -> None:
 
 def test_early_stopping_is_known_to_an_evaluation() -> None:
     assert step("stop_iteration", evaluate="100it") == 100
+    assert step("iterations_to_97.5", evaluate="100it") == 100
     assert step("stop_iteration", evaluate="0.5ep", batch=60) == round(0.5 * 917)  # of 55,000
     assert step("stop_iteration", evaluate="1ep") is None
     assert step("stop_iteration") is None

@@ -16,7 +16,7 @@ def _connectivity(
 ) -> list[MeasuredRow]:
     from winnow.analysis.connections import unit_connections
 
-    layers = unit_connections(specimens[0].mask)
+    layers = unit_connections(specimens[0].mask, specimens[0].model())
     rows = [_whole(list(layers.values()))]
     for name, found in layers.items():
         row: MeasuredRow = {"layer": name}

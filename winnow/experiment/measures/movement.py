@@ -11,7 +11,7 @@ from winnow.experiment.measures.kind import MeasuredRow, MeasureKind, SeenBatche
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from winnow.analysis import Movement, SigmaHistogram, SignAgreement
+    from winnow.analysis import Movement, SigmaHistogram, SignAgreement, TwoModes
     from winnow.mask import Mask
 
 _Weights = Mapping[str, "Tensor"]
@@ -22,7 +22,25 @@ def _weight_movement(
 ) -> list[MeasuredRow]:
     """Of removed weights only where they began: they are 0, and a masked run never trains them."""
     (only,) = specimens
-    return _rows(only.initial(), only.state.weights, only.mask, moved=("kept",))
+    rows = _rows(only.initial(), only.state.weights, only.mask, moved=("kept",))
+    modes = _modes(only.initial(), only.mask)
+    return [row if "bin" in row else row | modes[row.get("layer")] for row in rows]
+
+
+def _modes(initial: _Weights, mask: Mask) -> dict[object, MeasuredRow]:
+    """By layer, None for the network: whether the initial weights that survive have two modes."""
+    from winnow.analysis import layer_two_modes, two_modes
+
+    found: dict[object, TwoModes] = {None: two_modes(initial, mask)}
+    found.update(layer_two_modes(initial, mask))
+    return {
+        layer: {
+            "kept_initial_valley": modes.valley,
+            "kept_initial_bimodality": modes.coefficient,
+            "kept_initial_positive": modes.positive,
+        }
+        for layer, modes in found.items()
+    }
 
 
 def _movement_by_mask(
@@ -113,6 +131,7 @@ WEIGHT_MOVEMENT = MeasureKind(
     _weight_movement,
     "how far kept weights moved from their initial values, and the initial values of kept and of "
     "removed weights as histograms (Frankle & Carbin 2019, appendix F)",
+    semantics=2,  # 1 had no kept_initial_valley, _bimodality and _positive
     numbers="float64",
 )
 

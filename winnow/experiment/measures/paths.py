@@ -18,7 +18,7 @@ def _effective_density(
     shape = facts(specimen.run.data.name).shape
     found = effective_weights(specimen.model(), specimen.mask, shape)
     mask, effective, dead = found.mask, found.effective, found.dead_units
-    units = {name: len(bits) for name, bits in mask.items()}
+    units = found.units
     whole: MeasuredRow = {
         **_row(effective.kept, mask.kept, mask.size),
         "dead_units": sum(dead.values()),

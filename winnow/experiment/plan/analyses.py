@@ -12,7 +12,7 @@ from winnow.amounts import iterations
 from winnow.errors import UserError, unknown
 from winnow.experiment.analyses import Analysed, Analysis, SeenData
 from winnow.experiment.arms import DENSE, TICKET
-from winnow.experiment.expected import ExpectedAnalysis
+from winnow.experiment.expected import AnalysisPlace, ExpectedAnalysis
 from winnow.experiment.measures import find_measure
 from winnow.experiment.measures.kind import MeasureKind
 from winnow.experiment.plan.replicate import Node
@@ -21,37 +21,16 @@ from winnow.experiment.recipe.analyses import AnalysisSpec
 
 
 @dataclass(frozen=True)
-class AnalysisPoint:
-    """An analysis in a plan: under which name, of which arm (beside which), and where."""
+class AnalysisPoint(AnalysisPlace):
+    """An analysis in a plan: its place, and what is computed."""
 
-    key: str
-    arm: str
-    against: str | None
-    replicate: int
-    draw: int
-    round: int
-    density: float
-    density_total: float
-    weights_kept: int
     node: Analysis
-    line: str = ""
 
     def expected(self) -> ExpectedAnalysis:
         """The analysis as reports know it."""
+        node = self.node
         return ExpectedAnalysis(
-            self.key,
-            self.arm,
-            self.against,
-            self.replicate,
-            self.draw,
-            self.round,
-            self.density,
-            self.density_total,
-            self.weights_kept,
-            self.node.id,
-            self.node.folder,
-            self.node.parents,
-            self.line,
+            **self.place(), id=node.id, folder=node.folder, parents=node.parents
         )
 
 
@@ -92,10 +71,13 @@ class _Asked:
                 yield self._point(node, None, [Analysed(node.run.id, self._state(self.spec.at))])
 
     def _pairs(self, chosen: Sequence[Node]) -> Iterator[AnalysisPoint]:
-        """Every two of the runs in one replicate and round; draws number the pairs."""
-        groups: defaultdict[tuple[int, int], list[Node]] = defaultdict(list)
+        """Every two of the runs in one replicate and round, of one arm each if so asked; draws
+        number the pairs.
+        """
+        groups: defaultdict[tuple[int, int, str], list[Node]] = defaultdict(list)
         for node in chosen:
-            groups[node.replicate, node.round].append(node)
+            arm = node.arm if self.spec.pairs == "arm" else ""
+            groups[node.replicate, node.round, arm].append(node)
         at = self._state(self.spec.at)
         for members in groups.values():
             for draw, (one, other) in enumerate(itertools.combinations(members, 2)):
@@ -156,7 +138,7 @@ class _Asked:
             node.density_total,
             node.weights_kept,
             analysis,
-            self.line,
+            line=self.line,
         )
 
     def _chosen(self, nodes: Sequence[Node]) -> list[Node]:
@@ -189,7 +171,7 @@ class _Asked:
 
     def _check(self, nodes: Sequence[Node]) -> None:
         spec, measure = self.spec, self.measure
-        two = spec.pairs or spec.against is not None
+        two = bool(spec.pairs) or spec.against is not None
         if two != (measure.subjects == 2):
             how = "against: ARM, or pairs: true" if measure.subjects == 2 else "neither of them"
             raise UserError(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-from winnow import rng
 from winnow.algorithms.rounds import Round, iterative, one_shot, one_shot_paper_grid
 from winnow.allocation import Keep, check_least, keep_for_density
 from winnow.experiment.arms import (
@@ -18,7 +18,6 @@ from winnow.experiment.arms import (
     OF_ROUNDS,
     ONE_SHOT,
     ONE_SHOT_REINIT,
-    ORDER,
     PERMUTED,
     RANDOM,
     RANDOM_REINIT,
@@ -29,6 +28,7 @@ from winnow.experiment.arms import (
     noise_arm,
 )
 from winnow.experiment.plan.criterion import Scoring, own_options, resolve_scoring
+from winnow.experiment.plan.other_orders import other_orders, rounds_at
 from winnow.experiment.plan.replicate import Node, Replicate
 from winnow.experiment.plan.restart import RESTART_WORDS, Restart, restart_of
 from winnow.experiment.plan.setting import Setting
@@ -108,10 +108,9 @@ class Rounds:
             for draw in _draws(count):
                 run = replace(ticket, start=replace(ticket.start, redrawn=how, draw=draw))
                 yield replicate.point(arm, round_, run, draw)
-        for draw in _draws(asked.order):
-            order = rng.torch_seed(ticket.seeds["order"], "other order", draw)
-            run = replace(ticket, seeds={**ticket.seeds, "order": order})
-            yield replicate.point(ORDER, round_, run, draw)
+        if self._reordered is None or round_ in self._reordered:
+            for arm, run, draw in other_orders(asked, ticket):
+                yield replicate.point(arm, round_, run, draw)
         if asked.at_init:
             early = Pruning(
                 None, "magnitude", {}, pruning.prunable, pruning.keep, 0, least=pruning.least
@@ -120,6 +119,14 @@ class Rounds:
         for level in asked.noise:
             start = replace(ticket.start, noise=level, draw=1)
             yield replicate.point(noise_arm(level), round_, replace(ticket, start=start), 1)
+
+    @cached_property
+    def _reordered(self) -> frozenset[int] | None:
+        """The rounds that are trained in other orders, None for all."""
+        wanted = self.setting.recipe.controls.order_densities
+        if not wanted or self.given is not None:
+            return None
+        return rounds_at(self._walk(), wanted, sum(self.setting.layers.sizes.values()))
 
     def _one_shot(self, replicate: Replicate) -> Iterator[Node]:
         """The arm that prunes the dense network once, to each density."""

@@ -203,7 +203,7 @@ def _what_to_record(recipe: Recipe, steps: int, per_epoch: int) -> Record:
     if train.validation_at and not recipe.data.validation:
         raise UserError(
             f"train.validation_at names {train.validation_at[0]}, but no images are held out for "
-            "validation: write data.validation, e.g. 5000, or leave validation_at out"
+            "validation: write data.validation, e.g. 5000, or train.validation_at: [] for none"
         )
     return Record(
         accuracy_at=_steps_within("train.accuracy_at", train.accuracy_at, steps, per_epoch),
@@ -217,5 +217,9 @@ def _steps_within(field: str, written: Sequence[str], steps: int, per_epoch: int
     wanted = frozenset(iterations(step, per_epoch) for step in written)
     for step in sorted(wanted):
         if not 0 < step <= steps:
-            raise UserError(f"{field} names iteration {step}: training has iterations 1 to {steps}")
+            raise UserError(
+                f"{field} names iteration {step}: training has iterations 1 to {steps}. Where a "
+                f"scale, a line or -o changes train.steps, it says {field}, too: others, or [] for "
+                "none"
+            )
     return wanted

@@ -20,8 +20,9 @@ class AnalysisSpec(RecipePart):
     it is empty. ``at``: the state that is looked at: the end (``final``), where training begins
     (``start``), or after so many iterations. Of pairs of runs: ``against``: each run beside that of
     another arm with the same replicate and round (``dense``: of the replicate), which is looked at
-    ``against_at``; ``pairs``: every two runs of the arms in one replicate and round, draws
-    included. ``split``, ``examples``: the images that a function sees that needs any.
+    ``against_at``; ``pairs``: every two runs of the arms in one replicate and round, draws included
+    (``true``), or every two of the same arm (``arm``). ``split``, ``examples``: the images that a
+    function sees that needs any.
     """
 
     name: str = Field(examples=["layer_densities"])
@@ -33,7 +34,7 @@ class AnalysisSpec(RecipePart):
     at: Literal["final", "start"] | Steps = Field("final", examples=["final", "start", "500it"])
     against: str | None = Field(None, examples=["dense"])
     against_at: Literal["final", "start"] | Steps | None = Field(None, examples=["start"])
-    pairs: bool = False
+    pairs: bool | Literal["arm"] = Field(False, examples=[True, "arm"])
     split: Literal["train", "validation", "test"] = "train"
     examples: int | None = Field(None, ge=1, examples=[1000])
     options: dict[str, Any] = Field({}, examples=[{"points": 11}])

@@ -11,27 +11,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_serializer, model_validator
 
-from winnow.experiment.arms import DENSE
 from winnow.experiment.recipe.paper_number import PaperNumber
+from winnow.experiment.recipe.sides import (
+    Operand,
+    Operands,
+    Where,
+    check_columns,
+    of_an_analysis,
+)
 from winnow.experiment.recipe.values import RecipePart
 
-Percent = Annotated[float, Field(gt=0, le=100, examples=[21])]
 INHERITED = ("line", "of", "compare", "measure", "at", "unit")
 """What parts of a claim take over from it, where they leave it out."""
-
-
-class Operand(RecipePart):
-    """A side of a claim: an arm, or ``dense``; of another line than the claim's, ``{arm: ticket,
-    line: low}``.
-    """
-
-    arm: str = Field(examples=["ticket"])
-    line: str | None = Field(None, examples=["warm-up"])
-
-
-def _operand(value: Any) -> Any:
-    """``ticket`` is short for ``{arm: ticket}``."""
-    return {"arm": value} if isinstance(value, str) else value
 
 
 def _bound(value: Any) -> Any:
@@ -41,40 +32,6 @@ def _bound(value: Any) -> Any:
 
 
 ExpectedEnd = Annotated[float, Field(allow_inf_nan=True), BeforeValidator(_bound)]
-
-
-class Where(RecipePart):
-    """The rounds that a claim is about, densities in percent.
-
-    ``density``: the round nearest to it. ``down_to``: every sparse round from the first down to
-    that. ``between``: every round from the first density down to the second. ``of``: all weights
-    (the P_m of Frankle & Carbin) or the prunable ones. ``step``: of a column that is measured at
-    several, which one, as iterations.
-    """
-
-    density: Percent | None = None
-    down_to: Percent | None = None
-    between: Annotated[tuple[Percent, Percent], Field(strict=False)] | None = Field(
-        None, examples=[[67.5, 17.6]]
-    )
-    of: Literal["total", "prunable"] = "total"
-    step: int | None = Field(None, ge=0, examples=[500])
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Where:
-        ways = [w for w in ("density", "down_to", "between") if getattr(self, w) is not None]
-        if len(ways) > 1:
-            raise ValueError(f"{' and '.join(ways)} stand together: write one of them")
-        if not ways and self.step is None:
-            raise ValueError("nothing is said: write density, down_to, between or step")
-        if self.between is not None and self.between[0] <= self.between[1]:
-            raise ValueError(f"between is {list(self.between)}: write the larger density first")
-        return self
-
-    @property
-    def is_one_round(self) -> bool:
-        """Whether it names at most one round."""
-        return self.down_to is None and self.between is None
 
 
 class ClaimPart(RecipePart):
@@ -91,13 +48,7 @@ class ClaimPart(RecipePart):
 
     line: str | None = Field(None, examples=["warm-up"])
     of: str | None = Field(None, examples=["final_test_accuracy"])
-    compare: (
-        Annotated[
-            tuple[Annotated[Operand, BeforeValidator(_operand)], ...],
-            Field(strict=False, min_length=1, max_length=2),
-        ]
-        | None
-    ) = Field(None, examples=[["ticket", "dense"]])
+    compare: Operands | None = Field(None, examples=[["ticket", "dense"]])
     measure: Literal["difference", "ratio", "value", "crossing"] | None = Field(
         None, alias="as", examples=["difference"]
     )
@@ -129,12 +80,20 @@ class ClaimPart(RecipePart):
         """``measure``; left out, it follows from the number of sides."""
         return self.measure or ("value" if len(self.compare or ()) == 1 else "difference")
 
+    def sides(self) -> tuple[Operand, ...]:
+        """What is compared, each side whole: what it leaves out, it takes from the part."""
+        own = {name: getattr(self, name) for name in ("line", "of", "at")}
+        return tuple(
+            side.model_copy(update={n: v for n, v in own.items() if getattr(side, n) is None})
+            for side in self.compare or ()
+        )
+
     def complete(self) -> None:
         """Raises ValueError unless it can be judged."""
-        if self.of is None or self.compare is None:
-            missing = "of" if self.of is None else "compare"
-            raise ValueError(f"{missing} is missing: a claim compares sides of a column")
+        if self.compare is None:
+            raise ValueError("compare is missing: a claim compares sides of a column")
         _check_sides(self.kind, self.compare)
+        check_columns(self.sides())
         _check_place(self)
         _check_region(self)
 
@@ -147,15 +106,25 @@ def _check_sides(kind: str, sides: Sequence[Operand]) -> None:
 
 
 def _check_place(part: ClaimPart) -> None:
-    assert part.of is not None
-    assert part.compare is not None
-    where = part.at
-    all_dense = all(side.arm == DENSE for side in part.compare)
-    density = where is not None and (not where.is_one_round or where.density is not None)
-    if not density and not all_dense and "." not in part.of:
-        raise ValueError("at is missing: say at which density, e.g. at: {density: 21}")
-    if density and all_dense:
+    sides, where = part.sides(), part.at
+    sparse = [side for side in sides if not side.is_dense]
+    density = where is not None and where.names_density
+    for written in part.compare or ():
+        if written.at is not None and written.at.names_density:
+            if written.is_dense:
+                raise ValueError("dense has every weight: leave out the density of its at")
+            if part.kind == "crossing":
+                raise ValueError("as: crossing looks at every density: leave out at of its sides")
+    for side in sparse:
+        if not side.has_density and not of_an_analysis(side.of or ""):
+            raise ValueError("at is missing: say at which density, e.g. at: {density: 21}")
+    if density and not sparse:
         raise ValueError("at names a density, and both sides are dense: leave it out")
+    own = [side.is_dense or side.has_density for side in part.compare or ()]
+    if density and all(own) and sparse:
+        raise ValueError("every side has an at of its own: leave out the claim's")
+    if len({side.has_density for side in sparse}) > 1:
+        raise ValueError("one side has a density and the other none: say it for both")
     if part.kind == "crossing" and (where is None or where.density is None):
         raise ValueError("as: crossing takes the stated density, e.g. at: {density: 3.6}")
 
@@ -174,8 +143,9 @@ def _check_region(part: ClaimPart) -> None:
     if part.unit == "points":
         if part.kind in ("ratio", "crossing"):
             raise ValueError(f"unit: points goes with differences and values, not with {part.kind}")
-        if "accuracy" not in (part.of or ""):
-            raise ValueError(f"unit: points is for accuracies, and of is {part.of}")
+        for side in part.sides():
+            if "accuracy" not in (side.of or ""):
+                raise ValueError(f"unit: points is for accuracies, and of is {side.of}")
 
 
 class Claim(ClaimPart):

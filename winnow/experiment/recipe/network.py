@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 
 from winnow import models
@@ -14,13 +16,20 @@ from winnow.models.initialise import check_parts
 
 
 def network(recipe: Recipe) -> torch.nn.Module:
-    """The recipe's network without values. UserError for what the network does not have."""
+    """The recipe's network without values, to look at and not to change: lines and methods of one
+    network are given the same. UserError for what the network does not have.
+    """
+    return _without_values(recipe.data.name, recipe.model)
+
+
+@functools.lru_cache(maxsize=32)
+def _without_values(dataset: str, model: Model) -> torch.nn.Module:
     with torch.device("meta"):
-        built = build_network(recipe.data.name, recipe.model)
+        built = build_network(dataset, model)
     try:
-        check_parts(built, recipe.model.init.head, recipe.model.norm_init)
+        check_parts(built, model.init.head, model.norm_init)
     except UserError as error:
-        raise UserError(f"model {recipe.model.name}: {error}") from None
+        raise UserError(f"model {model.name}: {error}") from None
     return built
 
 

@@ -60,11 +60,13 @@ class Controls(RecipePart):
     ``reinit``: the mask, other initial weights. ``random``: a mask of the same layer densities,
     the ticket's weights. ``random-reinit``: both. ``one-shot``: pruned once, from the dense
     network, on the densities named (``paper``: figure 4c's grid; ``rounds``: the ticket's own).
-    ``order``: the ticket, its data in another order. ``reinit-masked``: the mask, each layer's
+    ``order``: the ticket, its data in another order; ``random-order``: the first random network,
+    its data in these orders; both at every density, or at the rounds nearest to those of
+    ``order-densities``, as each is trained several times. ``reinit-masked``: the mask, each layer's
     weights drawn with replacement from the ticket's own; ``permuted``: these in another order.
     ``noise``: levels of Gaussian noise added to the ticket's weights, one draw each, in standard
     deviations of the layer's initial weights. ``at-init``: a mask of the largest initial weights at
-    the ticket's density. All but ``order`` share the ticket's data order.
+    the ticket's density. All but those of other orders share the ticket's data order.
     """
 
     reinit: Count = 0
@@ -75,6 +77,8 @@ class Controls(RecipePart):
     )
     one_shot_reinit: Count = Field(0, alias="one-shot-reinit")
     order: Count = 0
+    random_order: Count = Field(0, alias="random-order")
+    order_densities: DensityList = Field((), alias="order-densities", examples=[[0.168]])
     reinit_masked: Count = Field(0, alias="reinit-masked")
     permuted: Count = 0
     noise: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(strict=False)] = Field(

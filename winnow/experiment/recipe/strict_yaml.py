@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any
 
@@ -12,23 +13,10 @@ from winnow.errors import UserError
 _OTHER = (":float", ":bool", ":timestamp", ":merge")  # resolved otherwise, or plain words
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML in which ``1e-3`` is a number, only true and false are booleans, and keys are unique."""
+_FLOAT = r"(?:[-+]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][-+]?\d+)?|[-+]?\.inf|\.nan)$"
 
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith(_OTHER)]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"(?:[-+]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][-+]?\d+)?|[-+]?\.inf|\.nan)$"),
-    list("-+.0123456789"),
-)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("(?:true|false)$"), list("tf"))
-
-
-def _unique_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+def _unique_mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
     keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
     for i, key in enumerate(keys):
         line = node.value[i][0].start_mark.line + 1
@@ -42,13 +30,39 @@ def _unique_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     }
 
 
-_Loader.add_constructor("tag:yaml.org,2002:map", _unique_mapping)
+def _strict(base: Any) -> Any:
+    """A loader in which ``1e-3`` is a number, only true and false are booleans, and keys are
+    unique.
+    """
+    strict: Any = type("_Strict", (base,), {})
+    strict.yaml_implicit_resolvers = {
+        first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith(_OTHER)]
+        for first, resolvers in base.yaml_implicit_resolvers.items()
+    }
+    strict.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(_FLOAT), list("-+.0123456789")
+    )
+    strict.add_implicit_resolver(
+        "tag:yaml.org,2002:bool", re.compile("(?:true|false)$"), list("tf")
+    )
+    strict.add_constructor("tag:yaml.org,2002:map", _unique_mapping)
+    return strict
+
+
+_LOADER = _strict(yaml.SafeLoader)
+_QUICK = _strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # libyaml, where PyYAML has it
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """YAML text as plain values. Raises UserError with ``where`` and the line."""
+    """YAML text as plain values. Raises UserError with ``where`` and the line.
+
+    libyaml reads ten times faster; what it refuses is read once more, so that what is said of it
+    (and whether anything is) does not depend on whether it is there.
+    """
+    with contextlib.suppress(yaml.YAMLError, UserError):
+        return yaml.load(text, _QUICK)
     try:
-        return yaml.load(text, _Loader)
+        return yaml.load(text, _LOADER)
     except yaml.YAMLError as error:
         raise UserError(f"{where} is no valid YAML: {error}") from None
     except UserError as error:

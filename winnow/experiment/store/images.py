@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from winnow.data import Unreachable, load_images
@@ -53,16 +55,30 @@ def remember_sources(sources: Sources, store: Store) -> None:
         write_whole(store.path / "sources" / f"{name}.json", json.dumps(about) + "\n")
 
 
-def find_sources_offline(recipe: Recipe, store: Store) -> tuple[Sources, str | None]:
+FindOffline = Callable[[str], tuple[Source, str | None]]
+"""The images of a dataset as far as they are known here, and a note where that is a guess."""
+
+
+def find_sources_offline(
+    recipe: Recipe, store: Store, find: FindOffline | None = None
+) -> tuple[Sources, str | None]:
     """As `find_sources`, but never fetches: for what trains nothing.
 
     Images that are not here are those that the store remembers; without that, a guess with their
-    usual number, and a note that no stored run can be recognised. Raises UserError: unknown or
-    damaged data.
+    usual number, and a note that no stored run can be recognised. ``find``: `find_offline` of that
+    store, for many recipes one that remembers. Raises UserError: unknown or damaged data.
     """
-    found = {name: _find_offline(name, store) for name in datasets_of(recipe)}
+    find = find or find_offline(store)
+    found = {name: find(name) for name in datasets_of(recipe)}
     notes = [note for _, note in found.values() if note]
     return {name: source for name, (source, _) in found.items()}, "; ".join(notes) or None
+
+
+def find_offline(store: Store) -> FindOffline:
+    """What looks for the images of a dataset, and then for what a store remembers of them, and
+    remembers what it has found: they are read, and checked, once.
+    """
+    return functools.cache(lambda name: _find_offline(name, store))
 
 
 def _find_offline(name: str, store: Store) -> tuple[Source, str | None]:

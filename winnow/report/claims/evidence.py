@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from winnow.experiment.recipe.claims import ClaimPart
+from winnow.experiment.recipe.sides import counts_iterations
 
 BoundedBy = Literal["", "above", "below", "both"]
 
@@ -60,23 +61,33 @@ class Gap:
     density: float | None = None
 
 
+CENSORED = "censored: runs end before it happens"
+"""Why nothing is decided where early stopping, or an accuracy, may come after the last evaluation.
+"""
+
 MOST_BAD = 1 / 3
 """With such a share of diverged runs on a side nothing is decided."""
 
 
 def compared(
-    part: ClaimPart, sides: Sequence[SideRuns], density: float | None, step: float | None
+    part: ClaimPart,
+    sides: Sequence[SideRuns],
+    density: float | None,
+    steps: Sequence[float | None],
 ) -> Evidence | Gap:
     """The differences, ratios or values of a part at one round, paired by replicate.
 
-    ``step``: the column's resolution, in its own unit.
+    ``steps``: the resolution of the column of each side, in its own unit. What is known of one only
+    is not known of both; a difference shows the larger one.
     """
     shared = set.intersection(*(set(side.values) for side in sides))
     if not shared and any(side.bad for side in sides):
         return Evidence({}, density, blocked=_bad(sides) or "no replicate has every side")
     if not shared:
-        return Gap(f"no replicate has {part.of} of every side there", density)
+        return Gap(f"no replicate has {_columns(part)} of every side there", density)
     scale = 100.0 if part.unit == "points" else 1.0
+    known = [step for step in steps if step is not None]
+    step = max(known) if len(known) == len(sides) else None
     columns = [[scale * side.values[number] for number in sorted(shared)] for side in sides]
     found = Evidence(
         values={},
@@ -95,8 +106,18 @@ def compared(
         found,
         values=dict(zip(sorted(shared), logs, strict=True)),
         log=True,
-        resolution=None if step is None else step * sum(len(c) / math.fsum(c) for c in columns),
+        resolution=None if step is None else _relative(known, columns),
     )
+
+
+def _relative(steps: Sequence[float], columns: Sequence[Sequence[float]]) -> float:
+    """The step of the logarithm of a ratio: of each side relative to its mean, together."""
+    pairs = zip(steps, columns, strict=True)
+    return sum(step * len(column) / math.fsum(column) for step, column in pairs)
+
+
+def _columns(part: ClaimPart) -> str:
+    return " and ".join(dict.fromkeys(side.of or "" for side in part.sides()))
 
 
 def crossing(
@@ -122,7 +143,7 @@ def crossing(
             found[number] = at
     never = len(replicates) - len(found)
     open_ = f"{never} of {len(replicates)} replicates never cross" if never else ""
-    censored = "early stopping is censored" if any(side.censored for side in sides) else ""
+    censored = CENSORED if any(side.censored for side in sides) else ""
     blocked = _bad(sides) or censored or open_
     return Evidence(found, stated, log=True, resolution=None, blocked=blocked)
 
@@ -144,19 +165,23 @@ def _bad(sides: Sequence[SideRuns]) -> str:
 
 
 def _censored(part: ClaimPart, sides: Sequence[SideRuns]) -> str:
-    """What early stopping at the last evaluation forbids; one side's iterations give a bound."""
-    censored = [side.censored for side in sides]
-    if not any(censored):
+    """What runs that end too early forbid; one side's iterations are a bound."""
+    columns = [side.of or "" for side in part.sides()]
+    censored = [column for column, side in zip(columns, sides, strict=True) if side.censored]
+    if not censored:
         return ""
-    if part.of != "stop_iteration" or (len(sides) == 2 and all(censored)):
-        return "early stopping is censored"
-    return ""
+    if all(counts_iterations(column) for column in censored) and len(censored) < 2:
+        return ""
+    return CENSORED
 
 
 def _bound(part: ClaimPart, sides: Sequence[SideRuns]) -> BoundedBy:
     """Where the true value is: a censored first side is really larger, a second one lowers it."""
-    if part.of != "stop_iteration" or not any(side.censored for side in sides):
+    columns = [side.of or "" for side in part.sides()]
+    pairs = zip(columns, sides, strict=True)
+    late = [counts_iterations(column) and side.censored for column, side in pairs]
+    if not any(late):
         return ""
-    if all(side.censored for side in sides) and len(sides) == 2:
+    if all(late) and len(late) == 2:
         return "both"
-    return "above" if sides[0].censored else "below"
+    return "above" if late[0] else "below"

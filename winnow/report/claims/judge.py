@@ -12,7 +12,8 @@ from winnow.errors import UserError, unknown
 from winnow.experiment.arms import DENSE
 from winnow.experiment.recipe.claims import Claim, ClaimPart, claims_in
 from winnow.experiment.recipe.explain import faults
-from winnow.report.claims.evidence import Gap
+from winnow.experiment.recipe.sides import of_an_analysis
+from winnow.report.claims.evidence import CENSORED, Gap
 from winnow.report.claims.gather import gather, known_lines, leading_line
 from winnow.report.claims.holds import Joined, Leaf, decide, leaves, needed
 from winnow.report.claims.intervals import LEAST
@@ -141,22 +142,36 @@ def claim_tree(claim: Claim, results: Results) -> Leaf | Joined:
 
 
 def check_claims(claims: Sequence[Claim], results: Results) -> None:
-    """Raises UserError for an arm, a line or a column that a recipe as written does not have."""
+    """Raises UserError for an arm, a line, a column or an analysis that a recipe as written does
+    not have.
+    """
     arms = [DENSE, *(arm.name for arm in results.arms)]
     lines = known_lines(results)
+    written = results.recipe.get("analyses", ())
+    analyses = [str(one.get("label") or one["name"]) for one in written]
     for claim in claims:
         for part in claim.parts() if claim.status is None else ():
             _check_part(claim, part, arms, lines)
+            _check_analyses(claim, part, analyses)
 
 
 def _check_part(claim: Claim, part: ClaimPart, arms: list[str], lines: list[str]) -> None:
-    assert part.of is not None
-    check_column(part.of, part.at.step if part.at else None)
-    for operand in part.compare or ():
+    for operand in part.sides():
+        assert operand.of is not None
+        check_column(operand.of, operand.at.step if operand.at else None)
         if operand.arm not in arms:
             hint = f"Claim {claim.id} can compare {', '.join(arms)}"
             raise unknown("arm", operand.arm, arms, hint)
-        _check_line(claim, operand.line or part.line or "", lines)
+        _check_line(claim, operand.line or "", lines)
+
+
+def _check_analyses(claim: Claim, part: ClaimPart, analyses: list[str]) -> None:
+    for column in (side.of or "" for side in part.sides()):
+        name = column.partition(".")[0]
+        if of_an_analysis(column) and name not in analyses:
+            listed = ", ".join(analyses) or "none"
+            hint = f"Claim {claim.id} can read the recipe's analyses: {listed}"
+            raise unknown("analysis", name, analyses, hint)
 
 
 def _check_line(claim: Claim, line: str, lines: list[str]) -> None:
@@ -213,7 +228,7 @@ def _number(claim: Claim, tree: Leaf | Joined, known: Conditions) -> Reproduced:
     if isinstance(leaf.evidence, Gap) or found is None:
         return not_given("not run")
     if leaf.evidence.blocked or leaf.evidence.bound:
-        return not_given(leaf.evidence.blocked or "early stopping is censored")
+        return not_given(leaf.evidence.blocked or CENSORED)
     return reproduced(found, claim.number, log=leaf.evidence.log)
 
 

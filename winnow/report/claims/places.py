@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
-from winnow.experiment.recipe.claims import Where
+from winnow.experiment.recipe.sides import Where
 from winnow.report.claims.settings import line_setting
 from winnow.report.results import Results
 from winnow.report.samples import Sample
@@ -52,7 +52,7 @@ def chosen_rounds(rounds: Grid, where: Where | None, width: float) -> list[int] 
 
     ``down_to`` begins at the first sparse round. Raises ValueError without a density in ``where``.
     """
-    if where is None or (where.density is None and where.is_one_round):
+    if where is None or not where.names_density:
         raise ValueError("no density is named")
     ends = _ends(where)
     places = [nearest_round(rounds, percent / 100, width) for percent in ends]

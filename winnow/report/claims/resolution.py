@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from winnow.amounts import iterations
 from winnow.data.facts import dataset_names, facts
+from winnow.experiment.recipe.sides import counts_iterations, of_an_analysis
 from winnow.report.claims.settings import line_setting
 from winnow.report.results import Results
 
@@ -15,13 +16,13 @@ def resolution(results: Results, column: str, line: str = "") -> float | None:
     """The step of a column of a line, in its own unit; None where it is not known.
 
     Accuracies are counts of images: one over the test, validation or training images that they
-    count. Early stopping is known to one evaluation. What the plan says is exact: 0.
+    count. Iterations until something are known to one evaluation. What the plan says is exact: 0.
     """
     if column in _PLANNED:
         return 0.0
-    if column == "stop_iteration":
+    if counts_iterations(column):
         return _evaluation(results, line)
-    if "accuracy" in column and "." not in column:
+    if "accuracy" in column and not of_an_analysis(column):
         images = _images(results, column, line)
         return 1 / images if images else None
     return None

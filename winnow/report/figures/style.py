@@ -64,6 +64,7 @@ _CONTROLS = dict(
             Look("#D55E00", "D", ":"),  # reinit-masked
             Look("#B8860B", "P", "--"),  # permuted
             Look("#56B4E9", "o", ":"),  # order
+            Look("#009E73", "o", "--"),  # random-order
             Look("#882255", "v", ":"),  # at-init
             Look("#777777", "d", "-."),  # noise
         ),

@@ -7,13 +7,13 @@ from itertools import cycle
 from math import ceil
 from typing import TYPE_CHECKING
 
+from winnow.experiment.recipe.sides import ITERATIONS_TO
 from winnow.experiment.recipe.views import BIN, EPOCH, ITERATION, LAYER, View
 from winnow.report import wording
 from winnow.report.figures import style
 from winnow.report.figures.axes import density_axis, falling_axis, legend_above
 from winnow.report.figures.drawing import Drawing
 from winnow.report.results import Results, bars
-from winnow.report.samples import ITERATIONS_TO
 from winnow.report.statistics import Summary, t_interval
 from winnow.report.views import ViewPanel, ViewSeries, view_panels
 
