@@ -16,7 +16,7 @@ from winnow.models.initialise import check_parts
 def network(recipe: Recipe) -> torch.nn.Module:
     """The recipe's network without values. UserError for what the network does not have."""
     with torch.device("meta"):
-        built = build_network(recipe.data.name, recipe.model)
+        built = build_network(recipe.data.name, recipe.model, recipe.data.size)
     try:
         check_parts(built, recipe.model.init.head, recipe.model.norm_init)
     except UserError as error:
@@ -24,12 +24,17 @@ def network(recipe: Recipe) -> torch.nn.Module:
     return built
 
 
-def build_network(dataset: str, model: Model | RunModel) -> torch.nn.Module:
-    """The network for the images of a dataset, with whatever weights its modules start with."""
+def build_network(
+    dataset: str, model: Model | RunModel, size: int | None = None
+) -> torch.nn.Module:
+    """The network for the images of a dataset, with whatever weights its modules start with.
+
+    ``size``: pixels of a side, None for the dataset's usual ones.
+    """
     about = facts(dataset)
     return models.build(
         model.name,
-        inputs=about.shape,
+        inputs=about.inputs(size),
         classes=about.classes,
         hidden=model.hidden,
         width=model.width,
