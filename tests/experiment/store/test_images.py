@@ -31,7 +31,7 @@ def absent(monkeypatch):
     def refuse(name, *, online=True):
         raise Unreachable(f"{name}, online: {online}")
 
-    monkeypatch.setattr(images, "load_images", refuse)
+    monkeypatch.setattr(images, "load_dataset", refuse)
 
 
 def test_images_that_are_here_are_counted_and_hashed(store):
