@@ -29,9 +29,8 @@ def test_images_are_listed_by_class_and_name(folder):
     found = list_folder(folder)
     assert found.classes == ("ant", "cat")
     assert found.labels.tolist() == [0, 0, 1, 1, 1, 1, 1]
-    wanted = [folder / "ant" / n for n in ("y.JPEG", "z.JPEG")] + [
-        folder / "cat" / n for n in NAMES
-    ]
+    wanted = [folder / "ant" / name for name in ("y.JPEG", "z.JPEG")]
+    wanted += [folder / "cat" / name for name in NAMES]
     assert paths(found) == wanted
     assert found.sizes.tolist() == [path.stat().st_size for path in wanted]
 
@@ -134,7 +133,7 @@ def test_splits_are_no_heap(folder, tmp_path):
 
 
 def test_of_many_files_the_bytes_of_some_are_seen(folder, monkeypatch):
-    """What it does not see, as its text says: another file of the same length, out of the sample."""
+    """What it does not see, as its text says: another file of the same length, not sampled."""
     monkeypatch.setattr(listing, "SAMPLE", 3)  # of 7: the first, the middle one, the last
     before = content(folder)
     seen = []

@@ -174,7 +174,7 @@ def test_the_sparse_engine_says_that_it_takes_no_files(job, augment):
 def test_a_damaged_file_is_named_when_its_step_comes(job):
     train = job.data.splits["train"]
     step = 2
-    number = int(train.index[Batches(14, 5, "keep", 3).indices(step)][1])
+    number = int(train.index[int(Batches(14, 5, "keep", 3).indices(step)[1])])
     path = train.images.listing.path(number)
     path.write_bytes(path.read_bytes()[:300])
     session = DenseEngine("cpu").open(job, start())

@@ -98,7 +98,8 @@ def read_square(
         raise UserError(f"{path} is gone: put it back, or run the command again") from None
     except Exception as error:  # PIL raises many kinds on damaged bytes: OSError, SyntaxError, ...
         raise UserError(
-            f"{path} cannot be decoded ({type(error).__name__}). The file is damaged; get a fresh copy."
+            f"{path} cannot be decoded ({type(error).__name__}). The file is damaged; get a "
+            "fresh copy."
         ) from error
     return pixels[:, :, ::-1] if part is not None and part[1] else pixels
 
