@@ -142,11 +142,9 @@ def test_criteria_see_the_images_of_the_training_split(run, seen, augmented):
     job, seed = make_job(run), 5
     loader = examples(job, seen, seed, augmented)
     once, again = list(loader), list(loader)
-    assert all(
-        a.equal(b)
-        for one, two in zip(once, again, strict=True)
-        for a, b in zip(one, two, strict=True)
-    )
+    for (x, y), (x_again, y_again) in zip(once, again, strict=True):
+        assert x.equal(x_again)
+        assert y.equal(y_again)
     assert sum(len(y) for _, y in once) == seen.count(4, 160)
     if isinstance(seen, BalancedExamples):
         assert [torch.bincount(y).tolist() for _, y in once] == [[3] * 4] * 2
