@@ -19,13 +19,13 @@ def network(recipe: Recipe) -> torch.nn.Module:
     """The recipe's network without values, to look at and not to change: lines and methods of one
     network are given the same. UserError for what the network does not have.
     """
-    return _without_values(recipe.data.name, recipe.model)
+    return _without_values(recipe.data.name, recipe.model, recipe.data.size)
 
 
 @functools.lru_cache(maxsize=32)
-def _without_values(dataset: str, model: Model) -> torch.nn.Module:
+def _without_values(dataset: str, model: Model, size: int | None) -> torch.nn.Module:
     with torch.device("meta"):
-        built = build_network(dataset, model)
+        built = build_network(dataset, model, size)
     try:
         check_parts(built, model.init.head, model.norm_init)
     except UserError as error:
@@ -33,12 +33,17 @@ def _without_values(dataset: str, model: Model) -> torch.nn.Module:
     return built
 
 
-def build_network(dataset: str, model: Model | RunModel) -> torch.nn.Module:
-    """The network for the images of a dataset, with whatever weights its modules start with."""
+def build_network(
+    dataset: str, model: Model | RunModel, size: int | None = None
+) -> torch.nn.Module:
+    """The network for the images of a dataset, with whatever weights its modules start with.
+
+    ``size``: pixels of a side, None for the dataset's usual ones.
+    """
     about = facts(dataset)
     return models.build(
         model.name,
-        inputs=about.shape,
+        inputs=about.inputs(size),
         classes=about.classes,
         hidden=model.hidden,
         width=model.width,

@@ -21,6 +21,7 @@ from winnow.experiment.plan.plan import Plan, Planned
 from winnow.experiment.runs import Run
 from winnow.experiment.store.store import Found, Store
 from winnow.experiment.train.choosing import (
+    batch_share,
     calibration_file,
     images_evaluated,
     in_one_line,
@@ -168,8 +169,9 @@ def _the_same_for_all(
         engines = dict.fromkeys(plan.runs, _trained_by(alike[-1]))
         return Pace(took, engines, f"from {_runs(alike)}", chosen)
     cost, spent = _measured(dense, plan)
+    step = batch_share(plan) * cost.step
     each = {
-        identity: _OVERHEAD * (cost.step + images_evaluated(run) * cost.image)
+        identity: _OVERHEAD * (step + images_evaluated(run) * cost.image)
         for identity, run in plan.runs.items()
     }
     return Pace(each, dict.fromkeys(plan.runs, DenseEngine.name), spent, chosen, bound)
@@ -197,7 +199,7 @@ def _runs(found: Sequence[Found]) -> str:
 
 def _kind(run: Run) -> tuple[object, ...]:
     model = (run.model.name, run.model.hidden, run.model.width, run.model.dropout)
-    return run.data.name, model, run.batch, run.optimizer["name"], run.engine
+    return run.data.name, run.data.size, model, run.batch, run.optimizer["name"], run.engine
 
 
 def seconds_left(
