@@ -14,9 +14,9 @@ from winnow.models.initialise import check_parts
 
 
 def network(recipe: Recipe) -> torch.nn.Module:
-    """The recipe's network without values. UserError for what the network does not have."""
+    """The layers of the recipe's network, without values. UserError for what it does not have."""
     with torch.device("meta"):
-        built = build_network(recipe.data.name, recipe.model)
+        built = build_network(recipe.data.name, recipe.model, outline=True)
     try:
         check_parts(built, recipe.model.init.head, recipe.model.norm_init)
     except UserError as error:
@@ -24,8 +24,11 @@ def network(recipe: Recipe) -> torch.nn.Module:
     return built
 
 
-def build_network(dataset: str, model: Model | RunModel) -> torch.nn.Module:
-    """The network for the images of a dataset, with whatever weights its modules start with."""
+def build_network(dataset: str, model: Model | RunModel, outline: bool = False) -> torch.nn.Module:
+    """The network for the images of a dataset, with whatever weights its modules start with.
+
+    ``outline``: its layers will do, as for plans (see `models.build`).
+    """
     about = facts(dataset)
     return models.build(
         model.name,
@@ -36,4 +39,5 @@ def build_network(dataset: str, model: Model | RunModel) -> torch.nn.Module:
         dropout=model.dropout,
         conv_bias=model.conv_bias,
         shortcut=model.shortcut,
+        outline=outline,
     )
