@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
+import torch
 
 from winnow.cli.describe.plan import describe_plan
 from winnow.engine.calibration import Cost
+from winnow.experiment.plan.lines import expand_lines
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import check_recipe
 from winnow.experiment.store.images import Source
@@ -139,3 +143,29 @@ def test_where_the_sparse_engine_is_not_compiled_the_time_is_a_bound(tmp_path):
     assert pace == "pace: dense, 4 ms an iteration; measured now, on one core, in 0 s"
     assert note.startswith("note: the sparse engine is not compiled on this machine yet")
     assert left == "time left: at most 2 s with --jobs 2"
+
+
+def test_without_the_network_s_package_runs_are_printed_and_no_time(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    monkeypatch.delitem(sys.modules, "torchvision.models", raising=False)
+    data = {"name": "cifar-10", "validation": 5000}
+    asked = SMALL | {"data": data, "model": {"name": "squeezenet"}, "prune": {"rounds": 1}}
+    plan = expand("vision", check_recipe(asked, "vision"), Source(50_000, "nowhere"))
+    *_, counts, pace, left, note = describe_plan(plan, Store(tmp_path), 2, "no images", runs=True)
+    assert counts.startswith("3 runs, 300 iterations; 0 runs done")
+    assert pace.startswith("pace: not known: squeezenet is a network of torchvision, which is not")
+    assert left == "time left: not known"
+    assert note == "note: no images"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU takes large batches")
+def test_a_batch_too_large_for_a_processor_is_not_timed(tmp_path, monkeypatch):
+    monkeypatch.setattr("winnow.cli.describe.plan.pace_of", None)  # nothing is measured
+    asked = SMALL | {"data": {"name": "cifar-10"}, "model": {"name": "resnet-20"}}
+    asked["train"] = SMALL["train"] | {"batch": 6000}
+    asked["lines"] = {"one": {"prune.rounds": 1}, "two": {"prune.rounds": 2}}
+    recipe = check_recipe(asked, "large")
+    plan = expand_lines("large", recipe, {"cifar-10": Source(50_000, "nowhere")})
+    *_, pace, left = describe_plan(plan, Store(tmp_path), 2, None)
+    assert pace.startswith("one, two: pace: not known: no GPU is here, and 6000 images of 3x32x32")
+    assert left == "time left: not known"

@@ -61,8 +61,8 @@ class RunModel:
 @dataclass(frozen=True)
 class RunSchedule:
     """The learning rate's course: multiplied by ``factor`` at the iterations ``drops``, or after
-    each ``every`` iterations, or as the name says; it rises from 0 over the first ``warmup``
-    iterations.
+    each ``every`` iterations, or as the name says, a line down to the rate ``to``; it rises from 0
+    over the first ``warmup`` iterations.
     """
 
     name: str
@@ -70,6 +70,7 @@ class RunSchedule:
     factor: float | None
     warmup: int
     every: int | None = None
+    to: float = 0.0
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> RunSchedule:

@@ -46,6 +46,7 @@ LEGACY: Mapping[str, Any] = {
     "pruning.reinit": "none",
     "pruning.augmented": False,
     "schedule.every": None,
+    "schedule.to": 0.0,
     "start.optimizer": "fresh",
     "start.given": None,
     "start.noise": None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import TypeVar
 
 import torch
 
+from winnow.data.facts import facts
 from winnow.engine.auto import Auto, seconds
 from winnow.engine.base import Job
 from winnow.engine.calibration import Calibration, Cost, calibration_key
@@ -17,6 +19,7 @@ from winnow.engine.dense import DenseEngine
 from winnow.engine.glance import glance, glance_at
 from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.engine.stacked import StackedEngine
+from winnow.errors import UserError
 from winnow.experiment.plan.plan import Plan, Planned
 from winnow.experiment.runs import Run
 from winnow.experiment.store.store import Found, Store
@@ -30,6 +33,7 @@ from winnow.experiment.train.choosing import (
     sample,
     taken,
 )
+from winnow.models import check_buildable
 
 _OVERHEAD = 1.1  # what evaluating test images and at the end adds to training
 _EACH_RUN = 0.03  # seconds before and after training: preparing it, writing its files (digits)
@@ -41,6 +45,8 @@ _NOT_COMPILED = (
     "densities it takes a fraction of this time"
 )
 _STACKED = "small networks train together in stacks, which takes less than one by one, as measured"
+
+_GLANCED = 2**24  # values of a batch: with more of them a processor has no step to glance at
 
 T = TypeVar("T")
 Measure = Callable[[Job], T]
@@ -93,6 +99,24 @@ def remembered(look: Measure[T]) -> Measure[T]:
         return seen[key]
 
     return looked
+
+
+def why_no_pace(plan: Plan) -> str | None:
+    """Why no step of a plan's runs can be timed here, or None: the package of the network is not
+    installed, or a batch is too large for this processor.
+    """
+    run = next(iter(plan.runs.values()))
+    try:
+        check_buildable(run.model.name)
+    except UserError as error:
+        return str(error)
+    shape = facts(run.data.name).shape
+    if torch.cuda.is_available() or run.batch * math.prod(shape) <= _GLANCED:
+        return None
+    size = "x".join(map(str, shape))
+    return (
+        f"no GPU is here, and {run.batch} images of {size} at once are no work for a CPU"
+    )
 
 
 def pace_of(
