@@ -197,10 +197,11 @@ def _on_path(folder: Path) -> Iterator[None]:
 def _try(method: str, recipe: Recipe) -> None:
     """Score a small network of the comparison's kind, on a few random images of its shape."""
     about = facts(recipe.data.name)
-    model = build_network(recipe.data.name, _smaller(recipe.model))
+    shape = about.inputs(recipe.data.size)
+    model = build_network(recipe.data.name, _smaller(recipe.model), recipe.data.size)
     init = recipe.model.init
     initialise(model, init.name, 0, std=init.std)
-    try_criterion(load_own(method), model, about.shape, about.classes, method)
+    try_criterion(load_own(method), model, shape, about.classes, method)
 
 
 def _smaller(model: Model) -> Model:

@@ -70,7 +70,7 @@ class Eager:
         self.model = job.build()
         split, data = job.data.splits["train"], job.data
         mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (data.mean, data.std))
-        self.images = split.images.float().sub_(mean).div_(std)
+        self.images = split.in_memory.float().sub_(mean).div_(std)
         self.labels = split.labels
         self.loss: Callable[[Tensor, Tensor], Tensor] = self._loss
 

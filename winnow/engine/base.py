@@ -12,8 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from winnow.data.crops import CropDraws
+from winnow.data.image_files import Coming, ImageFiles
 from winnow.data.order import Last
 from winnow.mask import Mask
 from winnow.reparametrisation import Search
@@ -28,24 +32,48 @@ EVALUATION_BATCH = 1000
 
 @dataclass(frozen=True)
 class Split:
-    """The examples ``index`` (int64) of images uint8 (N, C, H, W) with labels int64 (N,)."""
+    """The examples ``index`` (int64) of images uint8 (N, C, H, W) with labels int64 (N,).
 
-    images: Tensor
+    Images are in memory, or in files that are read whenever they are taken; both have a ``shape``.
+    """
+
+    images: Tensor | ImageFiles
     labels: Tensor
     index: Tensor
+
+    @property
+    def in_memory(self) -> Tensor:
+        """All images, for what takes none in files."""
+        assert isinstance(self.images, Tensor), "the images stay in files"
+        return self.images
 
     def take(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Images and labels of the examples at these positions of the split."""
         chosen = self.index.index_select(0, positions)
-        return self.images.index_select(0, chosen), self.labels.index_select(0, chosen)
+        if isinstance(self.images, ImageFiles):
+            images = self.images.read(_numbers(chosen)).to(self.labels.device)
+        else:
+            images = self.images.index_select(0, chosen)
+        return images, self.labels.index_select(0, chosen)
+
+    def start(self, positions: Tensor, draws: CropDraws | None = None) -> tuple[Coming, Tensor]:
+        """Begin to read the images of examples from files, as ``draws`` say; and their labels."""
+        assert isinstance(self.images, ImageFiles), "images in memory need no reading"
+        chosen = self.index.index_select(0, positions)
+        return self.images.start(_numbers(chosen), draws), self.labels.index_select(0, chosen)
+
+
+def _numbers(chosen: Tensor) -> NDArray[np.int64]:
+    return chosen.cpu().numpy()
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The images of a run, as they lie in memory.
+    """The images of a run.
 
     ``splits``: ``train``, ``test`` and, if examples are held out, ``validation``. ``mean`` and
-    ``std``: one for each channel, in units of the pixels. ``augment``: ``none`` or ``flip-crop``.
+    ``std``: one for each channel, in units of the pixels. ``augment``: ``none``, ``flip-crop``
+    (images in memory) or ``flip-resized-crop`` (images in files).
     ``unit_norm``: each image, as ``mean``, ``std`` and ``augment`` leave it, is divided by its L2
     norm; one that is zero everywhere stays so.
     """

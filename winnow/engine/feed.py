@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
 
 from winnow import rng
 from winnow.data.augment import flip_crop
+from winnow.data.crops import draw_crops
+from winnow.data.image_files import ImageFiles
 from winnow.data.order import Batches
+from winnow.engine.ahead import Begun, ReadAhead, in_turn
 from winnow.engine.base import EVALUATION_BATCH, Job, Split, TrainingData
+
+_PIXELS = 1000 * 64 * 64  # of each channel, evaluated at once: 1000 of the largest in memory
 
 
 class Feed:
@@ -33,21 +38,37 @@ class Feed:
             return moved[id(tensor)]
 
         self.splits = {
-            name: Split(place(split.images), place(split.labels), split.index.to(device))
+            name: Split(
+                split.images if isinstance(split.images, ImageFiles) else place(split.images),
+                place(split.labels),
+                split.index.to(device),
+            )
             for name, split in job.data.splits.items()
         }
         scale, shift = scale_and_shift(job.data)
         self.scale, self.shift = scale.to(device), shift.to(device)
         examples = len(self.splits["train"].index)
         self.batches = Batches(examples, job.batch, job.last_batch, job.seeds["order"])
+        self.ahead = ReadAhead(self._begin, job.steps)
 
     def pixels(self, step: int) -> tuple[Tensor, Tensor]:
         """The augmented images uint8 (B, C, H, W) and labels of a step."""
+        if isinstance(self.splits["train"].images, ImageFiles):
+            return self.ahead.batch(step)
         positions = torch.tensor(self.batches.indices(step), device=self.device)
         x, y = self.splits["train"].take(positions)
         if self.job.data.augment == "flip-crop":
             x = flip_crop(x, rng.stream(self.job.seeds["augment"], "augment", step))
         return x, y
+
+    def _begin(self, step: int) -> Begun:
+        """Begin to read a step's images from their files."""
+        positions = torch.tensor(self.batches.indices(step), device=self.device)
+        draws = None
+        if self.job.data.augment == "flip-resized-crop":
+            stream = rng.stream(self.job.seeds["augment"], "augment", step)
+            draws = draw_crops(len(positions), stream)
+        return self.splits["train"].start(positions, draws)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """The batch of a step: normalised images float32 and labels."""
@@ -55,10 +76,10 @@ class Feed:
         return self.normalised(x), y
 
     def whole(self, split: str, batch: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
-        """All of a split in its order, normalised, ``batch`` images at a time."""
+        """All of a split in its order, normalised, ``batch`` images at a time, or `at_once`."""
         examples = self.splits[split]
-        for positions in torch.split(torch.arange(self.count(split), device=self.device), batch):
-            x, y = examples.take(positions)
+        everyone = torch.arange(self.count(split), device=self.device)
+        for x, y in taken(examples, torch.split(everyone, at_once(examples, batch))):
             yield self.normalised(x), y
 
     def count(self, split: str) -> int:
@@ -73,6 +94,19 @@ class Feed:
     def dropout_seed(self, step: int) -> int:
         """What seeds torch before the forward pass of a step."""
         return rng.torch_seed(self.job.seeds["dropout"], "dropout", step)
+
+
+def at_once(split: Split, batch: int) -> int:
+    """``batch``, or fewer where images are so large that they would be more than `_PIXELS`."""
+    height, width = split.images.shape[2:]
+    return min(batch, max(1, _PIXELS // (height * width)))
+
+
+def taken(split: Split, parts: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """The examples at some positions of a split, part by part: pixels and labels."""
+    if isinstance(split.images, ImageFiles):
+        return in_turn(split, parts)
+    return map(split.take, parts)
 
 
 def to_unit_norm(images: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ from typing import Any, Literal
 class RunData:
     """The images: a dataset's name and the hash of its content, how many are held out for
     validation, how many of the others are trained on (None: all), how batches are augmented, and
-    how pixels are scaled (see `recipe.Data`).
+    how pixels are scaled (see `recipe.Data`). ``size``: pixels of a side of the squares that
+    networks get of images in files; None for a dataset in memory.
     """
 
     name: str
@@ -24,6 +25,7 @@ class RunData:
     augment: str
     train: int | None = None
     scaling: str = "standard"
+    size: int | None = None
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ GIVEN = "given"
 LEGACY: Mapping[str, Any] = {
     "data.train": None,
     "data.scaling": "standard",
+    "data.size": None,
     "dynamic": None,
     "model.init.kept": 1.0,
     "model.init.head": None,

@@ -74,16 +74,18 @@ def _names() -> Iterator[str]:
 
 
 def _data() -> Iterator[str]:
-    from winnow.data import Unreachable, dataset_names, load_images
+    from winnow.data import Unreachable, dataset_names, facts, load_dataset
 
     root = os.environ.get("WINNOW_DATA")
     yield f"data folder  {root or 'not set ($WINNOW_DATA)'}"
     for name in dataset_names():
         try:
-            images = load_images(name, online=False)
+            images = load_dataset(name, online=False)
             state = f"found: {len(images.train_y)} + {len(images.test_y)} images, {images.source}"
         except Unreachable:
             state = "not here: fetched from the hub when a recipe needs it"
+            if facts(name).hub is None:
+                state = "not here: put it into $WINNOW_DATA, as its terms let nobody fetch it"
         except UserError as error:
             state = f"found, but: {error}"
         yield f"data         {name}: {state}"

@@ -16,6 +16,7 @@ from typing import Literal
 
 from torch import nn
 
+from winnow.data.image_files import ImageFiles
 from winnow.engine.base import Job, Session
 from winnow.engine.reopened import not_here
 from winnow.engine.sparse_cpu.chain.layers import chain_of
@@ -92,6 +93,8 @@ class SparseEngine:
             return _Way("none", reason)
         if job.optimizer["name"] not in RULES:
             return _Way("none", f"it has no kernel for the optimizer {job.optimizer['name']}")
+        if isinstance(job.data.splits["train"].images, ImageFiles):
+            return _Way("none", "its images stay in files, and it takes those in memory alone")
         if job.data.augment not in ("none", "flip-crop"):
             return _Way("none", f"it has no kernel for the augmentation {job.data.augment}")
         image = tuple(job.data.splits["train"].images.shape[1:])

@@ -13,7 +13,7 @@ from winnow.errors import UserError
 def index_of(split: Split) -> NDArray[np.int64]:
     """The numbers of a split's images."""
     index = np.ascontiguousarray(split.index.cpu().numpy(), np.int64)
-    count = len(split.images)
+    count = len(split.in_memory)
     assert len(split.labels) == count, "as many labels as images"
     assert not len(index) or 0 <= index.min() <= index.max() < count, "an index out of range"
     return index
@@ -32,5 +32,5 @@ def labels_of(split: Split, classes: int) -> NDArray[np.int64]:
 
 def pixels_of(split: Split) -> NDArray[np.uint8]:
     """The bytes of all images, flat, where they lie."""
-    pixels: NDArray[np.uint8] = split.images.cpu().contiguous().view(-1).numpy()
+    pixels: NDArray[np.uint8] = split.in_memory.cpu().contiguous().view(-1).numpy()
     return pixels

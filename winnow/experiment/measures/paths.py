@@ -15,7 +15,8 @@ def _effective_density(
     from winnow.analysis.paths import effective_weights
 
     (specimen,) = specimens
-    shape = facts(specimen.run.data.name).shape
+    data = specimen.run.data
+    shape = facts(data.name).inputs(data.size)
     found = effective_weights(specimen.model(), specimen.mask, shape)
     mask, effective, dead = found.mask, found.effective, found.dead_units
     units = {name: len(bits) for name, bits in mask.items()}

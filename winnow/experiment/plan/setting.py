@@ -137,7 +137,13 @@ def _dense_run(recipe: Recipe, source: Source, per_epoch: int) -> Run:
     steps = _at_least_one("train.steps", train.steps, per_epoch)
     return Run(
         data=RunData(
-            data.name, source.content, data.validation, data.augment, data.train, data.scaling
+            data.name,
+            source.content,
+            data.validation,
+            data.augment,
+            data.train,
+            data.scaling,
+            data.resolved_size,
         ),
         model=_model(recipe.model),
         begin=0,

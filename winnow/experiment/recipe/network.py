@@ -16,7 +16,7 @@ from winnow.models.initialise import check_parts
 def network(recipe: Recipe) -> torch.nn.Module:
     """The layers of the recipe's network, without values. UserError for what it does not have."""
     with torch.device("meta"):
-        built = build_network(recipe.data.name, recipe.model, outline=True)
+        built = build_network(recipe.data.name, recipe.model, recipe.data.size, outline=True)
     try:
         check_parts(built, recipe.model.init.head, recipe.model.norm_init)
     except UserError as error:
@@ -24,15 +24,18 @@ def network(recipe: Recipe) -> torch.nn.Module:
     return built
 
 
-def build_network(dataset: str, model: Model | RunModel, outline: bool = False) -> torch.nn.Module:
+def build_network(
+    dataset: str, model: Model | RunModel, size: int | None = None, outline: bool = False
+) -> torch.nn.Module:
     """The network for the images of a dataset, with whatever weights its modules start with.
 
-    ``outline``: its layers will do, as for plans (see `models.build`).
+    ``size``: pixels of a side, None for the dataset's usual ones. ``outline``: its layers will do,
+    as for plans (see `models.build`).
     """
     about = facts(dataset)
     return models.build(
         model.name,
-        inputs=about.shape,
+        inputs=about.inputs(size),
         classes=about.classes,
         hidden=model.hidden,
         width=model.width,

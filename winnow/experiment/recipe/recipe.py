@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from winnow.data.facts import dataset_names, facts
 from winnow.experiment.recipe.analyses import AnalysisSpec
 from winnow.experiment.recipe.claims import Claim, unique_ids
 from winnow.experiment.recipe.compare import Compare
@@ -31,13 +32,47 @@ class Data(RecipePart):
     are drawn by ``seeds.split``. ``scaling``: ``standard`` (mean 0, standard deviation 1 in each
     channel), ``unit-interval`` (pixels in [0, 1]) or ``unit-norm`` (each image also divided by its
     L2 norm, as in the code that Frankle & Carbin released).
+
+    Of images that stay in files (imagenet, generated-images) networks get squares of ``size``
+    pixels a side, by default the dataset's usual ones: the centre, whose sides are 224/256 of the
+    shorter one, or in training with ``flip-resized-crop`` random parts of 8 to 100 % of the area.
+    ``flip-crop`` is for datasets in memory: shifts by up to 4 pixels; both mirror half the images.
     """
 
     name: str = Field(examples=["mnist"])
     validation: int = Field(0, ge=0, examples=[5000])
     train: int | None = Field(None, ge=1, examples=[10_000])
-    augment: Literal["none", "flip-crop"] = "none"
+    augment: Literal["none", "flip-crop", "flip-resized-crop"] = "none"
     scaling: Literal["standard", "unit-interval", "unit-norm"] = "standard"
+    size: int | None = Field(None, ge=8, examples=[224])
+
+    @model_validator(mode="after")
+    def _suits_the_dataset(self) -> Data:
+        if self.name not in dataset_names():  # another check says which there are
+            return self
+        if not facts(self.name).in_files:
+            if self.size is not None:
+                raise ValueError(
+                    f"size is {self.size}, but the images of {self.name} are in memory as they "
+                    "are: leave size out"
+                )
+            if self.augment == "flip-resized-crop":
+                raise ValueError(
+                    f"flip-resized-crop is for images in files; for {self.name} write "
+                    "augment: flip-crop"
+                )
+        elif self.augment == "flip-crop":
+            raise ValueError(
+                f"flip-crop is for images in memory; for {self.name}, whose images are files of "
+                "any size, write augment: flip-resized-crop"
+            )
+        return self
+
+    @property
+    def resolved_size(self) -> int | None:
+        """What a run has as ``size``: None for a dataset in memory. UserError if it is unknown."""
+        about = facts(self.name)
+        return (self.size or about.shape[1]) if about.in_files else None
 
 
 class Seeds(RecipePart):
@@ -102,6 +137,16 @@ class Recipe(RecipePart):
                     "write criteria, rounds and other options beside the method's name in "
                     "compare.methods"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _engine_takes_files(self) -> Recipe:
+        name = self.data.name
+        if self.engine == "sparse" and name in dataset_names() and facts(name).in_files:
+            raise ValueError(
+                f"engine sparse takes images in memory alone, and those of {name} stay in files: "
+                "write engine: auto or dense"
+            )
         return self
 
     @model_validator(mode="after")

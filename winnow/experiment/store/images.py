@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from winnow.data import Unreachable, load_images
+from winnow.data import Unreachable, load_dataset
 from winnow.data.facts import facts
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.store.store import Store
@@ -39,7 +39,7 @@ def find_sources(recipe: Recipe) -> Sources:
 
 def find_source(name: str) -> Source:
     """As `find_sources`, of one dataset."""
-    images = load_images(name)
+    images = load_dataset(name)
     return Source(len(images.train_y), images.content)
 
 
@@ -67,7 +67,7 @@ def find_sources_offline(recipe: Recipe, store: Store) -> tuple[Sources, str | N
 
 def _find_offline(name: str, store: Store) -> tuple[Source, str | None]:
     try:
-        images = load_images(name, online=False)
+        images = load_dataset(name, online=False)
     except Unreachable:
         return _remembered(name, store) or _guessed(name)
     return Source(len(images.train_y), images.content), None
@@ -82,8 +82,9 @@ def _remembered(name: str, store: Store) -> tuple[Source, None] | None:
 
 
 def _guessed(name: str) -> tuple[Source, str]:
+    fetched = "`winnow run` fetches it, or" if facts(name).hub else "its terms let nobody fetch it:"
     note = (
-        f"{name} is not here yet: `winnow run` fetches it, or put it into $WINNOW_DATA. Until then "
-        "no stored run can be recognised"
+        f"{name} is not here yet: {fetched} put it into $WINNOW_DATA. Until then no stored run can "
+        "be recognised"
     )
     return Source(facts(name).train_size, "not here"), note

@@ -158,7 +158,7 @@ def _begun_with(found: Found, final: Mapping[str, Tensor]) -> Mapping[str, Tenso
 
 
 def _initial(run: Run) -> nn.Module:
-    model, init = build_network(run.data.name, run.model), run.model.init
+    model, init = build_network(run.data.name, run.model, run.data.size), run.model.init
     initialise(model, init.name, run.seeds["init"], std=init.std, draw=run.draw, kept=init.kept)
     return model
 

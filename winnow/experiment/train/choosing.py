@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 _DENSELY = "its method needs the gradients of removed weights all along"
 _SEARCHES = "a mask search trains the scores of removed weights too"
+_IN_FILES = "the images of {name} stay in files, and sparse takes those in memory alone"
 _IMAGES = 5000  # at most, in the random training set that is measured
+_BATCH = 8  # images in files are large: on a processor a step is measured on so few of them
 
 
 def settle(plan: Plan, store: Store, say: Callable[[str], None]) -> Auto:
@@ -34,6 +36,8 @@ def settle(plan: Plan, store: Store, say: Callable[[str], None]) -> Auto:
     """
     import torch
 
+    if (auto := _of_files(plan)) is not None:
+        return auto
     with torch.random.fork_rng(devices=[]):  # networks are built, whose weights nobody needs
         return _settled(sample(plan), store, say)
 
@@ -66,6 +70,8 @@ def known(plan: Plan, store: Store) -> Auto | None:
     from winnow.engine import calibration
     from winnow.engine.auto import Auto
 
+    if (auto := _of_files(plan)) is not None:
+        return auto
     with torch.random.fork_rng(devices=[]):
         job = sample(plan)
         if (auto := _without_calibration(job)) is not None:
@@ -77,6 +83,20 @@ def known(plan: Plan, store: Store) -> Auto | None:
 
 def _folder(store: Store) -> Path:
     return store.path / "calibration"
+
+
+def _of_files(plan: Plan) -> Auto | None:
+    """What ``auto`` goes by where images stay in files, or None."""
+    from winnow.data.facts import facts
+    from winnow.engine.auto import Auto
+
+    name = _first(plan).data.name
+    return Auto(reason=_IN_FILES.format(name=name)) if facts(name).in_files else None
+
+
+def _first(plan: Plan) -> Run:
+    """The plan's dense run."""
+    return next(iter(plan.runs.values()))
 
 
 def _without_calibration(job: Job) -> Auto | None:
@@ -221,6 +241,23 @@ def _counts_are_planned(plan: Plan) -> bool:
     return not any(isinstance(run.keep, int) and len(run.prunable) > 1 for run in runs)
 
 
+def batch_share(plan: Plan) -> float:
+    """How many times as large a batch of the plan is as that of its `sample`: 1 for images in
+    memory.
+    """
+    from winnow.data.facts import facts
+
+    run = _first(plan)
+    return run.batch / _batch_measured(run) if facts(run.data.name).in_files else 1.0
+
+
+def _batch_measured(run: Run) -> int:
+    """The images in a step that is measured, of a run whose images stay in files."""
+    import torch
+
+    return run.batch if torch.cuda.is_available() else min(run.batch, _BATCH)
+
+
 def sample(plan: Plan) -> Job:
     """The work of a plan's runs on random images: its dense run, as only costs matter."""
     import torch
@@ -230,11 +267,11 @@ def sample(plan: Plan) -> Job:
     from winnow.engine.base import Job, Split
     from winnow.experiment.train.job import make_network, scaled_data
 
-    run = next(iter(plan.runs.values()))
+    run = _first(plan)
     about = facts(run.data.name)
-    count = min(about.train_size, _IMAGES)
+    count = _batch_measured(run) if about.in_files else min(about.train_size, _IMAGES)
     generator = rng.torch_generator(0, "calibration", "images")
-    shape = (count, *about.shape)
+    shape = (count, *about.inputs(run.data.size))
     x = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
     y = torch.randint(0, about.classes, (count,), generator=generator)
     splits = {"train": Split(x, y, torch.arange(count))}

@@ -24,6 +24,7 @@ from winnow.experiment.plan.plan import Plan, Planned
 from winnow.experiment.runs import Run
 from winnow.experiment.store.store import Found, Store
 from winnow.experiment.train.choosing import (
+    batch_share,
     calibration_file,
     images_evaluated,
     in_one_line,
@@ -110,7 +111,7 @@ def why_no_pace(plan: Plan) -> str | None:
         check_buildable(run.model.name)
     except UserError as error:
         return str(error)
-    shape = facts(run.data.name).shape
+    shape = facts(run.data.name).inputs(run.data.size)
     if torch.cuda.is_available() or run.batch * math.prod(shape) <= _GLANCED:
         return None
     size = "x".join(map(str, shape))
@@ -192,8 +193,9 @@ def _the_same_for_all(
         engines = dict.fromkeys(plan.runs, _trained_by(alike[-1]))
         return Pace(took, engines, f"from {_runs(alike)}", chosen)
     cost, spent = _measured(dense, plan)
+    step = batch_share(plan) * cost.step
     each = {
-        identity: _OVERHEAD * (cost.step + images_evaluated(run) * cost.image)
+        identity: _OVERHEAD * (step + images_evaluated(run) * cost.image)
         for identity, run in plan.runs.items()
     }
     return Pace(each, dict.fromkeys(plan.runs, DenseEngine.name), spent, chosen, bound)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from winnow import criteria, rng
 from winnow.criteria.balanced import draw_balanced
 from winnow.data.augment import flip_crop
+from winnow.data.crops import draw_crops
+from winnow.data.image_files import ImageFiles
+from winnow.engine.ahead import in_turn
 from winnow.engine.base import Job
-from winnow.engine.feed import Feed
+from winnow.engine.feed import Feed, at_once, taken
 from winnow.experiment.run_parts import BalancedExamples, ScoredExamples
 
 _BATCH = 500  # of examples that are all seen; more would only take memory
@@ -28,16 +32,16 @@ def examples(
     """
     feed, train = Feed(job, torch.device("cpu")), job.data.splits["train"]
     generator = rng.torch_generator(seed, "scoring")
+    drawn_from = seed if augmented else None
     if isinstance(seen, BalancedExamples):
         drawn = _balanced(train.labels[train.index], seen, generator)
     elif seen.examples == "all":
-        return _Whole(feed, seed if augmented else None)
+        everyone = torch.arange(len(train.index))
+        return _Drawn(feed, torch.split(everyone, at_once(train, _BATCH)), drawn_from)
     else:
         drawn = [torch.randperm(len(train.index), generator=generator)[: seen.examples]]
-    taken = [train.take(positions) for positions in drawn]
-    if augmented:
-        taken = [(_augmented(job, x, seed, k), y) for k, (x, y) in enumerate(taken)]
-    return [(feed.normalised(x), y) for x, y in taken]
+    batches = _Drawn(feed, drawn, drawn_from)
+    return batches if isinstance(train.images, ImageFiles) else list(batches)
 
 
 def _balanced(labels: Tensor, seen: BalancedExamples, generator: torch.Generator) -> list[Tensor]:
@@ -47,30 +51,31 @@ def _balanced(labels: Tensor, seen: BalancedExamples, generator: torch.Generator
     return [own[:, k].flatten() for k in range(batches)]
 
 
-def _augmented(job: Job, images: Tensor, seed: int, batch: int) -> Tensor:
-    """Images uint8 (B, C, H, W) under the job's augmentation."""
-    if job.data.augment != "flip-crop":
-        return images
-    return flip_crop(images, rng.stream(seed, "scoring", "augment", batch))
-
-
-class _Whole:
-    """All of the training split, in its order, as often as it is asked for.
+class _Drawn:
+    """Batches of the training split, by positions, as often as they are asked for.
 
     ``seed``: what augmentation draws from, None for images as they are.
     """
 
-    def __init__(self, feed: Feed, seed: int | None) -> None:
-        self.feed, self.seed = feed, seed
+    def __init__(self, feed: Feed, parts: Sequence[Tensor], seed: int | None) -> None:
+        self.feed, self.parts, self.seed = feed, parts, seed
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return self.feed.whole("train", _BATCH) if self.seed is None else self._anew(self.seed)
+        return ((self.feed.normalised(x), y) for x, y in self._pixels())
 
-    def _anew(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        feed, train = self.feed, self.feed.splits["train"]
-        for batch, positions in enumerate(torch.split(torch.arange(feed.count("train")), _BATCH)):
-            x, y = train.take(positions)
-            yield feed.normalised(_augmented(feed.job, x, seed, batch)), y
+    def _pixels(self) -> Iterator[tuple[Tensor, Tensor]]:
+        train, augment = self.feed.splits["train"], self.feed.job.data.augment
+        if self.seed is None or augment == "none":
+            return taken(train, self.parts)
+        if augment == "flip-resized-crop":
+            return in_turn(train, self.parts, lambda k, n: draw_crops(n, self._stream(k)))
+        return (
+            (flip_crop(x, self._stream(k)), y) for k, (x, y) in enumerate(taken(train, self.parts))
+        )
+
+    def _stream(self, batch: int) -> np.random.Generator:
+        assert self.seed is not None
+        return rng.stream(self.seed, "scoring", "augment", batch)
 
 
 def scored_as(model: nn.Module, criterion: str) -> nn.Module:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from winnow.data import Images, load_images
+from winnow.data import FolderImages, Images, load_dataset
 from winnow.data.facts import facts
+from winnow.data.image_files import ImageFiles
 from winnow.data.split import split
 from winnow.engine.base import Job, Split, TrainingData
 from winnow.errors import UserError
@@ -37,7 +38,7 @@ def make_job(run: Run) -> Job:
 
 def make_network(run: Run) -> nn.Module:
     """The run's network, with whatever weights its modules start with."""
-    return build_network(run.data.name, run.model)
+    return build_network(run.data.name, run.model, run.data.size)
 
 
 def initial_network(run: Run, draw: int | None = None, seed: int | None = None) -> nn.Module:
@@ -58,19 +59,24 @@ def initial_network(run: Run, draw: int | None = None, seed: int | None = None) 
 
 
 def _training_data(run: Run) -> TrainingData:
-    """The run's splits: indices into the images, which all runs of a worker share in memory."""
+    """The run's splits: indices into the images, which all runs of a worker share."""
     data = run.data
     images = _images(data.name, data.content)
+    train_x: Tensor | ImageFiles = images.train_x
+    test_x: Tensor | ImageFiles = images.test_x
+    if isinstance(images, FolderImages):
+        assert data.size is not None, "runs on images in files have a size"
+        train_x, test_x = images.at_size(data.size)
     seed = run.seeds.get("split", 0)  # absent where nothing is drawn
     count = len(images.train_y)
     train, held_out = split(count, data.validation, seed, data.train)
     every_test = torch.arange(len(images.test_y))
     splits = {
-        "train": Split(images.train_x, images.train_y, train),
-        "test": Split(images.test_x, images.test_y, every_test),
+        "train": Split(train_x, images.train_y, train),
+        "test": Split(test_x, images.test_y, every_test),
     }
     if len(held_out):
-        splits["validation"] = Split(images.train_x, images.train_y, held_out)
+        splits["validation"] = Split(train_x, images.train_y, held_out)
     return scaled_data(data, splits)
 
 
@@ -85,8 +91,8 @@ def scaled_data(data: RunData, splits: Mapping[str, Split]) -> TrainingData:
 
 
 @functools.lru_cache(maxsize=2)
-def _images(name: str, content: str) -> Images:
-    images = load_images(name, online=False)
+def _images(name: str, content: str) -> Images | FolderImages:
+    images = load_dataset(name, online=False)
     if images.content != content:
         raise UserError(
             f"the images of {name} have changed since this experiment was planned "

@@ -153,7 +153,7 @@ def _options(run: Run, pruning: Pruning) -> dict[str, Any]:
     options = dict(pruning.options)
     known = criteria.traits_of(criteria.get_criterion(pruning.criterion))
     if known.takes_input_shape and options.get("input_shape") is None:
-        options["input_shape"] = facts(run.data.name).shape
+        options["input_shape"] = facts(run.data.name).inputs(run.data.size)
     return options
 
 

@@ -139,6 +139,6 @@ def _factors(job: Job, split: Split) -> NDArray[np.float32]:
     scale, shift = scale_and_shift(job.data)
     parts = [
         inverse_norms(part.to(torch.float32).mul_(scale).add_(shift))
-        for part in torch.split(split.images, _AT_ONCE)
+        for part in torch.split(split.in_memory, _AT_ONCE)
     ]
     return torch.cat(parts).numpy()

@@ -54,6 +54,6 @@ def scored_copy_of(method: ComparedMethod, scoring: Scoring) -> ScoredCopy:
     if copy.augmented and method.setting.recipe.data.augment == "none":
         raise UserError(
             f"augmented of {arm} draws as training does, and data.augment is none: write "
-            "data.augment: flip-crop, or leave augmented out"
+            "data.augment, or leave augmented out"
         )
     return copy
