@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 import pytest
-import torch
 
 from winnow.cli.describe.plan import describe_plan
 from winnow.engine.calibration import Cost
@@ -158,14 +157,12 @@ def test_without_the_network_s_package_runs_are_printed_and_no_time(tmp_path, mo
     assert note == "note: no images"
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU takes large batches")
-def test_a_batch_too_large_for_a_processor_is_not_timed(tmp_path, monkeypatch):
-    monkeypatch.setattr("winnow.cli.describe.plan.pace_of", None)  # nothing is measured
-    asked = SMALL | {"data": {"name": "cifar-10"}, "model": {"name": "resnet-20"}}
-    asked["train"] = SMALL["train"] | {"batch": 6000}
-    asked["lines"] = {"one": {"prune.rounds": 1}, "two": {"prune.rounds": 2}}
-    recipe = check_recipe(asked, "large")
-    plan = expand_lines("large", recipe, {"cifar-10": Source(50_000, "nowhere")})
+@pytest.mark.parametrize(("count", "named"), [(1, "a"), (2, "a and b"), (4, "a and 3 other lines")])
+def test_lines_without_a_pace_are_named(tmp_path, monkeypatch, count, named):
+    monkeypatch.setattr("winnow.cli.describe.plan.why_no_pace", lambda _: "no reason")
+    lines = {name: {"train.optimizer.lr": 0.1 + i} for i, name in enumerate("abcd"[:count])}
+    recipe = check_recipe(SMALL | {"lines": lines}, "small")
+    plan = expand_lines("small", recipe, {"digits": Source(1437, "digits")})
     *_, pace, left = describe_plan(plan, Store(tmp_path), 2, None)
-    assert pace.startswith("one, two: pace: not known: no GPU is here, and 6000 images of 3x32x32")
+    assert pace == f"{named}: pace: not known: no reason"
     assert left == "time left: not known"

@@ -70,8 +70,9 @@ def _time(planned: Planned, store: Store, status: Mapping[str, str], jobs: int) 
         yield from _said(plan, pace, status)
     if unknown:
         for reason, lines in unknown.items():
-            named = f"{', '.join(lines)}: " if all(lines) else ""
-            yield f"{named}pace: not known: {reason}"
+            others = f" and {len(lines) - 1} other lines" if len(lines) > 2 else ""
+            named = f"{lines[0]}{others}" if others else " and ".join(lines)
+            yield f"{named + ': ' if named else ''}pace: not known: {reason}"
         yield "time left: not known"
         return
     each = {identity: each.get(identity, 0.0) for identity in planned.runs}  # 0 for what is done

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +10,6 @@ from typing import TypeVar
 
 import torch
 
-from winnow.data.facts import facts
 from winnow.engine.auto import Auto, seconds
 from winnow.engine.base import Job
 from winnow.engine.calibration import Calibration, Cost, calibration_key
@@ -46,8 +44,6 @@ _NOT_COMPILED = (
     "densities it takes a fraction of this time"
 )
 _STACKED = "small networks train together in stacks, which takes less than one by one, as measured"
-
-_GLANCED = 2**24  # values of a batch: with more of them a processor has no step to glance at
 
 T = TypeVar("T")
 Measure = Callable[[Job], T]
@@ -104,20 +100,13 @@ def remembered(look: Measure[T]) -> Measure[T]:
 
 def why_no_pace(plan: Plan) -> str | None:
     """Why no step of a plan's runs can be timed here, or None: the package of the network is not
-    installed, or a batch is too large for this processor.
+    installed.
     """
-    run = next(iter(plan.runs.values()))
     try:
-        check_buildable(run.model.name)
+        check_buildable(next(iter(plan.runs.values())).model.name)
     except UserError as error:
         return str(error)
-    shape = facts(run.data.name).inputs(run.data.size)
-    if torch.cuda.is_available() or run.batch * math.prod(shape) <= _GLANCED:
-        return None
-    size = "x".join(map(str, shape))
-    return (
-        f"no GPU is here, and {run.batch} images of {size} at once are no work for a CPU"
-    )
+    return None
 
 
 def pace_of(
