@@ -24,7 +24,6 @@ import torch
 from numpy.typing import NDArray
 
 from winnow.data.crops import CropDraws, central_box, crop_box, scaled_sides
-from winnow.data.decode import reason
 from winnow.data.listing import Listing
 from winnow.errors import UserError
 
@@ -99,7 +98,8 @@ def read_square(
         raise UserError(f"{path} is gone: put it back, or run the command again") from None
     except Exception as error:  # PIL raises many kinds on damaged bytes: OSError, SyntaxError, ...
         raise UserError(
-            f"{path} cannot be decoded ({reason(error)}). The file is damaged; get a fresh copy."
+            f"{path} cannot be decoded ({type(error).__name__}). The file is damaged; get a "
+            "fresh copy."
         ) from error
     return pixels[:, :, ::-1] if part is not None and part[1] else pixels
 

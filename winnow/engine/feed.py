@@ -12,7 +12,7 @@ from winnow.data.augment import flip_crop
 from winnow.data.crops import draw_crops
 from winnow.data.image_files import ImageFiles
 from winnow.data.order import Batches
-from winnow.engine.ahead import Begun, ReadAhead, in_turn
+from winnow.engine.ahead import ReadAhead, Reading, read_in_turn
 from winnow.engine.base import EVALUATION_BATCH, Job, Split, TrainingData
 
 _PIXELS = 1000 * 64 * 64  # of each channel, evaluated at once: 1000 of the largest in memory
@@ -61,7 +61,7 @@ class Feed:
             x = flip_crop(x, rng.stream(self.job.seeds["augment"], "augment", step))
         return x, y
 
-    def _begin(self, step: int) -> Begun:
+    def _begin(self, step: int) -> Reading:
         """Begin to read a step's images from their files."""
         positions = torch.tensor(self.batches.indices(step), device=self.device)
         draws = None
@@ -79,7 +79,7 @@ class Feed:
         """All of a split in its order, normalised, ``batch`` images at a time, or `at_once`."""
         examples = self.splits[split]
         everyone = torch.arange(self.count(split), device=self.device)
-        for x, y in taken(examples, torch.split(everyone, at_once(examples, batch))):
+        for x, y in examples_in_turn(examples, torch.split(everyone, at_once(examples, batch))):
             yield self.normalised(x), y
 
     def count(self, split: str) -> int:
@@ -102,10 +102,10 @@ def at_once(split: Split, batch: int) -> int:
     return min(batch, max(1, _PIXELS // (height * width)))
 
 
-def taken(split: Split, parts: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+def examples_in_turn(split: Split, parts: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
     """The examples at some positions of a split, part by part: pixels and labels."""
     if isinstance(split.images, ImageFiles):
-        return in_turn(split, parts)
+        return read_in_turn(split, parts)
     return map(split.take, parts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from sample_plans import points_of, small
@@ -10,6 +10,7 @@ from sample_plans import points_of, small
 from winnow.errors import UserError
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
+from winnow.experiment.runs import load_run
 from winnow.experiment.store.images import Source
 
 CIFAR = Source(50_000, "cifar")
@@ -46,6 +47,22 @@ def test_a_part_of_the_data_makes_shorter_epochs_and_other_runs():
     alone = small(data={"validation": 0, "train": 410}).nodes[0].run
     assert alone.seeds == {"init": 0, "order": 0, "split": 0}
     assert small(data={"train": 1200}).nodes[0].run.steps == 100
+
+
+def test_images_in_files_have_a_size_and_those_in_memory_none():
+    files = ["data.name=imagenet", "model={name: resnet-20}", "data.augment=flip-resized-crop"]
+    sizes = {}
+    for size in ([], ["data.size=224"], ["data.size=64"]):
+        recipe = load_recipe("lth/digits", [*files, *size, "engine=auto", "prune.rates={}"], 1)
+        run = expand("files", recipe, Source(1_281_167, "images")).nodes[0].run
+        sizes[run.data.size] = run
+        assert run.seeds == {"init": 0, "order": 0, "split": 0, "augment": 0}
+        assert load_run(asdict(run)) == run
+    assert set(sizes) == {224, 64}, "the usual size is written out: a new default makes new runs"
+    assert sizes[224].id != sizes[64].id
+    memory = small().nodes[0].run
+    assert memory.data.size is None
+    assert replace(memory, data=replace(memory.data, size=8)).id != memory.id
 
 
 def test_epochs_become_iterations():

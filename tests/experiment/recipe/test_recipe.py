@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from winnow.errors import UserError
 from winnow.experiment.recipe.load import check_recipe, load_recipe
 from winnow.experiment.recipe.names import shipped
+from winnow.experiment.recipe.network import network
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.recipe.strict_yaml import parse_yaml
 
@@ -51,6 +52,31 @@ def test_numbers_are_numbers():
 def test_options_of_rules_and_schedules_are_checked(train, text):
     with pytest.raises(UserError, match=text):
         load_recipe("lth/digits", [train])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "text"),
+    [
+        (["data.size=32"], r"size is 32, but the images of digits are in memory"),
+        (["data.augment=flip-resized-crop"], "for digits write augment: flip-crop"),
+        (["data.name=imagenet", "data.augment=flip-crop"], "write augment: flip-resized-crop"),
+        (["data.name=imagenet", "data.size=7"], "data.size is 7"),
+        (["data.name=generated-images"], "engine sparse takes images in memory alone"),
+        (["data.name=imagnet", "data.size=32"], "imagenet"),
+    ],
+)
+def test_sizes_and_augmentations_are_those_of_files_or_of_memory(overrides, text):
+    with pytest.raises(UserError, match=text):
+        network(load_recipe("lth/digits", overrides))
+
+
+def test_images_in_files_have_the_size_written_or_their_usual_one():
+    recipe = load_recipe("lth/digits", ["data.name=imagenet", "engine=dense"])
+    assert recipe.data.resolved_size == 224
+    small = load_recipe("lth/digits", ["data.name=imagenet", "data.size=32", "engine=dense"])
+    assert small.data.resolved_size == 32
+    assert network(small).get_parameter("hidden.0.weight").shape[1] == 3 * 32 * 32
+    assert load_recipe("lth/digits").data.resolved_size is None
 
 
 def test_an_optimizer_has_the_usual_values_of_torch():

@@ -7,6 +7,7 @@ from sample_plans import small
 
 from winnow.data import Unreachable
 from winnow.data.facts import facts
+from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.store import images
 from winnow.experiment.store.images import (
     Source,
@@ -31,7 +32,7 @@ def absent(monkeypatch):
     def refuse(name, *, online=True):
         raise Unreachable(f"{name}, online: {online}")
 
-    monkeypatch.setattr(images, "load_images", refuse)
+    monkeypatch.setattr(images, "load_dataset", refuse)
 
 
 def test_images_that_are_here_are_counted_and_hashed(store):
@@ -56,6 +57,14 @@ def test_without_a_readable_note_their_number_is_guessed(store, text):
     sources, note = find_sources_offline(RECIPE, store)
     assert sources == {"digits": Source(facts("digits").train_size, "not here")}
     assert note.startswith("digits is not here yet: `winnow run` fetches it")
+
+
+@pytest.mark.usefixtures("absent")
+def test_images_that_nobody_may_fetch_are_not_promised(store):
+    recipe = load_recipe("lth/digits", ["data.name=imagenet", "engine=dense"])
+    sources, note = find_sources_offline(recipe, store)
+    assert sources == {"imagenet": Source(1_281_167, "not here")}
+    assert note.startswith("imagenet is not here yet: its terms let nobody fetch it: put it into")
 
 
 @pytest.mark.usefixtures("absent")

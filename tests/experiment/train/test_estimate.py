@@ -219,3 +219,36 @@ def test_replicates_share_what_is_known_of_their_kind(store):
     dense = plan.nodes[0].run
     finish(store, plan, dense, "dense", 2.0)
     assert set(pace_of(plan, store, never, never).seconds.values()) == {0.05}
+
+
+FILES = ["data.name=imagenet", "data.size=32", "data.validation=0", "train.batch=40"]
+
+
+def test_images_in_files_are_estimated_from_a_small_batch(store, monkeypatch):
+    """Whole batches of large images may be more than a machine that only plans can hold."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    recipe = load_recipe("lth/digits", [*SMALL, *FILES, "engine=auto"], 1)
+    plan = expand("files", recipe, Source(1_281_167, "not here"))
+    jobs = []
+
+    def dense(job):
+        jobs.append(job)
+        return Cost(1e-3, 0.0)
+
+    pace = pace_of(plan, store, never, dense)
+    (job,) = jobs
+    assert (job.batch, tuple(job.data.splits["train"].images.shape)) == (8, (8, 3, 32, 32))
+    assert paces(plan, pace) == ([5.5] * 3, ["dense"] * 3)  # 1.1 · 40 / 8
+    assert "imagenet stay in files, and sparse takes those in memory alone" in pace.chosen
+
+
+def test_stored_runs_of_another_size_of_image_say_nothing(store):
+    plans = {}
+    for size in (32, 64):
+        changes = [*FILES, f"data.size={size}", "engine=dense"]
+        recipe = load_recipe("lth/digits", [*SMALL, *changes], 1)
+        plans[size] = expand("files", recipe, Source(1_281_167, "images"))
+    finish(store, plans[32], plans[32].nodes[0].run, "dense", 40 * 7e-3)
+    assert paces(plans[32], pace_of(plans[32], store, never, never))[0] == [7.0] * 3
+    other = pace_of(plans[64], store, never, lambda _: Cost(1e-3, 0.0))
+    assert paces(plans[64], other)[0] == [5.5] * 3

@@ -84,7 +84,7 @@ def _data() -> Iterator[str]:
             state = f"found: {len(images.train_y)} + {len(images.test_y)} images, {images.source}"
         except Unreachable:
             state = "not here: fetched from the hub when a recipe needs it"
-            if facts(name).hub is None:
+            if facts(name).in_files:
                 state = "not here: put it into $WINNOW_DATA, as its terms let nobody fetch it"
         except UserError as error:
             state = f"found, but: {error}"

@@ -82,7 +82,9 @@ def _remembered(name: str, store: Store) -> tuple[Source, None] | None:
 
 
 def _guessed(name: str) -> tuple[Source, str]:
-    fetched = "`winnow run` fetches it, or" if facts(name).hub else "its terms let nobody fetch it:"
+    fetched = "`winnow run` fetches it, or"
+    if facts(name).in_files:
+        fetched = "its terms let nobody fetch it:"
     note = (
         f"{name} is not here yet: {fetched} put it into $WINNOW_DATA. Until then no stored run can "
         "be recognised"

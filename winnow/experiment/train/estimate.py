@@ -212,7 +212,7 @@ def _runs(found: Sequence[Found]) -> str:
 
 def _kind(run: Run) -> tuple[object, ...]:
     model = (run.model.name, run.model.hidden, run.model.width, run.model.dropout)
-    return run.data.name, model, run.batch, run.optimizer["name"], run.engine
+    return run.data.name, run.data.size, model, run.batch, run.optimizer["name"], run.engine
 
 
 def seconds_left(

@@ -13,9 +13,9 @@ from winnow.criteria.balanced import draw_balanced
 from winnow.data.augment import flip_crop
 from winnow.data.crops import draw_crops
 from winnow.data.image_files import ImageFiles
-from winnow.engine.ahead import in_turn
+from winnow.engine.ahead import read_in_turn
 from winnow.engine.base import Job
-from winnow.engine.feed import Feed, at_once, taken
+from winnow.engine.feed import Feed, at_once, examples_in_turn
 from winnow.experiment.run_parts import BalancedExamples, PartedExamples, ScoredExamples
 
 _BATCH = 500  # of examples that are all seen; more would only take memory
@@ -68,12 +68,11 @@ class _Drawn:
     def _pixels(self) -> Iterator[tuple[Tensor, Tensor]]:
         train, augment = self.feed.splits["train"], self.feed.job.data.augment
         if self.seed is None or augment == "none":
-            return taken(train, self.parts)
+            return examples_in_turn(train, self.parts)
         if augment == "flip-resized-crop":
-            return in_turn(train, self.parts, lambda k, n: draw_crops(n, self._stream(k)))
-        return (
-            (flip_crop(x, self._stream(k)), y) for k, (x, y) in enumerate(taken(train, self.parts))
-        )
+            return read_in_turn(train, self.parts, lambda k, n: draw_crops(n, self._stream(k)))
+        batches = enumerate(examples_in_turn(train, self.parts))
+        return ((flip_crop(x, self._stream(k)), y) for k, (x, y) in batches)
 
     def _stream(self, batch: int) -> np.random.Generator:
         assert self.seed is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from winnow.data import load_images
+from winnow.data.image_files import READERS
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.store.images import Source
@@ -45,6 +46,20 @@ def test_a_worker_that_dies_is_reported_and_replaced(tmp_path, monkeypatch):
     finally:
         pool.close()
     assert pool.workers == []
+
+
+@pytest.mark.parametrize(
+    ("size", "written", "each"), [(1, None, 8), (3, None, 2), (9, None, 1), (3, "5", 5)]
+)
+def test_workers_share_the_cores_for_reading_files(tmp_path, monkeypatch, size, written, each):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.delenv(READERS, raising=False)
+    if written is not None:
+        monkeypatch.setenv(READERS, written)
+    monkeypatch.setattr(LocalPool, "_hire", lambda _: None)
+    pool = LocalPool(tmp_path, size)
+    assert pool.environment[READERS] == str(each)
+    assert pool.environment["OMP_NUM_THREADS"] == "1"
 
 
 def test_workers_that_cannot_start_are_an_error(tmp_path, monkeypatch):

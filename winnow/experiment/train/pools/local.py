@@ -12,6 +12,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from winnow.data.image_files import READERS
 from winnow.experiment.train.protocol import Answer, Task, WorkerError
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -38,8 +39,10 @@ class LocalPool:
     """Workers that live until the pool is closed; one that dies at work is replaced."""
 
     def __init__(self, store: Path, size: int) -> None:
-        """``size``: how many there are."""
+        """``size``: how many there are. They share the cores for the reading of image files."""
         self.store = store
+        each = max(1, (os.cpu_count() or 1) // max(1, size))
+        self.environment = {READERS: str(each)} | os.environ | _ONE_THREAD
         self.answers: queue.Queue[tuple[_Worker, Answer | None]] = queue.Queue()
         self.workers: list[_Worker] = []
         for _ in range(size):
@@ -89,7 +92,7 @@ class LocalPool:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | _ONE_THREAD,
+            env=self.environment,
         )
         worker = _Worker(process)
         self.workers.append(worker)
