@@ -34,7 +34,7 @@ class Builder(NamedTuple):
 
 
 def _of_torchvision(*options: str) -> Builder:
-    place = "winnow.models.torchvision_networks"
+    place = "winnow.models.vision"
     outline, check = f"{place}:torchvision_outline", f"{place}:check_torchvision"
     return Builder(f"{place}:torchvision_network", options, outline, check)
 

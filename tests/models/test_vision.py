@@ -11,7 +11,7 @@ from torch import fx, nn
 
 from winnow import models
 from winnow.errors import UserError
-from winnow.models import torchvision_networks
+from winnow.models import vision as ours
 from winnow.models.initialise import initialise
 
 NAMES = [name for name, known in models.NETWORKS.items() if known.check is not None]
@@ -19,7 +19,7 @@ LEAST = {"inception-v3": 75, "squeezenet": 21}  # others: 32
 
 
 @pytest.fixture
-def vision() -> Any:
+def theirs() -> Any:
     return pytest.importorskip("torchvision.models", reason="torchvision is not installed")
 
 
@@ -33,7 +33,7 @@ def drawn(name: str, side: int, **options: object) -> nn.Module:
     return model
 
 
-@pytest.mark.usefixtures("vision")
+@pytest.mark.usefixtures("theirs")
 @pytest.mark.parametrize("name", NAMES)
 def test_the_outline_has_the_layers_of_the_network(name: str) -> None:
     with torch.device("meta"):
@@ -49,7 +49,7 @@ def test_the_outline_has_the_layers_of_the_network(name: str) -> None:
     assert kinds[0] == kinds[1]
 
 
-@pytest.mark.usefixtures("vision")
+@pytest.mark.usefixtures("theirs")
 @pytest.mark.parametrize("name", [n for n in NAMES if "vgg" not in n])  # those take a gigabyte
 def test_logits_of_the_smallest_images_and_gradients_everywhere(name: str) -> None:
     torch.manual_seed(0)
@@ -68,24 +68,24 @@ def test_logits_of_the_smallest_images_and_gradients_everywhere(name: str) -> No
 
 
 @pytest.mark.parametrize("name", ["inception-v3", "squeezenet"])
-def test_it_computes_what_torchvision_does(name: str, vision: Any) -> None:
+def test_it_computes_what_torchvision_does(name: str, theirs: Any) -> None:
     side = LEAST[name]
     network = drawn(name, side).eval()
     if name == "squeezenet":
-        theirs = vision.squeezenet1_0(weights=None, num_classes=4)
+        other = theirs.squeezenet1_0(weights=None, num_classes=4)
     else:  # with the auxiliary classifier, which evaluation leaves out
-        theirs = vision.inception_v3(
+        other = theirs.inception_v3(
             weights=None, num_classes=4, transform_input=False, init_weights=False
         )
-    left = theirs.load_state_dict(network.state_dict(), strict=False)
+    left = other.load_state_dict(network.state_dict(), strict=False)
     assert not left.unexpected_keys
     assert all(key.startswith("AuxLogits.") for key in left.missing_keys)
     x = torch.randn(2, 3, side, side)
     with torch.no_grad():
-        torch.testing.assert_close(network(x), theirs.eval()(x))
+        torch.testing.assert_close(network(x), other.eval()(x))
 
 
-@pytest.mark.usefixtures("vision")
+@pytest.mark.usefixtures("theirs")
 def test_dropout_is_none_unless_said() -> None:
     x = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
@@ -127,7 +127,7 @@ def test_one_that_does_not_load_is_said_with_its_reason(
     def failing(_: str) -> None:
         raise error
 
-    monkeypatch.setattr(torchvision_networks, "import_module", failing)
+    monkeypatch.setattr(ours, "import_module", failing)
     with pytest.raises(UserError, match=r"does not load \(.*(nms|PIL|symbol).*winnow\[vision\]"):
         models.check_buildable("resnet-50")
 
@@ -140,6 +140,6 @@ def test_networks_of_ours_need_nothing() -> None:
 
 
 def test_images_are_checked_before_torchvision_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torchvision_networks, "import_module", pytest.fail)
+    monkeypatch.setattr(ours, "import_module", pytest.fail)
     with pytest.raises(UserError, match="at least 75x75"):
         built("inception-v3", 64)
