@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,6 +99,20 @@ def test_a_name_may_lie_about_the_format(tmp_path):
     picture(4).save(tmp_path / "a.png")
     (tmp_path / "a.png").rename(tmp_path / "b.JPEG")
     assert read_square(tmp_path / "b.JPEG", 8).shape == (3, 8, 8)
+    picture(4).save(tmp_path / "c.gif")
+    (tmp_path / "c.gif").rename(tmp_path / "d.JPEG")
+    with pytest.raises(UserError, match=r"d\.JPEG cannot be decoded"):
+        read_square(tmp_path / "d.JPEG", 8)
+
+
+def test_a_name_that_is_no_text_is_read(tmp_path):
+    picture(5).save(tmp_path / "a.png")
+    odd = os.fsencode(tmp_path) + b"/\xff.png"
+    try:
+        os.link(tmp_path / "a.png", odd)
+    except OSError:
+        pytest.skip("this file system takes only names that are text")
+    assert read_square(Path(os.fsdecode(odd)), 8).shape == (3, 8, 8)
 
 
 @pytest.fixture

@@ -95,6 +95,7 @@ def test_add_a_dataset(folder, monkeypatch):
     assert images.test_x.shape == (80, 1, 16, 16)
     assert done["mean"] == pytest.approx(written["train"].mean())
     assert images.mean == (255 * 0.2469,)
+    assert done["x"].shape == (2, 3, 64, 64)
 
 
 def test_add_an_engine(folder):

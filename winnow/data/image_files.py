@@ -30,6 +30,8 @@ from winnow.errors import UserError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_FORMATS = ("JPEG", "PNG")
+
 READERS = "WINNOW_READERS"
 """The environment's variable for the number of threads; it changes no number of any result."""
 
@@ -84,13 +86,14 @@ def read_square(
 ) -> NDArray[np.uint8]:
     """An image as uint8 (3, ``size``, ``size``), whatever its colour mode is.
 
+    JPEG or PNG, whatever its name says: ImageNet has a PNG among its .JPEG files.
     ``part``: the draws of `crop_box` and whether it is mirrored; None for the central square.
     Orientations that a camera has noted are not followed, as in the usual code for ImageNet.
     """
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             rgb = image if image.mode == "RGB" else image.convert("RGB")
             square = _central(rgb, size) if part is None else _random(rgb, size, part[0])
             pixels: NDArray[np.uint8] = np.asarray(square).transpose(2, 0, 1)
@@ -130,5 +133,11 @@ def readers() -> int:
 
 @functools.cache
 def _pool(count: int) -> ThreadPoolExecutor:
-    """The threads of this process, which all splits share."""
+    """The threads of this process, which all splits share.
+
+    Pillow registers its formats when they are first needed, which is not made for several threads.
+    """
+    from PIL import Image
+
+    Image.preinit()
     return ThreadPoolExecutor(count, "winnow-reader")

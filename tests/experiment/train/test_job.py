@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -142,11 +148,9 @@ def test_criteria_see_the_images_of_the_training_split(run, seen, augmented):
     job, seed = make_job(run), 5
     loader = examples(job, seen, seed, augmented)
     once, again = list(loader), list(loader)
-    assert all(
-        a.equal(b)
-        for one, two in zip(once, again, strict=True)
-        for a, b in zip(one, two, strict=True)
-    )
+    for (x, y), (x_again, y_again) in zip(once, again, strict=True):
+        assert x.equal(x_again)
+        assert y.equal(y_again)
     assert sum(len(y) for _, y in once) == seen.count(4, 160)
     if isinstance(seen, BalancedExamples):
         assert [torch.bincount(y).tolist() for _, y in once] == [[3] * 4] * 2
@@ -161,6 +165,30 @@ def test_criteria_see_the_images_of_the_training_split(run, seen, augmented):
         elif not augmented:
             every = train.take(torch.arange(160))[0].flatten(1)
             assert all(bool((every == one).all(1).any()) for one in raw.flatten(1))
+
+
+def test_a_killed_command_goes_on_in_the_same_bits(store, tmp_path):
+    """`winnow run FILE`, in processes of its own that are killed at a checkpoint."""
+    parts = {"prune": {"rounds": 0}, "train": {**RECIPE["train"], "steps": "24it"}}
+    plan = planned(**parts)
+    (run,) = plan.runs.values()
+    file = tmp_path / "set[1].yaml"
+    file.write_text(json.dumps({**RECIPE, **parts}))  # JSON is YAML
+    command = [sys.executable, "-m", "winnow", "run", str(file), "--store", str(store.path)]
+    command += ["--checkpoint", "0", "--jobs", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    while not store.checkpoint(run).exists():
+        assert process.poll() is None
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not list((store.path / "runs").iterdir())
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    resumed = store.find(run)
+    whole, states = trained(run)
+    assert resumed.result.curve == whole.curve
+    final = resumed.state("final")
+    assert all(torch.equal(v, final.weights[n]) for n, v in states["final"].weights.items())
 
 
 @pytest.fixture
