@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from winnow.experiment.plan.plan import Plan
     from winnow.mask import Mask
 
+_IN_FILES = "the images of {name} stay in files, and sparse takes those in memory alone"
+_BATCH = 8  # images in files are large: on a processor a step is measured on so few of them
 _DENSELY = "its method needs the gradients of removed weights all along"
 _SEARCHES = "a mask search trains the scores of removed weights too"
-_IN_FILES = "the images of {name} stay in files, and sparse takes those in memory alone"
 _IMAGES = 5000  # at most, in the random training set that is measured
-_BATCH = 8  # images in files are large: on a processor a step is measured on so few of them
 
 
 def settle(plan: Plan, store: Store, say: Callable[[str], None]) -> Auto:
@@ -36,7 +36,8 @@ def settle(plan: Plan, store: Store, say: Callable[[str], None]) -> Auto:
     """
     import torch
 
-    if (auto := _of_files(plan)) is not None:
+    auto = known(plan, store)
+    if auto is not None and auto.calibration is None:
         return auto
     with torch.random.fork_rng(devices=[]):  # networks are built, whose weights nobody needs
         return _settled(sample(plan), store, say)
@@ -49,8 +50,6 @@ def _settled(job: Job, store: Store, say: Callable[[str], None]) -> Auto:
     from winnow.engine.measure import measure
     from winnow.engine.sparse_cpu.engine import SparseEngine
 
-    if (auto := _without_calibration(job)) is not None:
-        return auto
     try:
         SparseEngine().prepare(job)
     except Exception as error:  # whatever a compiler may raise on a machine unknown to us
