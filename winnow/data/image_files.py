@@ -121,6 +121,13 @@ def _random(image: Image, size: int, attempts: NDArray[np.float64]) -> Image:
     return image.crop(box).resize((size, size), Resampling.BILINEAR)
 
 
+def decoder() -> str:
+    """What decodes here, with versions: others may read some pixels otherwise in their last bit."""
+    from PIL import __version__, features
+
+    return f"pillow {__version__}, libjpeg {features.version('libjpeg_turbo') or 'other'}"
+
+
 def readers() -> int:
     """How many threads read: $WINNOW_READERS, else the number of cores. UserError: no number."""
     written = os.environ.get(READERS)

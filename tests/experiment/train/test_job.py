@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 
+import PIL
 import pytest
 import torch
 from inline_pool import InlinePool
@@ -237,6 +238,7 @@ def test_rounds_of_pruning_run_on_auto_which_takes_dense(store):
     (dense, ticket) = (store.find(run, plan.records[run.id]) for run in plan.runs.values())
     for found in (dense, ticket):
         assert found.provenance["engine"] == "dense"
+        assert found.provenance["decoder"].startswith(f"pillow {PIL.__version__}, libjpeg ")
         assert "stay in files" in found.provenance["choice"]["note"]
     assert dense.state("final").mask is None
     assert ticket.state("final").mask.kept == sum(ticket.run.keep.values())

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from winnow.algorithms.dynamic.driven import Driven
+from winnow.data.image_files import decoder
 from winnow.engine.auto import Choice, engine_of
 from winnow.engine.base import Engine, Stacks
 from winnow.errors import UserError
@@ -120,6 +121,8 @@ def _write(store: Store, taken: _Taken, ended: Ended, about: Mapping[str, Any]) 
         for name, state in states.items()
     }
     provenance = {**about, "engine": taken.engine.name, "choice": taken.choice.dump()}
+    if taken.begun.run.data.size is not None:
+        provenance["decoder"] = decoder()
     if taken.engine.notes:
         provenance["engine_notes"] = list(taken.engine.notes)
     store.write(taken.begun.run, taken.begun.record, result, files, provenance)
