@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from winnow.cli.describe.plan import describe_plan
 from winnow.engine.calibration import Cost
+from winnow.experiment.plan.lines import expand_lines
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import check_recipe
 from winnow.experiment.store.images import Source
@@ -139,3 +142,27 @@ def test_where_the_sparse_engine_is_not_compiled_the_time_is_a_bound(tmp_path):
     assert pace == "pace: dense, 4 ms an iteration; measured now, on one core, in 0 s"
     assert note.startswith("note: the sparse engine is not compiled on this machine yet")
     assert left == "time left: at most 2 s with --jobs 2"
+
+
+def test_without_the_network_s_package_runs_are_printed_and_no_time(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    monkeypatch.delitem(sys.modules, "torchvision.models", raising=False)
+    data = {"name": "cifar-10", "validation": 5000}
+    asked = SMALL | {"data": data, "model": {"name": "squeezenet"}, "prune": {"rounds": 1}}
+    plan = expand("vision", check_recipe(asked, "vision"), Source(50_000, "nowhere"))
+    *_, counts, pace, left, note = describe_plan(plan, Store(tmp_path), 2, "no images", runs=True)
+    assert counts.startswith("3 runs, 300 iterations; 0 runs done")
+    assert pace.startswith("pace: not known: squeezenet is a network of torchvision, which is not")
+    assert left == "time left: not known"
+    assert note == "note: no images"
+
+
+@pytest.mark.parametrize(("count", "named"), [(1, "a"), (2, "a and b"), (4, "a and 3 other lines")])
+def test_lines_without_a_pace_are_named(tmp_path, monkeypatch, count, named):
+    monkeypatch.setattr("winnow.cli.describe.plan.why_no_pace", lambda _: "no reason")
+    lines = {name: {"train.optimizer.lr": 0.1 + i} for i, name in enumerate("abcd"[:count])}
+    recipe = check_recipe(SMALL | {"lines": lines}, "small")
+    plan = expand_lines("small", recipe, {"digits": Source(1437, "digits")})
+    *_, pace, left = describe_plan(plan, Store(tmp_path), 2, None)
+    assert pace == f"{named}: pace: not known: no reason"
+    assert left == "time left: not known"

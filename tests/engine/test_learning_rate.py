@@ -12,9 +12,9 @@ from conformance import lenet, make_job, training_data
 from winnow.engine.learning_rate import learning_rate, rate_at
 
 
-def schedule(name="constant", drops=(), factor=None, warmup=0, every=None):
+def schedule(name="constant", drops=(), factor=None, warmup=0, every=None, **more):
     about = {"drops": list(drops), "factor": factor, "warmup": warmup, "every": every}
-    return {"name": name, **about}
+    return {"name": name, **about, **more}
 
 
 def test_constant():
@@ -93,3 +93,19 @@ def test_the_cosine_is_counted_to_the_end_and_reaches_it_only_after_the_last_upd
 def test_the_rate_of_a_job_is_that_of_its_schedule():
     job = make_job(lenet(), training_data((1, 4, 4)), schedule=schedule("cosine"), steps=10)
     assert rate_at(job, 3) == learning_rate(3, 10, job.optimizer["lr"], job.schedule)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 100])
+def test_a_line_to_a_rate_ends_there(steps):
+    """From η to ``to``, as `torch.optim.lr_scheduler.LinearLR` with a last factor gives it."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.03)
+    theirs = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.005 / 0.03, total_iters=steps)
+    line = schedule("linear", to=0.005)
+    for step in range(steps):
+        assert learning_rate(step, steps, 0.03, line) == pytest.approx(theirs.get_last_lr()[0])
+        optimizer.step()
+        theirs.step()
+    assert theirs.get_last_lr()[0] == pytest.approx(0.005)
+    zero = schedule("linear", to=0.0)
+    rates = [[learning_rate(s, steps, 0.3, w) for s in range(steps)] for w in (zero, line | zero)]
+    assert rates[0] == [0.3 * (1 - s / steps) for s in range(steps)], "as before it could be said"

@@ -22,6 +22,7 @@ from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.run_parts import (
     AnyExamples,
     BalancedExamples,
+    PartedExamples,
     RunDynamic,
     RunInit,
     RunSearch,
@@ -129,6 +130,7 @@ def test_every_field_of_a_part_shapes_the_identity(part):
     [
         (AnyExamples("all"), {"examples": "all"}),
         (AnyExamples(40), {"examples": 40}),
+        (PartedExamples(40, 3), {"examples": 40, "batches": 3}),
         (BalancedExamples(10, 2), {"per_class": 10, "batches": 2}),
     ],
 )

@@ -63,8 +63,8 @@ class RunModel:
 @dataclass(frozen=True)
 class RunSchedule:
     """The learning rate's course: multiplied by ``factor`` at the iterations ``drops``, or after
-    each ``every`` iterations, or as the name says; it rises from 0 over the first ``warmup``
-    iterations.
+    each ``every`` iterations, or as the name says, a line down to the rate ``to``; it rises from 0
+    over the first ``warmup`` iterations.
     """
 
     name: str
@@ -72,6 +72,7 @@ class RunSchedule:
     factor: float | None
     warmup: int
     every: int | None = None
+    to: float = 0.0
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> RunSchedule:
@@ -140,9 +141,23 @@ class AnyExamples:
         return trained_on if self.examples == "all" else self.examples
 
 
-ScoredExamples = BalancedExamples | AnyExamples
+@dataclass(frozen=True)
+class PartedExamples:
+    """So many training examples that a criterion sees in ``batches`` of nearly equal sizes."""
+
+    examples: int
+    batches: int
+
+    def count(self, classes: int, trained_on: int) -> int:  # noqa: ARG002
+        """How many that are."""
+        return self.examples
+
+
+ScoredExamples = BalancedExamples | AnyExamples | PartedExamples
 
 
 def load_examples(plain: Mapping[str, Any]) -> ScoredExamples:
     """The examples of plain values."""
-    return AnyExamples(**plain) if "examples" in plain else BalancedExamples(**plain)
+    if "examples" not in plain:
+        return BalancedExamples(**plain)
+    return PartedExamples(**plain) if "batches" in plain else AnyExamples(**plain)

@@ -47,6 +47,7 @@ LEGACY: Mapping[str, Any] = {
     "pruning.reinit": "none",
     "pruning.augmented": False,
     "schedule.every": None,
+    "schedule.to": 0.0,
     "start.optimizer": "fresh",
     "start.given": None,
     "start.noise": None,

@@ -1,7 +1,8 @@
 """The papers' networks by name, as plain ``nn.Module`` objects. Listing them imports no torch.
 
-The last ``nn.Linear`` of each network is its output layer; the projection shortcuts of the
-residual networks match the glob ``"*shortcut*"``.
+The last ``nn.Linear`` of each network is its output layer (of SqueezeNet, which has none, the last
+convolution); the projection shortcuts of the residual networks match the glob ``"*shortcut*"``,
+those of ResNet-50, which has torchvision's names, ``"*downsample*"``.
 """
 
 from __future__ import annotations
@@ -21,11 +22,21 @@ class Builder(NamedTuple):
     """Where a network is built, as ``module:function``, and the options that it takes.
 
     The function is called with the network's name, ``inputs``, ``classes`` and the options that
-    are not at their defaults, by name.
+    are not at their defaults, by name. Where it needs a package that not everybody has:
+    ``outline``, called likewise, gives the network's layers without it; ``check``, called with the
+    name, raises UserError if it is not here.
     """
 
     function: str
     options: tuple[str, ...] = ()
+    outline: str | None = None
+    check: str | None = None
+
+
+def _of_torchvision(*options: str) -> Builder:
+    place = "winnow.models.vision"
+    outline, check = f"{place}:torchvision_outline", f"{place}:check_torchvision"
+    return Builder(f"{place}:torchvision_network", options, outline, check)
 
 
 NETWORKS: dict[str, Builder] = {
@@ -38,6 +49,11 @@ NETWORKS: dict[str, Builder] = {
     "vgg-19": Builder("winnow.models.vgg:vgg", ("width", "conv_bias")),
     "resnet-20": Builder("winnow.models.resnet:resnet", ("width", "shortcut")),
     "resnet-32": Builder("winnow.models.resnet:resnet", ("width", "shortcut")),
+    "resnet-50": _of_torchvision(),
+    "inception-v3": _of_torchvision("dropout"),
+    "squeezenet": _of_torchvision("dropout"),
+    "vgg-16-imagenet": _of_torchvision("dropout"),
+    "vgg-16-bn-imagenet": _of_torchvision("dropout"),
 }
 """Every network by name. ``docs/add-a-network.md`` shows how to add one."""
 
@@ -56,6 +72,12 @@ def network_options(name: str) -> tuple[str, ...]:
     return _known(name).options
 
 
+def check_buildable(name: str) -> None:
+    """UserError, saying what to install, for a network of a package that is not here."""
+    if (check := _known(name).check) is not None:
+        pkgutil.resolve_name(check)(name)
+
+
 def build(
     name: str,
     *,
@@ -66,17 +88,19 @@ def build(
     dropout: float = 0.0,
     conv_bias: bool = False,
     shortcut: str = "projection",
+    outline: bool = False,
 ) -> nn.Module:
     """A network for images of shape ``inputs`` = (C, H, W); it returns logits (B, ``classes``).
 
     ``hidden``: sizes of the hidden layers (LeNet). ``width``: factor on the number of filters
     (VGG, ResNet; Conv-2/4/6, on hidden units too). ``dropout``: probability on the hidden fully
-    connected layers (Conv-2/4/6). ``conv_bias``: whether convolutions have biases beside their
-    batch normalisation (VGG). ``shortcut``: where the shape changes, ``projection`` or ``padded``
-    (ResNet).
+    connected layers (Conv-2/4/6, networks of torchvision). ``conv_bias``: whether convolutions have
+    biases beside their batch normalisation (VGG). ``shortcut``: where the shape changes,
+    ``projection`` or ``padded`` (ResNet). ``outline``: the same layers will do, of a network that
+    need not compute anything: of those of torchvision, they are there without it.
     Works under ``torch.device("meta")``. The weights are torch's defaults; ``initialise`` sets
     them. Raises UserError for an unknown network, an option that it does not take, a value out
-    of range, or an image too small for its pools.
+    of range, an image too small for its pools, or a network whose package is not installed.
     """
     known = _known(name)
     _check_size(name, inputs, classes)
@@ -92,7 +116,7 @@ def build(
     if shortcut != SHORTCUTS[0]:
         given["shortcut"] = _checked_shortcut(shortcut)
     _check_options(name, given)
-    builder = pkgutil.resolve_name(known.function)
+    builder = pkgutil.resolve_name((outline and known.outline) or known.function)
     return cast("nn.Module", builder(name, inputs, classes, **given))
 
 

@@ -148,3 +148,10 @@ def test_an_exponential_schedule_in_iterations():
     train["schedule"] = {"name": "exponential", "every": "0it"}
     with pytest.raises(UserError, match="every of the schedule is 0it"):
         small(train=train)
+
+
+def test_the_rate_at_which_a_line_ends():
+    train = {"schedule": {"name": "linear", "to": 0.005}}
+    run, zero = (small(train=t).nodes[0].run for t in (train, {"schedule": "linear"}))
+    assert (run.schedule.to, zero.schedule.to) == (0.005, 0.0)
+    assert run.id != zero.id

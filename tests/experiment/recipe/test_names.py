@@ -17,7 +17,7 @@ from winnow.experiment.recipe.names import (
     shipped_figures,
 )
 
-WHOLE = ("lth",)
+WHOLE = ("lth", "stabilizing", "grasp", "data-dependent", "jackpots")
 """Papers all of whose figures have a recipe."""
 
 

@@ -44,6 +44,8 @@ def test_numbers_are_numbers():
         ("train.optimizer={name: rmsprop, lr: 1, decay: 1.0}", "decay is 1.0"),
         ("train.schedule=exponential", "every goes with exponential"),
         ("train.schedule={name: cosine, every: 2ep}", "every goes with exponential"),
+        ("train.schedule={name: cosine, to: 0.005}", "to goes with linear"),
+        ("train.schedule={name: linear, to: -1}", "to"),
         ("train.schedule={name: linear, drops: [2ep]}", "drops go with steps"),
     ],
 )

@@ -13,6 +13,14 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
+
+from winnow.errors import UserError
+from winnow.experiment.plan.lines import expand_lines
+from winnow.experiment.recipe.load import check_recipe
+from winnow.experiment.store.images import Source
+from winnow.experiment.store.store import Store
+from winnow.experiment.train import executor
 
 RECIPE = """
 title: small
@@ -25,6 +33,7 @@ controls: {reinit: 1, random: 1, one-shot: [0.1]}
 replicates: 2
 engine: dense
 """
+VISION = {"data": {"name": "cifar-10"}, "model": {"name": "squeezenet"}}
 RUNS = 16  # 2 replicates of dense, 2 tickets, 2 reinit, 2 random, 1 one-shot
 HANGS = 600  # seconds after which a process that waits for ever is given up
 
@@ -262,3 +271,14 @@ def test_only_some_arms(cache, recipe, tmp_path):
     wrong = winnow(cache, "run", recipe, "--store", store, "--only", "tiket")
     assert wrong.returncode == 2
     assert "Did you mean 'ticket'" in wrong.stderr
+
+
+def test_a_network_whose_package_is_missing_is_told_before_anything_trains(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    monkeypatch.delitem(sys.modules, "torchvision.models", raising=False)
+    written = yaml.safe_load(RECIPE.replace("5e-3", "5.0e-3")) | VISION
+    recipe = check_recipe(written, "vision")
+    plan = expand_lines("vision", recipe, {"cifar-10": Source(50_000, "nowhere")})
+    store = Store(tmp_path / "runs").open()
+    with pytest.raises(UserError, match=r"squeezenet .* pip install 'winnow\[vision\]'"):
+        executor.execute(plan, store, executor.Settings(1), pool=pytest.fail)

@@ -12,7 +12,7 @@ from sample_runs import RUN
 
 from winnow.data import load_images
 from winnow.engine.dense import DenseEngine
-from winnow.experiment.run_parts import AnyExamples, BalancedExamples
+from winnow.experiment.run_parts import AnyExamples, BalancedExamples, PartedExamples
 from winnow.experiment.runs import Pruning, Record, Start
 from winnow.experiment.train.checkpoint import Checkpoints
 from winnow.experiment.train.examples import examples
@@ -236,3 +236,12 @@ def test_criteria_see_only_the_part_that_is_trained_on(run, scoring):
     assert len(every) == len(own.index) == 300
     assert len(seen) == (300 if isinstance(scoring, AnyExamples) else 100)
     assert all(bool((every == one).all(1).any()) for one in seen)
+
+
+def test_parts_of_some_examples_are_those_of_one_batch(run):
+    job = make_job(run)
+    ((x, y),) = examples(job, AnyExamples(50), seed=0)
+    parts = list(examples(job, PartedExamples(50, 4), seed=0))
+    assert [len(labels) for _, labels in parts] == [13, 13, 12, 12]
+    assert torch.equal(torch.cat([images for images, _ in parts]), x)
+    assert torch.equal(torch.cat([labels for _, labels in parts]), y)

@@ -18,6 +18,7 @@ from winnow.experiment.train.estimate import (
     pace_of,
     remembered,
     seconds_left,
+    why_no_pace,
 )
 from winnow.experiment.train.status import status_of
 from winnow.report import wording
@@ -56,13 +57,24 @@ def _time(planned: Planned, store: Store, status: Mapping[str, str], jobs: int) 
         return
     each: dict[str, float] = {}
     bound, both, dense = False, remembered(look_at_both), remembered(look_at_dense)
+    unknown: dict[str, list[str]] = {}
     for plan in planned.plans:
         if all(status[i] != "missing" or i in each for i in plan.runs):
+            continue
+        if reason := why_no_pace(plan):
+            unknown.setdefault(reason, []).append(plan.line)
             continue
         pace = pace_of(plan, store, both, dense)
         each = {**pace.seconds, **each}
         bound = bound or pace.bound is not None
         yield from _said(plan, pace, status)
+    if unknown:
+        for reason, lines in unknown.items():
+            others = f" and {len(lines) - 1} other lines" if len(lines) > 2 else ""
+            named = f"{lines[0]}{others}" if others else " and ".join(lines)
+            yield f"{named + ': ' if named else ''}pace: not known: {reason}"
+        yield "time left: not known"
+        return
     each = {identity: each.get(identity, 0.0) for identity in planned.runs}  # 0 for what is done
     left = in_words(seconds_left(planned, status, each, jobs))
     yield f"time left: {'at most' if bound else 'about'} {left} with --jobs {jobs}"

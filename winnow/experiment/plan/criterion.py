@@ -11,7 +11,12 @@ from typing import Any
 from winnow import criteria
 from winnow.allocation import Keep
 from winnow.errors import UserError
-from winnow.experiment.run_parts import AnyExamples, BalancedExamples, ScoredExamples
+from winnow.experiment.run_parts import (
+    AnyExamples,
+    BalancedExamples,
+    PartedExamples,
+    ScoredExamples,
+)
 from winnow.experiment.runs import Pruning
 from winnow.scoring import check_options
 
@@ -25,8 +30,9 @@ class Scoring:
 
     Those are drawn from the training split without replacement: the same number of each class (10
     in one batch by default for snip and grasp, as Wang et al. 2020 take for both), or any, in one
-    batch; or they are the whole training split (the default of the others). None for criteria
-    without data: the defaults are their `criteria.Traits`. All rounds of scoring see the same.
+    batch or in several; or they are the whole training split (the default of the others). None for
+    criteria without data: the defaults are their `criteria.Traits`. All rounds of scoring see the
+    same.
     """
 
     criterion: str
@@ -96,15 +102,25 @@ def _examples(criterion: str, about: Mapping[str, Any]) -> ScoredExamples | None
         return None
     if "classes" in about:
         raise UserError(f"{criterion}: the data says how many classes there are; leave out classes")
-    if "examples" in about and len(about) > 1:
-        raise UserError(f"{criterion}: write examples, or per_class and batches, not both")
-    if "batches" in about and "per_class" not in about and usual != "balanced":
-        raise UserError(f"{criterion}: batches goes with per_class, e.g. per_class: 10")
+    if "examples" in about and "per_class" in about:
+        raise UserError(f"{criterion}: write examples, or per_class, not both")
+    if "batches" in about and not {"per_class", "examples"} & {*about} and usual != "balanced":
+        raise UserError(f"{criterion}: batches goes with per_class or examples: per_class: 10")
     for name, value in about.items():
         whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
         if not whole and (name, value) != ("examples", "all"):
             more = ", or all" if name == "examples" else ""
             raise UserError(f"{name} of {criterion} is {value!r}: give a number from 1 on{more}")
+    if "examples" in about and "batches" in about:
+        return _parted(criterion, about["examples"], about["batches"])
     if "examples" in about or (usual != "balanced" and "per_class" not in about):
         return AnyExamples(about.get("examples", "all"))
     return BalancedExamples(about.get("per_class", _PER_CLASS), about.get("batches", 1))
+
+
+def _parted(criterion: str, examples: Any, batches: int) -> ScoredExamples:
+    if examples == "all":
+        raise UserError(f"{criterion}: all examples are in batches anyway: leave out batches")
+    if batches > examples:
+        raise UserError(f"{criterion}: {batches} batches of {examples} examples: write fewer")
+    return PartedExamples(examples, batches) if batches > 1 else AnyExamples(examples)

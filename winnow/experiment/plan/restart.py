@@ -210,13 +210,13 @@ def _check_optimizer(restart: Restart, asked: _Asked) -> None:
 
 def _check_schedule(restart: Restart, asked: _Asked) -> None:
     """Nothing may train where a schedule has ended whose learning rate is 0 there."""
-    schedule = asked.setting.recipe.train.schedule.name
-    if not restart.continues or schedule not in ("cosine", "linear"):
+    schedule = asked.setting.recipe.train.schedule
+    if not restart.continues or not schedule.ends_at_zero:
         return
     before = asked.steps if restart.train is None else asked.rounds * restart.train
     if before + restart.fine_tune > asked.steps:
         raise UserError(
             f"{asked.name('rewind')} is none, which continues at the schedule's last learning "
-            f"rate, and train.schedule {schedule} ends at 0: write rewind: lr, take another "
+            f"rate, and train.schedule {schedule.name} ends at 0: write rewind: lr, take another "
             f"schedule, or end by iteration {asked.steps} with train and fine_tune"
         )

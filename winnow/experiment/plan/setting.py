@@ -190,6 +190,7 @@ def _in_iterations(schedule: Schedule, per_epoch: int) -> RunSchedule:
         schedule.factor if schedule.drops or every else None,
         iterations(schedule.warmup, per_epoch),
         None if every is None else _at_least_one("every of the schedule", every, per_epoch),
+        schedule.to,
     )
 
 

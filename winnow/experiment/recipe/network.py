@@ -16,8 +16,8 @@ from winnow.models.initialise import check_parts
 
 
 def network(recipe: Recipe) -> torch.nn.Module:
-    """The recipe's network without values, to look at and not to change: lines and methods of one
-    network are given the same. UserError for what the network does not have.
+    """The layers of the recipe's network, without values, to look at and not to change: lines and
+    methods of one network are given the same. UserError for what the network does not have.
     """
     return _without_values(recipe.data.name, recipe.model, recipe.data.size)
 
@@ -25,7 +25,7 @@ def network(recipe: Recipe) -> torch.nn.Module:
 @functools.lru_cache(maxsize=32)
 def _without_values(dataset: str, model: Model, size: int | None) -> torch.nn.Module:
     with torch.device("meta"):
-        built = build_network(dataset, model, size)
+        built = build_network(dataset, model, size, outline=True)
     try:
         check_parts(built, model.init.head, model.norm_init)
     except UserError as error:
@@ -34,11 +34,12 @@ def _without_values(dataset: str, model: Model, size: int | None) -> torch.nn.Mo
 
 
 def build_network(
-    dataset: str, model: Model | RunModel, size: int | None = None
+    dataset: str, model: Model | RunModel, size: int | None = None, outline: bool = False
 ) -> torch.nn.Module:
     """The network for the images of a dataset, with whatever weights its modules start with.
 
-    ``size``: pixels of a side, None for the dataset's usual ones.
+    ``size``: pixels of a side, None for the dataset's usual ones. ``outline``: its layers will do,
+    as for plans (see `models.build`).
     """
     about = facts(dataset)
     return models.build(
@@ -50,4 +51,5 @@ def build_network(
         dropout=model.dropout,
         conv_bias=model.conv_bias,
         shortcut=model.shortcut,
+        outline=outline,
     )

@@ -69,7 +69,8 @@ class Schedule(RecipePart):
     """The learning rate's course: a factor at each of ``drops``, a cosine or a line to 0, a factor
     after each ``every`` (exponential: a staircase; ``every: 1it`` for a smooth one), or constant.
 
-    ``warmup``: the rate rises linearly from 0 over so many steps first.
+    ``to``: the rate at which the line ends, in place of 0. ``warmup``: the rate rises linearly from
+    0 over so many steps first.
     """
 
     name: Literal["constant", "steps", "cosine", "linear", "exponential"] = "constant"
@@ -78,6 +79,7 @@ class Schedule(RecipePart):
     )
     factor: float = Field(0.1, gt=0, lt=1)
     every: Steps | None = Field(None, examples=["2ep"])
+    to: float = Field(0.0, ge=0, examples=[0.005])
     warmup: Steps = "0it"
 
     @model_validator(mode="after")
@@ -94,6 +96,17 @@ class Schedule(RecipePart):
                 "{name: exponential, factor: 0.94, every: 2ep}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _to_goes_with_linear(self) -> Schedule:
+        if self.to and self.name != "linear":
+            raise ValueError("to goes with linear, and only there: {name: linear, to: 0.005}")
+        return self
+
+    @property
+    def ends_at_zero(self) -> bool:
+        """Whether nothing trains after its end, where the rate stays what it was last."""
+        return self.name in ("cosine", "linear") and self.to == 0
 
 
 class Train(RecipePart):

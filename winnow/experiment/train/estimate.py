@@ -17,6 +17,7 @@ from winnow.engine.dense import DenseEngine
 from winnow.engine.glance import glance, glance_at
 from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.engine.stacked import StackedEngine
+from winnow.errors import UserError
 from winnow.experiment.plan.plan import Plan, Planned
 from winnow.experiment.runs import Run
 from winnow.experiment.store.store import Found, Store
@@ -31,6 +32,7 @@ from winnow.experiment.train.choosing import (
     sample,
     taken,
 )
+from winnow.models import check_buildable
 
 _OVERHEAD = 1.1  # what evaluating test images and at the end adds to training
 _EACH_RUN = 0.03  # seconds before and after training: preparing it, writing its files (digits)
@@ -94,6 +96,17 @@ def remembered(look: Measure[T]) -> Measure[T]:
         return seen[key]
 
     return looked
+
+
+def why_no_pace(plan: Plan) -> str | None:
+    """Why no step of a plan's runs can be timed here, or None: the package of the network is not
+    installed.
+    """
+    try:
+        check_buildable(next(iter(plan.runs.values())).model.name)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def pace_of(

@@ -16,7 +16,7 @@ from winnow.data.image_files import ImageFiles
 from winnow.engine.ahead import read_in_turn
 from winnow.engine.base import Job
 from winnow.engine.feed import Feed, at_once, examples_in_turn
-from winnow.experiment.run_parts import BalancedExamples, ScoredExamples
+from winnow.experiment.run_parts import BalancedExamples, PartedExamples, ScoredExamples
 
 _BATCH = 500  # of examples that are all seen; more would only take memory
 
@@ -39,7 +39,9 @@ def examples(
         everyone = torch.arange(len(train.index))
         return _Drawn(feed, torch.split(everyone, at_once(train, _BATCH)), drawn_from)
     else:
-        drawn = [torch.randperm(len(train.index), generator=generator)[: seen.examples]]
+        some = torch.randperm(len(train.index), generator=generator)[: seen.examples]
+        parts = seen.batches if isinstance(seen, PartedExamples) else 1
+        drawn = list(torch.tensor_split(some, parts))
     batches = _Drawn(feed, drawn, drawn_from)
     return batches if isinstance(train.images, ImageFiles) else list(batches)
 

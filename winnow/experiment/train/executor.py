@@ -26,6 +26,7 @@ from winnow.experiment.train.protocol import Answer, DiskError, Order, Task, Wor
 from winnow.experiment.train.seats import stacks
 from winnow.experiment.train.status import plan_status
 from winnow.experiment.unreachable import unreachable_runs
+from winnow.models import check_buildable
 
 _ASK_AGAIN = 0.5  # seconds until a run that another process trains is looked at again
 
@@ -141,7 +142,10 @@ class _Execution:
                 self.queue += self._queued(plan, own)
 
     def _prepare(self, plan: Plan) -> None:
-        """What is to be made once for all workers: compiled kernels, a calibration."""
+        """What is to be made once for all workers: compiled kernels, a calibration. UserError where
+        a network's package is not here.
+        """
+        check_buildable(next(iter(plan.runs.values())).model.name)
         if plan.recipe.engine != "auto":
             engine.make_engine(plan.recipe.engine).prepare(sample(plan))
             return

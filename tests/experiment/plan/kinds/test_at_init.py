@@ -11,7 +11,7 @@ from sample_plans import AT_INIT, comparison, points_of
 
 from winnow.errors import UserError
 from winnow.experiment.recipe.load import check_recipe
-from winnow.experiment.run_parts import AnyExamples, BalancedExamples
+from winnow.experiment.run_parts import AnyExamples, BalancedExamples, PartedExamples
 
 ALL = {"shuffled": 2, "reinit": 1, "inverted": True}
 
@@ -30,6 +30,24 @@ def test_examples_that_criteria_see():
     some = comparison([{"name": "snip", "examples": 40}], [0.5])
     (run,) = [n.run for n in points_of(some, "snip")]
     assert run.pruning.scoring == AnyExamples(40)
+    parted = comparison([{"name": "snip", "examples": 40, "batches": 3}], [0.5])
+    (run,) = [n.run for n in points_of(parted, "snip")]
+    assert run.pruning.scoring == PartedExamples(40, 3)
+    one = comparison([{"name": "snip", "examples": 40, "batches": 1}], [0.5])
+    assert points_of(one, "snip")[0].run.pruning.scoring == AnyExamples(40)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"examples": 40, "per_class": 2}, "write examples, or per_class, not both"),
+        ({"examples": 40, "batches": 41}, "41 batches of 40 examples"),
+        ({"examples": "all", "batches": 2}, "leave out batches"),
+    ],
+)
+def test_examples_that_do_not_fit_together_are_refused(options, text):
+    with pytest.raises(UserError, match=text):
+        comparison([{"name": "grasp", **options}], [0.5])
 
 
 def test_each_method_at_initialisation_is_followed_by_its_controls():

@@ -79,7 +79,8 @@ def test_what_the_runs_of_searches_are():
             assert run.keep == round(density * ALL)
             assert (run.begin, run.end, run.steps) == (0, 40, 40)
             assert run.optimizer == SEARCHES[arm].optimizer
-            assert asdict(run.schedule) == {**SEARCHES[arm].schedule, "drops": (), "every": None}
+            about = {"drops": (), "every": None, "to": 0.0}
+            assert asdict(run.schedule) == {**SEARCHES[arm].schedule, **about}
             assert load_run(asdict(run)).id == run.id
     for arm in ("edge-popup", "supermask"):
         for run, density in zip(runs(made, arm), (0.3, 0.1), strict=True):
