@@ -83,7 +83,7 @@ def test_images_are_looked_for_once_by_what_remembers(tmp_path, monkeypatch):
         asked.append((name, online))
         return SimpleNamespace(train_y=range(5), content="c")
 
-    monkeypatch.setattr(images, "load_images", found)
+    monkeypatch.setattr(images, "load_dataset", found)
     store, recipe = Store(tmp_path), RECIPE
     find = find_offline(store)
     for _ in range(2):

@@ -99,7 +99,19 @@ def test_stored_runs_set_the_pace_of_a_calibration(store):
     assert pace.basis.endswith(", at the pace of 2 stored runs")
 
 
-def test_without_any_calibration_both_engines_are_looked_at_and_nothing_is_kept(store):
+@pytest.fixture
+def long_enough(monkeypatch):
+    """No plan is too short for auto to measure engines."""
+    monkeypatch.setattr(choosing, "_FEW", 0)
+
+
+def test_a_plan_that_auto_measures_nothing_for_is_estimated_on_the_dense_engine(store):
+    pace = pace_of(plan_of("auto"), store, never, lambda _: Cost(4e-3, 0.0))
+    assert set(pace.engines.values()) == {"dense"}
+    assert "120 iterations are fewer than measuring engines takes" in (pace.chosen or "")
+
+
+def test_without_any_calibration_both_engines_are_looked_at_and_nothing_is_kept(store, long_enough):
     plan = plan_of("auto")
     before = torch.random.get_rng_state()
     jobs = []
@@ -130,7 +142,7 @@ def test_a_recipe_that_names_sparse_is_estimated_by_density_too(store):
 
 
 @pytest.mark.parametrize("engine", ["auto", "sparse"])
-def test_where_kernels_are_not_compiled_dense_is_the_most_it_takes(store, engine):
+def test_where_kernels_are_not_compiled_dense_is_the_most_it_takes(store, engine, long_enough):
     plan = plan_of(engine)
     pace = pace_of(plan, store, lambda _: None, lambda _: Cost(4e-3, 1e-4))
     images = 200 / 20  # evaluated for each step
