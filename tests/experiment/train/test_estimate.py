@@ -141,8 +141,9 @@ def test_a_recipe_that_names_sparse_is_estimated_by_density_too(store):
     assert pace.basis == "measured now, on one core, in 0 s, at the pace of 1 stored run"
 
 
+@pytest.mark.usefixtures("long_enough")
 @pytest.mark.parametrize("engine", ["auto", "sparse"])
-def test_where_kernels_are_not_compiled_dense_is_the_most_it_takes(store, engine, long_enough):
+def test_where_kernels_are_not_compiled_dense_is_the_most_it_takes(store, engine):
     plan = plan_of(engine)
     pace = pace_of(plan, store, lambda _: None, lambda _: Cost(4e-3, 1e-4))
     images = 200 / 20  # evaluated for each step
