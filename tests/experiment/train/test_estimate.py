@@ -111,7 +111,8 @@ def test_a_plan_that_auto_measures_nothing_for_is_estimated_on_the_dense_engine(
     assert "120 iterations are fewer than measuring engines takes" in (pace.chosen or "")
 
 
-def test_without_any_calibration_both_engines_are_looked_at_and_nothing_is_kept(store, long_enough):
+@pytest.mark.usefixtures("long_enough")
+def test_without_any_calibration_both_engines_are_looked_at_and_nothing_is_kept(store):
     plan = plan_of("auto")
     before = torch.random.get_rng_state()
     jobs = []
