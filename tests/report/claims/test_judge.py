@@ -166,6 +166,28 @@ def test_a_small_scale_shows_signs_and_no_verdict() -> None:
     assert verdict(three_rounds(DENSE, BETTER), Conditions("smoke")).verdict == "not run"
 
 
+def test_a_small_scale_is_asked_only_for_the_lines_and_arms_that_it_has() -> None:
+    rows = three_rounds(DENSE, BETTER)
+    shared = {"of": "final_test_accuracy", "at": {"density": 51.2}, "expect": [0, math.inf]}
+    here = {**shared, "compare": ["ticket", "dense"]}
+    gone = {**shared, "compare": ["not-of-this-scale", "dense"]}
+    found = verdict(rows, SMALL, all=[here, gone])
+    assert (found.verdict, found.reason) == ("seen", "of 2 comparisons this scale has 1")
+    assert verdict(rows, SMALL, all=[gone]).verdict == "not run"
+    assert verdict(rows, all=[here, gone]).verdict == "not run", "at full scale"
+
+
+def test_a_printed_value_has_no_sign() -> None:
+    fields = {
+        "compare": ["ticket"],
+        "as": "value",
+        "expect": [0, 1],
+        "number": {"mean": 0.5, "n": 3},
+    }
+    found = verdict(three_rounds(DENSE, BETTER), SMALL, **fields)
+    assert (found.verdict, "no sign" in found.reason) == ("undecided", True)
+
+
 def test_the_scale_is_that_of_the_recipe() -> None:
     assert conditions_of(made.results([])) == Conditions("full")
     assert conditions_of(made.results([], recipe={"scale": "small"})) == Conditions("small")

@@ -50,3 +50,23 @@ def test_parts() -> None:
     assert not seen(Joined("all", (yes, no)))
     assert seen(Joined("any", (yes, no)))
     assert not seen(Joined("any", (no, no)))
+
+
+def test_of_several_densities_each_replicates_mean_counts() -> None:
+    def rounds(*leaves: Leaf) -> Joined:
+        return Joined("all", leaves, rounds=True)
+
+    assert seen(rounds(leaf(0.3, 0.2), leaf(-0.1, 0.1), leaf(0.1, -0.1)))
+    assert not seen(rounds(leaf(0.3, 0.2), leaf(-0.1, -0.3)))
+    assert not seen(Joined("all", (leaf(0.3), leaf(-0.1))))
+    censored = leaf(-9.0, blocked="censored")
+    assert seen(rounds(leaf(0.3), censored))
+    assert not seen(rounds(leaf(0.3), censored, censored))
+    assert not seen(rounds(leaf(0.3), Leaf(Gap("none"), WantedRange(0, 1)), censored))
+    ratios = rounds(leaf(math.log(4.0), log=True), leaf(math.log(0.5), log=True))
+    assert seen(ratios), "the geometric mean is above 1"
+    assert seen(
+        rounds(
+            leaf(0.9, low=-1, high=1, sided="region"), leaf(1.05, low=-1, high=1, sided="region")
+        )
+    )

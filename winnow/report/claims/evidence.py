@@ -55,10 +55,14 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Gap:
-    """A comparison without numbers, and why; ``density`` where it would be."""
+    """A comparison without numbers, and why; ``density`` where it would be.
+
+    ``absent``: these results do not have its arm or its line, finished or not.
+    """
 
     reason: str
     density: float | None = None
+    absent: bool = False
 
 
 CENSORED = "censored: runs end before it happens"

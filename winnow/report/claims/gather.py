@@ -29,13 +29,12 @@ def gather(results: Results, part: ClaimPart) -> tuple[Evidence | Gap, ...]:
         (side.of, step): column_samples(results, side.of or "", step)
         for side, step in ((side, _step(side)) for side in operands)
     }
-    missing = _missing(results, operands)
+    if absent := _missing(results, operands):
+        return (Gap(absent, absent=True),)
     sides = [side_samples(columns[side.of, _step(side)], side) for side in operands]
     for operand, found in zip(operands, sides, strict=True):
-        if not missing and not found:
-            missing = f"no run of {operand} is finished"
-    if missing:
-        return (Gap(missing),)
+        if not found:
+            return (Gap(f"no run of {operand} is finished"),)
     if not any(operand.has_density for operand in operands):
         return (_without_density(results, part, sides),)
     return _at_densities(results, part, sides)

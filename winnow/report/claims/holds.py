@@ -9,7 +9,7 @@ way round.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from winnow.report.claims.evidence import BoundedBy, Evidence, Gap
@@ -58,10 +58,14 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Joined:
-    """Parts that must ``all`` hold, or of which ``any`` is enough; at least one."""
+    """Parts that must ``all`` hold, or of which ``any`` is enough; at least one.
+
+    ``rounds``: the parts are the same comparison at several densities.
+    """
 
     mode: Literal["all", "any"]
     parts: tuple[Leaf | Joined, ...]
+    rounds: bool = False
 
 
 def leaves(tree: Leaf | Joined) -> list[Leaf]:
@@ -69,6 +73,14 @@ def leaves(tree: Leaf | Joined) -> list[Leaf]:
     if isinstance(tree, Leaf):
         return [tree]
     return [leaf for part in tree.parts for leaf in leaves(part)]
+
+
+def without_absent(tree: Leaf | Joined) -> Leaf | Joined | None:
+    """What is left without the comparisons of arms and lines that the results do not have."""
+    if isinstance(tree, Leaf):
+        return None if isinstance(tree.evidence, Gap) and tree.evidence.absent else tree
+    left = [part for part in map(without_absent, tree.parts) if part is not None]
+    return replace(tree, parts=tuple(left)) if left else None
 
 
 def decide(

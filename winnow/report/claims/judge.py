@@ -15,7 +15,7 @@ from winnow.experiment.recipe.explain import faults
 from winnow.experiment.recipe.sides import of_an_analysis
 from winnow.report.claims.evidence import CENSORED, Gap
 from winnow.report.claims.gather import gather, known_lines, leading_line
-from winnow.report.claims.holds import Joined, Leaf, decide, leaves, needed
+from winnow.report.claims.holds import Joined, Leaf, decide, leaves, needed, without_absent
 from winnow.report.claims.intervals import LEAST
 from winnow.report.claims.number import Reproduced, not_given, reproduced
 from winnow.report.claims.places import one_round
@@ -35,6 +35,8 @@ Verdict = Literal[
     "not seen",
 ]
 Scale = Literal["full", "small", "smoke"]
+
+_NO_SIGN = "a printed value has no sign, and a small scale shows nothing else"
 
 
 @dataclass(frozen=True)
@@ -118,13 +120,13 @@ def judge(
     if claim.status is not None:
         return unjudged(claim, results.name, claim.status, claim.reason)
     tree = claim_tree(claim, results)
-    gaps = [leaf.evidence for leaf in leaves(tree) if isinstance(leaf.evidence, Gap)]
+    gaps = _gaps(tree)
     if claim.decidable == "no-data" and len(gaps) == len(leaves(tree)):
         return unjudged(claim, results.name, "no data", "its data are not here")
     if known.scale == "smoke":
         return unjudged(claim, results.name, "not run", "a smoke run shows only that it runs")
     if known.scale == "small":
-        return _small(claim, results, tree, gaps)
+        return _small(claim, results, tree)
     return _full(claim, results, tree, gaps, known)
 
 
@@ -193,16 +195,26 @@ def _part_tree(part: ClaimPart, results: Results) -> Leaf | Joined:
     elif part.kind in ("difference", "ratio") and part.same is None:
         sided = "side"
     found = tuple(Leaf(one, wanted, sided) for one in gather(results, part))
-    return found[0] if len(found) == 1 else Joined("all", found)
+    return found[0] if len(found) == 1 else Joined("all", found, rounds=True)
 
 
-def _small(claim: Claim, results: Results, tree: Leaf | Joined, gaps: Sequence[Gap]) -> Judged:
+def _gaps(tree: Leaf | Joined) -> list[Gap]:
+    return [leaf.evidence for leaf in leaves(tree) if isinstance(leaf.evidence, Gap)]
+
+
+def _small(claim: Claim, results: Results, everything: Leaf | Joined) -> Judged:
     number = None if claim.number is None else not_given("the scale is small")
-    if gaps:
+    tree = without_absent(everything) or everything  # a small scale has fewer lines and arms
+    here, whole = len(leaves(tree)), len(leaves(everything))
+    if gaps := _gaps(tree):
         verdict, reason = _not_run(claim, tree, gaps)
-        return Judged(claim, results.name, verdict, reason, tree, _fewest(tree), number=number)
-    answer: Verdict = "seen" if seen(tree) else "not seen"
-    return Judged(claim, results.name, answer, _blocked(tree), tree, _fewest(tree), number=number)
+    elif claim.number is not None and all(leaf.sided == "region" for leaf in leaves(tree)):
+        verdict, reason = "undecided", _NO_SIGN
+    else:
+        verdict = "seen" if seen(tree) else "not seen"
+        some = "" if here == whole else f"of {whole} comparisons this scale has {here}"
+        reason = "; ".join(filter(None, (_blocked(tree), some)))
+    return Judged(claim, results.name, verdict, reason, tree, _fewest(tree), number=number)
 
 
 def _full(
