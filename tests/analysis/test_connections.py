@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from winnow.analysis import unit_connections
+from winnow.analysis.connections import Connections
 from winnow.errors import UserError
 from winnow.mask import Mask
 
@@ -61,3 +62,9 @@ def test_bad_input_is_named():
     found = unit_connections(Mask({"w": torch.ones(3, 2, dtype=torch.bool)}))["w"]
     with pytest.raises(UserError, match="of 0 bins"):
         found.incoming.histogram(0)
+
+
+def test_spread_is_that_of_shares():
+    assert Connections(torch.tensor([2, 2, 2]), 4).spread == 0.0
+    assert Connections(torch.tensor([0, 4]), 4).spread == pytest.approx(0.5)
+    assert Connections(torch.tensor([1, 2, 3]), 10).spread == pytest.approx((0.02 / 3) ** 0.5)

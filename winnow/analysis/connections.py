@@ -36,6 +36,11 @@ class Connections:
         return int(self.counts.max())
 
     @property
+    def spread(self) -> float:
+        """Standard deviation over units of the share that each keeps: 0 where all keep as many."""
+        return float((self.counts.double() / self.possible).std(correction=0))
+
+    @property
     def dead(self) -> int:
         """Units without any."""
         return int((self.counts == 0).sum())

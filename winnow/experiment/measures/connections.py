@@ -49,6 +49,7 @@ def _numbers(side: str, found: Connections) -> MeasuredRow:
         f"{side}_units": len(found.counts),
         f"{side}_share_min": found.minimum / found.possible,
         f"{side}_share_max": found.maximum / found.possible,
+        f"{side}_spread": found.spread,
     }
 
 
@@ -65,4 +66,5 @@ CONNECTIVITY = MeasureKind(
     _connectivity,
     "how many incoming and outgoing connections each unit keeps, and units that keep none",
     options={"bins": 20},
+    semantics=2,  # 1 had no spread
 )
