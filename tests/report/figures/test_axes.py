@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from winnow.report.figures.axes import _accuracies, _spread_out, accuracy_axis, density_axis
+from winnow.report.figures.axes import (
+    _accuracies,
+    _spread_out,
+    accuracy_axis,
+    density_axis,
+    legend_above,
+)
 
 
 def new_axes(count: int = 1) -> list[Any]:
@@ -82,3 +88,21 @@ def test_axes_of_one_accuracy(mean: float) -> None:
     assert bottom <= min(100 * mean, top)
     ticks = [tick for tick in axes.get_yticks() if bottom <= tick <= top]
     assert len(ticks) >= 2
+
+
+@pytest.mark.parametrize("label", ["snip", "a jackpot after 1,000 epochs of search"])
+@pytest.mark.parametrize("count", [1, 5, 9])
+def test_a_legend_lies_within_its_figure(label, count):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    for number in range(count):
+        axes.plot([1, 2], label=f"{label} {number}")
+    legend_above(figure, [axes])
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width
+    assert len(legend.get_texts()) == count

@@ -4,7 +4,7 @@ legend.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from winnow.report.wording import percent
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
+
+_MOST_IN_A_ROW = 5  # of a legend
+_HANDLE, _LETTER = 0.6, 0.075  # inches of a legend's line with its spaces, and of a letter
 
 
 def density_axis(axes: Axes, densities: Sequence[float], marked: Sequence[float]) -> None:
@@ -72,7 +75,7 @@ def accuracy_axis(panels: Sequence[Axes], means: Sequence[float]) -> None:
 
 
 def legend_above(figure: Figure, panels: Sequence[Axes]) -> None:
-    """One legend, above all panels, of every line once."""
+    """One legend, above all panels, of every line once, no wider than the figure."""
     handles: dict[str, Artist] = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -81,9 +84,15 @@ def legend_above(figure: Figure, panels: Sequence[Axes]) -> None:
         list(handles.values()),
         list(handles),
         loc="outside upper center",
-        ncols=min(len(handles), 5),
+        ncols=min(len(handles), _MOST_IN_A_ROW, _that_fit(handles, figure.get_figwidth())),
         columnspacing=1.2,
     )
+
+
+def _that_fit(labels: Iterable[str], width: float) -> int:
+    """How many columns of a legend fit into so many inches, at least one."""
+    longest = max(map(len, labels), default=0)
+    return max(1, int(width / (_HANDLE + _LETTER * longest)))
 
 
 def _accuracies(least: float, most: float) -> list[float]:
