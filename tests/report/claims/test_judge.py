@@ -21,6 +21,7 @@ from winnow.report.claims.judge import (
     judge_all,
     unjudged,
 )
+from winnow.report.claims.words import ours_in_words
 from winnow.report.results import Finding
 
 DENSE = [0.900, 0.902, 0.901, 0.903, 0.899]
@@ -173,6 +174,7 @@ def test_a_small_scale_is_asked_only_for_the_lines_and_arms_that_it_has() -> Non
     gone = {**shared, "compare": ["not-of-this-scale", "dense"]}
     found = verdict(rows, SMALL, all=[here, gone])
     assert (found.verdict, found.reason) == ("seen", "of 2 comparisons this scale has 1")
+    assert "1 not run" in ours_in_words(found), "each comparison is still told of"
     assert verdict(rows, SMALL, all=[gone]).verdict == "not run"
     assert verdict(rows, all=[here, gone]).verdict == "not run", "at full scale"
 

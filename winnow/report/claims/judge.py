@@ -214,7 +214,7 @@ def _small(claim: Claim, results: Results, everything: Leaf | Joined) -> Judged:
         verdict = "seen" if seen(tree) else "not seen"
         some = "" if here == whole else f"of {whole} comparisons this scale has {here}"
         reason = "; ".join(filter(None, (_blocked(tree), some)))
-    return Judged(claim, results.name, verdict, reason, tree, _fewest(tree), number=number)
+    return Judged(claim, results.name, verdict, reason, everything, _fewest(tree), number=number)
 
 
 def _full(
