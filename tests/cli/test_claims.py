@@ -115,6 +115,6 @@ def test_by_figure_and_table(tmp_path):
     assert code == 0
     assert lines[-1] == "0 of 85 say seen"
     assert [line.split()[0] for line in lines[:-1]] == [
-        f"lth/{number}" for number in (1, 3, 4, 9, 12, 14)
+        f"lth/{number}" for number in (1, 3, 4, 9, 11, 12, 14)
     ]
     assert lines[3].endswith("2 not run, 1 paper inconsistent")
