@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from fnmatch import fnmatchcase
+from typing import Any
 
 import pytest
 import torch
@@ -25,9 +26,9 @@ COUNTS = {  # parameters of 1,000 classes, biases and batch normalisation includ
 LAYERS = {"resnet-50": 50, "vgg-16-imagenet": 16, "vgg-16-bn-imagenet": 16, "squeezenet": 26}
 
 
-def outlined(name: str, inputs: tuple[int, int, int] = IMAGENET, **options: object) -> nn.Module:
+def outlined(name: str, inputs: tuple[int, int, int] = IMAGENET, **options: Any) -> nn.Module:
     with torch.device("meta"):
-        return models.build(name, inputs=inputs, classes=1000, outline=True, **options)  # type: ignore[arg-type]
+        return models.build(name, inputs=inputs, classes=1000, outline=True, **options)
 
 
 @pytest.mark.parametrize("name", COUNTS)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winnow.data.decode import reason
+from winnow.data.file_hash import file_hash
 from winnow.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -109,15 +110,5 @@ def content_of(splits: Sequence[Listing]) -> str:
         for array in (split.labels, split.ends, split.sizes):
             digest.update(array.astype("<i8").tobytes())
         for image in np.linspace(0, len(split) - 1, min(len(split), SAMPLE)).round().astype(int):
-            digest.update(_sha256(split.path(int(image))))
+            digest.update(bytes.fromhex(file_hash(split.path(int(image)))))
     return digest.hexdigest()
-
-
-def _sha256(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({reason(error)}); check its permissions"
-        ) from error

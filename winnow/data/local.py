@@ -12,6 +12,7 @@ import torch
 
 from winnow.data.decode import ROWS, decode, reason
 from winnow.data.facts import Facts
+from winnow.data.file_hash import file_hash
 from winnow.data.images import Arrays
 from winnow.errors import UserError
 
@@ -41,7 +42,7 @@ class Local:
         digest = hashlib.sha256()
         for part, paths in self.files().items():
             for path in paths:
-                digest.update(f"{part} {_sha256(path)};".encode())
+                digest.update(f"{part} {file_hash(path)};".encode())
         return digest.hexdigest()
 
     def read(self, scratch: Path) -> tuple[Arrays, str]:
@@ -52,16 +53,6 @@ class Local:
             arrays[f"{part}_x"] = torch.cat([x for x, _ in pieces])
             arrays[f"{part}_y"] = torch.cat([y for _, y in pieces])
         return arrays, f"local folder {self.folder.name}"
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({reason(error)}); check its permissions"
-        ) from error
 
 
 def _tables(path: Path, scratch: Path) -> Iterator[Any]:

@@ -31,7 +31,7 @@ class Outline(nn.Module):
             *folders, name = path.split(".")
             place: nn.Module = self
             for folder in folders:
-                if folder not in place._modules:
+                if folder not in dict(place.named_children()):
                     place.add_module(folder, nn.Module())
                 place = place.get_submodule(folder)
             place.add_module(name, layer)

@@ -20,6 +20,9 @@ def test_connections_add_up_to_the_kept_weights(tmp_path):
             assert row["incoming_mean"] * outputs == pytest.approx(kept[name])
             assert row["outgoing_mean"] * inputs == pytest.approx(kept[name])
             assert row["outgoing_possible"] == outputs
+            for side in ("incoming", "outgoing"):  # Popoviciu: at most half of the range
+                widest = (row[f"{side}_share_max"] - row[f"{side}_share_min"]) / 2
+                assert 0 <= row[f"{side}_spread"] <= widest + 1e-12
             bins = [r for r in finding.rows if r.get("layer") == name and "bin" in r]
             assert [row["bin"] for row in bins] == pytest.approx([0.1, 0.3, 0.5, 0.7, 0.9])
             assert sum(row["incoming"] for row in bins) == pytest.approx(1)
@@ -32,3 +35,5 @@ def test_connections_add_up_to_the_kept_weights(tmp_path):
     whole = found["connectivity"][0].whole
     assert (whole["incoming_share_min"], whole["outgoing_share_max"]) == (1.0, 1.0)
     assert found["connectivity"][2].whole["incoming_share_min"] < 0.25
+    assert layers_of(found["connectivity"][0])["hidden.0.weight"]["outgoing_spread"] == 0.0
+    assert layers_of(found["connectivity"][2])["hidden.0.weight"]["outgoing_spread"] > 0.05

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import pytest
 import torch
+from kill_run import kill_when_begun
 
 import winnow as wn
 from winnow.data import load_images
@@ -259,12 +257,7 @@ def test_killed_and_with_another_calibration_it_ends_as_if_neither_had_happened(
     give(store, first)
     process = winnow(overrides, store)
     run = plan.nodes[0].run
-    while not store.checkpoint(run).exists():
-        assert process.poll() is None
-        time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not list((store.path / "runs").iterdir())
+    kill_when_begun(process, store, run)
     give(store, other)
     (line,) = executed(plan, store)
     assert line.startswith("engine: auto takes dense for 1 of 1 runs")  # for what is not begun

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import PIL
 import pytest
 import torch
 from inline_pool import InlinePool
+from kill_run import kill_when_begun
 
 from winnow import rng
 from winnow.data import load_dataset
@@ -178,12 +176,7 @@ def test_a_killed_command_goes_on_in_the_same_bits(store, tmp_path):
     command = [sys.executable, "-m", "winnow", "run", str(file), "--store", str(store.path)]
     command += ["--checkpoint", "0", "--jobs", "1"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
-    while not store.checkpoint(run).exists():
-        assert process.poll() is None
-        time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not list((store.path / "runs").iterdir())
+    kill_when_begun(process, store, run)
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     resumed = store.find(run)
     whole, states = trained(run)
