@@ -330,3 +330,17 @@ def test_a_plan_of_few_iterations_measures_nothing(store, monkeypatch):
     assert auto.choose({}).engine == "dense"
     assert f"{len(plan.runs)} iterations" in auto.reason
     assert choosing.known(plan, store) == auto
+
+
+def test_a_stored_calibration_goes_with_kernels_that_compile(store, monkeypatch):
+    """They are compiled before workers start, whether or not anything is measured."""
+
+    def prepare(*_):
+        raise RuntimeError("no compiler here")
+
+    plan = plan_of()
+    give(store, calibrated(plan, 0.5))
+    monkeypatch.setattr("winnow.engine.sparse_cpu.engine.SparseEngine.prepare", prepare)
+    auto = settle(plan, store, [].append)
+    assert auto.calibration is None
+    assert "no compiler here" in auto.reason
