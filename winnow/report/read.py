@@ -14,7 +14,7 @@ from winnow.experiment.store.analyses import find_analysis
 from winnow.experiment.store.exported import Exported, read_exported
 from winnow.experiment.store.store import Found, Result, Store
 from winnow.experiment.unreachable import unreachable_runs
-from winnow.report.results import Curve, Finding, Results, Row, Status
+from winnow.report.results import Curve, Details, Finding, Results, Row, Status
 
 _NOTHING = Result(
     status="unreachable",
@@ -68,8 +68,26 @@ def read_results(
         missing=sum(run is None for run in whole.values()) - len(unreachable),
         notes=notes,
         findings=tuple(_findings(experiment, store, exported)),
+        details={run.folder.name: _details(run) for run in stored.values() if run},
         reencoded=any(_saw_reencoded(run.run) for run in stored.values() if run),
     )
+
+
+def _details(stored: Found) -> Details:
+    about = stored.provenance
+    known = {name: str(about[name]) for name in _VERSIONS if name in about}
+    return Details(
+        id=stored.run.id,
+        engine=str(about.get("engine", "")),
+        seeds=stored.run.seeds,
+        versions=known,
+        model=stored.run.model,
+        data=stored.run.data,
+        kept=stored.result.kept,
+    )
+
+
+_VERSIONS = ("winnow", "torch", "python", "system", "machine")
 
 
 def _saw_reencoded(run: Run) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from winnow.experiment.arms import TICKET, Arm
 from winnow.experiment.expected import AnalysisPlace
 from winnow.experiment.recipe.lines import line_of
+from winnow.experiment.run_parts import RunData, RunModel
 
 Status = Literal["done", "diverged", "unreachable"]
 
@@ -81,6 +82,22 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Details:
+    """How a stored run was trained: its identity in full, its engine, its seeds by name, the
+    versions and the machine that its provenance names, its network, its data, and how many weights
+    each layer keeps (empty where none is removed).
+    """
+
+    id: str
+    engine: str
+    seeds: Mapping[str, int]
+    versions: Mapping[str, str]
+    model: RunModel
+    data: RunData
+    kept: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Finding(AnalysisPlace):
     """What an analysis found at its place. ``rows``: numbers by field; the one without ``layer``
     and ``bin`` is of the whole network.
@@ -103,7 +120,8 @@ class Results:
     folder name; ``missing`` counts the runs of the plan that are not done yet. ``line``: the one
     that these results are of, where they are a part of those of a recipe with lines (`by_line`).
     ``findings``: what analyses found, in the recipe's order. ``reencoded``: whether any run has
-    seen images that are known not to be the original pixels of their dataset.
+    seen images that are known not to be the original pixels of their dataset. ``details`` go by
+    the run's folder name, as curves do.
 
     Raises ValueError for a row of an arm that is not among ``arms``.
     """
@@ -118,6 +136,7 @@ class Results:
     line: str = ""
     findings: tuple[Finding, ...] = ()
     reencoded: bool = False
+    details: Mapping[str, Details] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         strange = {row.arm for row in self.rows} - {arm.name for arm in self.arms}

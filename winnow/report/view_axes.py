@@ -1,4 +1,4 @@
-"""Where runs stand on the axis of a view: places and keys by name."""
+"""The axes of a view: what they are called, and where runs stand on them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,39 @@ from typing import Any
 from winnow.amounts import iterations
 from winnow.data.facts import facts
 from winnow.errors import UserError
-from winnow.experiment.recipe.views import View
+from winnow.experiment.recipe.sides import ITERATIONS_TO
+from winnow.experiment.recipe.views import BIN, EPOCH, ITERATION, LAYER, View
 from winnow.report.results import Results
 from winnow.report.samples import Sample
+
+AXIS_WORDS = {
+    "density": "Weights remaining (density_total, %)",
+    "density_prunable": "Prunable weights remaining (density, %)",
+    "sparsity": "Weights removed (%)",
+    "weights": "Weights remaining",
+    ITERATION: "Training iteration",
+    EPOCH: "Epoch",
+    LAYER: "Layer, from the first",
+    BIN: "Value",
+}
+"""What the horizontal axis says; of a key of the recipe, the key."""
+
+
+def metric_label(of: str) -> str:
+    """A metric in words: "Test accuracy at early stopping (%)"."""
+    if of == "stop_iteration":
+        return "Early-stopping iteration"
+    if of.startswith(ITERATIONS_TO):
+        return f"Iterations to {of.removeprefix(ITERATIONS_TO)} % validation accuracy"
+    words = of.replace("_", " ").replace(".", ": ")
+    for prefix, where in (("stop ", "at early stopping"), ("final ", "at the end")):
+        if words.startswith(prefix):
+            words = f"{words.removeprefix(prefix)} {where}"
+    words = (
+        words.replace("accuracy at ", "accuracy at iteration ") if words[-1].isdigit() else words
+    )
+    words = f"test {words}" if words.startswith("accuracy") else words
+    return f"{words[0].upper()}{words[1:]}{' (%)' if 'accuracy' in words else ''}"
 
 
 def place_of(run: Sample, against: str) -> float:

@@ -45,10 +45,16 @@ PlaceT = TypeVar("PlaceT", bound=Place)
 
 @dataclass(frozen=True)
 class ViewPoint:
-    """The metric of some runs at one place of the axis."""
+    """The metric of some runs at one place of the axis.
+
+    ``round`` and ``line`` say which runs, with the arm of the series; None of curves and findings,
+    whose series has a density instead.
+    """
 
     x: float
     summary: Summary
+    round: int | None = None
+    line: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,11 +184,12 @@ def _points(samples: Iterable[Sample], view: View) -> tuple[ViewPoint, ...]:
     for one in samples:
         rounds[one.round].append(one)
     made = []
-    for members in rounds.values():
+    for number, members in rounds.items():
         summary = summary_of((one.replicate, one.value) for one in members)
         if summary is not None:
             places = [place_of(one, view.against) for one in members]
-            made.append(ViewPoint(sum(places) / len(places), summary))
+            x, line = sum(places) / len(places), members[0].line
+            made.append(ViewPoint(x, summary, number, line))
     return tuple(made)
 
 
@@ -234,7 +241,9 @@ def _at_key(results: Results, samples: Sequence[Sample], view: View) -> tuple[Vi
     """The point of a line: where its value of the key stands."""
     x = as_number(at_dotted(results.recipe, view.against), view, results)
     summary = summary_of((one.replicate, one.value) for one in samples)
-    return (ViewPoint(x, summary),) if summary is not None else ()
+    if summary is None:
+        return ()
+    return (ViewPoint(x, summary, samples[0].round, samples[0].line),)
 
 
 def _along_lines(series: Sequence[ViewSeries], view: View) -> list[ViewSeries]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 
 from winnow.files import write_whole
-from winnow.report.density_table import plain_html
 from winnow.report.entry.entry import Entry, entry_of
 from winnow.report.entry.entry_figure import draw_entry
 from winnow.report.entry.entry_text import LEVELS, entry_table, remarks, verdict_sentence
 from winnow.report.figures.drawing import Drawing
-from winnow.report.method_table import by_method, methods_html
-from winnow.report.page import document, figure_html
+from winnow.report.page.answer_page import AnswerPart, answer_page, picture
+from winnow.report.page.tables import method_table, plain_table
 from winnow.report.results import Results
 
 PAGE = "entry.html"
@@ -31,21 +29,15 @@ def write_entry(results: Results, name: str, folder: Path, command: str) -> Path
 
 def entry_html(results: Results, entry: Entry, drawing: Drawing | None, command: str) -> str:
     """The page: verdict, calls, cost, and the table of all methods."""
-    figure = figure_html(drawing.name, drawing) if drawing else ""
-    body = (
-        f"<p><strong>{escape(verdict_sentence(entry))}</strong></p>\n"
-        f"<h2>{escape(entry.name)} against others</h2>\n"
-        f'<div class="scroll">\n{plain_html(entry_table(entry))}\n</div>\n'
-        f'<p class="soft">{escape(LEVELS)}</p>\n'
-        f"<h2>Accuracy and cost</h2>\n{_list(remarks(entry))}\n"
-        f'<div class="figures">\n{figure}\n</div>\n'
-        f"<h2>All methods</h2>\n{methods_html(by_method(results))}\n"
-        f'<p>The whole comparison, with its figures and every number: <a href="index.html">'
-        f'{escape(results.name)}</a>; every run: <a href="rows.csv">rows.csv</a>.</p>'
+    calls = plain_table(f"{entry.name} against others", entry_table(entry))
+    parts = (
+        AnswerPart(calls.label, table=calls, note=LEVELS),
+        AnswerPart("Accuracy and cost", remarks(entry), picture(drawing)),
+        AnswerPart("All methods", table=method_table(results)),
+    )
+    links = (
+        ("index.html", f"The whole comparison: {results.name}"),
+        ("rows.csv", "every run: rows.csv"),
     )
     title = f"{entry.name} in {results.name}"
-    return document(title, f"<p>Made by <code>{escape(command)}</code></p>", body)
-
-
-def _list(sentences: tuple[str, ...]) -> str:
-    return "<ul>" + "".join(f"<li>{escape(said)}</li>" for said in sentences) + "</ul>"
+    return answer_page(title, verdict_sentence(entry), parts, command, links)

@@ -7,14 +7,14 @@ from itertools import cycle
 from math import ceil
 from typing import TYPE_CHECKING
 
-from winnow.experiment.recipe.sides import ITERATIONS_TO
-from winnow.experiment.recipe.views import BIN, EPOCH, ITERATION, LAYER, View
+from winnow.experiment.recipe.views import EPOCH, ITERATION, View
 from winnow.report import wording
 from winnow.report.figures import style
 from winnow.report.figures.axes import density_axis, falling_axis, legend_above
 from winnow.report.figures.drawing import Drawing
 from winnow.report.results import Results, bars
 from winnow.report.statistics import Summary, t_interval
+from winnow.report.view_axes import AXIS_WORDS, metric_label
 from winnow.report.views import ViewPanel, ViewSeries, view_panels
 
 if TYPE_CHECKING:
@@ -25,16 +25,6 @@ _PANEL = (4.2, 3.3)  # inches
 _ALONE = (5.2, 3.6)
 _IN_A_ROW = 3
 _BARS = 12  # on one learning curve
-_WORDS = {
-    "density": "Weights remaining (density_total, %)",
-    "density_prunable": "Prunable weights remaining (density, %)",
-    "sparsity": "Weights removed (%)",
-    "weights": "Weights remaining",
-    ITERATION: "Training iteration",
-    EPOCH: "Epoch",
-    LAYER: "Layer, from the first",
-    BIN: "Value",
-}
 
 
 def draw_view(results: Results, view: View, number: int) -> Drawing | None:
@@ -50,7 +40,7 @@ def draw_view(results: Results, view: View, number: int) -> Drawing | None:
     for axes, panel in zip(every, panels, strict=True):
         _draw_panel(axes, results, view, panel, looks)
     for axes in every[:: min(len(every), _IN_A_ROW)]:
-        axes.set_ylabel(_label(view))
+        axes.set_ylabel(metric_label(view.of))
     legend_above(figure, every)
     png, svg = style.rendered(figure)
     return Drawing(f"view-{number}", _caption(results, view, panels), png, svg, len(panels) > 1)
@@ -132,37 +122,20 @@ def _limit(axes: Axes, view: View, panel: ViewPanel) -> None:
     places = [point.x for series in panel.series for point in series.points]
     if view.log:
         axes.set_yscale("log")
-    axes.set_xlabel(_WORDS.get(view.against, view.against))
+    axes.set_xlabel(AXIS_WORDS.get(view.against, view.against))
     if view.against == "density":
         density_axis(axes, [x / 100 for x in places], [x / 100 for x in places])
     elif view.against == "density_prunable":
         falling_axis(axes, places, places, lambda place: wording.percent(place / 100))
     elif view.against == "weights":
         falling_axis(axes, places, places, wording.rounded)
-    elif view.against not in _WORDS and min(places) > 0 and max(places) >= 10 * min(places):
+    elif view.against not in AXIS_WORDS and min(places) > 0 and max(places) >= 10 * min(places):
         axes.set_xscale("log")
     if view.against == ITERATION:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     if "iteration" in view.of and not view.log:
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-
-
-def _label(view: View) -> str:
-    """The metric in words: "Test accuracy at early stopping (%)"."""
-    if view.of == "stop_iteration":
-        return "Early-stopping iteration"
-    if view.of.startswith(ITERATIONS_TO):
-        return f"Iterations to {view.of.removeprefix(ITERATIONS_TO)} % validation accuracy"
-    words = view.of.replace("_", " ").replace(".", ": ")
-    for prefix, where in (("stop ", "at early stopping"), ("final ", "at the end")):
-        if words.startswith(prefix):
-            words = f"{words.removeprefix(prefix)} {where}"
-    words = (
-        words.replace("accuracy at ", "accuracy at iteration ") if words[-1].isdigit() else words
-    )
-    words = f"test {words}" if words.startswith("accuracy") else words
-    return f"{words[0].upper()}{words[1:]}{' (%)' if 'accuracy' in words else ''}"
 
 
 def _caption(results: Results, view: View, panels: Sequence[ViewPanel]) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 
 from winnow.files import write_whole
-from winnow.report.density_table import plain_html
 from winnow.report.figures import style
 from winnow.report.figures.drawing import Drawing
-from winnow.report.page import document, figure_html
+from winnow.report.page.answer_page import AnswerPart, answer_page, picture
+from winnow.report.page.tables import plain_table
 from winnow.report.parts.decompose import Decomposition, Part
 from winnow.report.parts.explained import Explained
 from winnow.report.parts.parts_text import HOW, cells_table, heading, parts_table, why
@@ -36,15 +35,13 @@ def explained_html(
     explained: Explained, parts: Decomposition, drawing: Drawing, command: str
 ) -> str:
     """The page."""
-    body = (
-        f"<p><strong>{escape(why(parts))}</strong></p>\n"
-        f'<div class="figures">\n{figure_html(drawing.name, drawing)}\n</div>\n'
-        f'<h2>Parts</h2>\n<div class="scroll">\n{plain_html(parts_table(parts))}\n</div>\n'
-        f'<p class="soft">{escape(HOW)}</p>\n'
-        f'<h2>Networks</h2>\n<div class="scroll">\n{plain_html(cells_table(parts))}\n</div>'
+    shares, cells = parts_table(parts), cells_table(parts)
+    made = (
+        AnswerPart("Why", drawing=picture(drawing)),
+        AnswerPart("Parts", table=plain_table("Parts", shares), note=HOW),
+        AnswerPart("Networks", table=plain_table("Networks", cells)),
     )
-    made = f"<p>Made by <code>{escape(command)}</code></p>"
-    return document(f"Why it works: {heading(explained)}", made, body)
+    return answer_page(f"Why it works: {heading(explained)}", why(parts), made, command)
 
 
 def draw_parts(parts: Decomposition) -> Drawing:
