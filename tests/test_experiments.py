@@ -97,7 +97,7 @@ def test_what_an_experiment_consists_of_is_stored_before_it_is_trained(tmp_path,
 
 def test_what_is_printed_first_is_brief(outcome):
     sentence, table = outcome.brief.split("\n\n")
-    assert "by the paper's rule" in sentence
+    assert sentence == report.answer(outcome.results)
     assert len(sentence.splitlines()) == 1
     assert table.splitlines()[1].split() == ["weights", "ticket", "reinit", "random", "one-shot"]
     mean = sum(row.stop_test_accuracy for row in outcome.rows if row.arm == "random") / 2

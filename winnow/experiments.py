@@ -70,8 +70,13 @@ class Outcome:
         return self._of_lines(lambda part: report.verdict_text(report.main_verdict(part)))
 
     @property
+    def answer(self) -> str:
+        """What came out, in one sentence with its number and its doubt."""
+        return report.answer(self.results)
+
+    @property
     def brief(self) -> str:
-        """One sentence of verdict and a small table; where methods are compared, their table."""
+        """The answer and a small table of each line; where methods are compared, their table."""
         return report.brief_text(self.results)
 
     @property

@@ -1,19 +1,20 @@
-"""The brief report: its sentence and its table by hand, on made-up rows."""
+"""The brief report: the answer and its table by hand, on made-up rows."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from synthetic_report import method, paper_like, results, row, sweep
 
 from winnow.experiment.arms import TICKET
+from winnow.report.answer import answer
 from winnow.report.brief import brief_text
-from winnow.report.brief_sentence import brief_sentence
 from winnow.report.brief_table import brief_table_text, few_densities
 from winnow.report.density_table import by_density
-from winnow.report.results import Results, Row
+from winnow.report.results import Results
 from winnow.report.verdict import main_verdict, verdict
 
 NO_STOPPING = {"train": {"early_stopping": False}}
@@ -28,87 +29,6 @@ def table_lines(found: Results) -> list[list[str]]:
     """The cells of the small table, caption first; two blanks and more part them."""
     text = brief_table_text(few_densities(by_density(found)))
     return [re.split(r"\s{2,}", line) for line in text.splitlines()]
-
-
-# The sentence of rounds
-
-
-def test_the_smallest_winner_has_its_numbers_in_one_sentence() -> None:
-    assert brief_sentence(results(sweep(TWO, STOPS))) == (
-        "Winning tickets by the paper's rule at 50.0 % of the weights; the smallest, at 50.0 %, "
-        "has 97.60 % test accuracy against 96.50 % of the dense network and stops at iteration "
-        "400 against 500 (means over 2 replicates; by paired 95 % intervals worse at 25.0 %)."
-    )
-
-
-def test_without_a_winner_the_most_accurate_is_named() -> None:
-    late = {"ticket": [[400, 450, 900], [600, 650, 900]]}
-    assert brief_sentence(results(sweep(TWO, late))) == (
-        "No winning ticket by the paper's rule at 50.0, 25.0 % of the weights; the most accurate, "
-        "at 50.0 %, has 97.60 % test accuracy against 96.50 % of the dense network and stops at "
-        "iteration 550 against 500 (means over 2 replicates; by paired 95 % intervals worse at "
-        "25.0 %)."
-    )
-
-
-def test_without_early_stopping_accuracy_alone_counts() -> None:
-    found = results(sweep(TWO), recipe=NO_STOPPING)
-    said = brief_sentence(found)
-    assert said.startswith("Winning tickets by the paper's rule, accuracy only at 50.0 % of the")
-    assert "stops" not in said
-    assert "at the end in %" in brief_text(found)
-
-
-def test_one_replicate_says_nothing_about_chance() -> None:
-    alone = {arm: values[:1] for arm, values in TWO.items()}
-    said = brief_sentence(results(sweep(alone)))
-    assert said.endswith("(one replicate; an observation, which says nothing about chance).")
-
-
-@pytest.mark.parametrize(
-    ("censored", "told"),
-    [
-        ((0, 0), "stops at iteration 400 against 500 "),
-        ((1, 0), "stops at iteration ≥ 400 against 500 "),
-        ((0, 1), "stops at iteration 400 against ≥ 500 "),
-    ],
-)
-def test_what_may_stop_later_is_marked(censored: tuple[int, int], told: str) -> None:
-    def mark(one: Row) -> Row:
-        cut = one.round < 2 and one.replicate == 1 and censored[one.round == 0]
-        return row(**{**vars(one), "stop_censored": bool(cut)})
-
-    assert told in brief_sentence(results([mark(one) for one in sweep(TWO, STOPS)]))
-
-
-def test_where_intervals_leave_out_zero_is_told() -> None:
-    said = brief_sentence(paper_like())
-    assert said.startswith("Winning tickets by the paper's rule at 80.0 to ")
-    assert "means over 5 replicates; by paired 95 % intervals better at " in said
-    equal = {"ticket": [[0.96, 0.97], [0.97, 0.96]]}
-    assert "intervals neither better nor worse at any density" in brief_sentence(
-        results(sweep(equal))
-    )
-
-
-def test_another_way_of_finding_is_named() -> None:
-    rows = [one for one in sweep(TWO) if one.round == 0]
-    rows += [
-        row(arm="one-shot", replicate=k, round=1, density=0.5, stop_test_accuracy=0.99)
-        for k in (1, 2)
-    ]
-    said = brief_sentence(results(rows))
-    assert said.startswith("one-shot: winning tickets by the paper's rule at 50.0 %")
-    assert table_lines(results(rows))[1:] == [
-        ["weights", "one-shot"],
-        ["100 % (dense)", "96.50"],
-        ["50.0 %", "99.00"],
-    ]
-
-
-@pytest.mark.parametrize("rows", [[], sweep({"ticket": [[0.96]]})])
-def test_nothing_to_compare_is_told(rows: list[Row]) -> None:
-    assert brief_sentence(results(rows)) == "Nothing to compare is finished yet."
 
 
 # The table
@@ -221,32 +141,21 @@ def compared(**changes: Any) -> Results:
     return results(rows, **{"recipe": {"compare": {}}, "arms": arms, **changes})
 
 
-def test_methods_have_their_table_then_a_sentence() -> None:
-    table, sentence = brief_text(compared()).split("\n\n")
+def test_methods_have_the_answer_then_their_table() -> None:
+    sentence, table = brief_text(compared()).split("\n\n")
+    assert sentence == answer(compared())
+    assert sentence.startswith("At 10 % of the weights best is the most accurate of 3 methods with")
     assert table.splitlines()[2].split()[0] == "method"
-    assert sentence == (
-        "At 10.0 % of the weights best is the most accurate with 91.15 %, against 51.00 % of "
-        "random and 98.00 % of dense; by paired 95 % intervals 1 of 2 methods are better than "
-        "random at some density, 0 worse."
-    )
 
 
-def test_a_comparison_without_random_masks_is_with_dense() -> None:
-    found = compared()
-    rows = [one for one in found.rows if one.arm != "random"]
-    said = brief_sentence(results(rows, recipe=found.recipe, arms=found.arms))
-    assert said.startswith("At 10.0 % of the weights best is the most accurate with 91.15 %, ag")
-    assert "against 98.00 % of dense; by paired" in said
-    assert "better than dense at some density" in said
-
-
-def test_a_comparison_of_one_replicate_or_of_nothing() -> None:
-    found = compared()
-    single = [one for one in found.rows if one.replicate == 0]
-    said = brief_sentence(results(single, recipe=found.recipe, arms=found.arms))
-    assert said.endswith("; one replicate: an observation, which says nothing about chance.")
-    nothing = results([], recipe=found.recipe, arms=found.arms)
-    assert brief_sentence(nothing) == "Nothing to compare is finished yet."
+def test_lines_have_one_answer_and_a_table_each() -> None:
+    made = [replace(one, line=line) for line in ("a", "b") for one in sweep(TWO)]
+    found = results(made, recipe={"lines": {"a": {}, "b": {}}}, missing=3)
+    sentence, first, second, note = brief_text(found).split("\n\n")
+    assert sentence == answer(found)
+    assert (first.splitlines()[0], second.splitlines()[0]) == ("line a", "line b")
+    assert first.splitlines()[1:] == second.splitlines()[1:]
+    assert note == "note: Not complete: 3 runs of the plan not done yet. The numbers will change."
 
 
 # What --full prints of the verdict

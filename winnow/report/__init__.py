@@ -13,7 +13,8 @@ Three steps, each in plain values, so that every renderer shares one query:
    - `claims`: what a paper states against the rows, and the scoreboard
    - words: `verdict` (`rule_statement`, `paired_statement`), `comparison` (of methods), `caveats`;
      `wording` writes the numbers
-   - `brief`: what a newcomer reads first (`brief_sentence`, `brief_table`)
+   - `answer`: what came out, in one sentence; `brief`: it and a small table (`brief_table`), which
+     is what a newcomer reads first
    - `figures`: matplotlib, PNG and SVG
    - the tables' text and HTML; `csvfile`: rows.csv, every run; `page`: index.html, all of it
 
@@ -31,6 +32,7 @@ from winnow.errors import UserError
 from winnow.experiment.expected import slug_of
 from winnow.files import write_whole
 from winnow.report import csvfile, page
+from winnow.report.answer import answer
 from winnow.report.brief import brief_text
 from winnow.report.claims.judge import judge_all
 from winnow.report.density_table import by_density, table_text
@@ -48,6 +50,7 @@ __all__ = [
     "Results",
     "Row",
     "Statement",
+    "answer",
     "brief_text",
     "by_density",
     "by_line",
