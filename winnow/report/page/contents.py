@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from winnow.experiment.recipe.scales import FULL
 from winnow.report import wording
-from winnow.report.brief_sentence import brief_sentence
+from winnow.report.answer import answer
 from winnow.report.caveats import caveats
 from winnow.report.charts.by_round import ByRound
 from winnow.report.charts.chart import Chart, ChartSeries
@@ -112,7 +112,7 @@ def contents_of(
         title=str(recipe.get("title") or results.name),
         source=str(recipe.get("source") or ""),
         scale=str(recipe.get("scale", FULL)),
-        answer=brief_sentence(results) if not results.recipe.get("lines") else "",
+        answer=answer(results),
         size=_size(results),
         warnings=_warnings(results),
         verdicts=_verdicts(section),
