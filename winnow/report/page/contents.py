@@ -208,17 +208,24 @@ def _comparisons(section: Section) -> Iterable[tuple[str, PageTable]]:
 
 
 def _thumbnail(chart: Chart | None) -> tuple[tuple[str, str], ...]:
-    """Colour and path of each series, in a box of 160 x 90."""
+    """Colour and path of each series, in a box of 160 x 90; bars of those side by side."""
     if chart is None:
         return ()
-    places = [(point.x, point.mean) for one in chart.series for point in one.points]
-    x = _span([_place(chart, x) for x, _ in places], 160)
+    every = [point for one in chart.series for point in one.points]
     floor = chart.y.bottom if chart.y.bottom is not None else -math.inf
-    y = _span([max(mean, floor) for _, mean in places], 90)
+    x = _span([_place(chart, point.x) for point in every], 160)
+    y = _span([max(point.mean, floor) for point in every], 90)
     paths = []
-    for one in chart.series:
-        dots = [f"{x(_place(chart, p.x)):.0f} {90 - y(max(p.mean, floor)):.0f}" for p in one.points]
-        paths.append((look_of_css(one.look)["color"], "M" + "L".join(dots)))
+    for k, one in enumerate(chart.series):
+        tops = [90 - y(max(point.mean, floor)) for point in one.points]
+        dots = [
+            f"{x(_place(chart, p.x)):.0f} {top:.0f}"
+            for p, top in zip(one.points, tops, strict=True)
+        ]
+        path = "M" + "L".join(dots)
+        if chart.side_by_side:
+            path = f"M{160 * (k + 0.5) / len(chart.series):.0f} 88V{min(tops):.0f}"
+        paths.append((look_of_css(one.look)["color"], path))
     return tuple(paths)
 
 
