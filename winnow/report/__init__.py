@@ -16,7 +16,7 @@ Three steps, each in plain values, so that every renderer shares one query:
    - `answer`: what came out, in one sentence; `brief`: it and a small table (`brief_table`), which
      is what a newcomer reads first
    - `figures`: matplotlib, PNG and SVG
-   - the tables' text and HTML; `csvfile`: rows.csv, every run; `page`: index.html, all of it
+   - the tables' text; `csvfile`: rows.csv, every run; `page`: index.html, all of it
 
 Reports never train and know no plan and no engine. To add a figure or a table: a view with its
 dataclass and a test by hand, then a renderer.
