@@ -62,6 +62,8 @@ def chart_spec(chart: Chart, results: Results) -> dict[str, Any]:
             if name in encoding:
                 encoding[name]["scale"] = _scale(axis)
                 encoding[name]["title"] = axis.title
+                if axis.log:  # it has no place for what is not above 0
+                    layer["transform"].append({"filter": f"datum.{encoding[name]['field']} > 0"})
             if "axis" in encoding.get(name, {}):
                 encoding[name]["axis"]["format"] = "~g" if axis.log else ",~r"
         for name, values in channels.items():
