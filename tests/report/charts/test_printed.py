@@ -25,9 +25,9 @@ def printed(paper: dict[str, Any], **fields: Any) -> Printed:
 
 
 def test_a_difference_in_points_has_students_interval() -> None:
-    found = printed({"mean": 1.5, "spread": 0.4, "kind": "sd", "n": 5}, says="it wins")
+    found = printed({"mean": 1.5, "spread": 0.4, "kind": "sd", "n": 5}, says="it wins", unit="points")
     differences = 100 * (np.array(SPARSE) - np.array(DENSE))
-    assert (found.id, found.says, found.unit) == ("made-up", "it wins", "")
+    assert (found.id, found.says, found.unit) == ("made-up", "it wins", "points")
     assert found.ours == pytest.approx(differences.mean())
     assert found.interval == pytest.approx(
         stats.t.interval(0.95, 2, differences.mean(), stats.sem(differences))
@@ -69,19 +69,31 @@ def test_what_is_not_run_has_no_number_of_ours() -> None:
 
 
 def test_one_replicate_has_a_mean_and_no_interval() -> None:
-    one = verdict(three_rounds([0.9], [0.92]), number={"mean": 1, "n": 3})
+    one = verdict(three_rounds([0.9], [0.92]), number={"mean": 1, "n": 3}, unit="points")
     (found,) = printed_numbers([one])
     assert found.ours == pytest.approx(2)
     assert (found.interval, found.n) == (None, 1)
     assert found.answer.startswith("not given: ")
 
 
+@pytest.mark.parametrize(
+    ("fields", "unit"),
+    [
+        ({"unit": "points"}, "points"),
+        ({"unit": "points", "compare": ["ticket"], "expect": [0, 100]}, "%"),
+        ({"of": "final_test_loss"}, ""),
+    ],
+)
+def test_numbers_have_the_unit_of_their_claim(fields: dict[str, Any], unit: str) -> None:
+    assert printed({"mean": 1, "n": 3}, **fields).unit == unit
+
+
 def test_only_claims_with_a_number_are_there_in_their_order() -> None:
     results = three_rounds(DENSE, SPARSE)
     judged = [
-        verdict(results, id="b", number={"mean": 1, "n": 3}),
+        verdict(results, id="b", number={"mean": 1, "n": 3}, unit="points"),
         verdict(results, id="none"),
-        verdict(results, id="a", number={"mean": 9, "n": 3}),
+        verdict(results, id="a", number={"mean": 9, "n": 3}, unit="points"),
     ]
     found = printed_numbers(judged)
     assert [one.id for one in found] == ["b", "a"]

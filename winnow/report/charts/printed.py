@@ -10,6 +10,7 @@ from winnow.report.claims.evidence import Gap
 from winnow.report.claims.holds import leaves
 from winnow.report.claims.judge import Judged
 from winnow.report.claims.number import Reproduced
+from winnow.report.claims.words import unit_in_words
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _printed(one: Judged) -> Printed:
     return Printed(
         id=one.claim.id,
         says=one.claim.says,
-        unit="times" if part.kind == "ratio" else "",
+        unit=unit_in_words(part).strip(),
         paper=number.mean,
         paper_spread=_spread(one),
         paper_n=number.n,

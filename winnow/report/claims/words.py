@@ -158,7 +158,8 @@ def _plain(part: ClaimPart, number: float) -> str:
     return f"{number:{sign}.3g}" if part.kind == "ratio" else f"{number:{sign}.4g}"
 
 
-def _unit(part: ClaimPart) -> str:
+def unit_in_words(part: ClaimPart) -> str:
+    """What stands behind a number of a part, with its space: " points"; empty without a unit."""
     if part.kind == "crossing":
         return " %"
     if part.kind == "ratio":
