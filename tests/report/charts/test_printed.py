@@ -25,7 +25,9 @@ def printed(paper: dict[str, Any], **fields: Any) -> Printed:
 
 
 def test_a_difference_in_points_has_students_interval() -> None:
-    found = printed({"mean": 1.5, "spread": 0.4, "kind": "sd", "n": 5}, says="it wins", unit="points")
+    found = printed(
+        {"mean": 1.5, "spread": 0.4, "kind": "sd", "n": 5}, says="it wins", unit="points"
+    )
     differences = 100 * (np.array(SPARSE) - np.array(DENSE))
     assert (found.id, found.says, found.unit) == ("made-up", "it wins", "points")
     assert found.ours == pytest.approx(differences.mean())
