@@ -37,9 +37,8 @@ def test_lenet_costs_a_multiply_add_for_each_weight_that_is_left() -> None:
 
 
 def test_a_convolution_is_used_at_every_position() -> None:
-    network = network_of(
-        details(model=replace(MODEL, name="conv-2"), data=replace(DATA, name="cifar-10"))
-    )
+    model, data = replace(MODEL, name="conv-2"), replace(DATA, name="cifar-10")
+    network = network_of(details(model=model, data=data))
     assert network is not None
     by_uses = sorted(network.uses.values())
     assert by_uses[-1] == 32 * 32
@@ -74,9 +73,8 @@ def test_the_sizes_of_layers_by_run() -> None:
 
 def test_operations_and_their_share_are_means_over_runs() -> None:
     rows = [made.row(round=1, density=0.2, replicate=k) for k in range(2)]
-    kept = [
-        dict(zip(LAYERS, own, strict=True)) for own in ((47_040, 6_000, 200), (47_040, 6_000, 0))
-    ]
+    left = ((47_040, 6_000, 200), (47_040, 6_000, 0))
+    kept = [dict(zip(LAYERS, own, strict=True)) for own in left]
     about = {row.run: details(kept=own) for row, own in zip(rows, kept, strict=True)}
     (line,) = cost_lines(made.results(rows, details=about))
     assert line.multiply_adds == (53_240 + 53_040) / 2
