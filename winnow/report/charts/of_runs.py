@@ -162,7 +162,7 @@ def _metric_axis(of: str, means: Sequence[float], middle: float | None, *, log: 
     label = metric_label(of)
     if "accuracy" in of and means:
         bottom, top = accuracy_limits(means, middle)
-        return ChartAxis(label, log, bottom=bottom, top=top)
+        return ChartAxis(label, log, bottom=None if log and bottom <= 0 else bottom, top=top)
     return ChartAxis(label, log, bottom=0 if "iteration" in of and not log else None)
 
 
@@ -170,10 +170,19 @@ def _curve_axis(view: View, series: Sequence[ChartSeries]) -> ChartAxis:
     """Limits that leave out the first steps, where every network is as bad as chance."""
     settled = [point.mean for one in series for point in one.points[len(one.points) // 10 :]]
     axis = _metric_axis(view.of, settled, None, log=view.log)
-    if "loss" in view.of and settled:
-        spare = 0.05 * (max(settled) - min(settled))
-        return replace(axis, bottom=min(settled) - spare, top=max(settled) + spare)
+    if "loss" in view.of and settled and (min(settled) > 0 or not view.log):
+        bottom, top = _around(min(settled), max(settled), log=view.log)
+        return replace(axis, bottom=bottom, top=top)
     return axis
+
+
+def _around(low: float, high: float, *, log: bool) -> tuple[float, float]:
+    """A twentieth more on both sides, on the axis' own scale; of equal ends, of their value."""
+    if log:
+        spare = (high / low) ** 0.05 if high > low else 1.05
+        return low / spare, high * spare
+    spare = 0.05 * ((high - low) or abs(high) or 1.0)
+    return low - spare, high + spare
 
 
 # ---- the usual metrics

@@ -67,8 +67,10 @@ def chart_spec(chart: Chart, results: Results) -> dict[str, Any]:
             if name in encoding and encoding[name].get("type") != "nominal":
                 encoding[name]["scale"] = _scale(axis)
                 encoding[name]["title"] = axis.title
-            if "axis" in encoding.get(name, {}) and encoding[name]["type"] != "nominal":
-                encoding[name]["axis"] |= _ticks(axis)
+                if axis.log:  # it has no place for what is not above 0
+                    layer["transform"].append({"filter": f"datum.{encoding[name]['field']} > 0"})
+                if "axis" in encoding[name]:
+                    encoding[name]["axis"] |= _ticks(axis)
         for name, values in channels.items():
             if "scale" in encoding.get(name, {}):
                 domain = [one.label for one in chart.series]

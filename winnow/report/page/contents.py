@@ -244,14 +244,18 @@ def _provenance(results: Results) -> Iterable[tuple[str, str]]:
     details = [results.details[row.run] for row in results.rows if row.run in results.details]
     once = {one.id: one for one in details}.values()
     engines = Counter(one.engine or "unknown" for one in once)
-    yield "Engines", ", ".join(f"{name}: {wording.plural(n, 'run')}" for name, n in engines.items())
+    if engines:
+        named = (f"{name}: {wording.plural(n, 'run')}" for name, n in engines.items())
+        yield "Engines", ", ".join(named)
     for name in ("winnow", "torch", "python", "system", "machine"):
         values = sorted({one.versions[name] for one in once if name in one.versions})
         if values:
             yield name.capitalize() if name != "winnow" else "Winnow", ", ".join(values)
     contents = sorted({f"{one.data.name} {one.data.content}" for one in once})
-    yield "Images (SHA-256 of their content)", "; ".join(contents)
-    yield "Replicates", ", ".join(map(str, sorted({row.replicate for row in results.rows})))
+    if contents:
+        yield "Images (SHA-256 of their content)", "; ".join(contents)
+    if results.rows:
+        yield "Replicates", ", ".join(map(str, sorted({row.replicate for row in results.rows})))
 
 
 def as_yaml(recipe: Mapping[str, Any]) -> str:
