@@ -13,7 +13,7 @@ from pathlib import Path
 
 FLOWS = (  # what, in two lines, and the package that does it
     ("recipe", "YAML: lines,", "scales, claims"),
-    ("plan", "a graph of runs", "and analyses"),
+    ("plan", "graph of runs", "and analyses"),
     ("executor", "one queue,", "many workers"),
     ("engine", "trains a job,", "step by step"),
     ("store", "files, whole", "or not at all"),
@@ -60,9 +60,9 @@ def _flow(y: int) -> Iterator[str]:
     for k, (name, *lines) in enumerate(FLOWS):
         x = MARGIN + k * (wide + gap)
         yield _box(x, y, wide, STAGE, "box")
-        yield _text(x + 12, y + 26, name, "name")
+        yield _text(x + 9, y + 26, name, "name")
         for line, about in enumerate(lines):
-            yield _text(x + 12, y + 48 + 18 * line, about, "soft")
+            yield _text(x + 9, y + 48 + 18 * line, about, "soft")
         if k:
             yield _arrow(x - gap + 3, y + STAGE / 2, x - 3, y + STAGE / 2)
 
