@@ -10,7 +10,7 @@ import ast
 import functools
 import re
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from inspect import getdoc
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin

@@ -1,1 +1,1 @@
-"""What `make docs` makes of the code and of stored results; `docs/generate.py` and `conf.py` call it."""
+"""What `make docs` makes of code and of stored results: for `generate.py` and `conf.py`."""

@@ -1,6 +1,6 @@
 """The live reports of the site, from the results that ``docs/results`` keeps. Trains nothing.
 
-    python -m making.gallery build/gallery    in docs/, as make docs does
+python -m making.gallery build/gallery    in docs/, as make docs does
 """
 
 from __future__ import annotations
@@ -48,7 +48,11 @@ LIVE = (
     Live("lth/4", "small", "LeNet on MNIST, iterative and one-shot, beside the paper's claims."),
     Live("lth/15", "small", "What weights tickets keep, how far they move, how units connect."),
     Live("lth/input-scaling", "full", "What the scale of the images does to early stopping."),
-    Live("stabilizing/3", "small", "Rewinding to four steps of training, and how far apart networks end."),
+    Live(
+        "stabilizing/3",
+        "small",
+        "Rewinding to four steps of training, and how far apart networks end.",
+    ),
     Live("data-dependent/1", "small", "Scores of single examples' gradients, and their exponent."),
     Live("grasp/2", "small", "GraSP, SNIP and random masks: gradient norms and layer densities."),
     Live("jackpots/table-4", "small", "Masks searched in trained networks, weights frozen."),

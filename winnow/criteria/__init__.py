@@ -30,7 +30,16 @@ CRITERIA: dict[str, Criterion] = {
 }
 """The built-in criteria: name -> function."""
 
-__all__ = ["CRITERIA", "Criterion", "Subject", "Traits", "get_criterion", "source_of", "traits", "traits_of"]
+__all__ = [
+    "CRITERIA",
+    "Criterion",
+    "Subject",
+    "Traits",
+    "get_criterion",
+    "source_of",
+    "traits",
+    "traits_of",
+]
 
 
 def get_criterion(name: str) -> Criterion:
