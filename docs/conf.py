@@ -36,6 +36,7 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 default_role = "code"
+smartquotes = False  # "500it" is a value
 python_maximum_signature_line_length = 80
 python_use_unqualified_type_names = True
 toc_object_entries = False

@@ -9,12 +9,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import winnow
 from winnow.errors import UserError
 from winnow.experiment.store.store import Store
 from winnow.experiments import ask, experiments_offline
 from winnow.report import read_results, write_report
 
 RESULTS = Path(__file__).parents[1] / "results"
+PACKAGE = Path(winnow.__file__).parent
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,15 @@ def write(live: Live, out: Path) -> Path:
     return write_report(results, (out / live.path).parent, command=live.command).page
 
 
+def is_fresh(live: Live, out: Path) -> bool:
+    """Whether its page is younger than the package and all results."""
+    page = out / live.path
+    made_from = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.yaml"), *RESULTS.iterdir()]
+    return page.is_file() and page.stat().st_mtime > max(p.stat().st_mtime for p in made_from)
+
+
 if __name__ == "__main__":
     for each in LIVE:
-        print(f"report: {write(each, Path(sys.argv[1]))}")
+        folder = Path(sys.argv[1])
+        made = "unchanged" if is_fresh(each, folder) else write(each, folder)
+        print(f"report of {each.recipe}: {made}")
