@@ -26,7 +26,7 @@ SVG = "{http://www.w3.org/2000/svg}"
         ("a `name` and ``more``", "a ``name`` and ``more``"),
         ("score = |w|·√E[a²]", r"score = \|w\|·√E[a²]"),
         ("*args, and ``*args``", r"\*args, and ``*args``"),
-        ("one_name, stop_* and end_", r"one_name, stop_\* and end\_"),
+        ("one_name, stop_* and end_", r"one_name, stop\_\* and end\_"),
         ("- a list, of `x`", "- a list, of ``x``"),
     ],
 )
