@@ -39,7 +39,7 @@ default_role = "code"
 smartquotes = False  # "500it" is a value
 python_maximum_signature_line_length = 80
 python_use_unqualified_type_names = True
-toc_object_entries = False
+toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
 html_title = "Winnow"

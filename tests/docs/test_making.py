@@ -27,6 +27,8 @@ SVG = "{http://www.w3.org/2000/svg}"
         ("score = |w|·√E[a²]", r"score = \|w\|·√E[a²]"),
         ("*args, and ``*args``", r"\*args, and ``*args``"),
         ("one_name, stop_* and end_", r"one_name, stop\_\* and end\_"),
+        ("as in ``wn.prune``", "as in :py:obj:`wn.prune <winnow.prune>`"),
+        ("``with wn.prune``", "``with wn.prune``"),
         ("- a list, of `x`", "- a list, of ``x``"),
     ],
 )

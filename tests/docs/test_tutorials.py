@@ -42,7 +42,8 @@ def folder(tmp_path, monkeypatch, own_cache):  # noqa: ARG001
     run = wn.run
 
     def shortened(recipe, **options):
-        small = {"scale": "smoke"} if "scale" in options else {"overrides": SHORT[recipe]}
+        small = {"overrides": SHORT.get(recipe, ["engine=dense"])}
+        small |= {"scale": "smoke"} if "scale" in options else {}
         return run(recipe, **{**options, **small, "jobs": 1})
 
     monkeypatch.chdir(tmp_path)
