@@ -93,7 +93,8 @@ def write(live: Live, out: Path) -> Path:
 def is_fresh(live: Live, out: Path) -> bool:
     """Whether its page is younger than the package and all results."""
     page = out / live.path
-    made_from = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.yaml"), *RESULTS.iterdir()]
+    package = (path for path in PACKAGE.rglob("*.*") if "__pycache__" not in path.parts)
+    made_from = [*package, *RESULTS.iterdir()]
     return page.is_file() and page.stat().st_mtime > max(p.stat().st_mtime for p in made_from)
 
 
