@@ -43,7 +43,7 @@ toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
 html_title = "Winnow"
-html_extra_path = ["../build/gallery"]  # the reports that docs/gallery.py writes
+html_extra_path = ["../build/gallery"]  # the reports that making/gallery.py writes
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
@@ -51,7 +51,9 @@ html_copy_source = False
 pygments_style, pygments_dark_style = "tango", "monokai"
 
 
-def _docstring(_app: object, _what: str, _name: str, _it: object, _o: object, lines: list[str]):
+def _docstring(
+    _app: object, _what: str, _name: str, _it: object, _o: object, lines: list[str]
+) -> None:
     lines[:] = as_rest(lines)
 
 
