@@ -10,6 +10,7 @@ import ast
 import functools
 import re
 import types
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from inspect import getdoc
 from pathlib import Path
@@ -38,6 +39,7 @@ from winnow.experiments import ask
 from winnow.report.claims.by_item import by_item, items_seen
 from winnow.report.claims.judge import Judged, Verdict
 from winnow.report.claims.score import (
+    PAPERS,
     SCORE_HEAD,
     chance,
     counts_in_words,
@@ -115,6 +117,25 @@ def reproduction_summary() -> str:
     return f"{table(head, rows)}\n\n{chance(boards['full'])}"
 
 
+def papers() -> str:
+    """The five papers, a row each: figures and tables with a recipe, verdicts, what small saw."""
+    boards = {
+        scale: {one.paper: one for one in scoreboard(judged(scale)).papers}
+        for scale in ("full", "small")
+    }
+    counts = Counter(PAPERS[item.partition("/")[0]] for item in recipes_of_items())
+    rows = []
+    for paper in PAPERS.values():
+        full, small = (boards[scale][paper].counts for scale in ("full", "small"))
+        given = [full.get(verdict, 0) for verdict in ("confirmed", "contradicted", "undecided")]
+        seen = [small.get(verdict, 0) for verdict in ("seen", "not seen")]
+        claims = sum(full.values())
+        rows.append((paper, *map(str, (counts[paper], claims, *given, *seen))))
+    head = ("paper", "figures and tables", "claims", "confirmed", "contradicted", "undecided",
+            "small scale: seen", "not seen")  # fmt: skip
+    return table(head, rows)
+
+
 def reproduction_items() -> str:
     """Every figure and table: its recipes, and the verdicts of its claims at both scales."""
     small, recipes_of = by_item(judged("small")), recipes_of_items()
@@ -152,6 +173,7 @@ def reproduction_of(scale: str) -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
+    "papers": papers,
     "recipes": recipes,
     "fields": fields,
     "methods": methods,
@@ -296,7 +318,7 @@ def as_yaml(value: Any) -> str:
 
 
 def main() -> None:
-    for path in sorted(DOCS.glob("*.md")):
+    for path in (DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))):
         path.write_text(page(path.read_text("utf-8")), "utf-8")
     for name, draw in FIGURES.items():
         (DOCS / "figures" / name).write_text(draw(), "utf-8")
