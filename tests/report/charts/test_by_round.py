@@ -74,6 +74,16 @@ def test_every_density_is_near_a_stop_and_stops_are_apart(densities: list[float]
         assert any(math.isclose(stop, 100 * density, rel_tol=0.0101) for stop in stops)
 
 
+def test_of_two_stops_that_are_near_a_run_stands_at_the_nearer() -> None:
+    members = rows(("ticket", 1, 0.5), ("one-shot", 1, 0.4964), ("random", 1, 0.494))
+    curves = {row.run: curve([1.0]) for row in members}
+    found = by_round(made.results(members, curves=curves))
+    assert found.stops == (50, pytest.approx(49.4))
+    assert {entry["arm"]: entry["stop"] for entry in found.curves} == {
+        "ticket": 0, "one-shot": 1, "random": 1
+    }  # fmt: skip
+
+
 def test_runs_that_are_not_done_make_no_stop() -> None:
     lost = rows(("ticket", 1, 0.5), status="diverged") + rows(
         ("ticket", 2, 0.2), status="unreachable"

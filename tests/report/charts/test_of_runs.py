@@ -153,6 +153,17 @@ def test_the_dense_mean_lies_between_the_limits_though_tickets_collapse() -> Non
     assert chart.y.bottom <= 98 <= chart.y.top
 
 
+def test_the_dense_mean_lies_between_the_limits_where_no_series_has_it() -> None:
+    snip = made.method("snip")
+    rows = [made.row(stop_test_accuracy=0.98)]
+    rows.append(made.row(arm="snip", round=1, density=0.01, stop_test_accuracy=0.1))
+    (chart,) = charts_of(made.results(rows, arms=(TICKET, snip), recipe={"compare": {}}), "x")
+    assert [one.arm for one in chart.series] == ["snip"]
+    assert chart.y.bottom is not None
+    assert chart.y.top is not None
+    assert chart.y.bottom <= chart.reference <= chart.y.top
+
+
 def test_nothing_done_has_no_charts() -> None:
     assert charts_of(made.results([]), "x") == ()
     assert charts_of(made.results([made.row(status="diverged")]), "x") == ()
