@@ -1,6 +1,6 @@
 /* Round by round: one slider for learning curves, densities of layers, histograms and overlaps. */
 ((winnow) => {
-  const { element, number } = winnow.tools;
+  const { element } = winnow.tools;
   const explorers = new Map();
 
   /* Of the chosen line, where there are lines; without arms that the legend hides. */
@@ -77,12 +77,13 @@
       row.append(element("th", name, { scope: "row" }));
       for (const other of others) {
         const pair = found.find((entry) => entry.arm === name && entry.other === other);
-        const text = pair ? `${pair.jaccard.toFixed(2)} (${pair.jaccard_chance.toFixed(2)})` : "";
+        const share = (value) => value?.toFixed(2) ?? "–"; // null where a replicate has no number
+        const text = pair ? `${share(pair.jaccard)} (${share(pair.jaccard_chance)})` : "";
         const cell = element("td", text);
         if (pair) {
-          const share = Math.round(45 * Math.max(pair.jaccard, 0));
-          cell.style.background = `color-mix(in srgb, #0072b2 ${share}%, var(--paper))`;
-          cell.title = `agreement ${number(pair.agreement)}, by chance ${number(pair.agreement_chance)}`;
+          const ink = Math.round(45 * Math.max(pair.jaccard ?? 0, 0));
+          cell.style.background = `color-mix(in srgb, #0072b2 ${ink}%, var(--paper))`;
+          cell.title = `agreement ${share(pair.agreement)}, by chance ${share(pair.agreement_chance)}`;
         }
         row.append(cell);
       }
