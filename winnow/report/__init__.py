@@ -14,7 +14,7 @@ Three steps, each in plain values, so that every renderer shares one query:
    - words: `verdict` (`rule_statement`, `paired_statement`), `comparison` (of methods), `caveats`;
      `wording` writes the numbers
    - `answer`: what came out, in one sentence; `brief`: it and a small table (`brief_table`), which
-     is what a newcomer reads first
+     is what a newcomer reads first; `screen`: what a terminal shows, with bars
    - `figures`: matplotlib, PNG and SVG
    - the tables' text and HTML; `csvfile`: rows.csv, every run; `page`: index.html, all of it
 
@@ -41,6 +41,7 @@ from winnow.report.figures.drawing import Drawing
 from winnow.report.method_table import by_method, methods_text
 from winnow.report.read import read_results
 from winnow.report.results import Curve, Results, Row, by_line, compares
+from winnow.report.screen import screen_text
 from winnow.report.statement import Statement
 from winnow.report.verdict import main_verdict, verdict, verdict_text
 
@@ -59,6 +60,7 @@ __all__ = [
     "main_verdict",
     "methods_text",
     "read_results",
+    "screen_text",
     "table_text",
     "verdict",
     "verdict_text",
