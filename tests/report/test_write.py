@@ -58,7 +58,9 @@ def test_a_whole_report(tmp_path: Path) -> None:
     assert paths.page == out / "index.html"
     assert paths.csv == out / "rows.csv"
     assert {path.suffix for path in paths.figures} == {".png", ".svg"}
-    assert sorted(out.iterdir()) == sorted([paths.page, paths.csv, *paths.figures])
+    files = [paths.page, paths.csv, paths.parquet, out / "tables", *paths.figures]
+    assert sorted(out.iterdir()) == sorted(files)
+    assert sorted((out / "tables").iterdir()) == sorted(paths.tables)
     with paths.csv.open(newline="") as file:
         assert len(list(csv.DictReader(file))) == len(small().rows)
     page = parsed(paths.page)

@@ -16,6 +16,8 @@ Three steps, each in plain values, so that every renderer shares one query:
    - `answer`: what came out, in one sentence; `brief`: it and a small table (`brief_table`), which
      is what a newcomer reads first; `screen`: what a terminal shows, with bars
    - `figures`: matplotlib, PNG and SVG
+   - `tables`: CSV, Markdown, LaTeX; `flat`: rows as columns, for `csvfile` and `frame` (pandas,
+     Parquet); `notebook`: what Jupyter shows
    - the tables' text and HTML; `csvfile`: rows.csv, every run; `page`: index.html, all of it
 
 Reports never train and know no plan and no engine. To add a figure or a table: a view with its
@@ -25,7 +27,7 @@ dataclass and a test by hand, then a renderer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from winnow.errors import UserError
@@ -38,11 +40,13 @@ from winnow.report.claims.judge import judge_all
 from winnow.report.density_table import by_density, table_text
 from winnow.report.figures import draw_figures, draw_views
 from winnow.report.figures.drawing import Drawing
+from winnow.report.frame import as_parquet
 from winnow.report.method_table import by_method, methods_text
 from winnow.report.read import read_results
 from winnow.report.results import Curve, Results, Row, by_line, compares
 from winnow.report.screen import screen_text
 from winnow.report.statement import Statement
+from winnow.report.tables import as_csv_table, as_latex, as_markdown, tables_of
 from winnow.report.verdict import main_verdict, verdict, verdict_text
 
 __all__ = [
@@ -70,15 +74,21 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Paths:
-    """The files of a report; ``figures`` lists each figure as PNG and as SVG."""
+    """The files of a report; ``figures`` lists each figure as PNG and as SVG, ``tables`` each table
+    as CSV, Markdown and LaTeX. ``parquet``: rows.csv with types, None without pyarrow.
+    """
 
     page: Path
     csv: Path
     figures: list[Path]
+    tables: list[Path] = field(default_factory=list)
+    parquet: Path | None = None
 
 
 def write_report(results: Sequence[Results], out: Path, *, command: str = "") -> Paths:
-    """Write ``index.html``, ``rows.csv`` and the figures into the folder ``out``.
+    """Write ``index.html``, ``rows.csv``, ``rows.parquet``, figures and tables into ``out``.
+
+    ``rows.parquet`` needs pyarrow, and is left out (an older one removed) where it is not here.
 
     Each file appears whole and replaces an older one; other files in ``out`` stay. ``command``
     is what made the report, as the user typed it. The same results give the same bytes.
@@ -92,11 +102,21 @@ def write_report(results: Sequence[Results], out: Path, *, command: str = "") ->
     sections = [
         _section(recipe, slug) for recipe, slug in zip(results, _slugs(results), strict=True)
     ]
-    paths = Paths(out / "index.html", out / "rows.csv", [])
+    parquet = as_parquet(results)
+    rows = out / "rows.parquet"
+    paths = Paths(
+        out / "index.html", out / "rows.csv", [], parquet=None if parquet is None else rows
+    )
     for section in [part for whole in sections for part in (whole, *whole.lines)]:
         for name, drawing in section.drawings.items():
             paths.figures.extend(_write_figure(out, name, drawing))
+    for section in sections:
+        paths.tables.extend(_write_tables(out / "tables", section))
     write_whole(paths.csv, csvfile.as_csv(results))
+    if parquet is None:
+        rows.unlink(missing_ok=True)  # of other results than rows.csv
+    else:
+        write_whole(rows, parquet)
     # Last, so that a page never refers to figures that are not there yet.
     write_whole(paths.page, page.page_html(sections, command=command, version=_version()))
     return paths
@@ -130,6 +150,22 @@ def _write_figure(out: Path, name: str, drawing: Drawing) -> tuple[Path, Path]:
     write_whole(png, drawing.png)
     write_whole(svg, drawing.svg)
     return png, svg
+
+
+def _write_tables(folder: Path, section: page.Section) -> list[Path]:
+    """Each table of a recipe as CSV, Markdown and LaTeX, named like its figures."""
+    written = []
+    for table in tables_of(section.results, section.judged):
+        name = f"{section.slug}-{table.name}"
+        texts = (
+            ("csv", as_csv_table(table)),
+            ("md", as_markdown(table)),
+            ("tex", as_latex(table, name)),
+        )
+        for ending, text in texts:
+            write_whole(folder / f"{name}.{ending}", text)
+            written.append(folder / f"{name}.{ending}")
+    return written
 
 
 def _slugs(results: Sequence[Results]) -> list[str]:

@@ -14,27 +14,39 @@ from winnow.report.results import Results, by_line, has_early_stopping
 
 _MOST = 12  # lines that are shown
 _BAR = 16
-_HEAD = ("line", "dense %", "keeps it down to", "smallest", "there %")
+LINES_HEAD = ("line", "dense %", "keeps it down to", "smallest", "there %")
+"""The columns of `line_rows`."""
 
 
 def lines_on_screen(results: Results, columns: int, blocks: bool) -> str:
     """A row for each line, the recipe's order kept; nothing while none has anything to compare."""
-    name = line_names(results)
-    pairs = [(name(part.line), against_the_dense(part)) for part in by_line(results)]
-    known = [(line, pair) for line, pair in pairs if pair is not None]
+    known = _known(results)
     if not known:
         return ""
     shown = known[:_MOST]
     most = max(_loss(pair) for _, pair in shown)
-    rows = [_row(line, pair) for line, pair in shown]
-    widths = [max(map(len, column)) for column in zip(_HEAD, *rows, strict=True)]
+    rows = line_rows(results)[:_MOST]
+    widths = [max(map(len, column)) for column in zip(LINES_HEAD, *rows, strict=True)]
     room = min(columns - sum(widths) - 2 * len(widths), _BAR)
     bars = [text_bar(_loss(pair), most, max(room, 0), blocks=blocks) for _, pair in shown]
-    text = [_aligned(_HEAD, widths)]
+    text = [_aligned(LINES_HEAD, widths)]
     text += [f"{_aligned(row, widths)}  {b}".rstrip() for row, b in zip(rows, bars, strict=True)]
     rest = len(known) - len(shown)
     text += [f"and {wording.plural(rest, 'line')} more, on the page"] if rest else []
     return "\n".join([textwrap.fill(_caption(results, known, most), columns), *text])
+
+
+def line_rows(results: Results) -> list[tuple[str, ...]]:
+    """Each line with something to compare: its dense accuracy, down to which density it keeps it,
+    the smallest density that was trained, and the accuracy there.
+    """
+    return [_row(line, pair) for line, pair in _known(results)]
+
+
+def _known(results: Results) -> list[tuple[str, Contrast]]:
+    name = line_names(results)
+    pairs = [(name(part.line), against_the_dense(part)) for part in by_line(results)]
+    return [(line, pair) for line, pair in pairs if pair is not None]
 
 
 def _caption(results: Results, known: Sequence[tuple[str, Contrast]], most: float) -> str:
