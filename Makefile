@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+NODE   := node_modules/.installed
 
 .PHONY: demo test test-all lint types tests tests-all wheel docs clean
 
@@ -15,17 +16,18 @@ test: lint types tests
 # What continuous integration runs: benches, examples and the wheel as well.
 test-all: lint types tests-all wheel
 
-lint: $(STAMP)
+lint: $(STAMP) $(NODE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin/biome check --error-on-warnings
 
 types: $(STAMP)
 	$(BIN)/mypy
 
-tests: $(STAMP)
+tests: $(STAMP) $(NODE)
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
-tests-all: $(STAMP)
+tests-all: $(STAMP) $(NODE)
 	$(BIN)/python -m pytest -n 2
 
 # Builds the wheel, installs it in a clean environment and runs the demo there, in another folder.
@@ -43,5 +45,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
+# What checks JavaScript, CSS and accessibility; node itself comes from a Python package.
+$(NODE): package.json package-lock.json | $(STAMP)
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund
+	@touch $(NODE)
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 import synthetic_report as made
 
 from winnow.experiment.arms import OF_ROUNDS, Arm
-from winnow.report.density_table import by_density, plain_html, table_html, table_text
+from winnow.report.density_table import by_density, table_text
 from winnow.report.results import Row
 
 
@@ -123,27 +122,6 @@ def test_every_column_of_the_text_by_hand() -> None:
     assert header.index("round") + 5 == ticket.index(" 3 ") + 2 == one_shot.index(" 3 ") + 2
 
 
-def test_every_column_of_the_page_by_hand() -> None:
-    rows = [
-        distinct(cost=None, round=0, replicate=1),
-        distinct(cost=None, density=0.2, density_total=0.3, weights_kept=45),
-        distinct(cost=None, density=0.2, density_total=0.3, weights_kept=45, arm="reinit",
-                 stop_iteration=77, stop_test_accuracy=0.5, final_test_accuracy=0.51),
-    ]  # fmt: skip
-    parser = Cells()
-    parser.feed(table_html(by_density(made.results(rows))))
-    metrics = ["n", "stop iteration", "stop test accuracy %", "final test accuracy %"]
-    assert parser.lines == [
-        ["", "", "", "", "", "", "", "ticket", "", "", "", "reinit"],
-        ["density_total %", "density %", "weights kept", "round", *metrics, *metrics],
-        ["45.67", "43.21", "98,765", "0", "1", "1,234", "62.00", "72.00", "", "", "", ""],
-        ["30.00", "20.00", "45", "3", "1", "1,234", "62.00", "72.00", "1", "77", "50.00", "51.00"],
-    ]
-    costed = Cells()
-    costed.feed(table_html(by_density(made.results([distinct()]))))
-    assert costed.lines[1][3:7] == ["3", "ticket", "1", "6.2"]
-
-
 def test_costs_come_before_accuracies_without_early_stopping_too() -> None:
     recipe = {"train": {"early_stopping": False}}
     header, line = table_text(by_density(made.results([distinct()], recipe=recipe))).splitlines()
@@ -215,41 +193,3 @@ def test_a_run_joins_the_line_of_the_nearest_density_of_all_weights() -> None:
         (0.62, ["random"]), (0.605, ["ticket", "one-shot"]), (0.6, ["ticket", "one-shot"])
     ]  # fmt: skip
     assert [line.cells["ticket"].cost for line in lines[1:]] == [None, None]
-
-
-class Cells(HTMLParser):
-    """Collects the cells of each line of a table."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[list[str]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "tr":
-            self.lines.append([])
-        if tag in ("td", "th"):
-            self.lines[-1] += [""] * int(dict(attrs).get("colspan") or 1)
-
-    def handle_data(self, data: str) -> None:
-        if self.lines and self.lines[-1] and data.strip():
-            self.lines[-1][-1] += data
-
-
-def test_html_has_equal_columns_and_the_numbers_of_the_text() -> None:
-    table = by_density(made.paper_like(replicates=2, rounds=3))
-    parser = Cells()
-    parser.feed(table_html(table))
-    assert {len(line) for line in parser.lines} == {4 + 4 * 4}
-    assert len(parser.lines) == 2 + len(table.lines)
-    text = table_text(table)
-    shown = [cell for line in parser.lines[2:] for cell in line if "[" in cell]
-    assert shown
-    assert all(cell in text for cell in shown)
-
-
-def test_html_is_escaped() -> None:
-    rows = [made.row(), made.row(arm="<b>", round=1, density=0.5)]
-    table = by_density(made.results(rows, arms=(*OF_ROUNDS, Arm("<b>", "one-shot"))))
-    assert "<b>" not in table_html(table)
-    assert "&lt;b&gt;" in table_html(table)
-    assert plain_html([["a"], ["<i>"]]).count("&lt;i&gt;") == 1

@@ -7,20 +7,11 @@ from typing import Any
 
 import pytest
 from synthetic_report import method, results, row
-from test_density_table import Cells
 
 from winnow.experiment.arms import TICKET
-from winnow.report import page
-from winnow.report.method_table import (
-    _lines,
-    by_method,
-    methods_caption,
-    methods_html,
-    methods_text,
-)
+from winnow.report.method_table import by_method, methods_caption, methods_text
 from winnow.report.results import Results
 from winnow.report.statistics import t_interval
-from winnow.report.verdict import verdict
 
 ARMS = (TICKET, method("snip"), method("grasp", "<a>"), method("imp", kind="iterative"))
 RECIPE = {"train": {"early_stopping": False}, "compare": {}}
@@ -113,26 +104,3 @@ def test_without_any_sparse_run_there_is_only_dense() -> None:
     assert (found.densities, found.lines) == ((), {})
     assert methods_text(found).splitlines()[1:] == ["dense: 97.90, 4.0 epochs.", "method"]
     assert "replicates" in methods_text(by_method(results([], recipe=RECIPE)))
-
-
-def test_html_has_the_cells_of_the_text() -> None:
-    found = by_method(compared())
-    html = methods_html(found)
-    parser = Cells()
-    parser.feed(html)
-    assert parser.lines == [list(line) for line in _lines(found)]
-    assert "<a>" not in html
-
-
-def test_the_page_begins_with_it_and_keeps_every_number() -> None:
-    made = compared()
-    section = page.Section("x", made, verdict(made), {})
-    text = page.page_html([section], command="", version="0")
-    order = ["<h3>Methods", "Cost: epochs", "<summary>Every number", "<h3>Figures", "<h3>Verdict"]
-    places = [text.index(one) for one in order]
-    assert places == sorted(places)
-    assert methods_html(by_method(made)) in text
-    assert text.count("<td>imp</td>") >= 2  # the long table, in lines
-    plain = page.page_html([page.Section("x", results([row()]), (), {})], command="", version="0")
-    assert "<h3>Methods" not in plain
-    assert plain.index("<h3>Verdict") < plain.index("<h3>Figures") < plain.index("<h3>Table")

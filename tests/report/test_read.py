@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from sample_runs import RUN
 from winnow.experiment.arms import OF_ROUNDS
 from winnow.experiment.expected import ExpectedPoint, ExpectedRun, Experiment
 from winnow.experiment.runs import Record, Run, Start
+from winnow.experiment.store.exported import Exported, read_exported, write_exported
 from winnow.experiment.store.store import Result, Store
 from winnow.report.read import read_results
-from winnow.report.results import Curve, Results, Row
+from winnow.report.results import Curve, Details, Results, Row
 
 DENSE = RUN
 REWOUND = replace(RUN, begin=70, start=Start("state", DENSE.id, 70))
@@ -76,7 +78,13 @@ def point(run: Run, round_: int = 1, **changes: Any) -> ExpectedPoint:
     return ExpectedPoint(**{**fields, **changes})
 
 
-def read(store: Store, *runs: Run, record: Record | None = None, **changes: Any) -> Results:
+def read(
+    store: Store,
+    *runs: Run,
+    record: Record | None = None,
+    exported: Exported | None = None,
+    **changes: Any,
+) -> Results:
     fields: dict[str, Any] = {
         "name": "lth/made-up",
         "recipe": {"title": "Made up"},
@@ -84,7 +92,7 @@ def read(store: Store, *runs: Run, record: Record | None = None, **changes: Any)
         "points": tuple(point(run, number) for number, run in enumerate(runs)),
         "runs": expected(*runs, record=record),
     }
-    return read_results(Experiment(**{**fields, **changes}), store, ("A note.",))
+    return read_results(Experiment(**{**fields, **changes}), store, ("A note.",), exported)
 
 
 @pytest.fixture
@@ -228,3 +236,66 @@ def test_the_copy_that_records_what_is_wanted_is_read(store: Store) -> None:
     assert [(row.run, row.seconds) for row in results.rows] == [(f"{DENSE.folder}.2", 2.0)]
     assert isinstance(results.curves[f"{DENSE.folder}.2"], Curve)
     assert read(store, DENSE).rows[0].seconds == 1.0
+
+
+# ---- how a run was trained
+
+ABOUT = {
+    "engine": "sparse-cpu",
+    "winnow": "1.2",
+    "torch": "2.9",
+    "python": "3.13",
+    "system": "Linux",
+    "machine": "x86_64",
+    "recipe": {"name": "x"},
+    "choice": {"engine": "auto"},
+}
+WANTED = Details(
+    id=REWOUND.id,
+    engine="sparse-cpu",
+    seeds={"init": 0, "order": 0},
+    versions={name: ABOUT[name] for name in ("winnow", "torch", "python", "system", "machine")},
+    model=RUN.model,
+    data=RUN.data,
+    kept={"first": 5, "second": 0, "third": 0, "fourth": 1},
+)
+
+
+def exported(store: Store, folder: Path, *runs: Run) -> Exported:
+    """The runs of a store, read back from a table."""
+    found = [store.find_named(run.folder, run.id) for run in runs]
+    write_exported(folder, "made-up", [one for one in found if one is not None])
+    return read_exported(folder)
+
+
+def test_details_say_how_a_stored_run_was_trained(store: Store) -> None:
+    store.write(REWOUND, Record(), result(), {}, ABOUT)
+    results = read(store, REWOUND)
+    assert results.details == {REWOUND.folder: WANTED}
+    assert results.details.keys() == results.curves.keys()
+
+
+def test_details_are_the_same_from_an_exported_table(store: Store, tmp_path: Path) -> None:
+    store.write(REWOUND, Record(), result(), {}, ABOUT)
+    table = exported(store, tmp_path / "tables", REWOUND)
+    empty = Store(tmp_path / "empty").open()
+    results = read(empty, REWOUND, exported=table)
+    assert (results.missing, [row.status for row in results.rows]) == (0, ["done"])
+    assert results.details == {REWOUND.folder: WANTED}
+    assert results.rows == read(store, REWOUND).rows
+    beside = Store(tmp_path / "tables").open()
+    assert read(beside, REWOUND).details == {REWOUND.folder: WANTED}
+
+
+def test_what_provenance_does_not_say_is_not_in_details(store: Store) -> None:
+    store.write(REWOUND, Record(), result(kept={}), {}, {"python": 3})
+    (found,) = read(store, REWOUND).details.values()
+    assert (found.engine, found.versions, found.kept) == ("", {"python": "3"}, {})
+
+
+def test_runs_that_never_started_have_no_details(store: Store) -> None:
+    write(store, DENSE)
+    write(store, CONTINUED, status="diverged", diverged_at=617)
+    results = read(store, DENSE, CONTINUED, AFTER)
+    assert [row.status for row in results.rows] == ["done", "diverged", "unreachable"]
+    assert set(results.details) == {DENSE.folder, CONTINUED.folder}

@@ -18,7 +18,7 @@ Three steps, each in plain values, so that every renderer shares one query:
    - `figures`: matplotlib, PNG and SVG
    - `tables`: CSV, Markdown, LaTeX; `flat`: rows as columns, for `csvfile` and `frame` (pandas,
      Parquet); `notebook`: what Jupyter shows
-   - the tables' text and HTML; `csvfile`: rows.csv, every run; `page`: index.html, all of it
+   - the tables' text; `csvfile`: rows.csv, every run; `page`: index.html, all of it
 
 Reports never train and know no plan and no engine. To add a figure or a table: a view with its
 dataclass and a test by hand, then a renderer.
@@ -31,7 +31,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from winnow.errors import UserError
-from winnow.experiment.expected import slug_of
 from winnow.files import write_whole
 from winnow.report import csvfile, page
 from winnow.report.answer import answer
@@ -45,6 +44,7 @@ from winnow.report.method_table import by_method, methods_text
 from winnow.report.read import read_results
 from winnow.report.results import Curve, Results, Row, by_line, compares
 from winnow.report.screen import screen_text
+from winnow.report.slugs import Slugs, slugs
 from winnow.report.statement import Statement
 from winnow.report.tables import as_csv_table, as_latex, as_markdown, tables_of
 from winnow.report.verdict import main_verdict, verdict, verdict_text
@@ -100,7 +100,7 @@ def write_report(results: Sequence[Results], out: Path, *, command: str = "") ->
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file. Name a folder: the report writes several files.")
     sections = [
-        _section(recipe, slug) for recipe, slug in zip(results, _slugs(results), strict=True)
+        _section(recipe, named) for recipe, named in zip(results, slugs(results), strict=True)
     ]
     parquet = as_parquet(results)
     rows = out / "rows.parquet"
@@ -122,13 +122,13 @@ def write_report(results: Sequence[Results], out: Path, *, command: str = "") ->
     return paths
 
 
-def _section(results: Results, slug: str) -> page.Section:
+def _section(results: Results, named: Slugs) -> page.Section:
     """The section of a recipe; of each of its lines, where it has any, inside of it."""
     try:
         judged = judge_all(results)
     except UserError as error:  # of another version: the rest of the report holds without them
         judged, results = (), replace(results, notes=(*results.notes, str(error)))
-    parts = by_line(results)
+    slug, parts = named.recipe, by_line(results)
     drawn = draw_views(results)
     if parts == (results,):
         drawn += draw_figures(results)
@@ -136,7 +136,7 @@ def _section(results: Results, slug: str) -> page.Section:
     inside = tuple(
         page.Section(name, part, verdict(part), _named(draw_figures(part), name))
         for part in parts
-        for name in [f"{slug}-{slug_of(part.line)}"]
+        for name in [named.lines[part.line]]
     )
     return page.Section(slug, results, (), _named(drawn, slug), inside, judged)
 
@@ -166,19 +166,6 @@ def _write_tables(folder: Path, section: page.Section) -> list[Path]:
             write_whole(folder / f"{name}.{ending}", text)
             written.append(folder / f"{name}.{ending}")
     return written
-
-
-def _slugs(results: Sequence[Results]) -> list[str]:
-    """A file name for each recipe: lth/digits → lth-digits; a second one becomes lth-digits-2."""
-    slugs: list[str] = []
-    for recipe in results:
-        base = slug = slug_of(recipe.name)
-        number = 1
-        while slug in slugs:
-            number += 1
-            slug = f"{base}-{number}"
-        slugs.append(slug)
-    return slugs
 
 
 def _version() -> str:

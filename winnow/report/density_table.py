@@ -1,10 +1,9 @@
-"""The table of a recipe, densities × arms: one query (`by_density`), two renderers (text, HTML)."""
+"""The table of a recipe, densities × arms: one query (`by_density`), and its text."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from math import isfinite
 
 from winnow.experiment.arms import DENSE
@@ -100,36 +99,6 @@ def _lines(table: DensityTable) -> list[tuple[str, ...]]:
     return [(*_COLUMNS, *_headings(table)), *body]
 
 
-def table_html(table: DensityTable) -> str:
-    """One line for each density, the arms side by side; under each other where methods are
-    compared, as they are too many.
-    """
-    if table.costs:
-        return plain_html(_lines(table))
-    head = "".join(
-        f'<th colspan="{1 + len(_headings(table))}" scope="colgroup">{escape(arm)}</th>'
-        for arm in table.arms
-    )
-    names = ["density_total %", "density %", "weights kept", "round"]
-    columns = [*names, *(["n", *_headings(table)] * len(table.arms))]
-    second = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
-    body = "\n".join(_html_line(table, line) for line in table.lines)
-    return (
-        f'<table>\n<thead>\n<tr><td colspan="{len(names)}"></td>{head}</tr>\n<tr>{second}</tr>\n'
-        f"</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
-    )
-
-
-def plain_html(lines: Sequence[Sequence[str]]) -> str:
-    """A simple table: the first line is its header."""
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in lines[0])
-    body = "\n".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>"
-        for line in lines[1:]
-    )
-    return f"<table>\n<thead>\n<tr>{head}</tr>\n</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
-
-
 def _group_of(row: Row, groups: list[list[Row]]) -> list[Row]:
     """The nearest group of the same density, else a new one, which joins the groups.
 
@@ -179,15 +148,6 @@ def _text_line(table: DensityTable, line: DensityLine, arm: str) -> tuple[str, .
     cell = line.cells[arm]
     name = DENSE if cell.is_dense else arm
     return (*_densities(line), name, _count(cell), *_values(table, cell))
-
-
-def _html_line(table: DensityTable, line: DensityLine) -> str:
-    cells = list(_densities(line))
-    for arm in table.arms:
-        cell = line.cells.get(arm)
-        empty = ("",) * (1 + len(_headings(table)))
-        cells += (_count(cell), *_values(table, cell)) if cell else empty
-    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
 
 
 def _densities(line: DensityLine) -> tuple[str, ...]:

@@ -1,12 +1,11 @@
-"""The table of a comparison that fits a screen, methods × densities: one query (`by_method`), two
-renderers (text, HTML).
+"""The table of a comparison that fits a screen, methods × densities: one query (`by_method`), and
+its text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from winnow.experiment.arms import DENSE
 from winnow.report import wording
@@ -87,23 +86,6 @@ def methods_text(table: MethodTable) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     caption = methods_caption(table).replace(f" {DENSE}: ", f"\n{DENSE}: ")
     return "\n".join([caption, *(_aligned(line, widths) for line in lines)])
-
-
-def methods_html(table: MethodTable) -> str:
-    """The caption and a table whose first column names the methods."""
-    header, *body = _lines(table)
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
-    rows = "\n".join(
-        f'<tr><th scope="row">{escape(line[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in line[1:])
-        + "</tr>"
-        for line in body
-    )
-    return (
-        f'<p class="soft">{escape(methods_caption(table))}</p>\n<div class="scroll">\n'
-        f'<table class="matrix">\n<thead>\n<tr>{head}</tr>\n</thead>\n<tbody>\n{rows}\n</tbody>\n'
-        "</table>\n</div>"
-    )
 
 
 def _sparse_cells(cells: Mapping[str, Cell]) -> dict[str, Cell]:

@@ -33,7 +33,8 @@ def metric_label(of: str) -> str:
         return "Early-stopping iteration"
     if of.startswith(ITERATIONS_TO):
         return f"Iterations to {of.removeprefix(ITERATIONS_TO)} % validation accuracy"
-    words = of.replace("_", " ").replace(".", ": ")
+    column, _, layer = of.partition(":")
+    words = column.replace("_", " ").replace(".", ": ")
     for prefix, where in (("stop ", "at early stopping"), ("final ", "at the end")):
         if words.startswith(prefix):
             words = f"{words.removeprefix(prefix)} {where}"
@@ -41,7 +42,8 @@ def metric_label(of: str) -> str:
         words.replace("accuracy at ", "accuracy at iteration ") if words[-1].isdigit() else words
     )
     words = f"test {words}" if words.startswith("accuracy") else words
-    return f"{words[0].upper()}{words[1:]}{' (%)' if 'accuracy' in words else ''}"
+    place = f", {layer}" if layer else ""
+    return f"{words[0].upper()}{words[1:]}{place}{' (%)' if 'accuracy' in words else ''}"
 
 
 def place_of(run: Sample, against: str) -> float:

@@ -49,6 +49,7 @@ class ChartSeries:
 class ChartAxis:
     """``title`` with its unit; ``log``: whether it starts logarithmic; ``falling``: large values
     on the left, as densities are drawn. ``bottom``, ``top``: where it ends, None for anywhere.
+    ``symlog``: logarithmic on both sides of zero, and even within this distance from it.
     """
 
     title: str
@@ -56,6 +57,7 @@ class ChartAxis:
     falling: bool = False
     bottom: float | None = None
     top: float | None = None
+    symlog: float | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Chart:
 
     ``by_density``: x is a density in percent of all weights, so that a part of it chooses rows of
     tables. ``own_legend``: its series differ in more than arms and lines, or look otherwise than in
-    the other charts.
+    the other charts. ``side_by_side``: the horizontal axis has the series themselves.
     """
 
     key: str
@@ -75,6 +77,7 @@ class Chart:
     reference: float | None = None
     by_density: bool = False
     own_legend: bool = False
+    side_by_side: bool = False
 
 
 def chart_point(

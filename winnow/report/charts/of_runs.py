@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import cycle
+from itertools import cycle, pairwise
 
-from winnow.experiment.arms import DENSE
-from winnow.experiment.recipe.views import EPOCH, ITERATION, OF_A_FINDING, OF_A_RUN, View
+from winnow.experiment.arms import DENSE, TICKET
+from winnow.experiment.recipe.views import BIN, EPOCH, ITERATION, OF_A_FINDING, OF_A_RUN, View
+from winnow.report import wording
 from winnow.report.charts.chart import (
     Chart,
     ChartAxis,
@@ -18,7 +19,7 @@ from winnow.report.charts.chart import (
     chart_point,
     scale_of,
 )
-from winnow.report.charts.looks import arm_looks, line_looks, series_look
+from winnow.report.charts.looks import arm_looks, line_looks, series_looks
 from winnow.report.figures.style import IN_TURN, Look
 from winnow.report.results import Results, by_line, compares, has_early_stopping, is_dense
 from winnow.report.series import Series, control_panels, method_panels, random_masks, shown_series
@@ -44,8 +45,8 @@ class _Known:
     lost: Mapping[_Place, int]
     cut: Mapping[_Place, int]
 
-    def look(self, arm: str, line: str) -> Look:
-        return series_look(arm, line, self.of_arms, self.of_lines)
+    def looks(self, pairs: Sequence[tuple[str, str]]) -> list[Look]:
+        return series_looks(pairs, self.of_arms, self.of_lines)
 
 
 def charts_of(results: Results, prefix: str) -> tuple[Chart, ...]:
@@ -61,7 +62,7 @@ def charts_of(results: Results, prefix: str) -> tuple[Chart, ...]:
     if len(parts) == 1 or not charts:
         for part in parts:
             charts += _usual(part, [m for m in _metrics(part) if m not in drawn], known)
-    return tuple(replace(chart, key=f"{prefix}-{k}") for k, chart in enumerate(charts, 1))
+    return tuple(replace(_by_arm(c), key=f"{prefix}-{k}") for k, c in enumerate(charts, 1))
 
 
 def main_chart(charts: Sequence[Chart]) -> Chart | None:
@@ -69,6 +70,21 @@ def main_chart(charts: Sequence[Chart]) -> Chart | None:
     best = (chart for chart in charts if chart.by_density and "est accuracy" in chart.y.title)
     return next(best, charts[0] if charts else None)
 
+
+def _by_arm(chart: Chart) -> Chart:
+    """Where no series has more than one density, series stand side by side, and no axis says what
+    is the same for all of them.
+    """
+    sparse = [[p.x for p in one.points if p.round != 0] for one in chart.series]
+    places = [x for own in sparse for x in own]
+    alone = chart.by_density and all(len(own) < 2 for own in sparse) and len(places) > 1
+    if not alone or max(places) > _THE_SAME * min(places):
+        return chart
+    title = f"At {wording.percent(places[0] / 100)} % of the weights"
+    return replace(chart, x=ChartAxis(title), by_density=False, side_by_side=True)
+
+
+_THE_SAME = 1.02  # masks of different methods differ by rounding
 
 # ---- views
 
@@ -79,35 +95,43 @@ def _of_view(results: Results, view: View, known: _Known) -> Iterator[Chart]:
 
 
 def _view_chart(view: View, panel: ViewPanel, known: _Known) -> Chart:
-    by_density = len({one.density for one in panel.series}) > 1
+    pairs = [(_arm_of(one), one.line) for one in panel.series]
+    mixed = len({one.density for one in panel.series}) > 1
     turn = cycle(IN_TURN)
     series = []
-    for one in panel.series:
-        own = known.look(one.arm.name, one.line)
-        if by_density and one.arm.name != DENSE:
-            own = replace(own, color=next(turn).color)
-        series.append(_view_series(view, one, own, known))
+    for one, (arm, line), look in zip(panel.series, pairs, known.looks(pairs), strict=True):
+        if mixed and arm != DENSE:
+            look = replace(look, color=next(turn).color)
+        label = DENSE if one.label == one.arm.name != arm else one.label
+        points = _view_points(view, one, known)
+        series.append(ChartSeries(label, arm, line, look, points, one.density))
     every = [point.mean for one in series for point in one.points]
     timed = view.against in (ITERATION, EPOCH)
-    title = f"{view.title}: {panel.title}" if panel.title else view.title
+    lines = {line for _, line in pairs}
     return Chart(
         "",
-        title,
+        f"{view.title}: {panel.title}" if panel.title else view.title,
         _view_x(view, [point.x for one in series for point in one.points]),
         _curve_axis(view, series) if timed else _metric_axis(view.of, every, None, log=view.log),
         tuple(series),
         by_density=view.against == "density",
-        own_legend=by_density,
+        own_legend=mixed or (len(lines) > 1 and len(lines) < len(pairs)),
     )
 
 
-def _view_series(view: View, one: ViewSeries, look: Look, known: _Known) -> ChartSeries:
+def _arm_of(one: ViewSeries) -> str:
+    """Tickets that nobody pruned are dense networks: comparisons have them."""
+    rounds = {point.round for point in one.points}
+    return DENSE if one.arm == TICKET and rounds == {0} else one.arm.name
+
+
+def _view_points(view: View, one: ViewSeries, known: _Known) -> tuple[ChartPoint, ...]:
     scale = scale_of(view.of)
     points = _thinned(one.points) if view.against in (ITERATION, EPOCH) else one.points
     made = [chart_point(p.x, p.summary, scale, p.round, p.line) for p in points]
     if view.against not in OF_A_FINDING:
         made = [_marked(point, one.arm.name, known, view.of) for point in made]
-    return ChartSeries(one.label, one.arm.name, one.line, look, tuple(made), one.density)
+    return tuple(made)
 
 
 def _thinned(points: Sequence[ViewPoint]) -> Sequence[ViewPoint]:
@@ -119,16 +143,26 @@ def _view_x(view: View, places: Sequence[float]) -> ChartAxis:
     title = AXIS_WORDS.get(view.against, view.against)
     if view.against in ("density", "density_prunable", "weights"):
         return ChartAxis(title, log=True, falling=True)
+    if view.against == BIN:
+        return ChartAxis(title, symlog=_around_zero(places))
     known = view.against in AXIS_WORDS
     wide = not known and min(places) > 0 and max(places) >= 10 * min(places)
     return ChartAxis(title, log=wide)
+
+
+def _around_zero(places: Sequence[float]) -> float | None:
+    """Of bins whose widths grow from zero on, the smallest distance from it; None of even ones."""
+    bins = sorted(set(places))
+    gaps = [after - before for before, after in pairwise(bins)]
+    uneven = len(gaps) > 1 and max(gaps) > 5 * min(gaps)
+    return min(abs(place) for place in bins if place) if uneven else None
 
 
 def _metric_axis(of: str, means: Sequence[float], middle: float | None, *, log: bool) -> ChartAxis:
     label = metric_label(of)
     if "accuracy" in of and means:
         bottom, top = accuracy_limits(means, middle)
-        return ChartAxis(label, log, bottom=bottom, top=top)
+        return ChartAxis(label, log, bottom=None if log and bottom <= 0 else bottom, top=top)
     return ChartAxis(label, log, bottom=0 if "iteration" in of and not log else None)
 
 
@@ -136,10 +170,19 @@ def _curve_axis(view: View, series: Sequence[ChartSeries]) -> ChartAxis:
     """Limits that leave out the first steps, where every network is as bad as chance."""
     settled = [point.mean for one in series for point in one.points[len(one.points) // 10 :]]
     axis = _metric_axis(view.of, settled, None, log=view.log)
-    if "loss" in view.of and settled:
-        spare = 0.05 * (max(settled) - min(settled))
-        return replace(axis, bottom=min(settled) - spare, top=max(settled) + spare)
+    if "loss" in view.of and settled and (min(settled) > 0 or not view.log):
+        bottom, top = _around(min(settled), max(settled), log=view.log)
+        return replace(axis, bottom=bottom, top=top)
     return axis
+
+
+def _around(low: float, high: float, *, log: bool) -> tuple[float, float]:
+    """A twentieth more on both sides, on the axis' own scale; of equal ends, of their value."""
+    if log:
+        spare = (high / low) ** 0.05 if high > low else 1.05
+        return low / spare, high * spare
+    spare = 0.05 * ((high - low) or abs(high) or 1.0)
+    return low - spare, high + spare
 
 
 # ---- the usual metrics
@@ -175,7 +218,9 @@ def _usual(results: Results, metrics: Sequence[str], known: _Known) -> Iterator[
 def _of_series(
     results: Results, metric: str, title: str, series: Sequence[Series], known: _Known
 ) -> Iterator[Chart]:
-    made = [_arm_series(results, metric, one, known) for one in series]
+    looks = known.looks([(one.arm.name, results.line) for one in series])
+    pairs = zip(series, looks, strict=True)
+    made = [_arm_series(results, metric, one, look, known) for one, look in pairs]
     if not made:
         return
     scale, reference = scale_of(metric), dense(results.rows, metric)
@@ -194,14 +239,15 @@ def _of_series(
     )
 
 
-def _arm_series(results: Results, metric: str, one: Series, known: _Known) -> ChartSeries:
+def _arm_series(
+    results: Results, metric: str, one: Series, look: Look, known: _Known
+) -> ChartSeries:
     scale = scale_of(metric)
     points = [
         chart_point(100 * p.density_total, p.summary, scale, p.round, results.line)
         for p in one.points
     ]
     marked = tuple(_marked(point, one.arm.name, known, metric) for point in points)
-    look = known.look(one.arm.name, results.line)
     return ChartSeries(one.label, one.arm.name, results.line, look, marked)
 
 

@@ -10,6 +10,7 @@ from winnow.report.claims.evidence import Gap
 from winnow.report.claims.holds import leaves
 from winnow.report.claims.judge import Judged
 from winnow.report.claims.number import Reproduced
+from winnow.report.claims.words import unit_in_words
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Printed:
 
 
 def printed_numbers(judged: Sequence[Judged]) -> tuple[Printed, ...]:
-    """One for each claim with a number, in their order; crossings in percent of the weights."""
+    """One for each claim with a number, in their order."""
     return tuple(_printed(one) for one in judged if one.claim.number is not None)
 
 
@@ -72,7 +73,7 @@ def _printed(one: Judged) -> Printed:
     return Printed(
         id=one.claim.id,
         says=one.claim.says,
-        unit="times" if part.kind == "ratio" else ("% of the weights" if _crosses(one) else ""),
+        unit=unit_in_words(part).strip(),
         paper=number.mean,
         paper_spread=_spread(one),
         paper_n=number.n,
@@ -81,10 +82,6 @@ def _printed(one: Judged) -> Printed:
         n=n,
         answer=_answer(one.number),
     )
-
-
-def _crosses(one: Judged) -> bool:
-    return one.claim.parts()[0].kind == "crossing"
 
 
 def _spread(one: Judged) -> tuple[float, float] | None:

@@ -9,6 +9,7 @@ work because the page draws SVG.
 from __future__ import annotations
 
 import copy
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,8 +29,8 @@ _SHAPES = {
     "D": "diamond",
     "v": "triangle-down",
     "P": "cross",
-    "X": "stroke",
-    "h": "wedge",
+    "X": "triangle-right",
+    "h": "square",
     "d": "diamond",
     "p": "circle",
     "<": "triangle-left",
@@ -49,6 +50,8 @@ def chart_spec(chart: Chart, results: Results) -> dict[str, Any]:
     marked = any(point.lost or point.censored for one in chart.series for point in one.points)
     template = _template(curve, chart.by_density, marked, bars(results))
     spec = copy.deepcopy(template)
+    if chart.side_by_side:
+        _put_side_by_side(spec)
     spec["description"] = chart.title
     looks = [one.look for one in chart.series]
     channels = {
@@ -58,12 +61,16 @@ def chart_spec(chart: Chart, results: Results) -> dict[str, Any]:
     }
     for layer in spec["layer"]:
         encoding = layer.get("encoding", {})
+        if chart.side_by_side and "x" in encoding:
+            encoding["x"]["title"] = chart.x.title
         for name, axis in (("x", chart.x), ("y", chart.y)):
-            if name in encoding:
+            if name in encoding and encoding[name].get("type") != "nominal":
                 encoding[name]["scale"] = _scale(axis)
                 encoding[name]["title"] = axis.title
-            if "axis" in encoding.get(name, {}):
-                encoding[name]["axis"]["format"] = "~g" if axis.log else ",~r"
+                if axis.log:  # it has no place for what is not above 0
+                    layer["transform"].append({"filter": f"datum.{encoding[name]['field']} > 0"})
+                if "axis" in encoding[name]:
+                    encoding[name]["axis"] |= _ticks(axis)
         for name, values in channels.items():
             if "scale" in encoding.get(name, {}):
                 domain = [one.label for one in chart.series]
@@ -71,6 +78,18 @@ def chart_spec(chart: Chart, results: Results) -> dict[str, Any]:
     if chart.reference is not None:
         spec["layer"].insert(0, _reference(chart.reference))
     return spec
+
+
+def _put_side_by_side(spec: dict[str, Any]) -> None:
+    """The series instead of densities on the horizontal axis; lines between them mean nothing."""
+    labels = {"labelAngle": -30, "labelLimit": 160, "labelOverlap": False}
+    axis = {"field": "series", "type": "nominal", "sort": None, "axis": labels}
+    spec["params"] = [one for one in spec["params"] if one["name"] != "zoom"]
+    for layer in spec["layer"]:
+        if "x" in layer.get("encoding", {}):
+            layer["encoding"]["x"] = axis
+            if layer["mark"]["type"] == "line":
+                layer["mark"]["opacity"] = 0
 
 
 def chart_data(chart: Chart) -> list[dict[str, Any]]:
@@ -148,6 +167,8 @@ def _color(look: Look) -> str:
 
 def _scale(axis: ChartAxis) -> dict[str, Any]:
     known: dict[str, Any] = {"type": "log" if axis.log else "linear", "nice": False, "padding": 8}
+    if axis.symlog:
+        known |= {"type": "symlog", "constant": axis.symlog}
     if axis.falling:
         known["reverse"] = True
     if not axis.log:
@@ -157,6 +178,14 @@ def _scale(axis: ChartAxis) -> dict[str, Any]:
     elif axis.bottom is not None:
         known["domainMin"] = axis.bottom
     return known
+
+
+def _ticks(axis: ChartAxis) -> dict[str, Any]:
+    """How places are written; on an axis that is logarithmic on both sides, where they are."""
+    if axis.symlog is None:
+        return {"format": ".3~g" if axis.log else ",~r"}
+    decades = [10.0**k for k in range(math.ceil(math.log10(axis.symlog)), 3, 2)]
+    return {"format": "~g", "values": [*(-d for d in reversed(decades)), 0, *decades]}
 
 
 @lru_cache

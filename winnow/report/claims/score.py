@@ -1,4 +1,4 @@
-"""The scoreboard: claims by paper, with counts. One value; text, Markdown and HTML write it."""
+"""The scoreboard: claims by paper, with counts. One value; text, Markdown and the page write it."""
 
 from __future__ import annotations
 

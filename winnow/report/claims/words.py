@@ -60,7 +60,7 @@ def number_in_words(judged: Judged) -> str:
 
 def part_in_words(part: ClaimPart) -> str:
     """Where a part wants its result: "≥ 0", "−0.5 to 0.5 points"."""
-    unit = _unit(part)
+    unit = unit_in_words(part)
     if part.kind == "crossing":
         assert part.at is not None
         return f"within one round of {part.at.density:g} %"
@@ -143,7 +143,7 @@ def _estimate_in_words(leaf: Leaf, part: ClaimPart) -> str:
     if interval is not None:
         shown = Interval(back(interval.low), back(interval.high))
         text += f" [{_plain(part, shown.low)}, {_plain(part, shown.high)}]"
-    return text + _unit(part)
+    return text + unit_in_words(part)
 
 
 def _plain(part: ClaimPart, number: float) -> str:
@@ -158,7 +158,8 @@ def _plain(part: ClaimPart, number: float) -> str:
     return f"{number:{sign}.3g}" if part.kind == "ratio" else f"{number:{sign}.4g}"
 
 
-def _unit(part: ClaimPart) -> str:
+def unit_in_words(part: ClaimPart) -> str:
+    """What stands behind a number of a part, with its space: " points"; empty without a unit."""
     if part.kind == "crossing":
         return " %"
     if part.kind == "ratio":

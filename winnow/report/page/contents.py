@@ -208,17 +208,24 @@ def _comparisons(section: Section) -> Iterable[tuple[str, PageTable]]:
 
 
 def _thumbnail(chart: Chart | None) -> tuple[tuple[str, str], ...]:
-    """Colour and path of each series, in a box of 160 x 90."""
+    """Colour and path of each series, in a box of 160 x 90; bars of those side by side."""
     if chart is None:
         return ()
-    places = [(point.x, point.mean) for one in chart.series for point in one.points]
-    x = _span([_place(chart, x) for x, _ in places], 160)
+    every = [point for one in chart.series for point in one.points]
     floor = chart.y.bottom if chart.y.bottom is not None else -math.inf
-    y = _span([max(mean, floor) for _, mean in places], 90)
+    x = _span([_place(chart, point.x) for point in every], 160)
+    y = _span([max(point.mean, floor) for point in every], 90)
     paths = []
-    for one in chart.series:
-        dots = [f"{x(_place(chart, p.x)):.0f} {90 - y(max(p.mean, floor)):.0f}" for p in one.points]
-        paths.append((look_of_css(one.look)["color"], "M" + "L".join(dots)))
+    for k, one in enumerate(chart.series):
+        tops = [90 - y(max(point.mean, floor)) for point in one.points]
+        dots = [
+            f"{x(_place(chart, p.x)):.0f} {top:.0f}"
+            for p, top in zip(one.points, tops, strict=True)
+        ]
+        path = "M" + "L".join(dots)
+        if chart.side_by_side:
+            path = f"M{160 * (k + 0.5) / len(chart.series):.0f} 88V{min(tops):.0f}"
+        paths.append((look_of_css(one.look)["color"], path))
     return tuple(paths)
 
 
@@ -237,14 +244,18 @@ def _provenance(results: Results) -> Iterable[tuple[str, str]]:
     details = [results.details[row.run] for row in results.rows if row.run in results.details]
     once = {one.id: one for one in details}.values()
     engines = Counter(one.engine or "unknown" for one in once)
-    yield "Engines", ", ".join(f"{name}: {wording.plural(n, 'run')}" for name, n in engines.items())
+    if engines:
+        named = (f"{name}: {wording.plural(n, 'run')}" for name, n in engines.items())
+        yield "Engines", ", ".join(named)
     for name in ("winnow", "torch", "python", "system", "machine"):
         values = sorted({one.versions[name] for one in once if name in one.versions})
         if values:
             yield name.capitalize() if name != "winnow" else "Winnow", ", ".join(values)
     contents = sorted({f"{one.data.name} {one.data.content}" for one in once})
-    yield "Images (SHA-256 of their content)", "; ".join(contents)
-    yield "Replicates", ", ".join(map(str, sorted({row.replicate for row in results.rows})))
+    if contents:
+        yield "Images (SHA-256 of their content)", "; ".join(contents)
+    if results.rows:
+        yield "Replicates", ", ".join(map(str, sorted({row.replicate for row in results.rows})))
 
 
 def as_yaml(recipe: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,7 +80,11 @@ def _plain(results: Results, row: Row) -> dict[str, Any]:
         "engine": details.engine if details else None,
         "seeds": _seeds(details.seeds) if details else None,
     }
-    return {name: value for name, value in values.items() if value not in (None, "")}
+    return {name: value for name, value in values.items() if _is_known(value)}
+
+
+def _is_known(value: object) -> bool:
+    return value not in (None, "") and not (isinstance(value, float) and not math.isfinite(value))
 
 
 def _percent(fraction: float | None) -> float | None:

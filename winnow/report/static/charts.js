@@ -15,6 +15,8 @@
       renderer: "svg",
       tooltip: winnow.tooltip.handler(slug),
     });
+    // The place itself has a role and a name; what is inside of the drawing has none.
+    place.querySelector("svg").setAttribute("aria-hidden", "true");
     return result.view;
   }
 
@@ -41,6 +43,7 @@
   function setLog(spec, axis, log) {
     for (const scale of scales(spec, axis)) {
       scale.type = log ? "log" : "linear";
+      scale.zero = log ? undefined : false;
       if (log && (scale.domain?.[0] <= 0 || scale.domainMin <= 0)) {
         scale.domain = undefined;
         scale.domainMin = undefined;
@@ -85,10 +88,13 @@
         winnow.runs.open(`${datum.series} at ${winnow.tools.number(datum.x)}`, runs);
       }
     });
-    if (chart.spec.layer.some((layer) => layer.params?.some((one) => one.name === "brush"))) {
+    if (chart.spec.params.some((one) => one.name === "brush")) {
       chart.view.addSignalListener("brush", (_, value) => {
         const ends = value?.x;
-        winnow.density.choose(chart.figure.closest("article"), ends ? [...ends].sort((a, b) => a - b) : null);
+        winnow.density.choose(
+          chart.figure.closest("article"),
+          ends ? [...ends].sort((a, b) => a - b) : null,
+        );
       });
     }
   }
@@ -101,6 +107,8 @@
       const word = () => {
         button.querySelector("span").textContent = isLog(chart.spec, axis) ? "log" : "linear";
       };
+      const none = scales(chart.spec, axis).length === 0;
+      button.hidden = none;
       button.disabled = !isLog(chart.spec, axis) && !positive(chart.points, axis);
       button.addEventListener("click", async () => {
         setLog(chart.spec, axis, !isLog(chart.spec, axis));
@@ -126,7 +134,10 @@
     const { arms, lines } = winnow.looks.state(article.dataset.slug);
     for (const chart of mounted.values()) {
       if (article.contains(chart.figure) && chart.view) {
-        chart.view.signal("hidden_arms", [...arms]).signal("hidden_lines", [...lines]).runAsync();
+        chart.view
+          .signal("hidden_arms", [...arms])
+          .signal("hidden_lines", [...lines])
+          .runAsync();
       }
     }
   }
@@ -148,4 +159,4 @@
   }
 
   winnow.charts = { embed, mount, refresh, start };
-})((window.winnow ??= {}));
+})(window.winnow);

@@ -30,4 +30,4 @@
   }
 
   winnow.density = { choose, start };
-})((window.winnow ??= {}));
+})(window.winnow);

@@ -15,7 +15,11 @@
   }
 
   function search() {
-    const words = document.getElementById("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = document
+      .getElementById("search")
+      .value.toLowerCase()
+      .split(/\s+/)
+      .filter(Boolean);
     const cards = [...document.querySelectorAll(".gallery > li")];
     for (const card of cards) {
       card.hidden = !words.every((word) => card.dataset.search.includes(word));
@@ -40,4 +44,4 @@
   }
 
   winnow.index = { start };
-})((window.winnow ??= {}));
+})(window.winnow);

@@ -22,4 +22,4 @@
   }
 
   winnow.legend = { start };
-})((window.winnow ??= {}));
+})(window.winnow);

@@ -32,15 +32,9 @@
   }
 
   function color(slug, entry) {
-    const known = winnow.data.experiments[slug];
-    const line = known.lines[entry.line];
-    return (line ?? known.arms[entry.arm] ?? { color: "var(--ink)" }).color;
-  }
-
-  function series(entry) {
-    return entry.line ? `${entry.line}, ${entry.arm}` : entry.arm;
+    return winnow.data.experiments[slug].arms[entry.arm]?.color ?? "var(--ink)";
   }
 
   winnow.tools = { element, number };
-  winnow.looks = { state, shows, color, series };
-})((window.winnow ??= {}));
+  winnow.looks = { state, shows, color };
+})(window.winnow);

@@ -11,4 +11,4 @@
   }
   winnow.index.start();
   winnow.charts.start();
-})((window.winnow ??= {}));
+})(window.winnow);

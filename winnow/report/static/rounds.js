@@ -3,21 +3,24 @@
   const { element, number } = winnow.tools;
   const explorers = new Map();
 
-  function entriesAt(one, kind) {
-    const all = one.data[kind];
-    return all.filter((entry) => entry.stop === one.stop && winnow.looks.shows(one.slug, entry));
+  /* Of the chosen line, where there are lines; without arms that the legend hides. */
+  function entries(one, kind, stop) {
+    const line = one.section.querySelector("[data-line-of-rounds]")?.value ?? "";
+    return one.data[kind].filter(
+      (entry) => entry.stop === stop && entry.line === line && winnow.looks.shows(one.slug, entry),
+    );
   }
 
   function curveRows(one) {
     const metric = one.section.querySelector("[data-metric-of-curves]").value;
-    const dense = one.stop ? one.data.curves.filter((entry) => entry.stop === 0) : [];
+    const dense = one.stop ? entries(one, "curves", 0) : [];
     const rows = [];
-    for (const entry of [...dense, ...entriesAt(one, "curves")]) {
+    for (const entry of [...dense, ...entries(one, "curves", one.stop)]) {
       const curves = entry[metric];
-      if (!curves || !winnow.looks.shows(one.slug, entry)) {
+      if (!curves) {
         continue;
       }
-      const series = winnow.looks.series(entry);
+      const series = entry.arm;
       const color = entry.stop === 0 ? "var(--soft)" : winnow.looks.color(one.slug, entry);
       for (const [run, values] of [curves.mean, ...curves.singles].entries()) {
         for (const [k, value] of values.entries()) {
@@ -31,11 +34,11 @@
   }
 
   function layerRows(one) {
-    return entriesAt(one, "layers").flatMap((entry) =>
+    return entries(one, "layers", one.stop).flatMap((entry) =>
       entry.layers.map((layer, k) => ({
         layer,
         value: entry.values[k],
-        series: winnow.looks.series(entry),
+        series: entry.arm,
         color: winnow.looks.color(one.slug, entry),
       })),
     );
@@ -47,13 +50,13 @@
 
   function histogramRows(one) {
     const wanted = one.section.querySelector("[data-histogram]").value;
-    return entriesAt(one, "histograms")
+    return entries(one, "histograms", one.stop)
       .filter((entry) => histogramName(entry) === wanted)
       .flatMap((entry) =>
         entry.bins.map((bin, k) => ({
           bin,
           value: entry.values[k],
-          series: winnow.looks.series(entry),
+          series: entry.arm,
           color: winnow.looks.color(one.slug, entry),
         })),
       );
@@ -61,22 +64,25 @@
 
   /* Arms that are compared, against what they are compared with. */
   function overlaps(one, table) {
-    const entries = entriesAt(one, "overlaps");
-    const others = [...new Set(entries.map((entry) => entry.other))];
-    const names = [...new Set(entries.map((entry) => winnow.looks.series(entry)))];
+    const found = entries(one, "overlaps", one.stop);
+    const others = [...new Set(found.map((entry) => entry.other))];
+    const names = [...new Set(found.map((entry) => entry.arm))];
     const head = element("tr");
-    head.append(element("td", ""), ...others.map((other) => element("th", other, { scope: "col" })));
+    head.append(
+      element("td", ""),
+      ...others.map((other) => element("th", other, { scope: "col" })),
+    );
     const rows = names.map((name) => {
       const row = element("tr");
       row.append(element("th", name, { scope: "row" }));
       for (const other of others) {
-        const found = entries.find((e) => winnow.looks.series(e) === name && e.other === other);
-        const text = found ? `${found.jaccard.toFixed(2)} (${found.jaccard_chance.toFixed(2)})` : "";
+        const pair = found.find((entry) => entry.arm === name && entry.other === other);
+        const text = pair ? `${pair.jaccard.toFixed(2)} (${pair.jaccard_chance.toFixed(2)})` : "";
         const cell = element("td", text);
-        if (found) {
-          const share = Math.round(45 * Math.max(found.jaccard, 0));
+        if (pair) {
+          const share = Math.round(45 * Math.max(pair.jaccard, 0));
           cell.style.background = `color-mix(in srgb, #0072b2 ${share}%, var(--paper))`;
-          cell.title = `agreement ${number(found.agreement)}, by chance ${number(found.agreement_chance)}`;
+          cell.title = `agreement ${number(pair.agreement)}, by chance ${number(pair.agreement_chance)}`;
         }
         row.append(cell);
       }
@@ -94,18 +100,41 @@
     return settled.length ? [low - spare, high + spare] : [0, 1];
   }
 
+  /* Bins whose widths grow from zero on stand evenly on an axis that is logarithmic on both sides. */
+  function binAxis(rows) {
+    const bins = [...new Set(rows.map((row) => row.bin))].sort((a, b) => a - b);
+    const gaps = bins.slice(1).map((bin, k) => bin - bins[k]);
+    const uneven = Math.max(...gaps) > 5 * Math.min(...gaps);
+    const smallest = Math.min(...bins.map(Math.abs).filter(Boolean));
+    if (!uneven) {
+      return { scale: { zero: false } };
+    }
+    const decades = [];
+    for (let power = Math.ceil(Math.log10(smallest)); power < 3; power += 2) {
+      decades.push(10 ** power);
+    }
+    const values = [...decades.map((decade) => -decade), 0, ...decades];
+    const axis = { title: "Value", format: "~g", values };
+    return { axis, scale: { type: "symlog", constant: smallest } };
+  }
+
   const ROWS = { curves: curveRows, layers: layerRows, histogram: histogramRows };
 
   async function draw(one, figure) {
     const kind = figure.dataset.of;
     if (kind === "overlaps") {
       overlaps(one, figure.querySelector("table"));
+      figure.dataset.drawn = one.stop;
       return;
     }
     const rows = ROWS[kind](one);
     let view = one.views.get(kind);
     if (!view) {
-      const spec = { ...winnow.data.specs[kind], datasets: { [kind]: [] } };
+      const spec = structuredClone(winnow.data.specs[kind]);
+      spec.datasets = { [kind]: [] };
+      if (kind === "histogram") {
+        Object.assign(spec.encoding.x, binAxis(rows));
+      }
       view = await winnow.charts.embed(figure.querySelector(".canvas"), spec, one.slug);
       one.views.set(kind, view);
     }
@@ -138,6 +167,8 @@
   }
 
   function choices(one) {
+    const line = one.section.querySelector("[data-line-of-rounds]");
+    line?.addEventListener("change", () => request(one));
     const select = one.section.querySelector("[data-metric-of-curves]");
     for (const option of select?.options ?? []) {
       const metric = one.data.metrics.find((known) => known.name === option.value);
@@ -192,4 +223,4 @@
   }
 
   winnow.rounds = { refresh, start };
-})((window.winnow ??= {}));
+})(window.winnow);

@@ -96,4 +96,4 @@
   }
 
   winnow.runs = { all, ofPoint, open, start };
-})((window.winnow ??= {}));
+})(window.winnow);

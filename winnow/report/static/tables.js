@@ -123,4 +123,4 @@
   }
 
   winnow.tables = { enhance, filter, start };
-})((window.winnow ??= {}));
+})(window.winnow);

@@ -21,4 +21,4 @@
   }
 
   winnow.theme = { start };
-})((window.winnow ??= {}));
+})(window.winnow);

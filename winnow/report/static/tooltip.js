@@ -27,7 +27,10 @@
     if (datum.round !== undefined) {
       const runs = winnow.runs.ofPoint(slug, datum.arm, datum.at, datum.round);
       const names = runs.slice(0, SHOWN).map((run) => run.run);
-      said.push(...names, ...(runs.length > SHOWN ? [`and ${runs.length - SHOWN} more: click`] : []));
+      said.push(
+        ...names,
+        ...(runs.length > SHOWN ? [`and ${runs.length - SHOWN} more: click`] : []),
+      );
     }
     return said;
   }
@@ -52,4 +55,4 @@
   }
 
   winnow.tooltip = { handler };
-})((window.winnow ??= {}));
+})(window.winnow);
