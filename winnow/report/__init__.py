@@ -26,6 +26,7 @@ dataclass and a test by hand, then a renderer.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -102,6 +103,7 @@ def write_report(results: Sequence[Results], out: Path, *, command: str = "") ->
     sections = [
         _section(recipe, named) for recipe, named in zip(results, slugs(results), strict=True)
     ]
+    sections = _figures_named_once(sections)
     parquet = as_parquet(results)
     rows = out / "rows.parquet"
     paths = Paths(
@@ -142,7 +144,23 @@ def _section(results: Results, named: Slugs) -> page.Section:
 
 
 def _named(drawings: Sequence[Drawing], slug: str) -> dict[str, Drawing]:
-    return {f"{slug}-{drawing.name}": drawing for drawing in drawings}
+    """Drawings by the names of their files; a paper's figure has its own: lth-4."""
+    return {one.name if one.item else f"{slug}-{one.name}": one for one in drawings}
+
+
+def _figures_named_once(sections: Sequence[page.Section]) -> list[page.Section]:
+    """The sections; a paper's figure that several recipes draw has the recipe's name before it."""
+    count = Counter(name for section in sections for name in section.drawings)
+    return [
+        replace(
+            section,
+            drawings={
+                f"{section.slug}-{name}" if count[name] > 1 else name: drawing
+                for name, drawing in section.drawings.items()
+            },
+        )
+        for section in sections
+    ]
 
 
 def _write_figure(out: Path, name: str, drawing: Drawing) -> tuple[Path, Path]:
