@@ -12,7 +12,7 @@ _IN_A_ROW = 3
 
 
 @dataclass(frozen=True)
-class Layout:
+class FigureLayout:
     """Views that are one figure; ``figure``: the paper's, empty for a view that is of none.
 
     ``number``: the place of its first view among all, from 1.
@@ -23,13 +23,13 @@ class Layout:
     views: tuple[View, ...]
 
 
-def layouts_of(views: Sequence[View]) -> tuple[Layout, ...]:
+def layouts_of(views: Sequence[View]) -> tuple[FigureLayout, ...]:
     """The figures of a recipe, in the order of their first views."""
     groups: dict[str, list[tuple[int, View]]] = {}
     for number, view in enumerate(views, 1):
         groups.setdefault(view.figure or f"view {number}", []).append((number, view))
     return tuple(
-        Layout(group[0][1].figure, group[0][0], tuple(view for _, view in group))
+        FigureLayout(group[0][1].figure, group[0][0], tuple(view for _, view in group))
         for group in groups.values()
     )
 

@@ -14,7 +14,7 @@ from winnow.report.figures.drawing import Drawing
 from winnow.report.figures.learning_curves import draw_learning_curves
 from winnow.report.figures.paper_figure import draw_paper_figure
 from winnow.report.figures.view_figure import draw_view
-from winnow.report.layouts import Layout, layouts_of
+from winnow.report.layouts import FigureLayout, layouts_of
 from winnow.report.results import Results, compares
 from winnow.report.views import views_of
 
@@ -26,7 +26,7 @@ def draw_views(results: Results) -> list[Drawing]:
     return [drawing for drawing in drawn if drawing is not None]
 
 
-def _drawn(results: Results, layout: Layout) -> Drawing | None:
+def _drawn(results: Results, layout: FigureLayout) -> Drawing | None:
     """A figure of a paper; a view of none is one for itself, named by its place."""
     if layout.figure:
         return draw_paper_figure(results, layout)

@@ -14,10 +14,10 @@ from winnow.report.figures import style
 from winnow.report.figures.axes import legend_above
 from winnow.report.figures.drawing import Drawing
 from winnow.report.figures.view_figure import draw_view_panel, looks_of, spread_in_words
-from winnow.report.layouts import Layout, columns_of, letters
+from winnow.report.layouts import FigureLayout, columns_of, letters
 from winnow.report.results import Results
 from winnow.report.view_axes import metric_label
-from winnow.report.views import ViewPanel, labelled, view_panels
+from winnow.report.views import ViewPanel, view_panels, with_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ _ALONE = (5.2, 3.6)
 _TITLE = 46  # letters in a line of a title
 
 
-def draw_paper_figure(results: Results, layout: Layout) -> Drawing | None:
+def draw_paper_figure(results: Results, layout: FigureLayout) -> Drawing | None:
     """The figure; None while nothing of it is finished. Panels without a number yet are left out,
     and the others keep their letters.
 
@@ -56,10 +56,10 @@ def draw_paper_figure(results: Results, layout: Layout) -> Drawing | None:
     return Drawing(slug_of(layout.figure), caption, png, svg, len(panels) > 1, layout.figure)
 
 
-def _panels(results: Results, layout: Layout) -> list[tuple[View, ViewPanel]]:
+def _panels(results: Results, layout: FigureLayout) -> list[tuple[View, ViewPanel]]:
     """All panels with their views; a series has the same label in all of them."""
     found = [(view, panel) for view in layout.views for panel in view_panels(results, view)]
-    every = iter(labelled([series for _, panel in found for series in panel.series]))
+    every = iter(with_labels([series for _, panel in found for series in panel.series]))
     return [
         (view, ViewPanel(panel.title, tuple(next(every) for _ in panel.series)))
         for view, panel in found
@@ -106,7 +106,7 @@ def _limit_to_later(same: Sequence[tuple[Axes, ViewPanel]], *, accuracy: bool) -
 
 
 def _caption(
-    results: Results, layout: Layout, panels: Sequence[tuple[str, tuple[View, ViewPanel]]]
+    results: Results, layout: FigureLayout, panels: Sequence[tuple[str, tuple[View, ViewPanel]]]
 ) -> str:
     number = layout.figure.partition("/")[2]
     paper = str(results.recipe.get("source", "")).partition(",")[0]
