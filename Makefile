@@ -34,9 +34,13 @@ tests-all: $(STAMP) $(NODE)
 wheel:
 	.ci/wheel $(PYTHON)
 
-# Writes the pages of docs/ that are made from the code.
+# Writes the parts of docs/ that are made from the code, the reports of stored results, and the site of both.
+# Nothing is fetched and nothing is trained; a warning is an error. Links within the site are checked, others not.
 docs: $(STAMP)
 	$(BIN)/python docs/generate.py
+	PYTHONPATH=docs $(BIN)/python -m making.gallery build/gallery
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
+	@echo "site: $(CURDIR)/build/site/index.html"
 
 # The stamp makes a second call free; a changed dependency makes it install again.
 $(STAMP): pyproject.toml constraints.txt

@@ -1,7 +1,7 @@
 """Writes what pages of docs/ take from the code: ``make docs``. A test compares them.
 
 A page marks the place with ``<!-- generated: NAME -->`` and ``<!-- end -->``; what stands between
-is replaced by the part of that name.
+is replaced by the part of that name. ``FIGURES`` are drawn whole, into ``docs/figures``.
 """
 
 from __future__ import annotations
@@ -10,13 +10,18 @@ import ast
 import functools
 import re
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from inspect import getdoc
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types
 import yaml
+from making.api import api
+from making.command_line import command_line
+from making.gallery import gallery
+from making.picture import picture
+from making.tables import table
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
@@ -151,18 +156,15 @@ PARTS: dict[str, Callable[[], str]] = {
     "fields": fields,
     "methods": methods,
     "tree": tree,
+    "command-line": command_line,
+    "api": api,
+    "gallery": gallery,
     "reproduction-summary": reproduction_summary,
     "reproduction-items": reproduction_items,
     "reproduction-full": functools.partial(reproduction_of, "full"),
     "reproduction-small": functools.partial(reproduction_of, "small"),
 }
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    cells = ([cell.replace("|", r"\|") for cell in line] for line in lines)
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+FIGURES: dict[str, Callable[[], str]] = {"architecture.svg": picture}
 
 
 def _listed(folder: Path) -> list[Path]:
@@ -296,6 +298,8 @@ def as_yaml(value: Any) -> str:
 def main() -> None:
     for path in sorted(DOCS.glob("*.md")):
         path.write_text(page(path.read_text("utf-8")), "utf-8")
+    for name, draw in FIGURES.items():
+        (DOCS / "figures" / name).write_text(draw(), "utf-8")
 
 
 if __name__ == "__main__":

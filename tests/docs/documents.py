@@ -15,6 +15,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 DOCS = [path for path in sorted((ROOT / "docs").glob("*.md")) if not path.name.startswith("add-a")]
+TUTORIALS = ("start", "understand", "your-model", "reproduce-a-figure", "compare-methods")
 DOCUMENTS = (README, ROOT / "CONTRIBUTING.md", *DOCS)
 
 
@@ -30,7 +31,7 @@ class Block:
 def blocks(page: Path, *languages: str) -> list[Block]:
     """The page's blocks in these languages, or all of them."""
     text = page.read_text("utf-8")
-    fences = re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S)
+    fences = re.finditer(r"^```([^`\n]*)\n(.*?)^```$", text, re.M | re.S)
     found = [Block(f[1], f[2], text.count("\n", 0, f.start(2)) + 1) for f in fences]
     return [block for block in found if not languages or block.language in languages]
 

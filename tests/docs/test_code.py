@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from documents import DOCUMENTS, README, ROOT, blocks, run_python
+from documents import DOCUMENTS, README, ROOT, TUTORIALS, blocks, run_python
 
 import winnow as wn
 
@@ -28,7 +28,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_documents_with_python_are_run_here():
     with_python = {page.name for page in DOCUMENTS if blocks(page, "python")}
-    elsewhere = {"enter-and-explain.md"}
+    elsewhere = {"enter-and-explain.md", *(f"{name}.md" for name in TUTORIALS)}
     here = {"README.md", "analyses.md", "python-api.md", "rows.md"}
     assert with_python - elsewhere == here
 

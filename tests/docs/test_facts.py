@@ -37,6 +37,11 @@ def test_generated_parts_are_those_of_today():
         assert page(text) == text, f"{path.name} is old: make docs"
 
 
+def test_figures_are_those_of_today():
+    for name, draw in runpy.run_path(str(ROOT / "docs/generate.py"))["FIGURES"].items():
+        assert draw() == (ROOT / "docs/figures" / name).read_text("utf-8"), f"{name}: make docs"
+
+
 def test_parts_are_in_their_pages():
     parts = runpy.run_path(str(ROOT / "docs/generate.py"))["PARTS"]
     text = "".join(path.read_text("utf-8") for path in DOCUMENTS)

@@ -28,8 +28,18 @@ CRITERIA: dict[str, Criterion] = {
     "obd": obd,
     "mlprune": mlprune,
 }
+"""The built-in criteria: name -> function."""
 
-__all__ = ["CRITERIA", "Criterion", "Subject", "Traits", "get", "source_of", "traits", "traits_of"]
+__all__ = [
+    "CRITERIA",
+    "Criterion",
+    "Subject",
+    "Traits",
+    "get_criterion",
+    "source_of",
+    "traits",
+    "traits_of",
+]
 
 
 def get_criterion(name: str) -> Criterion:

@@ -82,6 +82,7 @@ class Subject:
 
 
 Criterion = Callable[..., Mapping[str, Tensor]]
+"""A function of a `Subject`, with options by name: parameter name -> scores, larger = keep."""
 
 
 def _moved(value: Any, device: torch.device) -> Any:

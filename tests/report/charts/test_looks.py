@@ -6,7 +6,7 @@ import pytest
 import synthetic_report as made
 
 from winnow.experiment.arms import OF_ROUNDS, TICKET
-from winnow.report.charts.looks import DENSE_LOOK, arm_looks, line_looks, series_look
+from winnow.report.charts.looks import DENSE_LOOK, arm_looks, line_looks, series_looks
 from winnow.report.figures.style import IN_TURN, looks
 from winnow.report.results import Results
 
@@ -37,12 +37,19 @@ def test_an_arm_keeps_its_look_whatever_arms_are_there() -> None:
     assert all(many[name] == look for name, look in few.items())
 
 
-def test_methods_take_theirs_in_turn_within_their_panel() -> None:
+def test_methods_take_theirs_in_turn() -> None:
     found = arm_looks(compared())
-    assert [found[arm.name] for arm in (SNIP, GRASP)] == list(IN_TURN[:2])
-    assert [found[arm.name] for arm in (IMP, OTHER)] == list(IN_TURN[:2])
+    assert [found[arm.name] for arm in (SNIP, GRASP, IMP, OTHER)] == list(IN_TURN[:4])
     assert found["snip-shuffled"] == looks([SHUFFLED])[0]
-    assert "ticket" in found
+    assert "ticket" not in found  # nobody prunes the dense network of a comparison
+
+
+def test_more_methods_than_colours_take_another_dash() -> None:
+    arms = [made.method(f"m{k}") for k in range(2 * len(IN_TURN) + 1)]
+    rows = [made.row(), *(made.row(arm=arm.name, round=1, density=0.5) for arm in arms)]
+    found = arm_looks(made.results(rows, arms=(TICKET, *arms), recipe={"compare": {}}))
+    assert len(set(found.values())) == len(found) == len(arms) + 1
+    assert [found[f"m{len(IN_TURN)}"].color, found["m0"].color] == [IN_TURN[0].color] * 2
 
 
 @pytest.fixture
@@ -57,14 +64,18 @@ def test_lines_have_theirs_in_the_order_of_the_recipe(lined: Results) -> None:
     assert line_looks(made.results([made.row()])) == {}
 
 
-def test_lines_have_the_colour_and_arms_the_rest(lined: Results) -> None:
+def test_what_differs_in_a_chart_has_the_colour(lined: Results) -> None:
     of_lines, of_arms = line_looks(lined), arm_looks(made.paper_like(1, 1))
-    assert series_look("ticket", "high", of_arms, of_lines) == IN_TURN[1]
-    reinit = series_look("reinit", "high", of_arms, of_lines)
-    assert reinit.color == IN_TURN[1].color
-    assert (reinit.marker, reinit.dash) == (of_arms["reinit"].marker, of_arms["reinit"].dash)
-    assert series_look("reinit", "", of_arms, of_lines) == of_arms["reinit"]
-    assert series_look("unknown", "", of_arms, of_lines) == DENSE_LOOK
+    arms = [("ticket", "high"), ("reinit", "high")]
+    assert series_looks(arms, of_arms, of_lines) == [of_arms["ticket"], of_arms["reinit"]]
+    lines = [("reinit", "low"), ("reinit", "high")]
+    assert series_looks(lines, of_arms, of_lines) == [IN_TURN[0], IN_TURN[1]]
+    both = series_looks([*arms, ("reinit", "low")], of_arms, of_lines)
+    assert [look.color for look in both] == [of_lines[at].color for at in ("high", "high", "low")]
+    assert [(look.marker, look.dash) for look in both] == [
+        (of_arms[name].marker, of_arms[name].dash) for name in ("ticket", "reinit", "reinit")
+    ]
+    assert series_looks([("unknown", "")], of_arms, of_lines) == [DENSE_LOOK]
 
 
 def test_more_lines_than_looks_begin_again() -> None:

@@ -183,7 +183,7 @@ def test_a_view_against_density_says_whose_runs_its_points_are() -> None:
     chart = first(lined({"of": "final_test_accuracy"}))
     assert (chart.key, chart.title) == ("x-1", "View 1")
     assert chart.by_density
-    assert not chart.own_legend
+    assert chart.own_legend  # colours are those of lines, dashes those of arms
     found = {
         label: [(p.x, pytest.approx(p.mean), p.round, p.line, p.lost) for p in one.points]
         for label, one in series_of(chart).items()
@@ -390,17 +390,44 @@ def looks_of(charts: tuple[Chart, ...]) -> dict[tuple[str, str], set[Any]]:
     [
         made.paper_like(replicates=1, rounds=3),
         made.results([made.row(arm=arm.name, round=int(arm != TICKET)) for arm in OF_ROUNDS]),
-        lined(),
-        lined({"of": "final_test_accuracy"}, {"of": "stop_iteration", "panels": "line"},
-              {"of": "final_test_accuracy", "arms": ["dense", "ticket"], "panels": "arm"}),
     ],
-)  # fmt: skip
-def test_an_arm_of_a_line_looks_the_same_in_all_charts(results: Results) -> None:
+)
+def test_an_arm_looks_the_same_in_all_charts(results: Results) -> None:
     found = looks_of(charts_of(results, "x"))
     assert found
     assert all(len(looks) == 1 for looks in found.values())
     shown = [look for looks in found.values() for look in looks]
     assert len(set(shown)) == len(shown)
+
+
+def test_series_of_a_chart_are_told_apart() -> None:
+    views = (
+        {"of": "final_test_accuracy"},
+        {"of": "stop_iteration", "panels": "line"},
+        {"of": "final_test_accuracy", "arms": ["dense", "ticket"], "panels": "arm"},
+    )
+    charts = charts_of(lined(*views), "x")
+    assert len(charts) >= 5
+    for chart in charts:
+        looks = [one.look for one in chart.series]
+        assert len(set(looks)) == len(looks)
+
+
+def test_one_density_of_each_method_stands_side_by_side() -> None:
+    arms = [made.method("random"), made.method("snip")]
+    rows = [made.row(), *(made.row(arm=arm.name, round=1, density=0.05) for arm in arms)]
+    view = {"title": "One", "of": "final_test_accuracy"}
+    results = made.results(rows, arms=(TICKET, *arms), recipe={"compare": {}, "views": [view]})
+    chart = charts_of(results, "x")[0]
+    assert chart.side_by_side
+    assert not chart.by_density
+    assert chart.x.title == "At 5.0 % of the weights"
+    assert [(one.label, one.arm, len(one.points)) for one in chart.series] == [
+        ("dense", "dense", 1), ("random", "random", 1), ("snip", "snip", 1),
+    ]  # fmt: skip
+    more = [*rows, made.row(arm="snip", round=2, density=0.02)]
+    wider = made.results(more, arms=(TICKET, *arms), recipe={"compare": {}, "views": [view]})
+    assert not charts_of(wider, "x")[0].side_by_side
 
 
 def test_densities_have_colours_where_they_tell_series_apart() -> None:

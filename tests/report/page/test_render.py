@@ -301,7 +301,7 @@ def test_scripts_are_inline_and_hold_nothing_that_ends_them() -> None:
     assert [own for own, _ in page.scripts] == [
         {"type": "application/json", "id": "winnow-data"}, {}, {}
     ]  # fmt: skip
-    assert page.scripts[1][1] == vega_script()
+    assert page.scripts[1][1] == f"(() => {{ {vega_script()} }})();"  # its names stay inside
     assert "winnowVega" in page.scripts[1][1]
     assert "</script" not in vega_script().lower()
     for name in SCRIPTS:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import cycle
 
-from winnow.experiment.arms import DENSE
+from winnow.experiment.arms import DENSE, TICKET
 from winnow.report.figures.style import DENSE_COLOR, IN_TURN, Look, looks
 from winnow.report.results import Results, arms_with_rows, by_line, compared_arms, is_dense
 
@@ -14,7 +14,7 @@ DENSE_LOOK = Look(DENSE_COLOR, "o", ":")
 
 
 def arm_looks(results: Results) -> dict[str, Look]:
-    """Arm → look, dense included; tickets only where a network is pruned round by round.
+    """Arm → look, dense included; of a comparison tickets only where it prunes round by round.
 
     Methods of a comparison take colours in turn, and another dash each time that these begin anew:
     neighbours, which share charts, differ in colour.
@@ -22,7 +22,9 @@ def arm_looks(results: Results) -> dict[str, Look]:
     pruned = {row.arm for row in results.rows if not is_dense(row)}
     methods = [arm.name for arm in compared_arms(results) if arm.name in pruned]
     made = {DENSE: DENSE_LOOK} | dict(zip(methods, _in_turn(), strict=False))
-    others = [a for a in arms_with_rows(results) if a.name in pruned and a.name not in made]
+    others = [a for a in arms_with_rows(results) if a.name not in made]
+    if methods and TICKET.name not in pruned:  # its only rows are dense networks
+        others = [arm for arm in others if arm != TICKET]
     return made | {arm.name: look for arm, look in zip(others, looks(others), strict=True)}
 
 

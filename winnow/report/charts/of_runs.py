@@ -72,13 +72,12 @@ def main_chart(charts: Sequence[Chart]) -> Chart | None:
 
 
 def _by_arm(chart: Chart) -> Chart:
-    """Where no series has more than one density, series stand side by side, and no axis says what
-    is the same for all of them.
+    """Where every series is one point at one density, they stand side by side: no axis has to say
+    what is the same for all of them.
     """
-    sparse = [[p.x for p in one.points if p.round != 0] for one in chart.series]
-    places = [x for own in sparse for x in own]
-    alone = chart.by_density and all(len(own) < 2 for own in sparse) and len(places) > 1
-    if not alone or max(places) > _THE_SAME * min(places):
+    places = [p.x for one in chart.series for p in one.points if p.round != 0]
+    alone = chart.by_density and all(len(one.points) == 1 for one in chart.series)
+    if not alone or len(places) < 2 or max(places) > _THE_SAME * min(places):
         return chart
     title = f"At {wording.percent(places[0] / 100)} % of the weights"
     return replace(chart, x=ChartAxis(title), by_density=False, side_by_side=True)
