@@ -25,7 +25,9 @@ def main() -> None:
     result = wn.run("compare/digits", overrides=OVERRIDES, replicates=3, jobs=1)
     for arm in ("random", "snip", "rigl"):
         for density in OVERRIDES["compare.densities"]:
-            rows = [r for r in result.rows if r.arm == arm and abs(r.density - density) < 1e-3]
+            rows = [
+                r for r in result.results.rows if r.arm == arm and abs(r.density - density) < 1e-3
+            ]
             accuracy = mean(row.final_test_accuracy for row in rows)
             print(f"{arm:<7} {100 * density:>3g} %: {100 * accuracy:5.2f} % over {len(rows)} runs")
     print()

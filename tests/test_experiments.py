@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -35,12 +37,12 @@ def outcome(store):
 
 
 def test_the_outcome_has_rows_table_verdict_and_page(outcome, store):
-    arms = [(row.arm, row.replicate, row.round) for row in outcome.rows]
+    arms = [(row.arm, row.replicate, row.round) for row in outcome.results.rows]
     expected = [("ticket", 0), ("ticket", 1), ("reinit", 1), ("random", 1), ("one-shot", 1)]
     assert sorted(arms) == sorted((arm, r, round_) for arm, round_ in expected for r in (0, 1))
-    assert all(row.status == "done" and row.iterations == 20 for row in outcome.rows)
-    assert all(0 <= row.stop_test_accuracy <= 1 for row in outcome.rows)
-    assert all(row.stop_iteration in (0, 10, 20) for row in outcome.rows)
+    assert all(row.status == "done" and row.iterations == 20 for row in outcome.results.rows)
+    assert all(0 <= row.stop_test_accuracy <= 1 for row in outcome.results.rows)
+    assert all(row.stop_iteration in (0, 10, 20) for row in outcome.results.rows)
     assert {"dense", "ticket", "reinit", "random", "one-shot"} <= set(outcome.table.split())
     assert "ticket against dense: the paper's rule" in outcome.verdict
     assert outcome.brief_verdict in outcome.verdict or "ticket against" in outcome.brief_verdict
@@ -48,7 +50,7 @@ def test_the_outcome_has_rows_table_verdict_and_page(outcome, store):
     assert outcome.page.parent.parent == store / "reports"
     assert outcome.page.parent.name.startswith("lth-digits-")  # and a hash of what is changed
     assert outcome.page.read_text().lower().startswith("<!doctype html")
-    assert len(outcome.paths.csv.read_text().splitlines()) == 1 + len(outcome.rows)
+    assert len(outcome.paths.csv.read_text().splitlines()) == 1 + len(outcome.results.rows)
     assert all(figure.stat().st_size > 1000 for figure in outcome.paths.figures)
 
 
@@ -58,26 +60,26 @@ def test_running_again_trains_nothing_and_gives_the_same(outcome, store, monkeyp
 
     monkeypatch.setattr("subprocess.Popen", refuse)
     again = wn.run("lth/digits", replicates=2, store=str(store), overrides=SMALL)
-    assert again.rows == outcome.rows
+    assert again.results.rows == outcome.results.rows
     assert again.table == outcome.table
     part = wn.run(
         "lth/digits", store=store, overrides=[*OVERRIDES, "replicates=1"], only=["random"]
     )
-    assert {row.arm for row in part.rows} == {"ticket", "random"}
-    assert {row.replicate for row in part.rows} == {0}
+    assert {row.arm for row in part.results.rows} == {"ticket", "random"}
+    assert {row.replicate for row in part.results.rows} == {0}
 
 
 def test_the_store_is_the_one_given_or_named_by_the_environment_or_runs(
     outcome, store, tmp_path, monkeypatch
 ):
-    assert outcome.rows
+    assert outcome.results.rows
     monkeypatch.setattr("winnow.experiments.execute", lambda *_: None)
     monkeypatch.setenv("WINNOW_STORE", str(store))
-    assert wn.run("lth/digits", replicates=2, overrides=SMALL).rows == outcome.rows
+    assert wn.run("lth/digits", replicates=2, overrides=SMALL).results.rows == outcome.results.rows
     monkeypatch.delenv("WINNOW_STORE")
     monkeypatch.chdir(tmp_path)
     new = wn.run("lth/digits", replicates=2, overrides=SMALL)
-    assert new.rows == ()  # nothing was trained, and nothing is finished there
+    assert new.results.rows == ()  # nothing was trained, and nothing is finished there
     assert new.results.missing == 8
     assert new.page.is_relative_to(Path("runs"))
     assert (tmp_path / "runs" / "store.json").exists()
@@ -100,12 +102,44 @@ def test_what_is_printed_first_is_brief(outcome):
     assert sentence == report.answer(outcome.results)
     assert len(sentence.splitlines()) == 1
     assert table.splitlines()[1].split() == ["weights", "ticket", "reinit", "random", "one-shot"]
-    mean = sum(row.stop_test_accuracy for row in outcome.rows if row.arm == "random") / 2
+    mean = sum(row.stop_test_accuracy for row in outcome.results.rows if row.arm == "random") / 2
     assert table.splitlines()[-1].split()[4] == f"{100 * mean:.2f}"
 
 
+def test_rows_are_a_data_frame_where_pandas_is(outcome):
+    frame = outcome.rows
+    assert list(frame.columns) == outcome.paths.csv.read_text().splitlines()[0].split(",")
+    assert len(frame) == len(outcome.results.rows)
+    best = frame[(frame.arm == "ticket") & (frame["round"] == 1)].stop_test_accuracy.mean()
+    own = [r for r in outcome.results.rows if (r.arm, r.round) == ("ticket", 1)]
+    assert best == pytest.approx(sum(r.stop_test_accuracy for r in own) / 2)
+
+
+def test_without_pandas_rows_are_plain(outcome, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)  # importing it raises ImportError
+    assert outcome.rows == outcome.results.rows
+    assert outcome._repr_html_()
+
+
+def test_a_notebook_shows_answer_figure_and_table(outcome):
+    html = outcome._repr_html_()
+    assert outcome.answer in unescape(html)
+    assert html.count("data:image/svg+xml;base64,") == 1
+    assert "<script" not in html
+    assert outcome.answer in repr(outcome)
+
+
+def test_a_report_has_tables_and_typed_rows(outcome):
+    names = {path.name for path in outcome.paths.tables}
+    assert {path.suffix for path in outcome.paths.tables} == {".csv", ".md", ".tex"}
+    assert "lth-digits-accuracy-at-stop.tex" in names
+    assert all(path.is_file() for path in outcome.paths.tables)
+    assert outcome.paths.parquet is not None
+    assert outcome.paths.parquet.is_file()
+
+
 def test_events_tell_of_every_run(store, outcome):
-    assert outcome.rows
+    assert outcome.results.rows
     heard = []
 
     def on_plan(plan, place):

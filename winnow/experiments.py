@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -40,6 +40,11 @@ from winnow.experiment.store.store import Store
 from winnow.experiment.store.tickets import copy_ticket
 from winnow.experiment.store.weights import copy_weights
 from winnow.experiment.train.executor import Event, Settings, execute
+from winnow.report.frame import as_frame
+from winnow.report.notebook import outcome_html
+
+if TYPE_CHECKING:
+    import pandas
 
 _YAML = (".yaml", ".yml")
 
@@ -52,9 +57,20 @@ class Outcome:
     paths: report.Paths
 
     @property
-    def rows(self) -> tuple[report.Row, ...]:
-        """One row for each replicate, arm, draw and round."""
-        return self.results.rows
+    def rows(self) -> pandas.DataFrame | tuple[report.Row, ...]:
+        """One row for each replicate, arm, draw and round: a data frame with the columns of
+        rows.csv where pandas is here, else ``results.rows``, which are plain values everywhere.
+        """
+        frame = as_frame([self.results])
+        return self.results.rows if frame is None else frame
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: title, answer, claims, the first figure, a small table."""
+        figure = next((path for path in self.paths.figures if path.suffix == ".svg"), None)
+        return outcome_html(self.results, figure, self.page)
+
+    def __repr__(self) -> str:
+        return f"Outcome({self.results.name!r}: {self.answer} page: {self.page})"
 
     @property
     def verdict(self) -> str:

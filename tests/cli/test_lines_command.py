@@ -53,7 +53,7 @@ def test_all_lines_are_one_experiment_with_one_page(whole):
         ("fast", "ticket", "0"), ("fast", "ticket", "1"), ("fast", "reinit", "1"),
     ]  # fmt: skip
     page = (store / "reports" / "two" / "index.html").read_text("utf-8")
-    assert "<summary>Line slow</summary>" in page
+    assert "<summary>slow</summary>" in page
     assert "Accuracy. Lines are means" in page
     assert len(folders(store)) == 5
 

@@ -53,6 +53,74 @@ def test_the_tally_counts_iterations_runs_and_rounds(tally):
     assert tally.line() == "4/4 runs, 2/2 rounds done"
 
 
+@pytest.fixture
+def measured():
+    changes = [
+        "prune.rounds=1",
+        "train.steps=40it",
+        "analyses=[{name: layer_densities, arms: [ticket]}]",
+    ]
+    plan = expand("x", load_recipe("lth/digits", changes, 1), Source(1437, "x"))
+    made = [point.node.id for point in plan.analyses]
+    return Tally(plan, dict.fromkeys(plan.runs, "missing"), made)
+
+
+def test_the_tally_counts_analyses_without_those_of_lost_runs(measured):
+    total = len(measured.analyses)
+    assert total > 0
+    assert measured.line() == f"0/4 runs, 0/2 rounds, 0/{total} analyses done"
+    for identity in measured.plan.runs:
+        measured.hear(Event("done", identity))
+    assert measured.line() == f"4/4 runs, 2/2 rounds, 0/{total} analyses done"
+    measured.hear(Event("made", next(iter(measured.analyses))))
+    assert measured.line() == f"4/4 runs, 2/2 rounds, 1/{total} analyses done"
+    measured.hear(Event("unreachable", next(iter(measured.analyses.values()))[0]))
+    assert measured.analyses_possible < total
+
+
+def test_a_terminal_gets_bars_of_analyses_too(measured, monkeypatch):
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with shown(measured, quiet=False):
+        pass
+    assert "analyses" in screen.getvalue()
+
+
+class Told:
+    """What finished runs say: how many it has heard of."""
+
+    def __init__(self) -> None:
+        self.heard = 0
+
+    def hear(self, event: Event) -> None:
+        self.heard += event.kind == "done"
+
+    def text(self) -> str:
+        return f"{self.heard} heard" if self.heard else ""
+
+
+def test_what_is_found_so_far_follows_the_counts(tally, monkeypatch, capsys):
+    monkeypatch.setattr("winnow.cli.progress._LINE_EVERY", 0.0)
+    first, second, *_ = tally.plan.runs
+    with shown(tally, quiet=False, told=Told()) as tell:
+        tell(Event("started", first))
+        tell(Event("done", first))
+        tell(Event("done", second))
+    lines = capsys.readouterr().err.splitlines()
+    assert "so far" not in lines[0]
+    assert lines[1].endswith("; so far: 1 heard")
+    assert lines[2].endswith("; so far: 2 heard")
+
+
+def test_a_terminal_shows_what_is_found_so_far(tally, monkeypatch):
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with shown(tally, quiet=False, told=Told()) as tell:
+        tell(Event("done", next(iter(tally.plan.runs))))
+        tell(Event("note", text="a note"))
+    assert "so far: 1 heard" in screen.getvalue()
+
+
 def test_a_note_is_a_line_of_its_own_and_counts_as_nothing(tally, capsys):
     before = tally.line()
     with shown(tally, quiet=False) as tell:

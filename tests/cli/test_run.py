@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 from command_line import winnow
+
+from winnow.cli import main
 
 pytestmark = pytest.mark.usefixtures("own_environment")
 
@@ -44,13 +47,44 @@ def test_full_prints_every_density_the_verdict_and_the_figures(recipe, store):
     assert [line.split(": ")[0] for line in lines[-2:]] == ["rows", "page"]
 
 
-def test_a_terminal_gets_the_sentence_wrapped_and_a_pipe_does_not(recipe, store, monkeypatch):
-    piped = winnow("run", recipe, "--store", store, "-q").out
-    monkeypatch.setattr("winnow.cli.run._columns", lambda: 50)
-    shown = winnow("run", recipe, "--store", store, "-q").out
-    assert shown.split() == piped.split()
-    assert max(map(len, shown.split("\n\n")[0].splitlines())) <= 50
-    assert len(piped.splitlines()[0]) > 80
+class Terminal(io.TextIOWrapper):
+    def isatty(self) -> bool:
+        return True
+
+
+def on_a_terminal(encoding, columns, *arguments):
+    """What a terminal of this encoding and width shows of a run that is finished."""
+    screen = Terminal(io.BytesIO(), encoding=encoding)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdout", screen)
+        patch.setattr("sys.argv", ["winnow", "run", *map(str, arguments)])
+        patch.setenv("COLUMNS", str(columns))
+        with pytest.raises(SystemExit) as end:
+            main()
+    assert not end.value.code
+    screen.flush()
+    return screen.buffer.getvalue().decode(encoding)
+
+
+def test_a_terminal_gets_the_answer_wrapped_and_bars_and_a_pipe_neither(recipe, store):
+    arguments = (recipe, "--store", store, "-q")
+    piped = winnow("run", *arguments).out.split("\n\n")
+    shown = on_a_terminal("utf-8", 50, *arguments).split("\n\n")
+    assert shown[0].split() == piped[0].split()
+    assert max(map(len, "\n".join(shown[:2]).splitlines())) <= 50
+    assert len(piped[0].splitlines()) == 1
+    assert "weights left" in shown[1]
+    assert "weights left" not in piped[1]
+    assert shown[-1] == piped[-1]
+
+
+def test_a_terminal_without_blocks_gets_other_bars_and_no_error(recipe, store):
+    arguments = (recipe, "--store", store, "-q")
+    plain = on_a_terminal("ascii", 80, *arguments)
+    assert plain.isascii()
+    assert "?" not in plain
+    blocks = on_a_terminal("utf-8", 80, *arguments)
+    assert plain.split("\n\n")[0] == blocks.split("\n\n")[0]
 
 
 def test_quiet_says_nothing_on_stderr(recipe, store):

@@ -64,3 +64,20 @@ def three_rounds(dense: Sequence[float], ticket: Sequence[float], **changes: Any
 def verdict(results: Results, conditions: Conditions | None = None, **fields: Any) -> Judged:
     """The verdict on a claim made of ``fields``."""
     return judge(claim(**fields), results, conditions)
+
+
+CLAIMED = made.results(
+    rows({"dense": [[0.960, 0.970, 0.965]], "ticket": [[0.965, 0.976, 0.969], [0.95, 0.97, 0.96]]}),
+    recipe={
+        **made.RECIPE,
+        "claims": [
+            {"id": "made-up-1", "says": "it holds & is_true", "of": "final_test_accuracy",
+             "compare": ["ticket", "dense"], "at": {"density": 80}, "expect": [0, "inf"]},
+            {"id": "made-up-2", "says": "it fails", "of": "final_test_accuracy",
+             "compare": ["ticket", "dense"], "at": {"density": 80}, "expect": ["-inf", 0]},
+            {"id": "made-up-3", "says": "nobody ran it", "of": "final_test_accuracy",
+             "compare": ["random", "dense"], "at": {"density": 80}, "expect": [0, "inf"]},
+        ],
+    },
+)  # fmt: skip
+"""Results whose recipe has claims of several verdicts."""

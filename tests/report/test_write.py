@@ -51,7 +51,10 @@ def test_a_whole_report(written: report.Paths) -> None:
     out = written.page.parent
     assert (written.page, written.csv) == (out / "index.html", out / "rows.csv")
     assert {path.suffix for path in written.figures} == {".png", ".svg"}
-    assert sorted(out.iterdir()) == sorted([written.page, written.csv, *written.figures])
+    assert written.parquet is not None
+    files = [written.page, written.csv, written.parquet, out / "tables", *written.figures]
+    assert sorted(out.iterdir()) == sorted(files)
+    assert sorted((out / "tables").iterdir()) == sorted(written.tables)
     with written.csv.open(newline="") as file:
         assert len(list(csv.DictReader(file))) == len(made.paper_like(2, 3).rows)
     page = parsed(written)

@@ -28,17 +28,16 @@ def enter_command(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Compare your own criterion with all built-in methods on digits: rank, intervals, cost."""
-    from winnow.cli.progress import Tally, shown
+    from winnow.cli.progress import shown, tally_of
     from winnow.entering import enter
     from winnow.experiment.train.protocol import DiskError
-    from winnow.experiment.train.status import status_of
     from winnow.experiments import store_path
     from winnow.report.entry.entry_text import entry_text
 
     with ExitStack() as progress, naming(store_path(store), DiskError):
 
         def on_plan(plan: Planned, place: Store) -> Callable[[Event], None]:
-            return progress.enter_context(shown(Tally(plan, status_of(plan, place)), quiet))
+            return progress.enter_context(shown(tally_of(plan, place), quiet))
 
         entered = enter(
             criterion,

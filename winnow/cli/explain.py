@@ -45,10 +45,9 @@ def explain_command(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Say why a ticket works: by its layer densities, its mask, or its initialisation."""
-    from winnow.cli.progress import Tally, shown
+    from winnow.cli.progress import shown, tally_of
     from winnow.experiment.recipe.load import is_recipe
     from winnow.experiment.train.protocol import DiskError
-    from winnow.experiment.train.status import status_of
     from winnow.explaining import explain, question_of_recipe, question_of_run
 
     place = read_store(store)
@@ -62,7 +61,7 @@ def explain_command(
     with ExitStack() as progress, naming(place.path, DiskError):
 
         def on_plan(plan: Planned, place: Store) -> Callable[[Event], None]:
-            return progress.enter_context(shown(Tally(plan, status_of(plan, place)), quiet))
+            return progress.enter_context(shown(tally_of(plan, place), quiet))
 
         found = explain(
             question, place.path, run=run, jobs=jobs, command=as_typed(), on_plan=on_plan

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Protocol
 
 from winnow.experiment.arms import TICKET
 from winnow.experiment.plan.plan import Planned
+from winnow.experiment.store.store import Store
 from winnow.experiment.train.executor import Event
+from winnow.experiment.train.status import plan_status
 
 _LINE_EVERY = 10.0  # seconds between plain lines
 
 
 class Tally:
-    """What is done of a plan: runs, rounds, iterations; and the time that is left."""
+    """What is done of a plan: runs, rounds, analyses, iterations; and the time that is left.
 
-    def __init__(self, plan: Planned, status: Mapping[str, str]) -> None:
-        self.plan, self.status = plan, dict(status)
+    ``status``: identity → what is done of a run; ``unmade``: the analyses that are not made.
+    """
+
+    def __init__(
+        self, plan: Planned, status: Mapping[str, str], unmade: Iterable[str] = ()
+    ) -> None:
+        self.plan, self.status, self.unmade = plan, dict(status), set(unmade)
         self.tickets = [n for n in plan.nodes if n.arm == TICKET.name]
         self.rounds = len({(node.line, node.round) for node in self.tickets})
+        self.analyses = {point.node.id: point.node.parents for point in plan.analyses}
         self.began = time.monotonic()
         self.partial: dict[str, int] = {}
         self.made = 0
@@ -30,6 +39,8 @@ class Tally:
         """Take an executor's event."""
         if event.kind == "step":
             self.partial[event.run] = event.step
+        elif event.kind == "made":
+            self.unmade.discard(event.run)
         elif event.kind not in ("started", "note"):
             self.partial.pop(event.run, None)
             self.status[event.run] = event.kind
@@ -51,6 +62,18 @@ class Tally:
         return self.rounds - len(left)
 
     @property
+    def analyses_possible(self) -> int:
+        """All analyses, without those of runs that diverged or cannot start."""
+        lost = ("diverged", "unreachable")
+        parents = self.analyses.values()
+        return sum(not any(self.status[p] in lost for p in own) for own in parents)
+
+    @property
+    def analyses_done(self) -> int:
+        """Analyses that are made."""
+        return len(self.analyses) - len(self.unmade)
+
+    @property
     def seconds_left(self) -> float | None:
         """At the pace of this execution; None before there is one, and at the end."""
         done = self.made + sum(self.partial.values())
@@ -62,8 +85,19 @@ class Tally:
         """The tally in words."""
         left = self.seconds_left
         tail = f", {in_words(left)} left" if left is not None else ""
-        runs = f"{self.runs_done}/{len(self.status)} runs"
-        return f"{runs}, {self.rounds_done}/{self.rounds} rounds done{tail}"
+        counts = [
+            f"{self.runs_done}/{len(self.status)} runs",
+            f"{self.rounds_done}/{self.rounds} rounds",
+        ]
+        if self.analyses:
+            counts.append(f"{self.analyses_done}/{self.analyses_possible} analyses")
+        return f"{', '.join(counts)} done{tail}"
+
+
+def tally_of(plan: Planned, store: Store) -> Tally:
+    """The tally of a plan as the store has it."""
+    found = plan_status(plan, store)
+    return Tally(plan, found.runs, found.unmade)
 
 
 def in_words(seconds: float) -> str:
@@ -77,64 +111,100 @@ def in_words(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
+class Told(Protocol):
+    """What the counts are followed by: a clause on the runs that are finished."""
+
+    def hear(self, event: Event) -> None: ...
+    def text(self) -> str: ...
+
+
 @contextmanager
-def shown(tally: Tally, quiet: bool) -> Iterator[Callable[[Event], None]]:
-    """What to tell events to, while it is shown how far things are."""
+def shown(tally: Tally, quiet: bool, told: Told | None = None) -> Iterator[Callable[[Event], None]]:
+    """What to tell events to, while it is shown how far things are, and what they say so far."""
     if quiet:
         yield tally.hear
-    else:
-        with _bars(tally) if sys.stderr.isatty() else _lines(tally) as tell:
-            yield tell
+        return
+    with _bars(tally, told) if sys.stderr.isatty() else _lines(tally, told) as draw:
+
+        def tell(event: Event) -> None:
+            tally.hear(event)
+            if told is not None:
+                told.hear(event)
+            draw(event)
+
+        yield tell
+
+
+def _clause(told: Told | None) -> str:
+    text = told.text() if told is not None else ""
+    return f"so far: {text}" if text else ""
 
 
 @contextmanager
-def _lines(tally: Tally) -> Iterator[Callable[[Event], None]]:
+def _lines(tally: Tally, told: Told | None) -> Iterator[Callable[[Event], None]]:
     last = time.monotonic() - _LINE_EVERY
-    told = ""
+    said = ""
 
     def say() -> None:
-        nonlocal last, told
-        last, told = time.monotonic(), tally.line()
-        print(told, file=sys.stderr, flush=True)
+        nonlocal last, said
+        last, said = time.monotonic(), tally.line()
+        clause = _clause(told)
+        print(f"{said}; {clause}" if clause else said, file=sys.stderr, flush=True)
 
-    def tell(event: Event) -> None:
-        tally.hear(event)
+    def draw(event: Event) -> None:
         if event.kind == "note":
             print(event.text, file=sys.stderr, flush=True)
         elif time.monotonic() - last > _LINE_EVERY:
             say()
 
-    yield tell
-    if tally.line() != told:
-        say()
+    yield draw
+    if tally.line() != said:
+        said = tally.line()  # the answer itself comes next
+        print(said, file=sys.stderr, flush=True)
 
 
 @contextmanager
-def _bars(tally: Tally) -> Iterator[Callable[[Event], None]]:
-    from rich.console import Console
+def _bars(tally: Tally, told: Told | None) -> Iterator[Callable[[Event], None]]:
+    from rich.console import Console, RenderableType
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.text import Text
+
+    class Bars(Progress):
+        clause = ""
+
+        def get_renderables(self) -> Iterator[RenderableType]:
+            yield self.make_tasks_table(self.tasks)
+            if self.clause:
+                yield Text(self.clause)
 
     columns = (
-        TextColumn("{task.description:>6}"),
+        TextColumn("{task.description:>8}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[left]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Bars(*columns, console=Console(stderr=True)) as progress:
         rounds = progress.add_task("rounds", total=tally.rounds, left="")
         runs = progress.add_task("runs", total=len(tally.status), left="")
+        possible = tally.analyses_possible
+        analyses = progress.add_task("analyses", total=possible, left="") if possible else None
 
-        def draw() -> None:
+        def refresh() -> None:
             left = tally.seconds_left
             words = f"{in_words(left)} left" if left is not None else ""
             progress.update(rounds, completed=tally.rounds_done)
             progress.update(runs, completed=tally.runs_done, left=words)
+            if analyses is not None:
+                total = tally.analyses_possible
+                progress.update(analyses, completed=tally.analyses_done, total=total)
+            progress.clause = _clause(told)
 
-        def tell(event: Event) -> None:
-            tally.hear(event)
+        def draw(event: Event) -> None:
+            refresh()
             if event.kind == "note":
                 progress.console.print(event.text, highlight=False, markup=False)
-            draw()
 
-        draw()
-        yield tell
+        refresh()
+        yield draw
+        progress.refresh()
+        progress.clause = ""  # the answer itself comes next

@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 
 
 def print_paths(paths: Paths, figures: bool = True) -> None:
-    """The files of a report, a line each; the page last."""
+    """The files of a report, a line each; the page last. ``figures``: with figures and tables."""
     for figure in paths.figures if figures else ():
         print(f"figure: {figure}")
+    if figures and paths.tables:
+        print(f"tables: {paths.tables[0].parent} (CSV, Markdown, LaTeX)")
+    if figures and paths.parquet:
+        print(f"rows: {paths.parquet}")
     print(f"rows: {paths.csv}")
     print(f"page: {paths.page}")
 
@@ -51,7 +55,10 @@ def report_command(
         if part.missing:
             left = f"{part.missing} runs of {part.name} are not finished yet and left out"
             print(left, file=sys.stderr)
-    print_paths(write_report(results, out, command=as_typed()))
+    paths = write_report(results, out, command=as_typed())
+    if paths.parquet is None:
+        print("note: no rows.parquet without pyarrow: pip install 'winnow[data]'", file=sys.stderr)
+    print_paths(paths)
 
 
 def _experiments(asked: Sequence[Asked], store: Store) -> Iterator[Experiment]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from winnow.experiment.plan.plan import Planned
     from winnow.experiment.store.store import Store
     from winnow.experiment.train.executor import Event
+    from winnow.report import Results
 
 
 @changing
@@ -37,17 +38,17 @@ def run_command(
     ] = False,
 ) -> None:
     """Run what is missing of a recipe, and write its report."""
-    from winnow.cli.progress import Tally, shown
+    from winnow.cli.progress import shown, tally_of
+    from winnow.cli.so_far import SoFar
     from winnow.experiment.train.protocol import DiskError
-    from winnow.experiment.train.status import status_of
     from winnow.experiments import run as run_recipe
     from winnow.experiments import store_path
-    from winnow.report import brief_text
 
     with ExitStack() as progress, naming(store_path(store), DiskError):
 
         def on_plan(plan: Planned, place: Store) -> Callable[[Event], None]:
-            return progress.enter_context(shown(Tally(plan, status_of(plan, place)), quiet))
+            told = None if quiet else SoFar(plan.experiment(), place)
+            return progress.enter_context(shown(tally_of(plan, place), quiet, told))
 
         outcome = run_recipe(
             recipe,
@@ -60,10 +61,25 @@ def run_command(
     if full:
         print(f"{outcome.table}\n\n{outcome.brief_verdict}\n")
     else:
-        print(f"{brief_text(outcome.results, _columns())}\n")
+        print(f"{_shown(outcome.results)}\n")
     print_paths(outcome.paths, figures=full)
 
 
-def _columns() -> int:
-    """The width of the terminal; 0 for a pipe, whose lines are never wrapped."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+def _shown(results: Results) -> str:
+    """The answer and a table: with bars on a terminal; a pipe's lines are plain, never wrapped."""
+    from winnow.report import brief_text, screen_text
+    from winnow.report.bars import BLOCKS
+
+    if not sys.stdout.isatty():
+        return brief_text(results)
+    columns = shutil.get_terminal_size().columns
+    return screen_text(results, columns, blocks=_can_show(BLOCKS))
+
+
+def _can_show(characters: str) -> bool:
+    """Whether the terminal's encoding has them."""
+    try:
+        characters.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

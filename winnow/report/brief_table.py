@@ -14,11 +14,17 @@ _DENSITIES = 6
 
 @dataclass(frozen=True)
 class BriefLine:
-    """One density of all weights: arm → accuracy. ``is_dense``: that of the dense network."""
+    """One density of all weights: arm → accuracy. ``is_dense``: that of the dense network.
+
+    ``stop``: the early-stopping iteration of the first arm, None without early stopping;
+    ``is_censored``: whether it may come later in some run.
+    """
 
     density_total: float
     is_dense: bool
     accuracies: dict[str, Summary]
+    stop: Summary | None = None
+    is_censored: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,14 @@ def _brief_line(table: DensityTable, line: DensityLine, arms: Sequence[str]) -> 
         for arm, cell in cells.items()
     }
     known = {arm: summary for arm, summary in summaries.items() if summary is not None}
-    return BriefLine(line.density_total, _is_dense(line), known)
+    first = cells.get(arms[0]) if table.early_stopping else None
+    return BriefLine(
+        line.density_total,
+        _is_dense(line),
+        known,
+        first.stop_iteration if first else None,
+        bool(first and first.censored),
+    )
 
 
 def brief_table_text(table: BriefTable) -> str:

@@ -94,7 +94,7 @@ def view_panels(results: Results, view: View) -> tuple[ViewPanel, ...]:
     for one in series:
         if one.points:
             groups.setdefault(_panel(one, view), []).append(one)
-    return tuple(ViewPanel(title, _labelled(group)) for title, group in groups.items())
+    return tuple(ViewPanel(title, with_labels(group)) for title, group in groups.items())
 
 
 def _is_key(view: View) -> bool:
@@ -282,8 +282,8 @@ def _panel(series: ViewSeries, view: View) -> str:
     }[view.panels]
 
 
-def _labelled(group: Sequence[ViewSeries]) -> tuple[ViewSeries, ...]:
-    """The series of a panel, each with a label of what differs between them."""
+def with_labels(group: Sequence[ViewSeries]) -> tuple[ViewSeries, ...]:
+    """The series of a panel or of several, each with a label of what differs between them."""
     facets = [
         (s.line, s.arm.name, "" if s.density is None else f"{wording.percent(s.density / 100)} %")
         for s in group

@@ -53,6 +53,14 @@ def test_an_analysis_is_made_once_after_its_run(store):
     assert run(again, store) == []  # the same computation under another name
 
 
+def test_analyses_that_are_made_are_told(store):
+    plan, heard = planned(DENSITIES), []
+    execute(plan, store, Settings(1), heard.append, pool=lambda _: InlinePool(store, []))
+    made = [event.run for event in heard if event.kind == "made"]
+    assert sorted(made) == sorted(point.node.id for point in plan.analyses)
+    assert heard[-1].kind == "made"
+
+
 def test_rows_are_those_of_the_masks(store):
     plan = planned(DENSITIES)
     run(plan, store)

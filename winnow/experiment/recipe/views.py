@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from winnow.experiment.recipe.items import ITEMS
 from winnow.experiment.recipe.values import RecipePart
 
 DENSITY = "density"
@@ -38,7 +40,10 @@ class View(RecipePart):
     (``train.optimizer.lr``, ``prune.rewind``). ``arms`` and ``lines``: which are shown, all where
     they are empty; ``dense`` is the arm of the network without a mask. ``densities``: in percent of
     all weights, those nearest to it; needed for curves and keys, where several make several lines.
-    ``panels``: what has a panel of its own. ``log``: the metric's axis.
+    ``panels``: what has a panel of its own. ``log``: the metric's axis. ``figure``: the paper's
+    figure that it is a part of (``lth/4``): all views of one are drawn together, in their order, as
+    the paper lays them out. ``panel``: its letter there; where no view of a figure has one, its
+    panels are a, b, c, …
     """
 
     title: str = Field(examples=["Test accuracy at early stopping"])
@@ -51,6 +56,18 @@ class View(RecipePart):
     )
     panels: Literal["one", "line", "arm", "density"] = "one"
     log: bool = False
+    figure: str = Field("", examples=["lth/4"])
+    panel: str = Field("", pattern="^[a-z]?$", examples=["a"])
+
+    @model_validator(mode="after")
+    def _is_of_a_figure(self) -> View:
+        if self.panel and not self.figure:
+            raise ValueError(f"panel {self.panel} is of no figure: figure: lth/4")
+        if self.figure and self.figure not in ITEMS:
+            close = get_close_matches(self.figure, ITEMS, 1)
+            meant = f" Did you mean {close[0]!r}?" if close else ""
+            raise ValueError(f"there is no figure {self.figure!r}.{meant}")
+        return self
 
     @model_validator(mode="after")
     def _axis_suits(self) -> View:

@@ -34,7 +34,9 @@ _ASK_AGAIN = 0.5  # seconds until a run that another process trains is looked at
 @dataclass(frozen=True)
 class Event:
     """What an executor reports: a run ``started``, made a ``step``, or ended as ``done``,
-    ``diverged`` or ``unreachable`` (a run it needs diverged); or a ``note``, in ``text``."""
+    ``diverged`` or ``unreachable`` (a run it needs diverged); an analysis is ``made`` (``run`` is
+    its identity); or a ``note``, in ``text``.
+    """
 
     kind: str
     run: str = ""
@@ -242,7 +244,7 @@ class _Execution:
 
     def _ended(self, identity: str) -> None:
         if identity in self.analyses:
-            self.unmade.discard(identity)
+            self._made(identity)
             return
         found = self.store.find(self.plan.runs[identity], self.plan.records[identity])
         assert found is not None, "a worker says done, and the store has no such run"
@@ -251,12 +253,16 @@ class _Execution:
         if found.result.status == "diverged":
             self._cut_off()
 
+    def _made(self, analysis: str) -> None:
+        self.unmade.discard(analysis)
+        self.tell(Event("made", analysis))
+
     def _wait_for(self, identity: str) -> None:
         """Another process trains a run, or has just ended it."""
         self.asked[identity] = time.monotonic() + _ASK_AGAIN
         if node := self.analyses.get(identity):
             if find_analysis(self.store, node.folder, identity):
-                self.unmade.discard(identity)
+                self._made(identity)
             return
         if self.store.find(self.plan.runs[identity], self.plan.records[identity]):
             self._ended(identity)

@@ -39,8 +39,8 @@ def of_the_runs(results: Results) -> tuple[str, ...]:
 def _still_improving(results: Results) -> list[str]:
     if not has_early_stopping(results):
         return []
-    done = [row for row in results.rows if row.status == "done"]
-    cut = sum(bool(row.stop_censored) for row in done)
+    done = {row.run: bool(row.stop_censored) for row in results.rows if row.status == "done"}
+    cut = sum(done.values())
     if not cut or cut < _MANY * len(done):
         return []
     return [f"{cut} of {wording.plural(len(done), 'run')} were still improving at the end"]

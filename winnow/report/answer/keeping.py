@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from winnow.experiment.arms import DENSE
-from winnow.report.contrasts import Contrast, contrasts, judgement
-from winnow.report.results import Results
+from winnow.report.contrasts import Contrast, contrast, judgement
+from winnow.report.results import Results, arms_with_rows
 from winnow.report.statistics import Difference
 
 TOLERATED = 0.005
@@ -15,8 +15,9 @@ _ROUNDING = 1e-12
 
 def against_the_dense(results: Results) -> Contrast | None:
     """The first arm that finds tickets, against dense; None while no such pair is finished."""
-    pairs = (pair for pair in contrasts(results) if pair.reference == DENSE and pair.accuracy)
-    return next(pairs, None)
+    finders = [arm for arm in arms_with_rows(results) if not arm.is_control]
+    pairs = (contrast(results, arm.name, DENSE) for arm in finders)
+    return next((pair for pair in pairs if pair.accuracy), None)
 
 
 def kept(pair: Contrast) -> int | None:

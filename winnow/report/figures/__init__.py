@@ -1,7 +1,8 @@
 """Figures, drawn with matplotlib from plain values: the lines of `series`, the bands of `curves`.
 
 ``density_figures`` (a metric against density; a method beside its controls; accuracy at given
-steps), ``method_panels`` (many methods), ``learning_curves``. They share ``density_lines`` (what is
+steps), ``method_panels`` (many methods), ``learning_curves``, ``view_figure`` (a view of a recipe),
+``paper_figure`` (several, as a paper's figure has them). They share ``density_lines`` (what is
 drawn on one pair of axes) and ``style`` (colours, markers, axes, PNG and SVG).
 """
 
@@ -11,7 +12,9 @@ from winnow.report.figures import style
 from winnow.report.figures.density_figures import draw_controls, draw_density_figures, draw_steps
 from winnow.report.figures.drawing import Drawing
 from winnow.report.figures.learning_curves import draw_learning_curves
+from winnow.report.figures.paper_figure import draw_paper_figure
 from winnow.report.figures.view_figure import draw_view
+from winnow.report.layouts import FigureLayout, layouts_of
 from winnow.report.results import Results, compares
 from winnow.report.views import views_of
 
@@ -19,8 +22,15 @@ from winnow.report.views import views_of
 def draw_views(results: Results) -> list[Drawing]:
     """The recipe's own figures that its rows and curves can fill; they show all lines together."""
     with style.paper():
-        drawn = [draw_view(results, view, k) for k, view in enumerate(views_of(results), 1)]
+        drawn = [_drawn(results, layout) for layout in layouts_of(views_of(results))]
     return [drawing for drawing in drawn if drawing is not None]
+
+
+def _drawn(results: Results, layout: FigureLayout) -> Drawing | None:
+    """A figure of a paper; a view of none is one for itself, named by its place."""
+    if layout.figure:
+        return draw_paper_figure(results, layout)
+    return draw_view(results, layout.views[0], layout.number)
 
 
 def draw_figures(results: Results) -> list[Drawing]:

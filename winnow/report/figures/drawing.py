@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure: a short name for its files, its caption, its bytes, and whether it has panels."""
+    """A figure: a short name for its files, its caption, its bytes, and whether it has panels.
+
+    ``item``: the paper's figure that it is laid out as, whose name its files have then.
+    """
 
     name: str
     caption: str
     png: bytes
     svg: bytes
     wide: bool = False
+    item: str = ""

@@ -36,14 +36,20 @@ def draw_view(results: Results, view: View, number: int) -> Drawing | None:
     if not panels:
         return None
     figure, every = _figure(len(panels))
-    looks = _looks([series for panel in panels for series in panel.series])
+    looks = looks_of([series for panel in panels for series in panel.series])
     for axes, panel in zip(every, panels, strict=True):
-        _draw_panel(axes, results, view, panel, looks)
+        draw_view_panel(axes, results, view, panel, looks)
     for axes in every[:: min(len(every), _IN_A_ROW)]:
         axes.set_ylabel(metric_label(view.of))
     legend_above(figure, every)
     png, svg = style.rendered(figure)
-    return Drawing(f"view-{number}", _caption(results, view, panels), png, svg, len(panels) > 1)
+    return Drawing(
+        f"view-{number}",
+        f"{view.title}. {spread_in_words(results, panels)}",
+        png,
+        svg,
+        len(panels) > 1,
+    )
 
 
 def _figure(count: int) -> tuple[Figure, list[Axes]]:
@@ -60,7 +66,7 @@ def _figure(count: int) -> tuple[Figure, list[Axes]]:
     return figure, every
 
 
-def _looks(series: Sequence[ViewSeries]) -> dict[str, style.Look]:
+def looks_of(series: Sequence[ViewSeries]) -> dict[str, style.Look]:
     """Label → look, the same in all panels: that of the arm where only arms differ, else in turn.
 
     Controls are dashed.
@@ -76,9 +82,10 @@ def _looks(series: Sequence[ViewSeries]) -> dict[str, style.Look]:
     return looks
 
 
-def _draw_panel(
+def draw_view_panel(
     axes: Axes, results: Results, view: View, panel: ViewPanel, looks: dict[str, style.Look]
 ) -> None:
+    """The series of a panel on its axes, with title, scales and limits; no label of the metric."""
     for series in panel.series:
         _draw_series(axes, results, view, series, looks[series.label])
     axes.set_title(panel.title)
@@ -138,11 +145,12 @@ def _limit(axes: Axes, view: View, panel: ViewPanel) -> None:
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
-def _caption(results: Results, view: View, panels: Sequence[ViewPanel]) -> str:
+def spread_in_words(results: Results, panels: Sequence[ViewPanel]) -> str:
+    """What lines and bars are."""
     n = max(p.summary.n for panel in panels for s in panel.series for p in s.points)
     spread = {
         "min-max": "bars go from the lowest to the highest single run",
         "interval": "bars are 95 % t-intervals of the mean",
     }[bars(results)]
-    text = f"{view.title}. Lines are means over {wording.plural(n, 'replicate')}"
+    text = f"Lines are means over {wording.plural(n, 'replicate')}"
     return f"{text}; {spread}." if n > 1 else f"{text}."
