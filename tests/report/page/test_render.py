@@ -188,7 +188,7 @@ def test_files_stand_beside_the_page() -> None:
 def test_what_made_the_page_is_told_where_it_is_known() -> None:
     section = Section("x", made.results([made.row(seconds=5400.0)], notes=("One & two.",)), (), {})
     page = rendered(section, command="winnow report <x>")
-    assert "Winnow 1.2.3, made by winnow report <x>: 1 stored runs, 1.50 hours" in page.text
+    assert "Winnow 1.2.3, made by winnow report <x>: 1 stored run, 1.50 hours" in page.text
     assert in_order(page.text, "Source, deviations, caveats", "One & two.")
     plain = of(made.results([made.row()]))
     assert "made by" not in plain.text
@@ -235,7 +235,7 @@ def test_several_recipes_have_an_index_and_count_their_runs_once() -> None:
     ]
     page = rendered(*sections)
     assert "2 stored" not in page.text
-    assert ": 1 stored runs, 1.00 hours of training." in page.text
+    assert ": 1 stored run, 1.00 hours of training." in page.text
     links = [own["href"] for own in page.attributes("a")]
     assert links.index("#a-b") < links.index("#c")
     assert [own["data-slug"] for own in page.attributes("article")] == ["a-b", "c"]
