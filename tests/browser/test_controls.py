@@ -41,20 +41,21 @@ def test_dark_and_light(watched: Watched, rounds_page: Path) -> None:
 def test_one_legend_hides_an_arm_in_every_chart(watched: Watched, rounds_page: Path) -> None:
     page = watched.open(rounds_page)
     drawn(page)
-    second = "figure.chart[data-drawn]:not(.main)"
-    page.locator("figure.chart:not(.main)").nth(1).scroll_into_view_if_needed()
-    page.wait_for_selector(second)
-    before = page.locator("figure.chart .mark-symbol path").count()
+    key = page.locator("figure.chart:not(.main)").nth(1).get_attribute("data-chart")
+    places = [MAIN, f'figure.chart[data-chart="{key}"]']
+    drawn(page, places[1])
+    before = [marks(page, place) for place in places]
+    assert all(before)
+    count = "([p, n]) => document.querySelectorAll(`${p} .mark-symbol path`).length"
     button = page.locator('button.toggle[data-arm="reinit"]')
     button.click()
     expect(button).to_have_attribute("aria-pressed", "false")
-    page.wait_for_function(
-        "n => document.querySelectorAll('figure.chart .mark-symbol path').length < n", arg=before
-    )
+    for place, was in zip(places, before, strict=True):
+        page.wait_for_function(f"{count} < n", arg=[place, was])
     button.press("Space")
-    page.wait_for_function(
-        "n => document.querySelectorAll('figure.chart .mark-symbol path').length === n", arg=before
-    )
+    expect(button).to_have_attribute("aria-pressed", "true")
+    for place, was in zip(places, before, strict=True):
+        page.wait_for_function(f"{count} === n", arg=[place, was])
 
 
 def test_lines_have_toggles_too(watched: Watched, lines_page: Path) -> None:
