@@ -114,7 +114,7 @@ def test_results_are_those_that_are_stored(page, recipe, scale):
 
 def test_start(folder):
     done = run_python(DOCS / "start.md", {})
-    assert done["result"].rows
+    assert done["result"].results.rows
     code = blocks(DOCS / "start.md", "python")[-1].text
     assert f"# {done['ticket'].mask!r}\n" in code
     assert wn.load(folder / "ticket.safetensors").mask == done["ticket"].mask
@@ -162,6 +162,6 @@ def test_reproduce_a_figure(folder, capsys):  # noqa: ARG001
 def test_compare_methods(folder, capsys):  # noqa: ARG001
     done = run_python(DOCS / "compare-methods.md", {})
     printed = capsys.readouterr().out
-    assert {row.arm for row in done["result"].rows} == {"ticket", "random", "snip", "imp"}
+    assert {row.arm for row in done["result"].results.rows} == {"ticket", "random", "snip", "imp"}
     for arm in ("random", "snip", "imp"):
         assert re.search(rf"^{arm} +10.0%  \d\d\.\d\d%$", printed, re.M)

@@ -13,7 +13,7 @@ from synthetic_report import RECIPE, paper_like, results, row, sweep
 
 from winnow.experiment.arms import ORDER, TICKET
 from winnow.report.answer import answer
-from winnow.report.results import Finding, Results, Row
+from winnow.report.results import Finding, Results, Row, by_line
 
 NO_STOPPING: dict[str, Any] = {"train": {"early_stopping": False}}
 # replicates → dense, 50 %, 25 %, 12.5 %
@@ -217,9 +217,12 @@ def test_many_lines_are_short() -> None:
     assert "25 % of the weights (10 lines) and 50 % (10 lines)" in said
 
 
-def test_one_line_alone_is_like_none() -> None:
-    said = answer(lines({"adam": FLAT}))
-    assert said.startswith("Tickets keep the dense accuracy (96.5 %) at every density, down to 25")
+def test_one_line_alone_is_named_unless_it_is_what_was_asked_for() -> None:
+    found = lines({"adam": FLAT})
+    said = answer(found)
+    assert said.startswith("adam: tickets keep the dense accuracy (96.5 %) at every density, down")
+    (part,) = by_line(found)
+    assert f"adam: t{answer(part)[1:]}" == said
 
 
 def test_lines_without_anything_are_told() -> None:

@@ -36,6 +36,8 @@ def answer(results: Results) -> str:
     parts = by_line(results)
     said = _of_part(parts[0]) if len(parts) == 1 else line_answer(results)
     sentence, doubts = said or (_without_result(results), ())
+    if len(parts) == 1 and parts[0].line and not results.line:  # which of the recipe's lines it is
+        sentence = f"{parts[0].line}: {sentence[:1].lower()}{sentence[1:]}"
     told = "; ".join([*doubts, *of_the_runs(results)])
     return f"{sentence} ({told})." if told else f"{sentence}."
 
