@@ -123,7 +123,7 @@ def test_an_entry_shares_the_runs_of_the_comparison(folder):
     assert len(made) == 2 * 2  # densities and replicates of one method
     entry = entered.entry
     assert (entry.n, len(entry.densities), entry.overall.of) == (2, 2, 6)
-    rows = [row for row in entered.outcome.rows if row.arm == "even"]
+    rows = [row for row in entered.outcome.results.rows if row.arm == "even"]
     mean = sum(row.final_test_accuracy for row in rows) / len(rows)
     assert entry.overall.accuracy == pytest.approx(mean)
     assert "winnow enter ../entrant.py:even --scale smoke" in entered.page.read_text()

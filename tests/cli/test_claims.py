@@ -92,7 +92,8 @@ def test_the_page_of_a_recipe_has_its_claims(with_claims, store, tmp_path):
     arguments = ("--store", store, "--out", tmp_path / "out")
     assert winnow("report", with_claims, *arguments).code == 0
     page = (tmp_path / "out" / "index.html").read_text()
-    assert "<h3>Claims</h3>\n<h4>A test: 1 undecided, 1 paper inconsistent</h4>" in page
+    assert "<h2>Claims</h2>" in page
+    assert '<p class="soft">1 undecided, 1 paper inconsistent. ' in page
 
 
 def test_a_scale_may_leave_lines_out_that_claims_are_about(tmp_path):

@@ -83,7 +83,7 @@ def numbers(store: Path):
 def test_every_method_runs_and_keeps_exactly_what_it_should(outcome, store):
     found = {one.folder.name: one for one in Store(store).all()}
     for arm in METHODS:
-        rows = [row for row in outcome.rows if row.arm == arm]
+        rows = [row for row in outcome.results.rows if row.arm == arm]
         assert [row.status for row in rows] == ["done", "done"]
         for row, density in zip(rows, (0.3, 0.1), strict=True):
             mask = found[row.run].state("final").mask
@@ -104,7 +104,7 @@ def test_imp_masks_are_nested_and_dynamic_masks_move(outcome, store):
     found = {one.folder.name: one for one in Store(store).all()}
 
     def mask(arm, round_):
-        row = next(r for r in outcome.rows if (r.arm, r.round) == (arm, round_))
+        row = next(r for r in outcome.results.rows if (r.arm, r.round) == (arm, round_))
         return found[row.run].state("final").mask
 
     assert mask("imp", 2).is_subset(mask("imp", 1))
@@ -112,7 +112,7 @@ def test_imp_masks_are_nested_and_dynamic_masks_move(outcome, store):
 
 
 def test_gradual_pruning_stops_early_only_where_it_has_its_density(outcome):
-    for row in outcome.rows:
+    for row in outcome.results.rows:
         if row.arm == "gradual":
             assert row.stop_iteration >= 30  # three quarters of 40
 
@@ -172,7 +172,7 @@ def test_labels_and_options_from_the_command_line(recipe, tmp_path):
         replicates=2,
         jobs=1,
     )
-    assert {row.arm for row in outcome.rows} == {"ticket", "random", "set-half"}
+    assert {row.arm for row in outcome.results.rows} == {"ticket", "random", "set-half"}
     assert "set-half" in outcome.table
 
 
@@ -187,7 +187,7 @@ def test_rounds_of_pruning_take_any_criterion(criterion, tmp_path):
         "engine": "dense",
     }
     outcome = wn.run("lth/digits", overrides=overrides, store=tmp_path, replicates=1, jobs=1)
-    assert [row.status for row in outcome.rows] == ["done"] * 3
+    assert [row.status for row in outcome.results.rows] == ["done"] * 3
 
 
 def test_rounds_after_training(tmp_path):
@@ -200,7 +200,11 @@ def test_rounds_after_training(tmp_path):
     ]
     path.write_text(yaml.safe_dump(SMALL | {"compare": {"methods": methods, "densities": [0.1]}}))
     outcome = wn.run(str(path), store=tmp_path / "runs", jobs=1)
-    found = {row.arm: one for row in outcome.rows for one in [_stored(tmp_path / "runs", row.run)]}
+    found = {
+        row.arm: one
+        for row in outcome.results.rows
+        for one in [_stored(tmp_path / "runs", row.run)]
+    }
     for arm in ("mlprune", "rewound", "obd"):
         run, mask = found[arm].run, found[arm].state("final").mask
         model = make_network(run)
@@ -236,4 +240,4 @@ def test_without_validation_images_and_with_convolutions_and_dropout(tmp_path):
     changed["compare"]["methods"] = methods
     path.write_text(yaml.safe_dump(changed))
     outcome = wn.run(str(path), store=tmp_path / "runs", jobs=1)
-    assert [row.status for row in outcome.rows] == ["done"] * 8
+    assert [row.status for row in outcome.results.rows] == ["done"] * 8

@@ -95,7 +95,7 @@ def same(one, other):
 
 
 def test_all_runs_end_at_the_densities_asked_for(outcome, found):
-    assert {row.status for row in outcome.rows} == {"done"}
+    assert {row.status for row in outcome.results.rows} == {"done"}
     for (arm, round_, _), one in found.items():
         if arm != "ticket":
             kept = one.state("final").mask.kept

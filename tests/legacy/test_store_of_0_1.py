@@ -56,7 +56,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint(store):
     outcome = run("unfinished", store)
     compare_rows(rows(HERE / "unfinished.csv"), rows(outcome.paths.csv))
     assert not checkpoint.exists()
-    result = json.loads((store / "runs" / outcome.rows[0].run / "result.json").read_text())
+    result = json.loads((store / "runs" / outcome.results.rows[0].run / "result.json").read_text())
     for name, values in begun["progress"]["curve"].items():
         assert result["curve"][name][: len(values)] == values, "what was seen before the kill stays"
     assert result["seconds"] > begun["progress"]["seconds"]

@@ -119,8 +119,11 @@ def write_report(results: Sequence[Results], out: Path, *, command: str = "") ->
         rows.unlink(missing_ok=True)  # of other results than rows.csv
     else:
         write_whole(rows, parquet)
-    # Last, so that a page never refers to figures that are not there yet.
-    write_whole(paths.page, page.page_html(sections, command=command, version=_version()))
+    # Last, so that a page never refers to files that are not there yet.
+    beside = [file for file in (paths.parquet, *paths.tables) if file]
+    names = [file.relative_to(out).as_posix() for file in beside]
+    text = page.page_html(sections, command=command, version=_version(), beside=names)
+    write_whole(paths.page, text)
     return paths
 
 

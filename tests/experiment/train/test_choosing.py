@@ -314,7 +314,7 @@ def test_the_library_and_the_plan_tell_and_store_the_same(tmp_path, capsys):
     give(Store(store), calibrated(plan, 0.5))
     overrides = [*SMALL, "controls.reinit=0", "controls.random=0"]
     outcome = wn.run("lth/digits", overrides=overrides, replicates=1, store=store, jobs=1)
-    assert len(outcome.rows) == 3
+    assert len(outcome.results.rows) == 3
     assert capsys.readouterr().err == ""
     engines = [f.provenance["engine"] for f in stored(plan, Store(store)).values()]
     assert engines == ["dense", "sparse", "sparse"]

@@ -53,7 +53,7 @@ def ran(tmp_path, engine, **parts):
 def test_they_are_the_parents_largest_weights_and_nothing_else(tmp_path, engine):
     compare = {"methods": METHODS, "densities": [0.5, 0.1]}
     outcome, plan, found = ran(tmp_path, engine, compare=compare)
-    rows = {row.run: row for row in outcome.rows}
+    rows = {row.run: row for row in outcome.results.rows}
     pruned = [n.run for n in plan.nodes if n.round]
     assert len(pruned) == 12
     for run in pruned:

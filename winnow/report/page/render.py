@@ -36,10 +36,13 @@ SCRIPTS = (
 """The page's own scripts, in the order in which they run."""
 
 
-def page_html(sections: Sequence[Section], *, command: str, version: str) -> str:
+def page_html(
+    sections: Sequence[Section], *, command: str, version: str, beside: Sequence[str] = ()
+) -> str:
     """The page: what came out of each recipe, charts, tables, claims, costs, provenance.
 
-    ``command``: what made it, empty where nobody says. One file: styles, scripts and data are in
+    ``command``: what made it, empty where nobody says. ``beside``: files in the same folder that it
+    links, beside rows.csv and the figures. One file: styles, scripts and data are in
     it, and nothing is asked of any host.
     """
     lists = run_lists([section.results for section in sections])
@@ -57,6 +60,7 @@ def page_html(sections: Sequence[Section], *, command: str, version: str) -> str
         total=saved([section.results for section in sections]),
         command=command,
         version=version,
+        beside=beside,
         data=payload(data),
         vega=vega_script(),
         scripts=[static(f"{name}.js") for name in SCRIPTS],

@@ -150,10 +150,10 @@ def test_a_search_of_its_own_length_trains_so_long(tmp_path):
     recipe = {**WRITTEN, "engine": "dense", "compare": {"methods": methods, "densities": [0.3]}}
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(recipe))
     outcome = wn.run(str(tmp_path / "own.yaml"), store=tmp_path / "runs", jobs=1)
-    assert {row.arm: row.iterations for row in outcome.rows} == {
+    assert {row.arm: row.iterations for row in outcome.results.rows} == {
         **{"ticket": 40, "edge-popup": 14, "edge-popup-fine-tuned": 5},
     }
-    assert all(row.final_test_accuracy is not None for row in outcome.rows)
+    assert all(row.final_test_accuracy is not None for row in outcome.results.rows)
 
 
 def test_older_identities_stay():
@@ -308,7 +308,7 @@ def test_what_is_stored_evaluates_as_the_search_did(whole):
 def test_the_report_the_plan_and_the_listing(whole):
     outcome, made, found = whole
     for arm in (*SEARCHES, "jackpot-fine-tuned"):
-        rows = [row for row in outcome.rows if row.arm == arm]
+        rows = [row for row in outcome.results.rows if row.arm == arm]
         assert [row.status for row in rows] == ["done", "done"]
         assert f"\n{arm} " in outcome.table
     assert "Methods against random" in outcome.verdict
@@ -335,7 +335,7 @@ def test_weights_from_a_file_are_known_by_their_content(whole, tmp_path, monkeyp
     recipe["compare"]["densities"] = [0.1]
     (tmp_path / "given.yaml").write_text(yaml.safe_dump({**recipe, "engine": "dense"}))
     outcome = wn.run(str(tmp_path / "given.yaml"), store=tmp_path / "runs", jobs=1)
-    (row,) = [row for row in outcome.rows if row.arm == "jackpot"]
+    (row,) = [row for row in outcome.results.rows if row.arm == "jackpot"]
     assert row.cost == pytest.approx(40 / 27 + 256 / 1337)  # nothing for what was there
     mine = next(f for f in Store(tmp_path / "runs").all() if f.folder.name == row.run)
     assert mine.run.start == one.start == Start("given")

@@ -193,8 +193,8 @@ def test_a_comparison_trains_what_is_in_between_and_its_controls(tmp_path):
     only = wn.run(str(path), store=tmp_path / "runs", jobs=1, only=["imp-reinit"])
     assert {row.arm for row in only.rows} == {"ticket", "imp", "imp-reinit"}
     outcome = wn.run(str(path), store=tmp_path / "runs", jobs=1)
-    assert [row.round for row in outcome.rows if row.arm == "imp"] == [1, 2]
-    assert all(row.status == "done" for row in outcome.rows)
+    assert [row.round for row in outcome.results.rows if row.arm == "imp"] == [1, 2]
+    assert all(row.status == "done" for row in outcome.results.rows)
     recipe = load_recipe(str(path))
     plan, store = expand("rates", recipe, find_source(recipe.data.name)), Store(tmp_path / "runs")
     text = "\n".join(describe_plan(plan, store, 1, None, runs=True))
