@@ -191,7 +191,7 @@ def test_a_comparison_trains_what_is_in_between_and_its_controls(tmp_path):
     path = tmp_path / "rates.yaml"
     path.write_text(yaml.safe_dump({**WRITTEN, "compare": compare}))
     only = wn.run(str(path), store=tmp_path / "runs", jobs=1, only=["imp-reinit"])
-    assert {row.arm for row in only.rows} == {"ticket", "imp", "imp-reinit"}
+    assert {row.arm for row in only.results.rows} == {"ticket", "imp", "imp-reinit"}
     outcome = wn.run(str(path), store=tmp_path / "runs", jobs=1)
     assert [row.round for row in outcome.results.rows if row.arm == "imp"] == [1, 2]
     assert all(row.status == "done" for row in outcome.results.rows)
