@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from conftest import Watched
 from playwright.sync_api import Page, expect
+from watched import Watched
 
 MAIN = "figure.chart.main"
 

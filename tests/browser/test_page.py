@@ -6,9 +6,9 @@ import io
 from pathlib import Path
 
 import pytest
-from conftest import Watched
 from PIL import Image
 from playwright.sync_api import Browser, Page
+from watched import Watched
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"

@@ -17,6 +17,7 @@ import pytest
 from documents import ROOT
 from making.api import HANDED_OUT, MODULES, public
 from making.gallery import LIVE, RESULTS, write
+from watched import Watched, opened_browser
 
 import winnow as wn
 
@@ -216,3 +217,16 @@ def test_reports_can_be_written(tmp_path):
     for live in LIVE:
         page = read(write(live, tmp_path))
         assert all(not is_inside(url) and url.startswith("data:") for url in page.loads), live.name
+
+
+def test_a_browser_shows_it_without_a_network(site: Path) -> None:
+    """Scripts included: no font, no search index, no report comes from any host."""
+    pages = ("index.html", "start.html", "api.html", "gallery.html", "results.html")
+    with opened_browser() as browser:
+        for name in pages:
+            seen = Watched(browser.new_page())
+            page = seen.open(site / name)
+            page.wait_for_load_state("networkidle")
+            assert page.locator("h1").first.is_visible()
+            seen.check()
+            page.close()
