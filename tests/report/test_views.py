@@ -116,6 +116,14 @@ def test_a_density_that_was_not_trained_stands_for_the_nearest():
     assert only_dense == {}
 
 
+def test_the_dense_network_is_shown_whatever_the_densities():
+    """As in the paper's figure 3, which compares tickets of 51.3 % with it."""
+    against = {"of": "final_test_accuracy", "against": "train.optimizer.lr", "densities": [50]}
+    shown = panels(**against, arms=["dense", "ticket"])[""]
+    assert shown["dense, 100 %"] == [(0.01, pytest.approx(0.92)), (0.5, 0.60)]
+    assert shown["ticket, 50.0 %"] == [(0.01, 0.80), (0.5, 0.50)]
+
+
 def test_a_density_far_from_all_that_was_trained_stands_for_none():
     key = "train.optimizer.lr"
     assert panels(of="final_test_accuracy", against=key, densities=[20], arms=["ticket"]) == {}

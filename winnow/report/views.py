@@ -132,23 +132,24 @@ def _drawn(
     """The points of an arm; of each density where several make several series."""
     whole = results.recipe.get("scale", FULL) == FULL
     far = _FAR if whole else math.inf  # other scales may train other densities
+    wanted = (100.0,) if name == DENSE else view.densities  # there is no other dense network
     if view.against in OF_A_RUN:
         own = [one for one in _samples(results, view) if _stands_for(one, name, view)]
         yield None, _points(own, view)
     elif view.against in (ITERATION, EPOCH):
         rows = [row for row in results.rows if _stands_for(row, name, view)]
-        for density, trained in _near(results.rows, rows, view.densities, far):
+        for density, trained in _near(results.rows, rows, wanted, far):
             yield density, _curve_points(results, trained, view)
     elif view.against in OF_A_FINDING:
         key, _, field = view.of.partition(".")
         every = [found for found in results.findings if found.key == key]
         found = [one for one in every if _stands_for(one, name, view)]
-        for density, chosen in _near(every, found, view.densities, far):
+        for density, chosen in _near(every, found, wanted, far):
             yield density, _finding_points(chosen, field, view)
     else:
         samples = _samples(results, view)
         own = [one for one in samples if _stands_for(one, name, view)]
-        for density, few in _near(samples, own, view.densities, far):
+        for density, few in _near(samples, own, wanted, far):
             yield density, _at_key(results, few, view)
 
 

@@ -38,8 +38,9 @@ class View(RecipePart):
     (of all weights), ``density_prunable``, ``sparsity`` or ``weights``; ``iteration`` or ``epoch``
     for curves; or a dotted key of the recipe whose value differs from line to line
     (``train.optimizer.lr``, ``prune.rewind``). ``arms`` and ``lines``: which are shown, all where
-    they are empty; ``dense`` is the arm of the network without a mask. ``densities``: in percent of
-    all weights, those nearest to it; needed for curves and keys, where several make several lines.
+    they are empty; ``dense`` is the arm of the network without a mask, whatever the densities.
+    ``densities``: in percent of all weights, those nearest to it; needed for curves and keys, where
+    several make several lines.
     ``panels``: what has a panel of its own. ``log``: the metric's axis. ``figure``: the paper's
     figure that it is a part of (``lth/4``): all views of one are drawn together, in their order, as
     the paper lays them out. ``panel``: its letter there; where no view of a figure has one, its
