@@ -256,7 +256,8 @@ def _along_lines(series: Sequence[ViewSeries], view: View) -> list[ViewSeries]:
     joined: dict[tuple[str, float], list[ViewSeries]] = {}
     for one in series:
         assert one.density is not None
-        wanted = min(view.densities, key=_farness(one.density))
+        near = min(view.densities, key=_farness(one.density))
+        wanted = one.density if one.arm.name == DENSE else near
         joined.setdefault((one.arm.name, wanted), []).append(one)
     return [
         ViewSeries(
