@@ -108,7 +108,9 @@ def lines() -> Results:
             run = f"{line}-{row.run}"
             stop = (row.stop_iteration or 0) + later
             rows.append(dataclasses.replace(row, line=line, run=run, stop_iteration=stop))
-            curves[run] = single.curves[row.run]
+            curve = single.curves[row.run]
+            lower = tuple(value - later / 90_000 for value in curve.test_accuracy)
+            curves[run] = dataclasses.replace(curve, test_accuracy=lower)
     view = {"title": "Early stopping by line", "of": "stop_iteration", "arms": ["ticket", "reinit"]}
     recipe = {
         **made.RECIPE,

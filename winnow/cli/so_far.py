@@ -48,7 +48,7 @@ class SoFar:
     def _look(self) -> str:
         try:
             return so_far(read_results(self._experiment, self._store, exported=self._exported))
-        except Exception:
+        except Exception:  # a hint beside the counts: no fault of a report may stop a training
             return ""
 
 

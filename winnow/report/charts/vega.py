@@ -1,9 +1,8 @@
 """Charts as Vega-Lite, written with Altair: hover, zoom, brush, series that can be hidden.
 
-The page's script sets three parameters of each chart, ``hidden_arms``, ``hidden_lines`` and (of
-curves) ``steps``, and listens to two selections: ``brush`` on the horizontal axis (drag) and
-``zoom`` (wheel; drag with shift moves). Colours that depend on the theme are CSS variables, which
-work because the page draws SVG.
+The page's script sets ``hidden_arms`` and ``hidden_lines`` of each chart, and listens to ``brush``
+(drag) on the horizontal axis; ``zoom`` (wheel; drag with shift moves) needs no script. Colours that
+depend on the theme are CSS variables, which work because the page draws SVG.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
@@ -104,6 +103,5 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     made.filters["inlined"] = Markup  # for the project's own styles and scripts, and the JSON
-    made.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False)
     made.filters["thousands"] = lambda value: f"{value:,}"
     return made

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from winnow.experiment.arms import DENSE
 from winnow.report import wording
 from winnow.report.claims.judge import Judged
-from winnow.report.claims.score import PaperScore, chance, score_lines, scoreboard, summary
+from winnow.report.claims.score import (
+    SCORE_HEAD,
+    PaperScore,
+    chance,
+    score_lines,
+    scoreboard,
+    summary,
+)
 from winnow.report.density_table import Cell, DensityTable, by_density
 from winnow.report.method_table import by_method, methods_caption
 from winnow.report.page.costs import CostLine
@@ -42,13 +49,16 @@ def density_tables(results: Results) -> tuple[PageTable, ...]:
     """Densities × arms: a table for each metric, and one of costs where methods are compared."""
     table = by_density(results)
     metrics: list[tuple[str, Callable[[Cell], str]]] = [
-        ("Test accuracy at the end (%)", lambda cell: _spread(cell.final_test_accuracy, _accuracy))
+        (
+            "Test accuracy at the end (%)",
+            lambda cell: _spread(cell.final_test_accuracy, wording.accuracy),
+        )
     ]
     if table.early_stopping:
         metrics = [
             (
                 "Test accuracy at early stopping (%)",
-                lambda cell: _spread(cell.stop_test_accuracy, _accuracy),
+                lambda cell: _spread(cell.stop_test_accuracy, wording.accuracy),
             ),
             ("Early-stopping iteration", _stop),
             *metrics,
@@ -72,7 +82,7 @@ def method_table(results: Results) -> PageTable:
             if estimate and estimate.interval:
                 half = f" ±{100 * estimate.interval.half_width:.2f}"
             fewer = f" (n {estimate.n})" if estimate and estimate.n < table.n else ""
-            cells.append(f"{_accuracy(estimate.mean)}{half}{fewer}" if estimate else "")
+            cells.append(f"{wording.accuracy(estimate.mean)}{half}{fewer}" if estimate else "")
         cost = table.costs[arm]
         cells += ["" if cost is None else f"{cost:.1f}"] if last else []
         rows.append(TableRow(tuple(cells), arm=arm))
@@ -101,20 +111,14 @@ def claim_tables(judged: Sequence[Judged]) -> tuple[PageTable, ...]:
     """A table for each paper; the last note says what chance may have got wrong."""
     board = scoreboard(judged)
     made = [_claims(paper) for paper in board.papers]
-    return (*made[:-1], PageTable(*_fields(made[-1], chance(board)))) if made else ()
+    if not made:
+        return ()
+    *others, last = made
+    return (*others, replace(last, note=f"{last.note}. {chance(board)}"))
 
 
-CLAIM_HEAD = (
-    "claim",
-    "verdict",
-    "what it says",
-    "ours [95 %]",
-    "expected",
-    "the paper's number",
-    "n",
-    "n needed",
-    "why",
-)
+CLAIM_HEAD = (SCORE_HEAD[1], SCORE_HEAD[0], *SCORE_HEAD[2:])
+"""The claim's name first: the first column stays where a table is scrolled."""
 
 
 def plain_table(label: str, lines: Sequence[Sequence[str]]) -> PageTable:
@@ -123,14 +127,8 @@ def plain_table(label: str, lines: Sequence[Sequence[str]]) -> PageTable:
 
 
 def _claims(paper: PaperScore) -> PageTable:
-    rows = [
-        TableRow((name, verdict, *rest)) for verdict, name, *rest in map(tuple, score_lines(paper))
-    ]
+    rows = [TableRow((name, verdict, *rest)) for verdict, name, *rest in score_lines(paper)]
     return PageTable(paper.paper, CLAIM_HEAD, tuple(rows), summary(paper))
-
-
-def _fields(table: PageTable, note: str) -> tuple[str, tuple[str, ...], tuple[TableRow, ...], str]:
-    return table.label, table.head, table.rows, f"{table.note}. {note}"
 
 
 def _density_table(table: DensityTable, label: str, write: Callable[[Cell], str]) -> PageTable:
@@ -161,10 +159,6 @@ def _spread(summary: Summary | None, write: Callable[[float], str]) -> str:
     if summary.minimum == summary.maximum:
         return write(summary.mean)
     return f"{write(summary.mean)} [{write(summary.minimum)}–{write(summary.maximum)}]"
-
-
-def _accuracy(fraction: float) -> str:
-    return wording.accuracy(fraction)
 
 
 def _cost_row(line: CostLine, several: bool) -> TableRow:
