@@ -161,16 +161,16 @@ def _count(cell: Cell) -> str:
 
 def _values(table: DensityTable, cell: Cell) -> tuple[str, ...]:
     """The columns of a cell; ≥ marks a mean with censored early stopping in it."""
-    final = _spread(cell.final_test_accuracy, wording.accuracy)
+    final = mean_and_range(cell.final_test_accuracy, wording.accuracy)
     cost = ("" if cell.cost is None else f"{cell.cost:.1f}",) if table.costs else ()
     if not table.early_stopping:
         return (*cost, final)
-    iteration = _spread(cell.stop_iteration, wording.rounded)
+    iteration = mean_and_range(cell.stop_iteration, wording.rounded)
     marked = f"≥ {iteration}" if cell.censored else iteration
-    return (*cost, marked, _spread(cell.stop_test_accuracy, wording.accuracy), final)
+    return (*cost, marked, mean_and_range(cell.stop_test_accuracy, wording.accuracy), final)
 
 
-def _spread(summary: Summary | None, write: Callable[[float], str]) -> str:
+def mean_and_range(summary: Summary | None, write: Callable[[float], str]) -> str:
     """Mean [minimum–maximum]; the mean alone when there is no spread to show."""
     if summary is None:
         return ""

@@ -16,11 +16,10 @@ from winnow.report.claims.score import (
     scoreboard,
     summary,
 )
-from winnow.report.density_table import Cell, DensityTable, by_density
+from winnow.report.density_table import Cell, DensityTable, by_density, mean_and_range
 from winnow.report.method_table import by_method, methods_caption
 from winnow.report.page.costs import CostLine
 from winnow.report.results import Results
-from winnow.report.statistics import Summary
 
 
 @dataclass(frozen=True)
@@ -51,14 +50,14 @@ def density_tables(results: Results) -> tuple[PageTable, ...]:
     metrics: list[tuple[str, Callable[[Cell], str]]] = [
         (
             "Test accuracy at the end (%)",
-            lambda cell: _spread(cell.final_test_accuracy, wording.accuracy),
+            lambda cell: mean_and_range(cell.final_test_accuracy, wording.accuracy),
         )
     ]
     if table.early_stopping:
         metrics = [
             (
                 "Test accuracy at early stopping (%)",
-                lambda cell: _spread(cell.stop_test_accuracy, wording.accuracy),
+                lambda cell: mean_and_range(cell.stop_test_accuracy, wording.accuracy),
             ),
             ("Early-stopping iteration", _stop),
             *metrics,
@@ -149,16 +148,8 @@ def _with_count(text: str, cell: Cell) -> str:
 
 
 def _stop(cell: Cell) -> str:
-    text = _spread(cell.stop_iteration, wording.rounded)
+    text = mean_and_range(cell.stop_iteration, wording.rounded)
     return f"≥ {text}" if cell.censored and text else text
-
-
-def _spread(summary: Summary | None, write: Callable[[float], str]) -> str:
-    if summary is None:
-        return ""
-    if summary.minimum == summary.maximum:
-        return write(summary.mean)
-    return f"{write(summary.mean)} [{write(summary.minimum)}–{write(summary.maximum)}]"
 
 
 def _cost_row(line: CostLine, several: bool) -> TableRow:
