@@ -36,3 +36,12 @@ def _one_thread():
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One for all tests of a process: Playwright opens no second one beside it."""
+    from watched import opened_browser
+
+    with opened_browser() as opened:
+        yield opened

@@ -8,13 +8,7 @@ from pathlib import Path
 import made_pages
 import pytest
 from playwright.sync_api import Browser
-from watched import Watched, opened_browser
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with opened_browser() as opened:
-        yield opened
+from watched import Watched
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,8 @@ import pytest
 from documents import ROOT
 from making.api import HANDED_OUT, MODULES, public
 from making.gallery import LIVE, RESULTS, write
-from watched import Watched, opened_browser
+from playwright.sync_api import Browser
+from watched import Watched
 
 import winnow as wn
 
@@ -219,14 +220,13 @@ def test_reports_can_be_written(tmp_path):
         assert all(not is_inside(url) and url.startswith("data:") for url in page.loads), live.name
 
 
-def test_a_browser_shows_it_without_a_network(site: Path) -> None:
+def test_a_browser_shows_it_without_a_network(site: Path, browser: Browser) -> None:
     """Scripts included: no font, no search index, no report comes from any host."""
     pages = ("index.html", "start.html", "api.html", "gallery.html", "results.html")
-    with opened_browser() as browser:
-        for name in pages:
-            seen = Watched(browser.new_page())
-            page = seen.open(site / name)
-            page.wait_for_load_state("networkidle")
-            assert page.locator("h1").first.is_visible()
-            seen.check()
-            page.close()
+    for name in pages:
+        seen = Watched(browser.new_page())
+        page = seen.open(site / name)
+        page.wait_for_load_state("networkidle")
+        assert page.locator("h1").first.is_visible()
+        seen.check()
+        page.close()
