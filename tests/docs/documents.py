@@ -15,7 +15,9 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 DOCS = [path for path in sorted((ROOT / "docs").glob("*.md")) if not path.name.startswith("add-a")]
-TUTORIALS = ("start", "understand", "your-model", "reproduce-a-figure", "compare-methods")
+TUTORIALS = (
+    "start", "understand", "your-model", "reproduce-a-figure", "compare-methods", "deploy"
+)  # fmt: skip
 DOCUMENTS = (README, ROOT / "CONTRIBUTING.md", *DOCS)
 
 

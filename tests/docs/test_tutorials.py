@@ -165,3 +165,12 @@ def test_compare_methods(folder, capsys):  # noqa: ARG001
     assert {row.arm for row in done["result"].results.rows} == {"ticket", "random", "snip", "imp"}
     for arm in ("random", "snip", "imp"):
         assert re.search(rf"^{arm} +10.0%  \d\d\.\d\d%$", printed, re.M)
+
+
+def test_deploy(folder, capsys):
+    done = run_python(DOCS / "deploy.md", {})
+    page = (DOCS / "deploy.md").read_text()
+    (mask,) = capsys.readouterr().out.splitlines()
+    assert f"print(ticket.mask)  # {mask}" in page
+    assert done["zeros"] >= 7400 - done["ticket"].mask.kept
+    assert (folder / "ticket.pt2").stat().st_size > 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 import synthetic_report as made
+from matplotlib.figure import Figure
 from pydantic import ValidationError
 
 from winnow.errors import UserError
 from winnow.experiment.recipe.views import View
 from winnow.report.figures import draw_views
-from winnow.report.results import Curve, by_line
+from winnow.report.figures.view_figure import draw_view_panel, looks_of
+from winnow.report.results import Curve, Finding, by_line
 from winnow.report.views import view_panels, views_of
 
 RECIPE = {
@@ -134,6 +136,43 @@ def test_curves_go_against_iterations_and_epochs():
     assert by_step == {"": {"ticket": [(0, 2.0), (24, 1.0), (48, 0.5)]}}
     by_epoch = panels(of="validation_accuracy", against="epoch", densities=[50])
     assert by_epoch == {"": {"ticket": [(0, 0.1), (1, 0.96), (2, 0.98)]}}
+
+
+def binned(layer, value):
+    return tuple(
+        {"bin": place, "w": value, **({"layer": layer} if layer else {})}
+        for place in (-1.0, -0.01, -0.0001, 0.0, 0.0001, 0.01, 1.0)
+    )
+
+
+HISTOGRAMS = made.results(
+    [row("low", round_=1)],
+    findings=[
+        Finding(
+            "histograms", "ticket", None, 1, 0, 1, 0.5, 0.5, 9,
+            ({"w": 9.0}, *binned("hidden", 0.25), *binned("output", 0.75)), line="low",
+        )
+    ],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("of", "height"),
+    [("histograms.w", 0.5), ("histograms.w:output", 0.75), ("histograms.w:x", None)],
+)
+def test_a_histogram_is_of_one_layer_or_of_all(of, height):
+    shown = panels(HISTOGRAMS, of=of, against="bin", densities=[50], arms=["ticket"])
+    heights = {y for panel in shown.values() for points in panel.values() for _, y in points}
+    assert heights == ({height} if height else set())
+
+
+def test_bins_that_widen_from_zero_on_have_an_axis_that_is_even_near_zero_alone():
+    view = View(title="t", of="histograms.w:hidden", against="bin", densities=(50,))
+    (panel,) = view_panels(HISTOGRAMS, view)
+    axes = Figure().add_subplot()
+    draw_view_panel(axes, HISTOGRAMS, view, panel, looks_of(panel.series))
+    assert axes.get_xscale() == "symlog"
+    assert list(axes.xaxis.get_ticklocs()) == [-1.0, -0.001, 0.0, 1.0, 0.001]
 
 
 def test_iterations_to_an_accuracy_are_the_first_that_reach_it():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from winnow.amounts import iterations
@@ -44,6 +45,14 @@ def metric_label(of: str) -> str:
     words = f"test {words}" if words.startswith("accuracy") else words
     place = f", {layer}" if layer else ""
     return f"{words[0].upper()}{words[1:]}{place}{' (%)' if 'accuracy' in words else ''}"
+
+
+def around_zero(places: Sequence[float]) -> float | None:
+    """Of bins whose widths grow from zero on, the smallest distance from it; None of even ones."""
+    bins = sorted(set(places))
+    gaps = [after - before for before, after in pairwise(bins)]
+    uneven = len(gaps) > 1 and max(gaps) > 5 * min(gaps)
+    return min(abs(place) for place in bins if place) if uneven else None
 
 
 def place_of(run: Sample, against: str) -> float:

@@ -159,10 +159,14 @@ def _samples(results: Results, view: View) -> Sequence[Sample]:
 
 
 def _finding_points(findings: Sequence[Finding], field: str, view: View) -> tuple[ViewPoint, ...]:
-    """A point for each layer, by its number from the first, or for each bin of a histogram."""
+    """A point for each layer, by its number from the first, or for each bin of a histogram, of the
+    layer that ``field:LAYER`` names or over all.
+    """
+    field, _, layer = field.partition(":")
     values: defaultdict[float, list[tuple[int, float | None]]] = defaultdict(list)
     for found in findings:
         rows = [row for row in found.rows if view.against in row]
+        rows = [row for row in rows if not layer or row.get("layer") == layer]
         for number, row in enumerate(rows, 1):
             place = float(number) if view.against == LAYER else float(row[BIN])
             values[place].append((found.replicate, row.get(field)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import cycle, pairwise
+from itertools import cycle
 
 from winnow.experiment.arms import DENSE, TICKET
 from winnow.experiment.recipe.views import BIN, EPOCH, ITERATION, OF_A_FINDING, OF_A_RUN, View
@@ -24,7 +24,7 @@ from winnow.report.figures.style import IN_TURN, Look
 from winnow.report.results import Results, by_line, compares, has_early_stopping, is_dense
 from winnow.report.series import Series, control_panels, method_panels, random_masks, shown_series
 from winnow.report.statistics import ACCURACY_AT, dense
-from winnow.report.view_axes import AXIS_WORDS, metric_label
+from winnow.report.view_axes import AXIS_WORDS, around_zero, metric_label
 from winnow.report.views import ViewPanel, ViewPoint, ViewSeries, view_panels, views_of
 
 MOST_CURVE_POINTS = 200
@@ -143,18 +143,10 @@ def _view_x(view: View, places: Sequence[float]) -> ChartAxis:
     if view.against in ("density", "density_prunable", "weights"):
         return ChartAxis(title, log=True, falling=True)
     if view.against == BIN:
-        return ChartAxis(title, symlog=_around_zero(places))
+        return ChartAxis(title, symlog=around_zero(places))
     known = view.against in AXIS_WORDS
     wide = not known and min(places) > 0 and max(places) >= 10 * min(places)
     return ChartAxis(title, log=wide)
-
-
-def _around_zero(places: Sequence[float]) -> float | None:
-    """Of bins whose widths grow from zero on, the smallest distance from it; None of even ones."""
-    bins = sorted(set(places))
-    gaps = [after - before for before, after in pairwise(bins)]
-    uneven = len(gaps) > 1 and max(gaps) > 5 * min(gaps)
-    return min(abs(place) for place in bins if place) if uneven else None
 
 
 def _metric_axis(of: str, means: Sequence[float], middle: float | None, *, log: bool) -> ChartAxis:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import cycle
-from math import ceil
+from math import ceil, floor, log10
 from typing import TYPE_CHECKING
 
-from winnow.experiment.recipe.views import EPOCH, ITERATION, View
+from winnow.experiment.recipe.views import BIN, EPOCH, ITERATION, View
 from winnow.report import wording
 from winnow.report.figures import style
 from winnow.report.figures.axes import density_axis, falling_axis, legend_above
 from winnow.report.figures.drawing import Drawing
 from winnow.report.results import Results, bars
 from winnow.report.statistics import Summary, t_interval
-from winnow.report.view_axes import AXIS_WORDS, metric_label
+from winnow.report.view_axes import AXIS_WORDS, around_zero, metric_label
 from winnow.report.views import ViewPanel, ViewSeries, view_panels
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _PANEL = (4.2, 3.3)  # inches
 _ALONE = (5.2, 3.6)
 _IN_A_ROW = 3
 _BARS = 12  # on one learning curve
+_DECADES = 3  # from tick to tick of an axis that is logarithmic on both sides of zero
 
 
 def draw_view(results: Results, view: View, number: int) -> Drawing | None:
@@ -138,11 +139,24 @@ def _limit(axes: Axes, view: View, panel: ViewPanel) -> None:
         falling_axis(axes, places, places, wording.rounded)
     elif view.against not in AXIS_WORDS and min(places) > 0 and max(places) >= 10 * min(places):
         axes.set_xscale("log")
+    elif view.against == BIN and (even := around_zero(places)) is not None:
+        _both_sides_of_zero(axes, even, max(places))
     if view.against == ITERATION:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     if "iteration" in view.of and not view.log:
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+
+
+def _both_sides_of_zero(axes: Axes, even: float, largest: float) -> None:
+    """A logarithmic scale on both sides of zero, even within ``even``; ticks that have room."""
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    axes.set_xscale("symlog", linthresh=even)
+    exponents = range(floor(log10(largest)), ceil(log10(even)), -_DECADES)
+    ticks = [10.0**exponent for exponent in exponents]
+    axes.xaxis.set_major_locator(FixedLocator([*(-tick for tick in ticks), 0, *ticks]))
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def spread_in_words(results: Results, panels: Sequence[ViewPanel]) -> str:
