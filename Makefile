@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 NODE   := node_modules/.installed
+REAL   := $(VENV)/.real-models
 
 .PHONY: demo test test-all lint types tests tests-all wheel docs clean
 
@@ -13,7 +14,7 @@ demo: $(STAMP)
 # What a developer runs: under 15 minutes on two cores.
 test: lint types tests
 
-# What continuous integration runs: benches, examples and the wheel as well.
+# What continuous integration runs: benches, examples, models and trainers of other libraries, and the wheel as well.
 test-all: lint types tests-all wheel
 
 lint: $(STAMP) $(NODE)
@@ -27,7 +28,7 @@ types: $(STAMP)
 tests: $(STAMP) $(NODE)
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
-tests-all: $(STAMP) $(NODE)
+tests-all: $(STAMP) $(REAL) $(NODE)
 	$(BIN)/python -m pytest -n 2
 
 # Builds the wheel, installs it in a clean environment and runs the demo there, in another folder.
@@ -48,6 +49,11 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
+
+# Lightning, transformers and their like, whose models and loops tests use where they are installed.
+$(REAL): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,real-models]'
+	@touch $(REAL)
 
 # What checks JavaScript, CSS and accessibility; node itself comes from a Python package.
 $(NODE): package.json package-lock.json | $(STAMP)
