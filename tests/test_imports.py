@@ -32,9 +32,9 @@ FLOORS = (
     ("moments",),
     ("engine",),
     ("kernels",),
-    ("data", "models", "state", "pruning"),
+    ("data", "models", "state", "pruning", "coverage"),
     ("selection", "schedule"),
-    ("allocation", "amounts", "topk", "files", "rng", "reparametrisation"),
+    ("allocation", "amounts", "layers", "topk", "files", "rng", "reparametrisation"),
     ("errors", "mask"),
 )
 """From the roof to the ground. What stands on one floor does not import its neighbours."""

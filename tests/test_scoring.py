@@ -255,7 +255,7 @@ def needs_generator(subject: Subject) -> dict[str, Tensor]:
         (gradient, {"powr": 2}, "Did you mean 'power'"),
         (gradient, {"loss_fn": F.cross_entropy}, "'gradient' needs data: pass batch"),
         (gradient, {"batch": (X, Y)}, "'gradient' needs a loss: pass loss_fn"),
-        (gradient, {"batch": X}, r"pair \(inputs, targets\), got a Tensor"),
+        (gradient, {"batch": X}, r"pair \(inputs, targets\), or a mapping .*, got a Tensor"),
         (gradient, {"batch": (X, Y, Y)}, "got a tuple of 3"),
         ("magnitude", {"batch": (X, Y), "loader": [(X, Y)]}, "pass one of them"),
         (needs_generator, {}, "needs a generator"),

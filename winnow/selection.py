@@ -11,30 +11,24 @@ from torch import nn
 
 from winnow.allocation import check_rate
 from winnow.errors import UserError, unknown
+from winnow.layers import axes_of, layer_weights, why_no_mask
 
 Filter = Callable[[str, nn.Parameter], bool]
 Params = str | Iterable[str] | Filter
 _Value = TypeVar("_Value")
 
-LINEAR = (nn.Linear,)
-CONV = (
-    nn.Conv1d,
-    nn.Conv2d,
-    nn.Conv3d,
-    nn.ConvTranspose1d,
-    nn.ConvTranspose2d,
-    nn.ConvTranspose3d,
-)
 GROUPS = ("conv", "linear", "first", "output")
 
 
 def prunable(model: nn.Module, params: Params | None = None) -> dict[str, nn.Parameter]:
     """The parameters to prune, in module order, under the names of ``named_parameters``.
 
-    Default: the weight of every Linear, Conv and transposed Conv layer. ``params``: names, globs
-    (``*.weight``), ``re:`` patterns (full match), or a filter (name, parameter) -> bool, over all
-    parameters. A tied weight appears once, under its first name.
-    Raises UserError for a pattern that matches nothing, and when nothing is selected.
+    Default: the weights of every linear, convolutional, recurrent and attention layer (see
+    ``layers.weights_of``; embeddings and what is tied to them are left out). ``params``: names,
+    globs (``*.weight``), ``re:`` patterns (full match), or a filter (name, parameter) -> bool, over
+    all parameters. A tied weight appears once, under its first name.
+    Raises UserError for a pattern that matches nothing, when nothing is selected, and for weights
+    that a mask cannot hold: quantised, parametrised, uninitialised, beside adapters.
     """
     everything = parameters(model)
     first = {id(parameter): name for name, parameter in reversed(everything.items())}
@@ -42,9 +36,13 @@ def prunable(model: nn.Module, params: Params | None = None) -> dict[str, nn.Par
     found = {name: p for name, p in everything.items() if id(p) in chosen and first[id(p)] == name}
     if not found:
         raise UserError(
-            "no parameter to prune: the model has no Linear or Conv weight, or the filter accepts "
-            "none. Name some with params=, e.g. params='*.weight'."
+            "no parameter to prune: the model has no weight of a linear, convolutional, recurrent "
+            "or attention layer, or the filter accepts none. Name some with params=, e.g. "
+            "params='*.weight'."
         )
+    for name, parameter in found.items():
+        if fault := why_no_mask(parameter):
+            raise UserError(f"{name} {fault}")
     return found
 
 
@@ -86,8 +84,11 @@ def weight_groups(model: nn.Module, params: Params | None = None) -> dict[str, l
     ``first`` is the first prunable one.
     """
     names = list(prunable(model, params))
-    linear = [name for name in names if name in _weights_of(model, LINEAR)]
-    conv = [name for name in names if name in _weights_of(model, CONV)]
+    kinds = axes_of(uncompiled(model))
+    named = parameters(model)
+    kind_of = {name: kinds[id(named[name])].kind for name in names if id(named[name]) in kinds}
+    linear = [name for name in names if kind_of.get(name) == "linear"]
+    conv = [name for name in names if kind_of.get(name) == "conv"]
     return {
         "conv": conv,
         "linear": linear,
@@ -142,19 +143,11 @@ def _selected(
     model: nn.Module, everything: Mapping[str, nn.Parameter], params: Params | None
 ) -> list[str]:
     if params is None:
-        return sorted(_weights_of(model, (*LINEAR, *CONV)))
+        chosen = {id(parameter) for parameter, _ in layer_weights(uncompiled(model))}
+        return [name for name, parameter in everything.items() if id(parameter) in chosen]
     if isinstance(params, str) or not callable(params):
         return match(everything, params)
     return [name for name, parameter in everything.items() if params(name, parameter)]
-
-
-def _weights_of(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> set[str]:
-    """Names, tied ones included, of the weights of the layers of these kinds."""
-    modules = uncompiled(model).modules()
-    owned = {
-        id(module._parameters.get("weight")) for module in modules if isinstance(module, kinds)
-    }
-    return {name for name, parameter in parameters(model).items() if id(parameter) in owned}
 
 
 def _matching(names: Sequence[str], pattern: str) -> list[str]:

@@ -131,8 +131,11 @@ def test_one_example_is_one_half_and_none_an_error() -> None:
         model, "grasp", loader=[(x[:1], y[:1]), (x[1:], y[1:])], loss_fn=F.cross_entropy
     )
     assert_close(apart, dict(together))
-    for faulty in ((x[:0], y[:0]), (x, y[:1]), ([x], y)):
-        with pytest.raises(UserError, match="splits each batch in two halves"):
+    for faulty, words in (
+        ((x[:0], y[:0]), "one row for each example, at least one"),
+        ((x, y[:1]), "splits each batch in two halves, but 2 inputs have 1 targets"),
+    ):
+        with pytest.raises(UserError, match=words):
             wn.score(model, "grasp", batch=faulty, loss_fn=F.cross_entropy)
 
 

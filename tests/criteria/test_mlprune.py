@@ -292,8 +292,16 @@ def test_updating_beats_removing() -> None:
     [
         (perceptron(), {"damping": 0}, "damping is 0: give a positive number"),
         (perceptron(), {"fisher": "modle"}, "unknown fisher 'modle'. Did you mean 'model'"),
-        (perceptron(), {"params": "*.bias"}, "'0.bias', '2.bias' is none: choose others"),
-        (nn.ConvTranspose1d(4, 3, 1), {}, "'weight' is none: choose others with params="),
+        (
+            perceptron(),
+            {"params": "*.bias"},
+            "'0.bias', '2.bias': no such layers' weights. Choose others",
+        ),
+        (
+            nn.ConvTranspose1d(4, 3, 1),
+            {},
+            "'weight': no such layers' weights. Choose others with params=",
+        ),
         (perceptron(), {"loader": []}, "the loader is empty"),
     ],
 )

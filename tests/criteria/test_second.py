@@ -89,7 +89,10 @@ def test_batch_norm(affine: bool, trained: bool, train: bool, shape: tuple[int, 
 
 def test_a_single_value_a_channel_is_refused_as_torch_does() -> None:
     layer = nn.BatchNorm2d(3)
-    with differentiated_twice(), pytest.raises(ValueError, match="more than 1 value per channel"):
+    with (
+        differentiated_twice(),
+        pytest.raises(ValueError, match="more than 1 value per channel"),
+    ):
         layer(torch.randn(1, 3, 1, 1))
     layer = nn.BatchNorm1d(3, track_running_stats=False).double()
     layer.requires_grad_(False)

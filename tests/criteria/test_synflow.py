@@ -125,7 +125,7 @@ class Pair(nn.Module):
     ("model", "given", "said"),
     [
         (relu_chain(4, 3), {}, r"pass input_shape=\(3, 32, 32\)"),
-        (relu_chain(4, 3), {"batch": ("text", None)}, "needs a tensor as input, not a str"),
+        (relu_chain(4, 3), {"batch": ("text", None)}, "its inputs are a str: they must be"),
         (Pair(), {"input_shape": (2,)}, "this model returns a tuple"),
         (nn.Linear(2, 2).double(), {"input_shape": (2,)}, "is inf in double precision"),
     ],

@@ -15,8 +15,9 @@ from torch.overrides import TorchFunctionMode
 from winnow.analysis.units import by_unit
 from winnow.analysis.zero import check_zero_at_zero
 from winnow.errors import UserError
+from winnow.layers import CONVOLUTIONS
 from winnow.mask import Mask
-from winnow.selection import CONV, parameters, uncompiled
+from winnow.selection import parameters, uncompiled
 
 _AVERAGES = {
     "max_pool1d": F.avg_pool1d,
@@ -24,7 +25,7 @@ _AVERAGES = {
     "max_pool3d": F.avg_pool3d,
 }
 _LEVEL_OFF = ("tanh", "hardtanh", "relu6", "softsign")
-_KNOWN = (nn.Linear, *CONV, nn.modules.batchnorm._BatchNorm)
+_KNOWN = (nn.Linear, *CONVOLUTIONS, nn.modules.batchnorm._BatchNorm)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,8 @@
 """What a criterion sees: a model, its weights, data, a loss and a generator. Nothing else.
 
+What batches may be, how the network is called and what the loss gets is one contract for all
+criteria: see ``Subject.batches``, ``Subject.outputs`` and ``Subject.loss``.
+
 A criterion is a function ``f(subject, *, option=default, …) -> mapping name -> scores``. Larger
 score = keep. It has no schedule, no store and no engine. Whatever it changes in the model
 (weights, buffers, gradients, modes) is put back by ``winnow.score``. Parameters are large, and a
@@ -15,11 +18,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.moments.kinds import Loss
 from winnow.selection import parameters
+
+Forward = Callable[[nn.Module, Any], Any]
+"""How a network is called: a function of the model and the inputs of a batch."""
 
 
 @dataclass(frozen=True)
@@ -33,22 +40,53 @@ class Subject:
     loss_fn: Loss | None = None
     mask: Mask | None = None
     generator: torch.Generator | None = None
+    forward: Forward | None = None
 
     def batches(self) -> Iterator[tuple[Any, Any]]:
-        """(inputs, targets), on the device of the weights. UserError if there is no data."""
+        """(inputs, targets), on the device of the weights. UserError if there is no data.
+
+        A batch is a pair, or a mapping as tokenizers and collators of transformers give: then it
+        is the inputs, and what stands under "labels" the targets (None without).
+        """
         if self.data is None:
             raise self._missing("data", "pass batch=(x, y) or loader=")
         device = next(iter(self.weights.values())).device
         for batch in self.data:
-            if not isinstance(batch, tuple | list) or len(batch) != 2:
-                raise UserError(f"a batch must be a pair (inputs, targets), got {_kind(batch)}")
-            yield _moved(batch[0], device), _moved(batch[1], device)
+            if isinstance(batch, Mapping):
+                inputs = _moved(batch, device)
+                yield inputs, inputs.get("labels")
+            elif isinstance(batch, tuple | list) and len(batch) == 2:
+                yield _moved(batch[0], device), _moved(batch[1], device)
+            else:
+                raise UserError(
+                    "a batch must be a pair (inputs, targets), or a mapping whose keys are the "
+                    f"model's arguments, got {_kind(batch)}"
+                )
+
+    def outputs(self, inputs: Any) -> Any:
+        """What the loss gets of a batch's inputs: that of ``network()``."""
+        return self.network()(inputs)
+
+    def network(self) -> nn.Module:
+        """The model as a module of one argument, the inputs of a batch.
+
+        ``forward(model, inputs)`` calls it, where given; else a mapping is passed by keyword, and
+        all else as it is. Of an output with ``logits`` (a ``ModelOutput``) the loss gets these; the
+        whole output only where the model's own loss is taken, as there is no loss_fn.
+        """
+        return _Network(self.model, self.forward, self.loss_fn is not None)
 
     def loss(self, outputs: Any, targets: Any) -> Tensor:
-        """loss_fn(outputs, targets). UserError if there is no loss_fn."""
-        if self.loss_fn is None:
-            raise self._missing("a loss", "pass loss_fn=, e.g. torch.nn.functional.cross_entropy")
-        return self.loss_fn(outputs, targets)
+        """loss_fn(outputs, targets); without one the loss that the model has computed itself.
+
+        UserError if there is neither.
+        """
+        if self.loss_fn is not None:
+            return self.loss_fn(outputs, targets)
+        own = getattr(outputs, "loss", None)
+        if isinstance(own, Tensor):
+            return own
+        raise self._missing("a loss", "pass loss_fn=, e.g. torch.nn.functional.cross_entropy")
 
     def random(self) -> torch.Generator:
         """The generator to draw from. UserError if there is none: nothing is drawn unseen."""
@@ -81,12 +119,36 @@ class Subject:
         return UserError(f"criterion {self.criterion!r} needs {what}: {fix}")
 
 
+class _Network(nn.Module):
+    """A model that is called with the inputs of a batch, whatever they are."""
+
+    def __init__(self, model: nn.Module, forward: Forward | None, to_logits: bool) -> None:
+        super().__init__()
+        self.training = model.training
+        self.model = model
+        self._call, self._to_logits = forward, to_logits
+
+    def forward(self, inputs: Any) -> Any:
+        if self._call is not None:
+            outputs = self._call(self.model, inputs)
+        elif isinstance(inputs, Mapping):
+            outputs = self.model(**inputs)
+        else:
+            outputs = self.model(inputs)
+        logits = getattr(outputs, "logits", None)
+        return logits if self._to_logits and isinstance(logits, Tensor) else outputs
+
+
+PREFIX = "model."
+"""What stands before the names of the model's parameters in ``Subject.network()``."""
+
 Criterion = Callable[..., Mapping[str, Tensor]]
 """A function of a `Subject`, with options by name: parameter name -> scores, larger = keep."""
 
 
 def _moved(value: Any, device: torch.device) -> Any:
-    return value.to(device) if isinstance(value, Tensor) else value
+    known = dict(value) if isinstance(value, Mapping) else value  # whatever a tokenizer's class is
+    return pytree.tree_map(lambda t: t.to(device) if isinstance(t, Tensor) else t, known)
 
 
 def _kind(value: object) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from winnow.criteria.base import Subject
+from winnow.criteria.examples import mean_moments
 from winnow.criteria.statistics import NormStatistics, use_statistics
-from winnow.moments import moments
 
 
 def data_dependent(
@@ -22,5 +22,5 @@ def data_dependent(
     a plain mean, or one for each example.
     """
     use_statistics(subject, statistics)
-    g = moments(subject.model, subject.batches(), subject.loss, subject.weights, "abs")
+    g = mean_moments(subject, "abs")
     return {n: (w.detach() * g[n] ** power).abs() for n, w in subject.weights.items()}

@@ -16,6 +16,7 @@ from winnow.criteria.replay import Replay
 from winnow.criteria.second import differentiated_twice
 from winnow.criteria.traits import traits
 from winnow.errors import UserError
+from winnow.moments.examples import examples_of, size
 
 
 @traits(examples="balanced", passes=3, training=True)
@@ -51,14 +52,11 @@ def grasp(
     if reinit_head:
         _reinitialise_linear(subject)
     weights = differentiate_only(subject.model, subject.weights.values())
+    network = subject.network()
     replay = Replay(rebalanced(subject, per_class, classes, batches))
 
     def gradient(x: Any, y: Any, create_graph: bool) -> tuple[Tensor, ...]:
-        logits = subject.model(x)
-        if not isinstance(logits, Tensor):
-            kind = type(logits).__name__
-            raise UserError(f"criterion 'grasp' divides the logits, but the model returns a {kind}")
-        loss = subject.loss(logits / temperature, y)
+        loss = subject.loss(_cooled(network(x), temperature), y)
         return gradients_by(loss, weights, create_graph=create_graph)
 
     with differentiated_twice():
@@ -131,16 +129,32 @@ def _roots(gradient: tuple[Tensor, ...]) -> Roots:
     return [get_gradient_edge(part) if part.requires_grad else None for part in gradient]
 
 
+def _cooled(outputs: Any, temperature: float) -> Any:
+    """The logits over the temperature. UserError where there are none to divide."""
+    if isinstance(outputs, Tensor):
+        return outputs / temperature
+    if temperature == 1:
+        return outputs
+    raise UserError(
+        f"criterion 'grasp' divides the logits by {temperature:g}, but the model returns a "
+        f"{type(outputs).__name__}: pass loss_fn=, which gets its logits, or temperature=1 for the "
+        "loss that the model computes itself"
+    )
+
+
 def _halves(x: Any, y: Any) -> Iterator[tuple[Any, Any]]:
-    if not isinstance(x, Tensor) or not isinstance(y, Tensor) or not len(x) == len(y) > 0:
+    count = size(x)
+    if isinstance(y, Tensor) and len(y) != count:
         raise UserError(
-            "criterion 'grasp' splits each batch in two halves, which needs tensors (B, …) of "
-            "inputs and targets with B of at least 1"
+            f"criterion 'grasp' splits each batch in two halves, but {count} inputs have "
+            f"{len(y)} targets"
         )
-    middle = len(x) // 2
+    middle = count // 2
     if middle:
-        yield x[:middle], y[:middle]
-    yield x[middle:], y[middle:]
+        first = slice(0, middle)
+        yield examples_of(x, first), examples_of(y, first)
+    second = slice(middle, count)
+    yield examples_of(x, second), examples_of(y, second)
 
 
 @torch.no_grad()

@@ -24,11 +24,13 @@ from torch import Tensor, nn
 from winnow.criteria.base import Subject
 from winnow.criteria.gradient import differentiate_only
 from winnow.errors import UserError, unknown
+from winnow.layers import is_transposed_linear
+from winnow.moments.examples import size
 
 FISHERS = ("empirical", "model")
 PATCHES = 1 << 24  # numbers in the patches of a convolution that are held at a time
 
-_Layer = nn.Linear | nn.Conv1d | nn.Conv2d
+_Layer = nn.Linear | nn.Conv1d | nn.Conv2d  # or a transposed Linear of transformers
 
 
 @dataclass
@@ -40,6 +42,8 @@ class Factors:
     a: Tensor | None = None  # (groups, n, n)
     g: Tensor | None = None  # (groups, m, m)
     positions: int = 0  # over all examples
+    transposed: bool = False  # whether the weight is (inputs, outputs)
+    uses: int = 0  # calls of the layers that hold it
 
     def add(self, layer: _Layer, x: Tensor, delta: Tensor) -> None:
         """One call of a layer: its input, and the gradient of the SUM of losses by its output."""
@@ -58,22 +62,28 @@ def kronecker_factors(subject: Subject, fisher: str = "empirical") -> dict[str, 
 
     ``fisher``: "empirical" takes the targets of the data; "model" draws them from the softmax of
     the logits (B, classes), with the subject's generator, which is the true Fisher matrix.
-    UserError for weights that belong to no Linear, Conv1d or Conv2d layer.
+    UserError for weights that belong to no Linear, Conv1d or Conv2d layer, and for layers whose
+    weight is used by another module than themselves, as ``out_proj`` by attention.
     """
     if fisher not in FISHERS:
         raise unknown("fisher", fisher, FISHERS, f"It is one of {', '.join(FISHERS)}")
     layers = _layers(subject)
-    factors = {name: Factors(_groups(own[0]), _bias(own)) for name, own in layers.items()}
+    factors = {
+        name: Factors(_groups(own[0]), _bias(own), transposed=is_transposed_linear(own[0]))
+        for name, own in layers.items()
+    }
     differentiate_only(subject.model, subject.weights.values())
-    examples = 0
+    network, examples = subject.network(), 0
     with _listening(layers, factors) as scale:
         for x, y in subject.batches():
-            scale[0] = len(x)
-            outputs = subject.model(x)
+            count = scale[0] = size(x)
+            outputs = network(x)
             loss = subject.loss(outputs, y if fisher == "empirical" else _drawn(outputs, subject))
             if loss.requires_grad:
-                torch.autograd.grad(loss, list(subject.weights.values()), allow_unused=True)
-            examples += len(x)
+                weights = list(subject.weights.values())
+                slopes = torch.autograd.grad(loss, weights, allow_unused=True)
+                _check_seen(subject.criterion, factors, dict(zip(factors, slopes, strict=True)))
+            examples += count
     if examples == 0:
         raise UserError(f"criterion {subject.criterion!r} got no batch: the loader is empty")
     for found in factors.values():
@@ -92,6 +102,7 @@ def _listening(
     def listen(layer: _Layer, into: Factors) -> Any:
         def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
             x = inputs[0].detach()
+            into.uses += 1
             if output.requires_grad:
                 output.register_hook(lambda delta: into.add(layer, x, delta.detach() * scale[0]))
 
@@ -108,18 +119,35 @@ def _listening(
 def _layers(subject: Subject) -> dict[str, list[_Layer]]:
     """The layers that hold each scored weight: several when it is tied."""
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d)
-    modules = [m for m in subject.model.modules() if isinstance(m, kinds)]
+    modules: list[Any] = [
+        m for m in subject.model.modules() if isinstance(m, kinds) or is_transposed_linear(m)
+    ]
     found = {n: [m for m in modules if m.weight is w] for n, w in subject.weights.items()}
     if without := [name for name, own in found.items() if not own]:
-        raise UserError(
-            f"criterion {subject.criterion!r} scores weights of Linear, Conv1d and Conv2d layers; "
-            f"{', '.join(map(repr, without[:3]))} is none: choose others with params="
-        )
+        raise _cannot_score(subject.criterion, without, "no such layers' weights")
     return found
 
 
+def _check_seen(
+    criterion: str, factors: Mapping[str, Factors], slopes: Mapping[str, Tensor | None]
+) -> None:
+    """UserError for weights that the loss depends on, though no layer of theirs was called."""
+    unseen = [n for n, slope in slopes.items() if slope is not None and not factors[n].uses]
+    if unseen:
+        raise _cannot_score(criterion, unseen, "used by another module, as in attention")
+
+
+def _cannot_score(criterion: str, names: list[str], what: str) -> UserError:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return UserError(
+        f"criterion {criterion!r} scores weights of Linear, Conv1d and Conv2d layers by what goes "
+        f"in and out of these. {', '.join(map(repr, names[:3]))}{more}: {what}. Choose others with "
+        "params=, or another criterion, e.g. 'obd'"
+    )
+
+
 def _groups(layer: _Layer) -> int:
-    return 1 if isinstance(layer, nn.Linear) else layer.groups
+    return layer.groups if isinstance(layer, nn.Conv1d | nn.Conv2d) else 1
 
 
 def _bias(layers: list[_Layer]) -> nn.Parameter | None:
@@ -147,14 +175,14 @@ def _wide(tensor: Tensor) -> Tensor:
 
 def _rows(delta: Tensor, layer: _Layer) -> Tensor:
     """Gradients by the outputs as (groups, m, examples and positions)."""
-    if isinstance(layer, nn.Linear):
+    if not isinstance(layer, nn.Conv1d | nn.Conv2d):
         return _wide(delta).reshape(-1, delta.shape[-1]).T[None]
     return _by_group(_wide(delta).flatten(2), layer.groups)
 
 
 def _patches(x: Tensor, layer: _Layer) -> Iterator[Tensor]:
     """Inputs of the units as (groups, n, examples and positions), some examples at a time."""
-    if isinstance(layer, nn.Linear):
+    if not isinstance(layer, nn.Conv1d | nn.Conv2d):
         yield _wide(x).reshape(-1, x.shape[-1]).T[None]
         return
     mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode

@@ -51,18 +51,19 @@ def surgeon(
         if name not in mask:
             continue
         weight, keep = subject.weights[name], mask[name].to(subject.weights[name].device)
-        removed = _as_matrix(weight.detach().masked_fill(keep, 0), damped).double()
+        turned = factors[name].transposed
+        removed = _as_matrix(weight.detach().masked_fill(keep, 0), damped, turned).double()
         columns = damped[1].shape[2] - removed.shape[2]  # 1 for the bias, which stays
         removed, kept = (
             F.pad(removed, (0, columns)),
-            F.pad(_as_matrix(keep, damped), (0, columns), value=True),
+            F.pad(_as_matrix(keep, damped, turned), (0, columns), value=True),
         )
         change = _together(removed, kept, damped) if joint else _one_by_one(removed, damped)
         bias = factors[name].bias
         if bias is not None:
             changes[names[id(bias)]] = change[:, :, -1].flatten().to(bias.dtype)
             change = change[:, :, :-1]
-        changes[name] = change.reshape(weight.shape).to(weight.dtype)
+        changes[name] = _as_weight(change, weight, turned).to(weight.dtype)
     return changes
 
 
@@ -90,12 +91,17 @@ def mlprune(
 
     A score holds for one weight that goes alone. To remove many, score, prune and update in rounds
     (``rounds`` in a recipe; ``algorithms.trained.prune_trained``). ``surgeon`` gives the update of
-    the weights that stay. UserError for a weight of another layer than Linear, Conv1d and Conv2d,
-    and a damping that is not positive, or too small for factors in the precision of the model.
+    the weights that stay. UserError for a weight of another layer than Linear (and transformers'
+    ``Conv1D``), Conv1d and Conv2d, for one that is used without a call of its layer (``out_proj``
+    of attention), and a damping that is not positive, or too small for factors in the precision of
+    the model.
     """
     _check(damping)
-    damped = _damped(kronecker_factors(subject, fisher), damping, shared)
-    scores = {name: _scores(subject.weights[name], pair) for name, pair in damped}
+    factors = kronecker_factors(subject, fisher)
+    scores = {
+        name: _scores(subject.weights[name], pair, factors[name].transposed)
+        for name, pair in _damped(factors, damping, shared)
+    }
     return {name: scores.get(name, _none(weight)) for name, weight in subject.weights.items()}
 
 
@@ -108,11 +114,11 @@ def _none(weight: nn.Parameter) -> Tensor:
     return torch.zeros_like(weight, dtype=_wide(weight))
 
 
-def _scores(weight: nn.Parameter, damped: Pair) -> Tensor:
+def _scores(weight: nn.Parameter, damped: Pair, turned: bool) -> Tensor:
     of_g, of_a = (_inverse(factor).diagonal(dim1=1, dim2=2) for factor in damped)
-    matrix = _as_matrix(weight.detach(), damped).double()
+    matrix = _as_matrix(weight.detach(), damped, turned).double()
     bare = of_a[:, None, : matrix.shape[2]]  # without the bias's
-    return (matrix**2 / (of_g[:, :, None] * bare)).reshape(weight.shape).to(_wide(weight))
+    return _as_weight(matrix**2 / (of_g[:, :, None] * bare), weight, turned).to(_wide(weight))
 
 
 def _one_by_one(removed: Tensor, damped: Pair) -> Tensor:
@@ -147,10 +153,15 @@ def _together(removed: Tensor, kept: Tensor, damped: Pair) -> Tensor:
     return x - removed
 
 
-def _as_matrix(weight: Tensor, damped: Pair) -> Tensor:
-    """(groups, m, n) from (outputs, inputs of a unit, …)."""
+def _as_matrix(weight: Tensor, damped: Pair, turned: bool) -> Tensor:
+    """(groups, m, n) from (outputs, inputs of a unit, …); ``turned``: from (inputs, outputs)."""
     groups, outputs, _ = damped[0].shape
-    return weight.reshape(groups, outputs, -1)
+    return (weight.T if turned else weight).reshape(groups, outputs, -1)
+
+
+def _as_weight(matrix: Tensor, weight: Tensor, turned: bool) -> Tensor:
+    """(groups, m, n) in the shape of the weight: the inverse of ``_as_matrix``."""
+    return matrix.reshape(weight.T.shape).T.contiguous() if turned else matrix.reshape(weight.shape)
 
 
 def _damped(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from winnow.criteria.base import Subject
+from winnow.criteria.examples import mean_moments
 from winnow.criteria.statistics import NormStatistics, use_statistics
-from winnow.moments import moments
 
 
 def obd(subject: Subject, *, statistics: NormStatistics = "auto") -> dict[str, Tensor]:
@@ -20,5 +20,5 @@ def obd(subject: Subject, *, statistics: NormStatistics = "auto") -> dict[str, T
     each example.
     """
     use_statistics(subject, statistics)
-    fisher = moments(subject.model, subject.batches(), subject.loss, subject.weights, "square")
+    fisher = mean_moments(subject, "square")
     return {n: w.detach() ** 2 * fisher[n] / 2 for n, w in subject.weights.items()}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from winnow.criteria.base import Subject
 from winnow.errors import UserError
@@ -61,7 +62,12 @@ class Replay:
         )
 
 
-def _mark(value: Any) -> float:
+def _mark(batch: Any) -> float:
+    """A number that differs where batches do."""
+    return sum(map(_mark_of, pytree.tree_leaves(batch)))
+
+
+def _mark_of(value: Any) -> float:
     if not isinstance(value, Tensor) or value.is_complex():
         return 0.0
     total = float(value.detach().sum()) + value.numel()

@@ -13,24 +13,44 @@ differentiated a second time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from winnow.criteria.rectified import RELUS, Affine, Rectified, ReluSource, kept_as, per_channel
+from winnow.errors import UserError
 
+_NO_SECOND = re.compile(r"derivative for '?(?:aten::)?(\w+?)(?:_backward)?'? is not implemented")
 _CONVOLUTIONS = {F.conv1d: 1, F.conv2d: 2, F.conv3d: 3}
 
 
-def differentiated_twice() -> AbstractContextManager[Any]:
-    """A context: forward passes inside it are made for two differentiations in reverse mode."""
-    return _Mode()
+@contextmanager
+def differentiated_twice() -> Iterator[None]:
+    """A context: forward passes inside it are made for two differentiations in reverse mode.
+
+    Attention takes the backend of plain products, the only one that has a second derivative;
+    ``hardsigmoid`` is written as relu6(x + 3) / 6. UserError, with its name, for an operation that
+    torch cannot differentiate twice.
+    """
+    try:
+        with _Mode(), sdpa_kernel(SDPBackend.MATH):
+            yield
+    except RuntimeError as error:
+        if not (found := _NO_SECOND.search(str(error))):
+            raise
+        raise UserError(
+            f"the gradient is differentiated here, which torch cannot do through {found[1]}: "
+            "replace that operation while scoring, or take a criterion of one derivative, e.g. "
+            "'snip'"
+        ) from error
 
 
 class _Mode(TorchFunctionMode):
@@ -50,12 +70,18 @@ class _Mode(TorchFunctionMode):
         if func in RELUS and len(args) == 1 and not kwargs.get("inplace"):
             z = self._rectified.relu(args[0])
             return func(*args, **kwargs) if z is None else z
+        if func is F.hardsigmoid and not _in_place(args, kwargs):
+            return F.relu6(args[0] + 3) / 6
         x = args[0] if args else None
         source = self._rectified.source(x)
         if func in _CONVOLUTIONS:
             return _convolution(func, source, *args, **kwargs)
         with kept_as(source, x):
             return func(*args, **kwargs)
+
+
+def _in_place(args: Any, kwargs: dict[str, Any]) -> bool:
+    return bool(kwargs.get("inplace") or (len(args) > 1 and args[1]))
 
 
 # ---- convolution

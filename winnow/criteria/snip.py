@@ -44,9 +44,10 @@ def snip(
         initialise(subject.model, init, init_seed)
         subject.remove()
     weights = differentiate_only(subject.model, subject.weights.values())
+    network = subject.network()
     total: list[Tensor] | None = None
     for x, y in rebalanced(subject, per_class, classes).batches():
-        total = add_to(total, gradients_by(subject.loss(subject.model(x), y), weights))
+        total = add_to(total, gradients_by(subject.loss(network(x), y), weights))
     if total is None:
         raise UserError("criterion 'snip' got no batch: the loader is empty")
     named = zip(subject.weights.items(), total, strict=True)

@@ -51,7 +51,7 @@ def _estimate(subject: Subject, norms: list[nn.modules.batchnorm._BatchNorm]) ->
             norm.training = True
         with torch.no_grad():
             for x, _ in subject.batches():
-                subject.model(x)
+                subject.outputs(x)
     finally:
         for norm, momentum, training in before:
             norm.momentum, norm.training = momentum, training

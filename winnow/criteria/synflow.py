@@ -8,7 +8,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from winnow.criteria.base import Subject
+from winnow.criteria.base import PREFIX, Subject
 from winnow.criteria.traits import traits
 from winnow.errors import UserError
 
@@ -50,12 +50,13 @@ def _flow(
     subject: Subject, shape: Sequence[int], dtype: torch.dtype
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """R and the scores, computed in ``dtype``."""
-    model = subject.model
-    state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    network = subject.network()
+    state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     absolute = {name: _absolute(tensor, dtype) for name, tensor in state.items()}
-    weights = [absolute[name].requires_grad_() for name in subject.weights]
+    weights = [absolute[f"{PREFIX}{name}"].requires_grad_() for name in subject.weights]
     ones = torch.ones(1, *shape, dtype=dtype, device=weights[0].device)
-    outputs = torch.func.functional_call(model, absolute, (ones,))
+    outputs = torch.func.functional_call(network, absolute, (ones,))
+    outputs = getattr(outputs, "logits", outputs)
     if not isinstance(outputs, Tensor):
         raise UserError(
             "criterion 'synflow' sums the outputs, which must be one tensor; this model returns "
@@ -92,7 +93,11 @@ def _shape(subject: Subject, given: Sequence[int] | None) -> Sequence[int]:
             "the like, batch=(x, y) or loader="
         )
     inputs, _ = next(subject.batches())
-    if not isinstance(inputs, Tensor):
-        kind = type(inputs).__name__
-        raise UserError(f"criterion 'synflow' needs a tensor as input, not a {kind}")
-    return inputs.shape[1:]
+    if isinstance(inputs, Tensor) and inputs.is_floating_point():
+        return inputs.shape[1:]
+    kind = inputs.dtype if isinstance(inputs, Tensor) else f"a {type(inputs).__name__}"
+    raise UserError(
+        f"criterion 'synflow' feeds the network with ones, and its inputs are {kind}: they must be "
+        "numbers that layers multiply. Feed a network of tokens behind its embedding: "
+        "forward=lambda model, ones: model(inputs_embeds=ones), input_shape=(tokens, width)"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,7 +71,11 @@ class Alone:
         sums = {name: torch.zeros_like(w, dtype=wide(w)) for name, w in values.items()}
         for start in range(0, size(x), chunk):
             some = slice(start, start + chunk)
-            found = per_example(values, _rows(examples_of(x, some)), _rows(examples_of(y, some)))
+            with warnings.catch_warnings():  # that vmap loops where it has no rule
+                warnings.filterwarnings("ignore", "There is a performance drop")
+                found = per_example(
+                    values, _rows(examples_of(x, some)), _rows(examples_of(y, some))
+                )
             for name, gradients in found.items():
                 sums[name] += summed(gradients.to(wide(gradients)), kind)
         return sums

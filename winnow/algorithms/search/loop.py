@@ -113,7 +113,7 @@ def _train(
     effective = list(searched.effective.values())
     for step, (x, y) in enumerate(itertools.islice(_endless(subject), steps)):
         searched.apply(step)
-        loss = subject.loss(subject.model(x), y)
+        loss = subject.loss(subject.outputs(x), y)
         by_weights = torch.autograd.grad(loss, effective)
         gradients = searched.chain(by_weights)
         if not math.isfinite(clip(loss, gradients, None)):
