@@ -34,7 +34,7 @@ FLOORS = (
     ("kernels",),
     ("data", "models", "state", "pruning", "coverage"),
     ("selection", "schedule"),
-    ("allocation", "amounts", "layers", "topk", "files", "rng", "reparametrisation"),
+    ("allocation", "amounts", "layers", "topk", "files", "rng", "reparametrisation", "ties"),
     ("errors", "mask"),
 )
 """From the roof to the ground. What stands on one floor does not import its neighbours."""
