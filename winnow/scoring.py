@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from winnow import criteria, rng
 from winnow.coverage import Coverage, coverage_of, warn_if_low
@@ -195,6 +196,8 @@ class _Before:
 
     def _is_replaced(self) -> bool:
         here, before = self.tensor, self.data
+        if _is_wrapped(here):
+            return False
         return here.data_ptr() != before.data_ptr() or here.shape != before.shape
 
 
@@ -286,7 +289,13 @@ def _checked(
 
 
 def _storages(model: nn.Module) -> set[int]:
-    return {_storage(tensor) for tensor in [*model.parameters(), *model.buffers()]}
+    tensors = [*model.parameters(), *model.buffers()]
+    return {_storage(tensor) for tensor in tensors if not _is_wrapped(tensor)}
+
+
+def _is_wrapped(tensor: Tensor) -> bool:
+    """Whether it is sharded or quantised, and has no memory of its own."""
+    return bool(is_traceable_wrapper_subclass(tensor))
 
 
 def _storage(tensor: Tensor) -> int:
