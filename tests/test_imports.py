@@ -32,7 +32,7 @@ FLOORS = (
     ("moments",),
     ("engine",),
     ("kernels",),
-    ("data", "models", "state", "pruning", "coverage"),
+    ("data", "models", "state", "pruning", "coverage", "structure"),
     ("selection", "schedule"),
     ("allocation", "amounts", "layers", "topk", "files", "rng", "reparametrisation", "ties"),
     ("errors", "mask"),
