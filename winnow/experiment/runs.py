@@ -46,6 +46,8 @@ LEGACY: Mapping[str, Any] = {
     "pruning.given": None,
     "pruning.reinit": "none",
     "pruning.augmented": False,
+    "pruning.structure": "none",
+    "pruning.units": None,
     "schedule.every": None,
     "schedule.to": 0.0,
     "start.optimizer": "fresh",
@@ -109,7 +111,9 @@ class Pruning:
     what it keeps. ``source``: the hash of the file of a criterion outside Winnow (see
     `criteria.own`), None for those that it knows by name. ``reinit``: what is
     scored in place of the run's own initial weights (see `plan.kinds.scored_copy`).
-    ``augmented``: the examples seen are augmented.
+    ``augmented``: the examples seen are augmented. ``structure``: whole units go (see
+    `recipe.Prune`), and ``units`` says how many each set of them keeps, by its name; ``keep`` is
+    what that leaves of each layer.
     """
 
     of: str | None
@@ -128,6 +132,8 @@ class Pruning:
     given: str | None = None
     reinit: str = "none"
     augmented: bool = False
+    structure: str = "none"
+    units: Mapping[str, int] | None = None
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> Pruning:

@@ -4,6 +4,20 @@
 """
 
 from winnow.structure.coupling import Structure, structure_of
-from winnow.structure.units import prune_units, unit_scores
+from winnow.structure.units import (
+    keep_units,
+    prune_units,
+    random_units,
+    unit_scores,
+    weights_kept,
+)
 
-__all__ = ["Structure", "prune_units", "structure_of", "unit_scores"]
+__all__ = [
+    "Structure",
+    "keep_units",
+    "prune_units",
+    "random_units",
+    "structure_of",
+    "unit_scores",
+    "weights_kept",
+]

@@ -53,6 +53,11 @@ class Structure:
     count: int
 
     @property
+    def by_name(self) -> dict[str, Tensor]:
+        """The sets, each under the names of its weights as one word: "a.weight + b.weight"."""
+        return {" + ".join(names): units for names, units in self.sets.items()}
+
+    @property
     def prunable(self) -> int:
         """How many units may go."""
         return sum(len(units) for units in self.sets.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -68,6 +69,68 @@ def prune_units(
         keep[units] = False
     keep[choose(structure, density, least, total, alive)] = True
     return mask_of_units(keep, structure, mask)
+
+
+def keep_units(
+    scores: Mapping[str, Tensor],
+    structure: Structure,
+    counts: Mapping[str, int],
+    mask: Mapping[str, Tensor] | None = None,
+) -> Mask:
+    """As ``prune_units``, with the number of units that each set keeps, by the set's name."""
+    return _of_best(unit_scores(scores, structure), structure, counts, mask)
+
+
+def random_units(
+    structure: Structure, counts: Mapping[str, int], generator: torch.Generator
+) -> Mask:
+    """A mask of units drawn at random, as many of each set as ``counts`` says by its name."""
+    drawn = torch.rand(structure.count, generator=generator, dtype=torch.float64)
+    return _of_best(drawn, structure, counts, None)
+
+
+def _of_best(
+    total: Tensor,
+    structure: Structure,
+    counts: Mapping[str, int],
+    mask: Mapping[str, Tensor] | None,
+) -> Mask:
+    alive = _alive(structure, mask)
+    keep = torch.ones(structure.count, dtype=torch.bool)
+    for name, units in structure.by_name.items():
+        keep[units] = False
+        keep[_best(total, units, counts[name], alive)] = True
+    return mask_of_units(keep, structure, mask)
+
+
+def weights_kept(structure: Structure, counts: Mapping[str, int]) -> dict[str, int]:
+    """How many weights each layer keeps where each set of units keeps so many, whichever they are.
+
+    ``counts``: by the set's name. UserError where that depends on which ones stay: units of one set
+    that stand at different numbers of places in one layer.
+    """
+    kept = {}
+    for name, axes in structure.axes.items():
+        along = [axes.writes] if axes.reads is None else [axes.writes, axes.reads]
+        whole = math.prod(axes.shape)
+        for labels in along:
+            whole = whole // len(labels) * _places(name, labels, structure, counts)
+        kept[name] = whole
+    return kept
+
+
+def _places(name: str, labels: Tensor, structure: Structure, counts: Mapping[str, int]) -> int:
+    """How many places along an axis are left."""
+    left = len(labels)
+    for of, units in structure.by_name.items():
+        each = [int((labels == unit).sum()) for unit in units]
+        if len(set(each)) > 1:
+            raise UserError(
+                f"units of {of} stand {min(each)} to {max(each)} times in {name}, so that its "
+                "number of weights depends on which ones stay: rounds of whole units need a number"
+            )
+        left -= each[0] * (len(units) - counts[of])
+    return left
 
 
 def mask_of_units(

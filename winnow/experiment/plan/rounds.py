@@ -32,6 +32,7 @@ from winnow.experiment.plan.other_orders import other_orders, rounds_at
 from winnow.experiment.plan.replicate import Node, Replicate
 from winnow.experiment.plan.restart import RESTART_WORDS, Restart, restart_of
 from winnow.experiment.plan.setting import Setting
+from winnow.experiment.plan.units import UnitRounds, unit_rounds
 from winnow.experiment.runs import GIVEN, Pruning, Run, Start
 from winnow.experiment.store.tickets import FittedTicket, fitted_ticket
 
@@ -44,6 +45,7 @@ class Rounds:
     restart: Restart
     scoring: Scoring
     given: FittedTicket | None = None
+    units: UnitRounds | None = None
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -126,7 +128,8 @@ class Rounds:
         wanted = self.setting.recipe.controls.order_densities
         if not wanted or self.given is not None:
             return None
-        return rounds_at(self._walk(), wanted, sum(self.setting.layers.sizes.values()))
+        walk = self._walk() if self.units is None else map(self.units.in_weights, self._walk())
+        return rounds_at(walk, wanted, sum(self.setting.layers.sizes.values()))
 
     def _one_shot(self, replicate: Replicate) -> Iterator[Node]:
         """The arm that prunes the dense network once, to each density."""
@@ -154,9 +157,13 @@ class Rounds:
         """How the mask of a round comes from its parent's trained weights."""
         least, sizes = self.setting.recipe.prune.least, self.setting.layers.sizes
         assert step.keep is not None
-        check_least(step.keep, sizes, least, "prune.least")
+        if self.units is None:
+            check_least(step.keep, sizes, least, "prune.least")
         seed = replicate.mask_seed
         pruning = self.scoring.pruning(tuple(sizes), step.keep, seed=seed, least=least)
+        if self.units is not None:
+            assert isinstance(step.keep, dict)
+            pruning = self.units.pruning(pruning, step.keep)
         return replace(pruning, of=parent.id, step=restart.pruned_at(parent))
 
     def _walk(self) -> Iterator[Round]:
@@ -167,6 +174,8 @@ class Rounds:
 
     def _iterative(self) -> Iterator[Round]:
         prune, layers = self.setting.recipe.prune, self.setting.layers
+        if self.units is not None:
+            return self.units.walk(prune.rounds, prune.rate)
         rates = layers.rates if prune.scope == "layer" else None
         return iterative(
             layers.sizes, rounds=prune.rounds, rate=prune.rate, rates=rates, scope=prune.scope
@@ -191,7 +200,7 @@ def rounds_of(setting: Setting) -> Rounds:
     scoring = replace(scoring, options=own_options(prune.options))
     asked = setting.recipe.ticket
     given = None if asked is None else fitted_ticket(setting.recipe, asked)
-    return Rounds(setting, restart_of_prune(setting), scoring, given)
+    return Rounds(setting, restart_of_prune(setting), scoring, given, unit_rounds(setting))
 
 
 def _trained_from(given: FittedTicket, replicate: Replicate) -> Run:

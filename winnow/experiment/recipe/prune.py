@@ -18,7 +18,9 @@ class Prune(RecipePart):
     ``train``: how long networks train before they are pruned, where not to the end; ``fine_tune``:
     and afterwards (``0it``: not at all), with rewind ``none`` or ``lr``; ``optimizer``: starts
     afresh, or is rewound to what it was at the step that the weights are rewound to.
-    ``least``: weights that each layer keeps at least.
+    ``least``: weights that each layer keeps at least. ``structure``: ``unit`` prunes whole neurons
+    and channels, with all weights that write and read them, ``channel`` channels alone; each set of
+    units that go together keeps its share (see `winnow.structure`).
     ``rates``: layers that are pruned at a rate of their own (names, globs, or the words ``conv``,
     ``linear``, ``output``, ``first``). ``ignore``: layers that are never pruned.
     """
@@ -35,6 +37,7 @@ class Prune(RecipePart):
     fine_tune: Steps | None = Field(None, examples=["500it"])
     optimizer: Literal["fresh", "rewound"] = "fresh"
     least: int = Field(0, ge=0, examples=[1])
+    structure: Literal["none", "unit", "channel"] = Field("none", examples=["unit"])
     ignore: Annotated[tuple[str, ...], Field(strict=False)] = Field((), examples=[["output"]])
     densities: DensityList | Literal["paper", "rounds"] = Field(
         "rounds", examples=["paper", "rounds", [0.5, 0.2]]
@@ -46,6 +49,24 @@ class Prune(RecipePart):
             raise ValueError("rates of single layers go with scope: layer (global has one rate)")
         if self.rate == 0 and not self.rates:
             raise ValueError("rate 0 removes nothing: choose one above 0, e.g. 0.2")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_units(self) -> Prune:
+        if self.structure == "none":
+            return self
+        written = {
+            "algorithm: one-shot": self.is_one_shot,
+            "scope: global": self.scope == "global",
+            "rates": bool(self.rates),
+            "ignore": bool(self.ignore),
+            "least": bool(self.least),
+        }
+        if given := [name for name, there in written.items() if there]:
+            raise ValueError(
+                f"structure: {self.structure} goes with algorithm imp and scope layer: every set "
+                f"of units loses the same rate, and keeps one. Leave out {', '.join(given)}"
+            )
         return self
 
     @property

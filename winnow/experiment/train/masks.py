@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from winnow import criteria, rng
 from winnow.algorithms.at_init import Densities, prune_at_init
@@ -23,6 +23,8 @@ from winnow.models.initialise import initialise
 from winnow.pruning import LayerCollapse, prune_to
 from winnow.scoring import score
 from winnow.state import State, load_weights
+from winnow.structure import Structure, keep_units, random_units, structure_of
+from winnow.structure.coupling import UnitKind
 from winnow.ties import TiedScores
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ def pruned_for(run: Run, parents: Parents) -> tuple[nn.Module | None, Mask]:
         )
     except UserError as error:
         raise UserError(f"pruning by {pruning.criterion}: {error}") from error
+    if pruning.units is not None:
+        return network, mask
     return network, shuffled_for(pruning, mask)
 
 
@@ -80,6 +84,8 @@ def _of_trained(run: Run, pruning: Pruning, parents: Parents) -> tuple[nn.Module
     load_weights(model, state)
     scored_as(model, pruning.criterion)
     mask = state.mask or Mask.dense({name: state.weights[name] for name in pruning.prunable})
+    if pruning.units is not None and pruning.shuffle is not None:
+        return model, _random_units(run, pruning, model)
     data, options = _data(run, pruning), _options(run, pruning)
     if run.start.is_operated or pruning.rounds > 1:
         keep = pruning.keep if isinstance(pruning.keep, int) else dict(pruning.keep)
@@ -103,7 +109,34 @@ def _of_trained(run: Run, pruning: Pruning, parents: Parents) -> tuple[nn.Module
         **data,
         **options,
     )
+    if pruning.units is not None:
+        return model, _best_units(run, pruning, model, scores, mask)
     return model, prune_to(scores, pruning.keep, mask, pruning.least)
+
+
+def _best_units(
+    run: Run, pruning: Pruning, model: nn.Module, scores: Mapping[str, Tensor], mask: Mask
+) -> Mask:
+    """The mask of the units with the largest scores; layers without units keep what they have."""
+    assert pruning.units is not None
+    found = keep_units(scores, _structure(run, pruning, model), pruning.units, mask)
+    return Mask({name: found.get(name, bits) for name, bits in mask.items()})
+
+
+def _random_units(run: Run, pruning: Pruning, model: nn.Module) -> Mask:
+    """A mask of units drawn at random: the control of a mask of whole units."""
+    assert pruning.units is not None
+    assert pruning.shuffle is not None
+    generator = rng.torch_generator(pruning.seed, "shuffle", pruning.shuffle)
+    found = random_units(_structure(run, pruning, model), pruning.units, generator)
+    whole = Mask.dense({name: model.get_parameter(name) for name in pruning.prunable})
+    return Mask({name: found.get(name, bits) for name, bits in whole.items()})
+
+
+def _structure(run: Run, pruning: Pruning, model: nn.Module) -> Structure:
+    example = torch.zeros(1, *facts(run.data.name).inputs(run.data.size))
+    kind: UnitKind = "channel" if pruning.structure == "channel" else "unit"
+    return structure_of(model, example, kind)
 
 
 def _at_init(run: Run, pruning: Pruning) -> Mask:
