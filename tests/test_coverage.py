@@ -107,3 +107,11 @@ def test_a_mask_reports_its_layers_and_what_it_is_not_of() -> None:
     ]
     with pytest.raises(ValueError, match="the mask is for another network"):
         mask.report(nn.Linear(4, 4))
+
+
+def test_a_search_warns_too() -> None:
+    batch = (torch.randint(0, 7, (4, 3)), torch.randint(0, 7, (4,)))
+    with pytest.warns(LowCoverage, match="only 36.4 %"):
+        wn.search(
+            Tied(), "edge-popup", density=0.5, loader=[batch], loss_fn=F.cross_entropy, steps="1it"
+        )

@@ -96,6 +96,7 @@ class Adapted(nn.Module):
             r"weight of 0 is parametrised \(_WeightNorm\).*remove_parametrizations\(model.0, 'w",
         ),
         (old_weight_norm, r"under weight_norm.*remove_weight_norm\(model.0, 'weight'\)"),
+        (nn.utils.spectral_norm, r"under spectral_norm.*remove_spectral_norm\(model.0, 'weight'\)"),
         (pruned_by_torch, r"pruned by torch.nn.utils.prune.*prune.remove\(model.0, 'weight'\)"),
         (Adapted, r"0 has an adapter beside its weight.*merge_and_unload\(\)"),
         (lambda layer: nn.LazyLinear(layer.out_features), "0.weight has no shape yet: run one"),

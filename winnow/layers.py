@@ -152,6 +152,9 @@ def _computed(named: str, path: str, layer: nn.Module, own: str) -> str:
     elif f"{own}_mask" in layer._buffers:
         made = "pruned by torch.nn.utils.prune"
         fix = f"torch.nn.utils.prune.remove({target}, {own!r})"
+    elif f"{own}_u" in layer._buffers:
+        made = "under spectral_norm"
+        fix = f"torch.nn.utils.remove_spectral_norm({target}, {own!r})"
     elif f"{own}_g" in layer._parameters:
         made = "under weight_norm"
         fix = f"torch.nn.utils.remove_weight_norm({target}, {own!r})"

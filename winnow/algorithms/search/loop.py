@@ -15,6 +15,7 @@ from winnow.algorithms.search import make_search
 from winnow.algorithms.search.driven import competing, needs_data, warm_scores
 from winnow.algorithms.search.method import SearchMethod, SearchStart
 from winnow.amounts import option_iterations
+from winnow.coverage import coverage_of, warn_if_low
 from winnow.criteria.base import Subject
 from winnow.engine.learning_rate import learning_rate
 from winnow.engine.optimizer import clip, make_optimizer, update
@@ -25,7 +26,7 @@ from winnow.moments.kinds import Loss
 from winnow.pruning import LayerCollapse, collapsed
 from winnow.reparametrisation import Search
 from winnow.scoring import unchanged
-from winnow.selection import Params, uncompiled
+from winnow.selection import Params, prunable, uncompiled
 
 
 def search(
@@ -67,12 +68,14 @@ def search(
         with wn.sparsify(model, mask, optimizer):
             train(model, optimizer)
 
-    Warns of LayerCollapse. Raises UserError for an unknown method or option, a density out of
+    Warns of LayerCollapse, and of LowCoverage where under half of the model's weights compete and
+    ``params`` did not say so. Raises UserError for an unknown method or option, a density out of
     range, an empty loader, and a search that diverges; the model is as before then.
     """
     chosen = make_search(method, density, **options)
     model = uncompiled(model)
     weights = competing(model, chosen, params, ignore)
+    warn_if_low(coverage_of(model, prunable(model, params)), params, stacklevel=2)
     subject = Subject(f"search {method}", model, weights, loader, loss_fn)
     length = len(loader) if isinstance(loader, Sized) else None
     total = option_iterations(method, "steps", steps, per_epoch or length)
