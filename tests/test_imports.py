@@ -32,9 +32,19 @@ FLOORS = (
     ("moments",),
     ("engine",),
     ("kernels",),
-    ("data", "models", "state", "pruning", "coverage"),
-    ("selection", "schedule"),
-    ("allocation", "amounts", "layers", "topk", "files", "rng", "reparametrisation"),
+    ("data", "models", "state", "pruning", "coverage", "averaging", "distributed"),
+    ("selection", "schedule", "slots"),
+    (
+        "allocation",
+        "amounts",
+        "layers",
+        "topk",
+        "files",
+        "rng",
+        "reparametrisation",
+        "sharding",
+        "wrapped",
+    ),
     ("errors", "mask"),
 )
 """From the roof to the ground. What stands on one floor does not import its neighbours."""

@@ -9,14 +9,16 @@ from torch.utils.hooks import RemovableHandle
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.selection import parameters
-from winnow.sparsifying import Sparsified, check_holds_some
+from winnow.sparsifying import Sparsified, check_hold_all, check_same_model
+from winnow.wrapped import found_inf, hookable
 
 
 class Attach:
-    """Call it with each optimizer before the first step; it gives the optimizer back.
+    """Call it with each optimizer before its first step; it gives the optimizer back.
 
-    It attaches the round's mask, counts the steps of the first optimizer, and keeps the weights
-    and buffers after step ``keep_at``. For loops that need it: ``round`` (0 is the dense
+    It attaches the round's mask, counts the steps that the first optimizer makes, and keeps the
+    weights and buffers after step ``keep_at``. An optimizer may be in a trainer's wrapper
+    (accelerate, Lightning). For loops that need it: ``round`` (0 is the dense
     network), ``start_step`` (the step of the schedule that this training starts from: k for a
     rewind to step k; the steps of all rounds before for "none"; else 0), ``steps`` so far.
     """
@@ -44,9 +46,10 @@ class Attach:
     def __call__(self, optimizer: Optimizer) -> Optimizer:
         if any(optimizer is other for other in self._seen):
             return optimizer
+        outermost = hookable(optimizer)[0]
         self._hold(optimizer)
         if not self._seen:
-            self._counter = optimizer.register_step_post_hook(self._count)
+            self._counter = outermost.register_step_post_hook(self._count)
         self._seen.append(optimizer)
         return optimizer
 
@@ -56,12 +59,15 @@ class Attach:
         return bool(self._seen)
 
     def check(self, rewind: str) -> None:
-        """After the training: UserError unless it attached and reached the step to rewind to."""
+        """After the training: UserError unless it attached all optimizers of masked weights and
+        reached the step to rewind to.
+        """
         if not self.attached:
             raise UserError(
                 f"train never called attach(optimizer) in round {self.round}: call it once, "
                 "before the first step"
             )
+        check_hold_all(self._weights(), self._seen)
         if self._keep_at and self.kept is None:
             raise UserError(
                 f"round {self.round} took {self.steps} optimizer steps, fewer than "
@@ -79,13 +85,19 @@ class Attach:
         if self._sparsified is not None:
             self._sparsified.attach(optimizer)
         elif self.round == 0:  # dense: nothing to hold, so that it costs nothing
-            named = parameters(self._model)
-            check_holds_some({name: named[name] for name in self._mask}, optimizer)
+            everything = {id(parameter) for parameter in parameters(self._model).values()}
+            check_same_model(self._weights(), everything, optimizer)
         else:
             self._sparsified = Sparsified(self._model, self._mask)
             self._sparsified.attach(optimizer)
 
-    def _count(self, *_: object) -> None:
+    def _weights(self) -> dict[str, nn.Parameter]:
+        named = parameters(self._model)
+        return {name: named[name] for name in self._mask}
+
+    def _count(self, optimizer: Optimizer, *_: object) -> None:
+        if found_inf(optimizer):
+            return
         self.steps += 1
         if self.steps == self._keep_at:
             self.kept = {n: t.detach().clone() for n, t in self._model.state_dict().items()}
