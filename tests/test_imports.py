@@ -29,23 +29,13 @@ FLOORS = (
     ("ticket", "trial"),
     ("scoring", "sparsifying", "statefile"),
     ("criteria",),
-    ("moments",),
+    ("moments", "averaging", "distributed"),
     ("engine",),
     ("kernels",),
-    ("data", "models", "state", "pruning", "coverage", "averaging", "distributed"),
-    ("selection", "schedule", "slots"),
-    (
-        "allocation",
-        "amounts",
-        "layers",
-        "topk",
-        "files",
-        "rng",
-        "reparametrisation",
-        "sharding",
-        "wrapped",
-    ),
-    ("errors", "mask"),
+    ("data", "models", "state", "pruning", "coverage"),
+    ("selection", "schedule", "slots", "wrapped"),
+    ("allocation", "amounts", "layers", "topk", "files", "rng", "reparametrisation"),
+    ("errors", "mask", "sharding"),
 )
 """From the roof to the ground. What stands on one floor does not import its neighbours."""
 

@@ -29,9 +29,9 @@ def weight_slots(optimizer: Optimizer, weight: Tensor) -> dict[str, Tensor]:
     for name, value in found.items():
         if type(value) is Tensor and value.dtype in (torch.uint8, torch.int8):
             raise UserError(
-                f"the slot {name!r} of {type(optimizer).__name__} holds codes of 8 bits, and how to "
-                "write a zero in them is not known: use an optimizer with slots of 16 or 32 bits, "
-                "or torchao.optim.AdamW8bit"
+                f"the slot {name!r} of {type(optimizer).__name__} holds codes of 8 bits, and how "
+                "to write a zero in them is not known: use an optimizer with slots of 16 or 32 "
+                "bits, or torchao.optim.AdamW8bit"
             )
     return found
 
