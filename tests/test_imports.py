@@ -34,8 +34,8 @@ FLOORS = (
     ("kernels",),
     ("data", "models", "state", "pruning", "coverage"),
     ("selection", "schedule", "slots", "wrapped"),
-    ("allocation", "amounts", "layers", "topk", "files", "rng", "reparametrisation"),
-    ("errors", "mask", "sharding"),
+    ("allocation", "amounts", "layers", "topk", "files", "rng"),
+    ("errors", "mask", "sharding", "reparametrisation"),
 )
 """From the roof to the ground. What stands on one floor does not import its neighbours."""
 

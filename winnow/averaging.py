@@ -6,7 +6,7 @@ are removed, they stay zero: every average of 0 and 0 is 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +22,13 @@ Averages = nn.Module | Sequence[nn.Module]
 class Averaged:
     """The averages of a model's weights, by the model's names."""
 
-    def __init__(self, averaged: nn.Module, names: Iterable[str]) -> None:
-        """UserError when the averaged model has not all of these parameters."""
-        self._averages = averages_of(averaged, list(names))
+    def __init__(self, averaged: nn.Module, mask: Mask) -> None:
+        """UserError when the averaged model has other parameters than the mask."""
+        self._averages = averages_of(averaged, list(mask))
+        try:
+            mask.check_fits(self._averages)
+        except ValueError as error:
+            raise UserError(f"the averaged {type(averaged).__name__}: {error}") from None
 
     @torch.no_grad()
     def remove(self, mask: Mask) -> None:

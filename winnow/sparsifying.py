@@ -190,7 +190,8 @@ class Sparsified:
                 if self.dense_slots:  # they move what was removed; 0 · w would leave −0.0
                     part.masked_fill_(factor == 0, 0)
                     continue
-                part.mul_(factor)
+                # w · factor + 0: what moves removed weights (Muon) must leave no −0.0 either
+                torch.addcmul(part.new_zeros(()), part, factor, out=part)
                 for slot in weight_slots(optimizer, weight).values():
                     mask_slot(slot, factor)
 
