@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from winnow.errors import UserError
-from winnow.slots import is_low_bit, mask_slot, slot_values, weight_slots
+from winnow.slots import forget_curvature, is_low_bit, mask_slot, slot_values, weight_slots
 
 KEEP = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
 
@@ -51,3 +51,32 @@ def test_an_unknown_low_bit_slot_is_refused_by_name() -> None:
     slot = torch.zeros(2, 3).as_subclass(Foreign)
     with pytest.raises(UserError, match=r"Foreign of torchao\.optim\.next_year holds its numbers"):
         mask_slot(slot, KEEP)
+
+
+def test_lbfgs_begins_anew_with_the_steepest_descent() -> None:
+    """Of a quadratic whose first minimum it has passed, the gradient is where it goes next."""
+    weight = nn.Parameter(torch.tensor([3.0, -2.0]))
+    optimizer = torch.optim.LBFGS([weight], lr=0.1, max_iter=1)
+    curvature = torch.tensor([1.0, 5.0])
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss: Tensor = (curvature * weight.square()).sum() / 2
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    for _ in range(3):
+        optimizer.step(closure)
+    for forget in (False, True):
+        if forget:
+            forget_curvature(optimizer)
+        before = weight.detach().clone()
+        optimizer.step(closure)
+        moved, downhill = weight.detach() - before, -curvature * before
+        cosine = float(torch.nn.functional.cosine_similarity(moved, downhill, dim=0))
+        assert (cosine > 0.99999) == forget
+    adam = torch.optim.Adam([weight], lr=0.1)
+    adam.step(closure)
+    before_state = dict(adam.state[weight])
+    forget_curvature(adam)
+    assert adam.state[weight] == before_state

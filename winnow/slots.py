@@ -50,6 +50,17 @@ def mask_slot(slot: Tensor, factor: Tensor) -> None:
         slot.masked_fill_(factor == 0, 0)
 
 
+def forget_curvature(optimizer: Optimizer) -> None:
+    """Let LBFGS begin anew: what it has seen of the curvature is that of another network.
+
+    It goes on with the steepest descent, as in its first step. Other optimizers stay as they are.
+    """
+    if isinstance(optimizer, torch.optim.LBFGS):
+        for state in optimizer.state.values():
+            if "n_iter" in state:
+                state["n_iter"] = 0
+
+
 def slot_values(slot: Tensor) -> Tensor:
     """The slot's values as an ordinary tensor."""
     if not is_low_bit(slot):

@@ -22,7 +22,7 @@ from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.selection import parameters
 from winnow.sharding import local, part_like
-from winnow.slots import mask_slot, weight_slots
+from winnow.slots import forget_curvature, mask_slot, weight_slots
 from winnow.wrapped import Optimizers, held_by, hookable, optimizers_listed
 
 
@@ -138,6 +138,8 @@ class Sparsified:
         self.mask = mask
         for name in mask:
             self._factors[name].set(mask[name])
+        for optimizer in self._optimizers:
+            forget_curvature(optimizer)
         with torch.no_grad():
             for name, new in (grown or {}).items():
                 self._reset(self._weights[name], new)
@@ -178,6 +180,7 @@ class Sparsified:
 
     def _follow(self, optimizer: Optimizer) -> None:
         self._optimizers.append(optimizer)
+        forget_curvature(optimizer)
         self._handles.append(optimizer.register_step_post_hook(self._mask_after_step))
 
     @torch.no_grad()
