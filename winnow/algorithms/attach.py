@@ -9,7 +9,8 @@ from torch.utils.hooks import RemovableHandle
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.selection import parameters
-from winnow.sparsifying import Sparsified, check_hold_all, check_same_model
+from winnow.sharding import local, part_like
+from winnow.sparsifying import Sparsified, check_same_model
 from winnow.wrapped import found_inf, hookable
 
 
@@ -59,15 +60,15 @@ class Attach:
         return bool(self._seen)
 
     def check(self, rewind: str) -> None:
-        """After the training: UserError unless it attached all optimizers of masked weights and
-        reached the step to rewind to.
+        """After the training: UserError unless it attached, removed weights are 0, and it reached
+        the step to rewind to.
         """
         if not self.attached:
             raise UserError(
                 f"train never called attach(optimizer) in round {self.round}: call it once, "
                 "before the first step"
             )
-        check_hold_all(self._weights(), self._seen)
+        self._check_zeros()
         if self._keep_at and self.kept is None:
             raise UserError(
                 f"round {self.round} took {self.steps} optimizer steps, fewer than "
@@ -90,6 +91,16 @@ class Attach:
         else:
             self._sparsified = Sparsified(self._model, self._mask)
             self._sparsified.attach(optimizer)
+
+    def _check_zeros(self) -> None:
+        for name, weight in self._weights().items():
+            removed = ~part_like(self._mask[name].to(weight.device), weight)
+            if revived := int(local(weight.detach())[removed].count_nonzero()):
+                raise UserError(
+                    f"{revived} removed weights of {name!r} are not 0 after round {self.round}: "
+                    "call attach with every optimizer, before its first step, and load no weights "
+                    "that another mask kept"
+                )
 
     def _weights(self) -> dict[str, nn.Parameter]:
         named = parameters(self._model)
