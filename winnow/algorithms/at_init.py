@@ -11,6 +11,7 @@ from torch import nn
 from winnow import criteria, rng
 from winnow.allocation import check_density
 from winnow.criteria.base import Criterion
+from winnow.distributed import agreed_scores
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.moments.kinds import Loss
@@ -55,6 +56,9 @@ def prune_at_init(
     keeps each layer's count only; ``models.initialise`` with ``draw=1`` trains other weights.
     ``on_round(k, mask)`` sees the mask of each round.
 
+    In a process group every rank scores its own examples, and all get the mask of their mean
+    scores (`winnow.distributed`).
+
     Warns of LayerCollapse, with the layers and the round. Raises UserError for bad arguments,
     a loader that several rounds cannot read again, and scores that are NaN or infinite.
     """
@@ -66,10 +70,11 @@ def prune_at_init(
         )
     mask = None
     for k, target in enumerate(exponential(_exact(model, params, density), number), 1):
-        scores = score(
+        own = score(
             model, criterion, batch=batch, loader=loader, loss_fn=loss_fn, params=params,
             mask=mask, generator=rng.torch_generator(seed, "score", k), **options,
         )  # fmt: skip
+        scores = agreed_scores(own)
         ranked = {name: -s for name, s in scores.items()} if invert else scores
         before = mask
         mask = pruned(ranked, density=target, scope=scope, mask=mask, ignore=ignore, least=least)

@@ -17,6 +17,7 @@ from winnow.algorithms.attach import Attach
 from winnow.algorithms.rounds import iterative, rewind_step, start_of
 from winnow.allocation import check_least
 from winnow.criteria.base import Criterion
+from winnow.distributed import agreed_scores
 from winnow.errors import UserError
 from winnow.mask import Mask, density_total
 from winnow.moments.kinds import Loss
@@ -54,7 +55,10 @@ def imp(
     Frankle & Carbin 2019, section 2; rewinding to a step: Frankle et al. 2019, "Stabilizing the
     Lottery Ticket Hypothesis". ``make_model()`` is called once: there is one initialisation.
     ``train(model, attach)`` is called in each round with a fresh copy; it must call
-    ``attach(optimizer)`` before its first step, and it decides how long it trains.
+    ``attach(optimizer)`` before its first step, with each optimizer if it has several, and it
+    decides how long it trains. In a process group every rank calls this with the same arguments
+    but its own data; ``train`` wraps the model in DistributedDataParallel, and scores are averaged
+    over the ranks.
 
     ``rewind``: what rounds after the first train from: "init", "500it" (weights and buffers
     after 500 optimizer steps of round 0), "none" (continue from the trained weights) or "lr"
@@ -98,10 +102,10 @@ def imp(
     for step in walk:
         if step.keep is not None:
             draws = rng.torch_generator(seed, "score", step.index)
-            scores = score(
+            own = score(
                 trainer.model, criterion, params=names, mask=mask, generator=draws, **inputs
             )
-            before, mask = mask, prune_to(scores, step.keep, mask, least)
+            before, mask = mask, prune_to(agreed_scores(own), step.keep, mask, least)
             if lost := newly_collapsed(before, mask):
                 words = collapse_told(lost, f" in round {step.index} of {rounds}")
                 warnings.warn(words, LayerCollapse, stacklevel=2)
