@@ -96,6 +96,16 @@ def test_training_is_that_of_one_process(results: list[dict[str, Any]]) -> None:
         torch.testing.assert_close(here[name], alone[name])
 
 
+def test_an_optimizer_of_which_each_rank_has_a_part(results: list[dict[str, Any]]) -> None:
+    first, second = both(results, "zero_redundancy")
+    for zeros, slots, made, _, _ in (first, second):
+        assert zeros
+        assert slots > 0
+        assert made == 7
+    assert first[3] == second[3]
+    assert same(first[4], second[4])
+
+
 @pytest.mark.parametrize("name", ["rigl", "set", "deep-r"])
 def test_masks_change_alike_and_as_in_one_process(name: str, results: list[dict[str, Any]]) -> None:
     first, second = both(results, "dynamic")

@@ -18,7 +18,8 @@ from torch import distributed as dist
 
 from winnow.errors import UserError
 from winnow.mask import Mask
-from winnow.sharding import whole
+from winnow.selection import parameters
+from winnow.sharding import is_sharded, whole
 
 _ALONE = ContextVar("alone", default=False)
 
@@ -49,6 +50,17 @@ def check_no_flat_parameters(model: nn.Module) -> None:
         raise UserError(
             "FullyShardedDataParallel flattens parameters, and a mask has none of their names and "
             "shapes: shard with torch.distributed.fsdp.fully_shard (FSDP2)"
+        )
+
+
+def check_not_sharded(model: nn.Module) -> None:
+    """UserError when the model's parameters are sharded already, for what needs them in whole."""
+    sharded = [name for name, weight in parameters(model).items() if is_sharded(weight)]
+    if sharded:
+        raise UserError(
+            f"{sharded[0]!r} is sharded (fully_shard), and scores need whole parameters: score and "
+            "prune the model before it is sharded, and give the mask to wn.sparsify or wn.dynamic; "
+            "or score it yourself and gather: winnow.distributed.agreed_scores(scores)"
         )
 
 

@@ -26,7 +26,8 @@ def hookable(optimizer: Optimizer) -> list[Optimizer]:
     """The optimizers that run step hooks: this one and those that it wraps, the outermost first.
 
     A wrapper has what it wraps in ``.optimizer``: accelerate's AcceleratedOptimizer and Lightning's
-    LightningOptimizer, which run no hooks of their own, or an optimizer around another, which does.
+    LightningOptimizer, which run no hooks of their own, or an optimizer around another, which does;
+    torch's ZeroRedundancyOptimizer has it in ``.optim``.
     Raises UserError when there is none.
     """
     found: list[Optimizer] = []
@@ -34,7 +35,7 @@ def hookable(optimizer: Optimizer) -> list[Optimizer]:
     for _ in range(_DEPTH):
         if "_optimizer_step_post_hooks" in vars(inner):
             found.append(inner)
-        inner = getattr(inner, "optimizer", None)
+        inner = getattr(inner, "optimizer", None) or getattr(inner, "optim", None)
         if not hasattr(inner, "param_groups"):
             break
     if not found:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.nn.parallel import DistributedDataParallel
 
 import winnow as wn
@@ -127,6 +128,33 @@ def job_training(rank: int) -> Any:
             F.cross_entropy(alone(X), Y).backward()
             own.step()
     return zeros, values(wrapped), values(alone)
+
+
+def job_zero_redundancy(rank: int) -> Any:
+    """Each rank's optimizer has the slots of a part of the parameters."""
+    model = DistributedDataParallel(network())
+    optimizer = ZeroRedundancyOptimizer(
+        model.parameters(), optimizer_class=torch.optim.SGD, lr=0.1, momentum=0.9
+    )
+    x, y = shard(rank)
+    zeros, slots, sparse = True, 0, None
+    for step in range(10):
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        if step == 2:
+            sparse = wn.dynamic(
+                model, "rigl", density=0.3, optimizer=optimizer, steps="60it", every="3it"
+            )
+            continue
+        (sparse or optimizer).step()
+        for name, keep in sparse.mask.items() if sparse else ():
+            weight = parameters(model)[name]
+            zeros &= not bool(weight.detach()[~keep].any())
+            for slot in optimizer.optim.state.get(weight, {}).values():
+                slots += 1
+                zeros &= not bool(slot[~keep].any())
+    assert sparse is not None
+    return zeros, slots, sparse.made, sparse.mask, values(model)
 
 
 def job_dynamic(rank: int) -> Any:

@@ -11,7 +11,7 @@ from torch import nn
 from winnow import criteria, rng
 from winnow.allocation import check_density
 from winnow.criteria.base import Criterion
-from winnow.distributed import agreed_scores
+from winnow.distributed import agreed_scores, check_not_sharded
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.moments.kinds import Loss
@@ -62,6 +62,7 @@ def prune_at_init(
     Warns of LayerCollapse, with the layers and the round. Raises UserError for bad arguments,
     a loader that several rounds cannot read again, and scores that are NaN or infinite.
     """
+    check_not_sharded(model)
     number = _rounds(criterion, rounds)
     if number > 1 and isinstance(loader, Iterator):
         raise UserError(

@@ -9,7 +9,7 @@ from torch.utils.hooks import RemovableHandle
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.selection import parameters
-from winnow.sharding import local, part_like
+from winnow.sharding import local, part_like, whole
 from winnow.sparsifying import Sparsified, check_same_model
 from winnow.wrapped import found_inf, hookable
 
@@ -111,4 +111,5 @@ class Attach:
             return
         self.steps += 1
         if self.steps == self._keep_at:
-            self.kept = {n: t.detach().clone() for n, t in self._model.state_dict().items()}
+            state = self._model.state_dict()
+            self.kept = {name: whole(tensor.detach()).clone() for name, tensor in state.items()}
