@@ -32,9 +32,9 @@ FLOORS = (
     ("moments", "averaging", "distributed"),
     ("engine",),
     ("kernels",),
-    ("data", "models", "state", "pruning", "coverage"),
+    ("data", "models", "state", "pruning", "coverage", "structure"),
     ("selection", "schedule", "slots", "wrapped"),
-    ("allocation", "amounts", "layers", "topk", "files", "rng"),
+    ("allocation", "amounts", "layers", "topk", "files", "rng", "ties"),
     ("errors", "mask", "sharding", "reparametrisation"),
 )
 """From the roof to the ground. What stands on one floor does not import its neighbours."""

@@ -15,6 +15,7 @@ import winnow as wn
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.pruning import LayerCollapse, collapse_told, prune_to
+from winnow.ties import TiedScores
 
 SHAPES = {"conv.weight": (4, 3, 3, 3), "fc.weight": (10, 7), "out.weight": (3, 10)}
 SIZE = 108 + 70 + 30
@@ -37,6 +38,7 @@ def test_counts_are_exact_and_nothing_returns(a: float, b: float, scope: str, le
     found = {n: t if levels == 0 else (t * levels).round() for n, t in scores().items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LayerCollapse)
+        warnings.simplefilter("ignore", TiedScores)
         first = wn.prune(found, density=high, scope=scope)
         flipped = {n: t.flip(0) for n, t in found.items()}
         second = wn.prune(flipped, density=low, scope=scope, mask=first)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from winnow.algorithms.dynamic.loop import dynamic
     from winnow.algorithms.imp import imp
     from winnow.algorithms.search.loop import search
+    from winnow.coverage import LowCoverage
     from winnow.errors import UserError
     from winnow.experiments import run
     from winnow.importing import import_ticket
@@ -22,14 +23,17 @@ if TYPE_CHECKING:
     from winnow.scoring import Scores, score
     from winnow.sparsifying import sparsify
     from winnow.ticket import Ticket, load
+    from winnow.ties import TiedScores
 
     __version__: str
 
 __all__ = [
     "LayerCollapse",
+    "LowCoverage",
     "Mask",
     "Scores",
     "Ticket",
+    "TiedScores",
     "UserError",
     "__version__",
     "dynamic",
@@ -46,9 +50,11 @@ __all__ = [
 
 _MODULES = {
     "LayerCollapse": "winnow.pruning",
+    "LowCoverage": "winnow.coverage",
     "Mask": "winnow.mask",
     "Scores": "winnow.scoring",
     "Ticket": "winnow.ticket",
+    "TiedScores": "winnow.ties",
     "UserError": "winnow.errors",
     "dynamic": "winnow.algorithms.dynamic.loop",
     "imp": "winnow.algorithms.imp",

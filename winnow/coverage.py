@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from winnow.layers import axes_of, is_embedding
 from winnow.selection import Params, parameters, prunable, uncompiled
@@ -70,7 +71,9 @@ def coverage_of(model: nn.Module, names: Iterable[str]) -> Coverage:
     weights = [
         (name, parameter)
         for name, parameter in named.items()
-        if first[id(parameter)] == name and (parameter.dim() >= 2 or id(parameter) in chosen)
+        if first[id(parameter)] == name
+        and not is_lazy(parameter)
+        and (parameter.dim() >= 2 or id(parameter) in chosen)
     ]
     left = [
         LeftOut(name, parameter.numel(), reasons.get(id(parameter), "chosen so"))

@@ -118,6 +118,13 @@ class Mask(Mapping[str, Tensor]):
             name: _fraction(kept[name], tensor.numel()) for name, tensor in self._tensors.items()
         }
 
+    def report(self, model: nn.Module) -> str:
+        """A table, one line a tensor: its shape, what is kept, its density; above it the share of
+        the model's weights (parameters with two or more dimensions, tied ones once) that the mask
+        covers, below it the weights that it does not. ValueError if it does not fit the model.
+        """
+        return "\n".join(_report_lines(self, model))
+
     # ---- algebra
 
     def __and__(self, other: Mask) -> Mask:
@@ -212,6 +219,31 @@ class Mask(Mapping[str, Tensor]):
             return cls.unpack(packed, about["shapes"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def _report_lines(mask: Mask, model: nn.Module) -> Iterator[str]:
+    named = dict(getattr(model, "_orig_mod", model).named_parameters(remove_duplicate=False))
+    mask.check_fits(named)
+    masked = {id(named[name]) for name in mask}
+    others = {id(p): name for name, p in reversed(named.items()) if id(p) not in masked}
+    left = {name: named[name] for name in reversed(others.values()) if named[name].dim() >= 2}
+    outside = sum(tensor.numel() for tensor in left.values())
+    share = _fraction(mask.size, mask.size + outside)
+    yield (
+        f"{mask.kept:,} of {mask.size:,} weights kept (density {mask.density:.4g}); the mask is of "
+        f"{100 * share:.3g} % of the model's {mask.size + outside:,} weights"
+    )
+    kept, width = mask.kept_per_layer, max(map(len, [*mask, *left]), default=0)
+    for name, bits in mask.items():
+        shape = "x".join(map(str, bits.shape))
+        density = f"{100 * _fraction(kept[name], bits.numel()):.3g} %"
+        yield f"  {name:<{width}}  {shape:>12}  {kept[name]:>12,} kept  {density:>8}"
+    owners = [(id(p), m) for m in model.modules() for p in m.parameters(recurse=False)]
+    kinds = {key: type(module).__name__ for key, module in reversed(owners)}
+    for name, tensor in left.items():
+        shape = "x".join(map(str, tensor.shape))
+        kind = kinds.get(id(tensor), "")
+        yield f"  {name:<{width}}  {shape:>12}  {tensor.numel():>12,} not in the mask ({kind})"
 
 
 def density_total(mask: Mask, weights: nn.Module | Mapping[str, Tensor]) -> float:

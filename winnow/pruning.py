@@ -15,6 +15,7 @@ from winnow.allocation import Keep
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.selection import match, spread
+from winnow.ties import TiedScores, tied
 from winnow.topk import keep_largest
 
 
@@ -50,15 +51,18 @@ def prune(
     ``least``: every tensor keeps so many of its weights at least (all that it has left, if those
     are fewer), so that no layer collapses; the total count is exact all the same.
 
-    Warns of LayerCollapse where a tensor loses its last weights. Raises UserError (a ValueError)
-    for NaN or infinite scores of surviving weights, for targets out of range or above what
-    ``mask`` has left, and for names or shapes that do not match.
+    Warns of LayerCollapse where a tensor loses its last weights, and of TiedScores where equal
+    scores stand on the edge (at least 1 % of them), so that their index decides. Raises UserError
+    (a ValueError) for NaN or infinite scores of surviving weights, for targets out of range or
+    above what ``mask`` has left, and for names or shapes that do not match.
     """
     found = pruned(
         scores, density=density, scope=scope, mask=mask, rates=rates, ignore=ignore, least=least
     )
     if lost := newly_collapsed(mask, found):
         warnings.warn(collapse_told(lost), LayerCollapse, stacklevel=2)
+    if told := ties_told(scores, mask, found, density, rates, scope):
+        warnings.warn(told, TiedScores, stacklevel=2)
     return found
 
 
@@ -125,6 +129,20 @@ def prune_to(
             )
         kept |= keep_largest({name: tensor}, count, left)
     return Mask(kept)
+
+
+def ties_told(
+    scores: Mapping[str, Any],
+    before: Mapping[str, Tensor] | None,
+    after: Mask,
+    density: float | Mapping[str, float] | None,
+    rates: float | Mapping[str, float] | None = None,
+    scope: str = "global",
+) -> str | None:
+    """The words of a warning of TiedScores for a mask made so; None where few scores tie."""
+    tensors = {name: _as_tensor(name, scores[name]) for name in scores if name in after}
+    chosen = density if rates is None else rates
+    return tied(tensors, before, after, scope == "global" and not isinstance(chosen, Mapping))
 
 
 def collapsed(mask: Mask) -> list[str]:

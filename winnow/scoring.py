@@ -11,14 +11,18 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from winnow import criteria, rng
+from winnow.coverage import Coverage, coverage_of, warn_if_low
 from winnow.criteria import CRITERIA
-from winnow.criteria.base import Criterion, Subject
+from winnow.criteria.base import Criterion, Forward, Subject
 from winnow.errors import UserError, unknown
+from winnow.layers import why_no_mask
 from winnow.mask import Mask
 from winnow.moments.kinds import Loss
-from winnow.selection import Params, prunable, uncompiled
+from winnow.selection import Params, parameters, prunable, uncompiled
 
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
 
@@ -26,16 +30,21 @@ _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # b
 class Scores(Mapping[str, Tensor]):
     """Frozen mapping: parameter name -> float tensor of the parameter's shape, larger = keep.
 
-    ``criterion`` is the name of what computed them. The tensors are shared: do not write to them.
+    ``criterion`` is the name of what computed them; ``coverage``: which share of the model's
+    weights they are of, and what is left out. The tensors are shared: do not write to them.
     """
 
-    __slots__ = ("_tensors", "criterion")
+    __slots__ = ("_tensors", "coverage", "criterion")
     _tensors: dict[str, Tensor]
     criterion: str
+    coverage: Coverage | None
 
-    def __init__(self, tensors: Mapping[str, Tensor], criterion: str) -> None:
+    def __init__(
+        self, tensors: Mapping[str, Tensor], criterion: str, coverage: Coverage | None = None
+    ) -> None:
         object.__setattr__(self, "_tensors", dict(tensors))
         object.__setattr__(self, "criterion", criterion)
+        object.__setattr__(self, "coverage", coverage)
 
     def __getitem__(self, name: str) -> Tensor:
         return self._tensors[name]
@@ -49,8 +58,8 @@ class Scores(Mapping[str, Tensor]):
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"scores are frozen: cannot set {name!r}")
 
-    def __reduce__(self) -> tuple[type[Scores], tuple[dict[str, Tensor], str]]:
-        return Scores, (self._tensors, self.criterion)
+    def __reduce__(self) -> tuple[type[Scores], tuple[dict[str, Tensor], str, Coverage | None]]:
+        return Scores, (self._tensors, self.criterion, self.coverage)
 
     def __repr__(self) -> str:
         number = sum(tensor.numel() for tensor in self._tensors.values())
@@ -67,24 +76,31 @@ def score(
     params: Params | None = None,
     mask: Mask | None = None,
     generator: torch.Generator | None = None,
+    forward: Forward | None = None,
     **options: Any,
 ) -> Scores:
     """Score the weights of a model as it stands, in its dtype and its train or eval mode.
 
     ``criterion``: a name, or a function of a ``criteria.Subject`` that returns name -> scores.
     ``batch`` (x, y) or ``loader`` of such pairs, ``loss_fn(outputs, targets)`` and ``generator``
-    may be left out when the criterion does not use them. ``params``: names, globs, ``re:``
-    patterns or a filter; default the weight of every Linear and Conv layer. ``mask``: the model
-    is scored with these weights removed (the scores cover them all). ``options``: the criterion's.
+    may be left out when the criterion does not use them. A batch may be a mapping as those of
+    transformers: its keys are the model's arguments, "labels" the targets, and without a loss_fn
+    the loss is the model's own; with one it gets the logits. ``forward(model, inputs)``: how the
+    model is called where neither will do. ``params``: names, globs, ``re:`` patterns or a filter;
+    default the weights of every linear, convolutional, recurrent and attention layer (see
+    ``layers.weights_of``). ``mask``: the model is scored with these weights removed (the scores
+    cover them all). ``options``: the criterion's.
 
     Parameters, buffers, gradients, modes and global random states are as before afterwards; the
     position of a given loader or generator is not. Dropout and the like draw from a stream that
     ``generator``'s initial seed names, else from torch's global state. ``torch.no_grad`` around
     the call makes no difference.
 
-    Raises UserError for a missing input, an unknown criterion or option, a pattern without match,
-    a mask for another network, scores of a wrong name, shape or type, and a model whose forward
-    pass writes to its parameters.
+    Warns of LowCoverage where under half of the model's weights compete and ``params`` did not say
+    so. Raises UserError for a missing input, an unknown criterion or option, a pattern without
+    match, a mask for another network, scores of a wrong name, shape or type, weights on the meta
+    device or such that no mask can hold (see ``layers``), and a model whose forward pass writes to
+    its parameters.
     """
     function = criteria.get_criterion(criterion) if isinstance(criterion, str) else criterion
     name = criterion if isinstance(criterion, str) else _name_of(criterion)
@@ -92,8 +108,11 @@ def score(
     if batch is not None and loader is not None:
         raise UserError("got batch= and loader=: pass one of them")
     weights = prunable(model, params)
+    _check_real(model, weights)
+    covered = coverage_of(model, weights)
+    warn_if_low(covered, params, stacklevel=2)
     data = [batch] if batch is not None else loader
-    subject = Subject(name, uncompiled(model), weights, data, loss_fn, mask, generator)
+    subject = Subject(name, uncompiled(model), weights, data, loss_fn, mask, generator, forward)
     lent = _storages(model)
     copies = function not in CRITERIA.values()  # our own ones overwrite no parameter
     with _gradients(), unchanged(model, copies), _random_states(weights, generator):
@@ -101,7 +120,19 @@ def score(
         found = _checked(function(subject, **options), weights, name)
         lent |= _storages(model)
         own = {n: s.clone() if _storage(s) in lent else s for n, s in found.items()}
-    return Scores(own, name)
+    return Scores(own, name, covered)
+
+
+def _check_real(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """UserError for a model with parameters without a shape, and for weights without values."""
+    for name, parameter in parameters(model).items():
+        if is_lazy(parameter):
+            raise UserError(f"{name} {why_no_mask(parameter)}")
+    if empty := [name for name, weight in weights.items() if weight.is_meta]:
+        raise UserError(
+            f"{empty[0]} is on the meta device, and has no values to score: load the weights "
+            "first, or give it some: model.to_empty(device='cpu'), then an initialisation"
+        )
 
 
 @contextlib.contextmanager
@@ -165,6 +196,8 @@ class _Before:
 
     def _is_replaced(self) -> bool:
         here, before = self.tensor, self.data
+        if _is_wrapped(here):
+            return False
         return here.data_ptr() != before.data_ptr() or here.shape != before.shape
 
 
@@ -256,7 +289,13 @@ def _checked(
 
 
 def _storages(model: nn.Module) -> set[int]:
-    return {_storage(tensor) for tensor in [*model.parameters(), *model.buffers()]}
+    tensors = [*model.parameters(), *model.buffers()]
+    return {_storage(tensor) for tensor in tensors if not _is_wrapped(tensor)}
+
+
+def _is_wrapped(tensor: Tensor) -> bool:
+    """Whether it is sharded or quantised, and has no memory of its own."""
+    return bool(is_traceable_wrapper_subclass(tensor))
 
 
 def _storage(tensor: Tensor) -> int:

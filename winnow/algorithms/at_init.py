@@ -10,14 +10,16 @@ from torch import nn
 
 from winnow import criteria, rng
 from winnow.allocation import check_density
-from winnow.criteria.base import Criterion
+from winnow.coverage import coverage_of, warn_if_low
+from winnow.criteria.base import Criterion, Forward
 from winnow.distributed import agreed_scores, check_not_sharded
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.moments.kinds import Loss
-from winnow.pruning import LayerCollapse, collapse_told, newly_collapsed, pruned
+from winnow.pruning import LayerCollapse, collapse_told, newly_collapsed, pruned, ties_told
 from winnow.scoring import score
 from winnow.selection import Params, prunable, spread
+from winnow.ties import TiedScores
 
 Densities = float | Mapping[str, float]
 
@@ -37,6 +39,7 @@ def prune_at_init(
     least: int = 0,
     invert: bool = False,
     seed: int = 0,
+    forward: Forward | None = None,
     on_round: Callable[[int, Mask], object] | None = None,
     **options: Any,
 ) -> Mask:
@@ -59,8 +62,10 @@ def prune_at_init(
     In a process group every rank scores its own examples, and all get the mask of their mean
     scores (`winnow.distributed`).
 
-    Warns of LayerCollapse, with the layers and the round. Raises UserError for bad arguments,
-    a loader that several rounds cannot read again, and scores that are NaN or infinite.
+    Warns of LayerCollapse, with the layers and the round, of TiedScores in the last round, and of
+    LowCoverage where under half of the model's weights compete and ``params`` did not say so.
+    Raises UserError for bad arguments, a loader that several rounds cannot read again, and scores
+    that are NaN or infinite.
     """
     check_not_sharded(model)
     number = _rounds(criterion, rounds)
@@ -69,11 +74,13 @@ def prune_at_init(
             f"{number} rounds of scoring read the loader {number} times, but it can be read only "
             "once: pass list(loader), or a DataLoader"
         )
+    names = list(prunable(model, params))
+    warn_if_low(coverage_of(model, names), params, stacklevel=2)
     mask = None
     for k, target in enumerate(exponential(_exact(model, params, density), number), 1):
         own = score(
-            model, criterion, batch=batch, loader=loader, loss_fn=loss_fn, params=params,
-            mask=mask, generator=rng.torch_generator(seed, "score", k), **options,
+            model, criterion, batch=batch, loader=loader, loss_fn=loss_fn, params=names,
+            mask=mask, generator=rng.torch_generator(seed, "score", k), forward=forward, **options,
         )  # fmt: skip
         scores = agreed_scores(own)
         ranked = {name: -s for name, s in scores.items()} if invert else scores
@@ -82,6 +89,8 @@ def prune_at_init(
         if lost := newly_collapsed(before, mask):
             told = collapse_told(lost, f" in round {k} of {number}", "; more rounds may too")
             warnings.warn(told, LayerCollapse, stacklevel=2)
+        if k == number and (ties := ties_told(ranked, before, mask, target, scope=scope)):
+            warnings.warn(ties, TiedScores, stacklevel=2)
         if on_round is not None:
             on_round(k, mask)
     assert mask is not None, "there is a first round"

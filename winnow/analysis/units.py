@@ -1,4 +1,4 @@
-"""Weights with a row for each unit: transposed convolutions store their inputs first."""
+"""Weights with a row for each unit: some layers store their inputs first."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from winnow.selection import uncompiled
-
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+from winnow.layers import axes_of
+from winnow.selection import parameters, uncompiled
 
 
 def by_unit(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Name → tensor (units, inputs of a unit, …) of the weights (or bits) of a network's layers.
 
-    Those of Linear and Conv are (O, I / groups, …) as they are. Those of ConvTranspose are
-    (I, O / groups, …): group by group, rows and columns change places.
+    Those of Linear and Conv are (O, I / groups, …) as they are, those of recurrent layers and
+    attention (O, I) for each of their gates or projections. Those of ConvTranspose and of
+    transformers' Conv1D are (I, O / groups, …): group by group, rows and columns change places.
     """
+    axes = axes_of(uncompiled(model))
+    named = parameters(model)
     groups = {
-        f"{name}.weight".removeprefix("."): module.groups
-        for name, module in uncompiled(model).named_modules()
-        if isinstance(module, _TRANSPOSED)
+        name: axes[id(named[name])].groups
+        for name in weights
+        if name in named and id(named[name]) in axes and axes[id(named[name])].outputs == 1
     }
     return {
         name: _swapped(tensor, groups[name]) if name in groups else tensor

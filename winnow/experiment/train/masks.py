@@ -23,6 +23,7 @@ from winnow.models.initialise import initialise
 from winnow.pruning import LayerCollapse, prune_to
 from winnow.scoring import score
 from winnow.state import State, load_weights
+from winnow.ties import TiedScores
 
 if TYPE_CHECKING:
     from winnow.experiment.store.store import Found
@@ -117,6 +118,7 @@ def _at_init(run: Run, pruning: Pruning) -> Mask:
     )
     with warnings.catch_warnings():  # the counts of each layer are stored with the run
         warnings.simplefilter("ignore", LayerCollapse)
+        warnings.simplefilter("ignore", TiedScores)
         return prune_at_init(
             scored_as(model, pruning.criterion),
             pruning.criterion,
