@@ -21,6 +21,8 @@ from winnow.mask import Mask
 from winnow.selection import parameters
 from winnow.sharding import is_sharded, whole
 
+__all__ = ["agreed_mask", "agreed_scores", "check_agreed", "one_rank"]
+
 _ALONE = ContextVar("alone", default=False)
 
 
