@@ -5,17 +5,17 @@ Masks are whole, on every rank. Each rank takes its part of them without asking 
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import sys
+
+from torch import Tensor, nn
 
 
 def is_sharded(tensor: Tensor) -> bool:
-    """Whether this is a DTensor."""
-    if not torch.distributed.is_available():
+    """Whether this is a DTensor. Imports nothing: where there is one, its module is there."""
+    if type(tensor) in (Tensor, nn.Parameter):
         return False
-    from torch.distributed.tensor import DTensor
-
-    return isinstance(tensor, DTensor)
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(tensor, module.DTensor)
 
 
 def local(tensor: Tensor) -> Tensor:
@@ -44,3 +44,17 @@ def part_like(everything: Tensor, tensor: Tensor) -> Tensor:
     there = everything.to(mesh.device_type)
     same = DTensor.from_local(there, mesh, [Replicate()] * mesh.ndim, run_check=False)
     return local(same.redistribute(placements=placements))  # of what is everywhere: a cut
+
+
+def joined(part: Tensor, tensor: Tensor) -> Tensor:
+    """All of a tensor from every rank's part of it, cut as the other tensor is: on every rank."""
+    if not is_sharded(tensor):
+        return part
+    from torch.distributed.tensor import DTensor
+
+    mesh, placements = tensor.device_mesh, tensor.placements  # type: ignore[attr-defined]
+    return whole(
+        DTensor.from_local(
+            part, mesh, placements, run_check=False, shape=tensor.shape, stride=tensor.stride()
+        )
+    )

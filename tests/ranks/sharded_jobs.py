@@ -14,7 +14,7 @@ from torch.distributed.fsdp import fully_shard
 import winnow as wn
 from winnow.distributed import agreed_scores, one_rank
 from winnow.mask import Mask
-from winnow.sharding import is_sharded, local, part_like, whole
+from winnow.sharding import is_sharded, joined, local, part_like, whole
 
 X = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(64) % 3
@@ -94,6 +94,7 @@ def job_parts(rank: int) -> Any:  # noqa: ARG001
     for _, p in model.named_parameters():
         found &= is_sharded(p)
         found &= torch.equal(part_like(whole(p.detach()), p), local(p.detach()))
+        found &= torch.equal(joined(local(p.detach()) * 2, p), whole(p.detach()) * 2)
     plain = torch.ones(2)
     return found, local(plain) is plain, whole(plain) is plain, part_like(plain, plain) is plain
 

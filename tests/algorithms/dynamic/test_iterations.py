@@ -373,7 +373,7 @@ def test_an_iteration_that_one_optimizer_leaves_out() -> None:
         assert (mask != sparse.mask) == (step % 3 == 0)
         assert is_zero(model, sparse)
     optimizers[0].zero_grad()
-    with pytest.raises(UserError, match="has no gradient at iteration 6"):
+    with pytest.raises(UserError, match="has no gradient for rigl at iteration 6"):
         optimizers[0].step()
 
 

@@ -235,5 +235,5 @@ def test_another_models_optimizer_and_a_missing_gradient():
             model, "set", optimizer=torch.optim.SGD(model.parameters()), density=0.1, steps="9it"
         )
     loop = Loop("rigl")
-    with pytest.raises(wn.UserError, match="has no gradient at iteration 0"):
+    with pytest.raises(wn.UserError, match="has no gradient for rigl at iteration 0"):
         loop.sparse.step()

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from winnow.algorithms.dynamic import make_dynamic
-from winnow.algorithms.dynamic.driven import check_given, momentum
+from winnow.algorithms.dynamic.driven import check_given
 from winnow.algorithms.dynamic.iterations import Closure, Iterations
 from winnow.algorithms.dynamic.method import Change, DynamicMethod, Memory, Moment
+from winnow.algorithms.dynamic.trained_weights import TrainedWeights
 from winnow.amounts import option_iterations
 from winnow.averaging import Averages
 from winnow.distributed import agreed_seed, check_agreed, ranks
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.selection import Params, parameters, prunable, resolve_names
-from winnow.sharding import is_sharded, local, part_like, whole
-from winnow.slots import slot_values
 from winnow.sparsifying import Sparsified
 from winnow.state import Tensors
-from winnow.wrapped import Optimizers, hookable, optimizers_listed
+from winnow.wrapped import Optimizers, optimizers_listed
 
 
 def dynamic(
@@ -111,11 +109,11 @@ class Dynamic:
         self.method, self.optimizer, self.made = method, optimizer, 0
         self.seed, self._together = agreed_seed(seed), ranks() > 1
         self.timing = method.timing(steps, per_epoch)
-        self._weights = {name: named[name] for name in names}
         self._optimizers = optimizers_listed(optimizer)
-        if method.dense_slots and not _have_momentum(self._optimizers, self._weights):
+        self._weights = TrainedWeights({name: named[name] for name in names}, self._optimizers)
+        if method.dense_slots and not self._weights.have_momentum():
             raise UserError(f"{method.name} grows by momentum: give the optimizer one, e.g. 0.9")
-        values = {name: whole(weight.detach()) for name, weight in self._weights.items()}
+        values = self._weights.values()
         first = method.start(values, self.seed)
         if mask is not None:
             check_given(method, mask, first)
@@ -214,7 +212,7 @@ class Dynamic:
 
     def _placed(self, tensors: Tensors) -> dict[str, Tensor]:
         """The tensors beside their weights."""
-        return {name: t.to(self._weights[name].device) for name, t in tensors.items()}
+        return {name: t.to(self._weights.named[name].device) for name, t in tensors.items()}
 
     def _foresee(self, iteration: int) -> None:
         """Decide before its backward pass whether an iteration's gradients stay dense."""
@@ -230,11 +228,11 @@ class Dynamic:
                 mask=dict(self.mask),
                 memory=self.memory,
                 seed=self.seed,
-                rate=self._rate(),
-                kept=self._kept,
-                gradient=self._gradient,
-                momentum=self._momentum,
-                perturb=self._perturb,
+                rate=self._weights.rate(),
+                kept=lambda: self._weights.kept(self.mask),
+                gradient=lambda: self._weights.gradient(f"{self.method.name} at iteration {step}"),
+                momentum=self._weights.momentum,
+                perturb=lambda change: self._weights.perturb(self.mask, change),
             )
         )
         if change is not None:
@@ -254,56 +252,9 @@ class Dynamic:
         self._held.dense_gradients = False  # of a gradient that was read, only what is kept is left
         self._held.remask(Mask(change.mask), grown)
         for name, values in (change.values or {}).items():
-            weight = self._weights[name]
-            _write(weight, grown[name].to(weight.device), values)
+            self._weights.write(name, grown[name], values)
         if change.memory is not None:
             self.memory = change.memory
-
-    def _rate(self) -> float:
-        held = {id(weight) for weight in self._weights.values()}
-        groups = [group for one in self._optimizers for group in one.param_groups]
-        return float(next(g["lr"] for g in groups if any(id(p) in held for p in g["params"])))
-
-    def _kept(self) -> Tensors:
-        mask = self.mask
-        return {
-            name: whole(w.detach())[mask[name].to(w.device)] for name, w in self._weights.items()
-        }
-
-    def _gradient(self) -> Tensors:
-        missing = [name for name, weight in self._weights.items() if weight.grad is None]
-        if missing:
-            raise UserError(
-                f"{missing[0]!r} has no gradient at iteration {self.made}, where "
-                f"{self.method.name} reads it: call .step() after backward(), before zero_grad()"
-            )
-        found = {n: w.grad.detach() for n, w in self._weights.items() if w.grad is not None}
-        return {name: whole(gradient) for name, gradient in found.items()}
-
-    def _momentum(self) -> Tensors:
-        slots: dict[str, dict[str, Tensor]] = {}
-        inner = [one for each in self._optimizers for one in hookable(each)]
-        for name, weight in self._weights.items():
-            state = {slot: v for one in inner for slot, v in one.state.get(weight, {}).items()}
-            for slot, value in state.items():
-                if isinstance(value, Tensor) and value.shape == weight.shape:
-                    slots.setdefault(slot, {})[name] = slot_values(whole(value))
-        return momentum(slots, {name: whole(w.detach()) for name, w in self._weights.items()})
-
-    def _perturb(self, change: Callable[[str, Tensor], Tensor]) -> None:
-        for name, weight in self._weights.items():
-            keep = self.mask[name].to(weight.device)
-            _write(weight, keep, change(name, whole(weight.detach())[keep]))
-
-
-def _write(weight: nn.Parameter, where: Tensor, values: Tensor) -> None:
-    """Set entries of a weight to values (1-d, row-major); of a sharded one, this rank's part."""
-    if not is_sharded(weight):
-        weight[where] = values.to(weight)
-        return
-    everything = whole(weight.detach())
-    everything[where] = values.to(everything)
-    local(weight).copy_(part_like(everything, weight))
 
 
 def _competing(
@@ -323,11 +274,3 @@ def _competing(
             "pass ignore=[]"
         )
     return competing
-
-
-def _have_momentum(optimizers: Sequence[Optimizer], weights: Mapping[str, nn.Parameter]) -> bool:
-    """Whether every group that holds one of the weights has a momentum."""
-    held = {id(weight) for weight in weights.values()}
-    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-    holding = [group for group in groups if any(id(p) in held for p in group["params"])]
-    return all(group.get("momentum") or "betas" in group for group in holding)
