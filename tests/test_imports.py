@@ -29,13 +29,13 @@ FLOORS = (
     ("ticket", "trial"),
     ("scoring", "sparsifying", "statefile"),
     ("criteria",),
-    ("moments",),
+    ("moments", "averaging", "distributed"),
     ("engine",),
     ("kernels",),
     ("data", "models", "state", "pruning", "coverage", "structure"),
-    ("selection", "schedule"),
-    ("allocation", "amounts", "layers", "topk", "files", "rng", "reparametrisation", "ties"),
-    ("errors", "mask"),
+    ("selection", "schedule", "slots", "wrapped"),
+    ("allocation", "amounts", "layers", "topk", "files", "rng", "ties"),
+    ("errors", "mask", "sharding", "reparametrisation"),
 )
 """From the roof to the ground. What stands on one floor does not import its neighbours."""
 

@@ -47,14 +47,20 @@ def prunable(model: nn.Module, params: Params | None = None) -> dict[str, nn.Par
 
 
 def parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """All parameters by name, tied ones under each of their names; a compiled model's own names."""
+    """All parameters by name, tied ones under each of their names; a wrapped model's own names."""
     return dict(uncompiled(model).named_parameters(remove_duplicate=False))
 
 
 def uncompiled(model: nn.Module) -> nn.Module:
-    """The module inside torch.compile's wrapper, whose names carry no ``_orig_mod.`` prefix."""
-    inner = getattr(model, "_orig_mod", model)
-    return inner if isinstance(inner, nn.Module) else model
+    """The module inside the wrappers of torch.compile, DistributedDataParallel and DataParallel,
+    whose names carry no ``_orig_mod.`` and no ``module.``.
+    """
+    inner: object = model
+    if isinstance(model, (nn.parallel.DistributedDataParallel, nn.DataParallel)):
+        inner = model.module
+    elif "_orig_mod" in model._modules:
+        inner = model._orig_mod
+    return uncompiled(inner) if isinstance(inner, nn.Module) and inner is not model else model
 
 
 def match(names: Iterable[str], patterns: str | Iterable[str]) -> list[str]:

@@ -8,7 +8,7 @@ slots after each optimizer step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -16,31 +16,51 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from winnow.averaging import Averaged, Averages, averages_listed
+from winnow.distributed import check_agreed, check_no_flat_parameters
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.selection import parameters
+from winnow.sharding import local, part_like
+from winnow.slots import forget_curvature, mask_slot, weight_slots
+from winnow.wrapped import Optimizers, held_by, hookable, optimizers_listed
 
-Optimizers = Optimizer | Sequence[Optimizer]
 
-
-def sparsify(model: nn.Module, mask: Mask, optimizer: Optimizers | None = None) -> Sparsified:
+def sparsify(
+    model: nn.Module,
+    mask: Mask,
+    optimizer: Optimizers | None = None,
+    *,
+    averaged: Averages | None = None,
+) -> Sparsified:
     """Remove the weights that ``mask`` does not keep, and keep them exactly zero.
 
     Works from the call on, as a context manager or until ``.close()``. On entry weights, existing
     gradients and existing optimizer slots (momenta) are masked; on exit the hooks are gone and
-    the zeros stay where they are, free to be trained. ``optimizer``: one or several; together
-    they must hold all masked parameters that require gradients. Without one only weights on
-    entry and gradients are masked, which holds for optimizers without earlier slots.
+    the zeros stay where they are, free to be trained. ``optimizer``: one or several, as they are
+    or in a trainer's wrapper (accelerate, Lightning); together they must hold all masked parameters
+    that require gradients, and may hold others. Without one only weights on entry and gradients
+    are masked, which holds for optimizers without earlier slots that move each weight by its own
+    gradient (not for Muon, which moves all weights of a matrix by all its gradients).
+
+    ``averaged``: averages of the model's weights, e.g. ``torch.optim.swa_utils.AveragedModel``,
+    one or several. What is removed is 0 in them too, on entry and whenever the mask changes; the
+    average of a weight that is grown again starts at 0 with it, and has forgotten what it was
+    before. Entries that are kept all along are averaged as ever.
 
     Two on one model at a time: both hold, so what stays is what both keep. To train with a mask
     that is no subset, close the first one.
 
+    In a process group this is a collective, and all ranks must give the same mask. Parameters
+    sharded by ``fully_shard`` (FSDP2) take a whole mask: shard first, then sparsify.
+
     Divergence is not hidden: NaN · 0 is NaN, so a removed weight turns NaN with its network.
 
-    Raises UserError for a mask of other names or shapes, and for an optimizer that does not hold
-    the masked parameters.
+    Raises UserError for a mask of other names or shapes, or other than that of another rank, for
+    optimizers that do not hold the masked parameters or run no step hooks, and for averages of
+    another model.
     """
-    return Sparsified(model, mask, optimizer)
+    return Sparsified(model, mask, optimizer, averaged)
 
 
 class Sparsified:
@@ -50,47 +70,67 @@ class Sparsified:
     ``dense_slots``: while True, so are optimizer slots, which then live on. Weights are exact 0.
     """
 
-    def __init__(self, model: nn.Module, mask: Mask, optimizer: Optimizers | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        mask: Mask,
+        optimizer: Optimizers | None = None,
+        averaged: Averages | None = None,
+    ) -> None:
+        check_no_flat_parameters(model)
         named = parameters(model)
         fitting(mask, named)
+        check_agreed(mask)
         self.mask = mask
         self.dense_gradients = self.dense_slots = False
+        self._everything = {id(parameter) for parameter in named.values()}
         self._weights = {name: named[name] for name in mask}
         self._factors = {name: _Factor(mask[name]) for name in mask}
+        self._averages = [Averaged(each, mask) for each in averages_listed(averaged)]
         self._optimizers: list[Optimizer] = []
         self._handles: list[Any] = []
-        optimizers = _as_list(optimizer)
+        optimizers = optimizers_listed(optimizer)
         if optimizers:
-            _check_hold_all(self._weights, optimizers)
+            check_hold_all(self._weights, optimizers)
+        inner = [one for each in optimizers for one in hookable(each)]
         for name, weight in self._weights.items():
             self._hold(weight, self._factors[name])
-        for each in optimizers:
-            self.attach(each)
+        for each in inner:
+            self._follow(each)
         self.enforce()
 
     def attach(self, optimizer: Optimizer) -> None:
-        """Hold another optimizer, e.g. one made later. UserError if it holds no masked weight."""
-        check_holds_some(self._weights, optimizer)
-        self._optimizers.append(optimizer)
-        self._mask_after_step(optimizer)
-        self._handles.append(optimizer.register_step_post_hook(self._mask_after_step))
+        """Hold another optimizer, e.g. one made later. UserError if it is another model's."""
+        check_same_model(self._weights, self._everything, optimizer)
+        for each in hookable(optimizer):
+            self._mask_after_step(each)
+            self._follow(each)
+
+    def attach_average(self, averaged: nn.Module) -> None:
+        """Hold an average of the model's weights that was made later, as ``averaged=`` does."""
+        average = Averaged(averaged, self.mask)
+        average.remove(self.mask)
+        self._averages.append(average)
 
     @torch.no_grad()
     def enforce(self) -> None:
-        """Set the removed weights, their gradients and slots to zero now, whatever wrote them."""
+        """Set removed weights, their gradients, slots and averages to 0 now, whoever wrote them."""
         for name, weight in self._weights.items():
+            part = local(weight)
             removed = self._factors[name].like(weight) == 0
-            weight.masked_fill_(removed, 0)  # 0 · w would leave −0.0, and NaN for infinite w
+            part.masked_fill_(removed, 0)  # 0 · w would leave −0.0, and NaN for infinite w
             if weight.grad is not None and not (weight.grad.is_sparse or self.dense_gradients):
-                weight.grad.masked_fill_(removed, 0)
+                local(weight.grad).masked_fill_(removed, 0)
         for optimizer in self._optimizers:
             self._mask_after_step(optimizer)
+        for average in self._averages:
+            average.remove(self.mask)
 
     def remask(self, mask: Mask, grown: Mapping[str, Tensor] | None = None) -> None:
         """Hold another mask over the same names from now on.
 
-        ``grown``: name -> bool, kept weights that start anew: they and their slots become 0.
-        UserError for a mask of other names or shapes.
+        ``grown``: name -> bool, kept weights that start anew: they, their slots and their averages
+        become 0. UserError for a mask of other names or shapes.
         """
         fitting(mask, self._weights)
         if missing := [name for name in self._weights if name not in mask]:
@@ -98,16 +138,21 @@ class Sparsified:
         self.mask = mask
         for name in mask:
             self._factors[name].set(mask[name])
+        for optimizer in self._optimizers:
+            forget_curvature(optimizer)
         with torch.no_grad():
             for name, new in (grown or {}).items():
                 self._reset(self._weights[name], new)
+                for average in self._averages:
+                    average.restart(name, new)
         self.enforce()
 
     def _reset(self, weight: nn.Parameter, new: Tensor) -> None:
-        weight.masked_fill_(new.to(weight.device), 0)
+        part = part_like(new.to(weight.device), weight)
+        local(weight).masked_fill_(part, 0)
         for optimizer in [] if self.dense_slots else self._optimizers:
-            for slot in _slots(optimizer, weight):
-                slot.masked_fill_(new.to(slot.device), 0)
+            for slot in weight_slots(optimizer, weight).values():
+                mask_slot(slot, ~part.to(slot.device))
 
     def close(self) -> None:
         """Remove the hooks. The zeros stay where they are, and are trained by whoever trains."""
@@ -133,24 +178,31 @@ class Sparsified:
         handle = register(self._gradient_hook(factor))
         self._handles.append(handle)
 
+    def _follow(self, optimizer: Optimizer) -> None:
+        self._optimizers.append(optimizer)
+        forget_curvature(optimizer)
+        self._handles.append(optimizer.register_step_post_hook(self._mask_after_step))
+
     @torch.no_grad()
     def _mask_after_step(self, optimizer: Optimizer, *_: object) -> None:
-        held = _held([optimizer])
+        held = held_by([optimizer])
         for name, weight in self._weights.items():
             if id(weight) in held:
+                part = local(weight)
                 factor = self._factors[name].like(weight)
                 if self.dense_slots:  # they move what was removed; 0 · w would leave −0.0
-                    weight.masked_fill_(factor == 0, 0)
+                    part.masked_fill_(factor == 0, 0)
                     continue
-                weight.mul_(factor)
-                for slot in _slots(optimizer, weight):
-                    slot.mul_(factor)
+                # w · factor + 0: what moves removed weights (Muon) must leave no −0.0 either
+                torch.addcmul(part.new_zeros(()), part, factor, out=part)
+                for slot in weight_slots(optimizer, weight).values():
+                    mask_slot(slot, factor)
 
     def _gradient_hook(self, factor: _Factor) -> Callable[[Tensor], None]:
         @torch.no_grad()
         def hook(weight: Tensor) -> None:
             if weight.grad is not None and not self.dense_gradients:
-                weight.grad.mul_(factor.like(weight.grad))
+                local(weight.grad).mul_(factor.like(weight.grad))
 
         return hook
 
@@ -163,14 +215,19 @@ class _Factor:
 
     def __init__(self, keep: Tensor) -> None:
         self._value = keep
+        self._cut = False
 
     def set(self, keep: Tensor) -> None:
         """Another mask in the same place."""
         self._value = keep
+        self._cut = False
 
     def like(self, tensor: Tensor) -> Tensor:
+        """For a tensor of the weight's shape; of a sharded one, for this rank's part."""
         if self._value.dtype != tensor.dtype or self._value.device != tensor.device:
             self._value = self._value.to(tensor.device, tensor.dtype)
+        if not self._cut:
+            self._value, self._cut = part_like(self._value, tensor), True
         return self._value
 
 
@@ -182,16 +239,20 @@ def fitting(mask: Mask, tensors: Mapping[str, Tensor]) -> None:
         raise UserError(str(error)) from None
 
 
-def check_holds_some(weights: Mapping[str, nn.Parameter], optimizer: Optimizer) -> None:
-    """UserError when the optimizer holds none of the weights: it is another model's."""
-    held = _held([optimizer])
-    if not any(id(weight) in held for weight in weights.values()):
+def check_same_model(
+    weights: Mapping[str, nn.Parameter], everything: set[int], optimizer: Optimizer
+) -> None:
+    """UserError when the optimizer holds no parameter of the model, whose ids ``everything`` has.
+
+    ``weights``: the masked ones, to name.
+    """
+    if not held_by([optimizer]) & everything:
         raise _not_held(list(weights))
 
 
-def _check_hold_all(weights: Mapping[str, nn.Parameter], optimizers: Iterable[Optimizer]) -> None:
+def check_hold_all(weights: Mapping[str, nn.Parameter], optimizers: list[Optimizer]) -> None:
     """UserError unless the optimizers together hold all of the weights that require gradients."""
-    held = _held(optimizers)
+    held = held_by(optimizers)
     if missing := [n for n, w in weights.items() if w.requires_grad and id(w) not in held]:
         raise _not_held(missing)
 
@@ -203,20 +264,3 @@ def _not_held(names: list[str]) -> UserError:
         "from the parameters of this very model (after any deepcopy), and pass all optimizers as "
         "a list; set requires_grad_(False) on weights that are not trained"
     )
-
-
-def _held(optimizers: Iterable[Optimizer]) -> set[int]:
-    return {id(p) for o in optimizers for group in o.param_groups for p in group["params"]}
-
-
-def _slots(optimizer: Optimizer, weight: Tensor) -> list[Tensor]:
-    """What the optimizer holds for each entry of the weight: momenta, squares, averages."""
-    # A 0-dimensional weight has the shape of step counters, so its slots are left alone.
-    state = optimizer.state.get(weight, {}) if weight.dim() else {}
-    return [v for v in state.values() if isinstance(v, Tensor) and v.shape == weight.shape]
-
-
-def _as_list(optimizer: Optimizers | None) -> list[Optimizer]:
-    if optimizer is None:
-        return []
-    return [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)

@@ -6,7 +6,7 @@ import importlib
 import inspect
 from collections.abc import Iterable
 
-MODULES = ("winnow", "winnow.criteria", "winnow.analysis", "winnow.data")
+MODULES = ("winnow", "winnow.criteria", "winnow.analysis", "winnow.data", "winnow.distributed")
 HANDED_OUT = (
     "winnow.algorithms.attach.Attach",
     "winnow.algorithms.dynamic.loop.Dynamic",

@@ -294,3 +294,65 @@ def test_a_loop_may_rewind_its_optimizer_and_train_partly_before_pruning() -> No
         for name, keep in ticket.mask.items():
             assert (ticket.final[name][~keep] == 0).all()
             assert (ticket.final[name][keep] != 0).all()
+
+
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="Muon came with torch 2.9")
+@pytest.mark.parametrize("first", [0, 1])
+def test_optimizers_of_which_one_holds_no_masked_weight(first: int) -> None:
+    """Counted are the steps of the one that is attached first, whichever it is."""
+    seen = []
+
+    def train(model: nn.Module, attach: Attach) -> None:
+        muon: Any = torch.optim.Muon([p for p in model.parameters() if p.dim() == 2], lr=0.02)
+        adamw = torch.optim.AdamW([p for p in model.parameters() if p.dim() != 2], lr=0.02)
+        both = [muon, adamw]
+        for optimizer in (both[first], both[1 - first]):
+            attach(optimizer)
+        for step in range(6):
+            model.zero_grad()
+            F.cross_entropy(model(X), Y).backward()  # type: ignore[no-untyped-call]
+            for optimizer in both[: 2 - step % 2]:  # AdamW in every other step
+                optimizer.step()
+        seen.append(attach.steps)
+
+    ticket = wn.imp(make, train, rounds=2, rate=0.4)
+    assert seen == [[6, 6, 6], [3, 3, 3]][first]
+    assert ticket.final is not None
+    for name, keep in ticket.mask.items():
+        assert not ticket.final[name][~keep].any()
+        assert ticket.final[name][keep].any()
+
+
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="Muon came with torch 2.9")
+def test_an_optimizer_that_was_not_attached_and_revives_weights() -> None:
+    def train(model: nn.Module, attach: Attach) -> None:
+        muon: Any = torch.optim.Muon([p for p in model.parameters() if p.dim() == 2], lr=0.02)
+        adamw = attach(torch.optim.AdamW([p for p in model.parameters() if p.dim() != 2]))
+        F.cross_entropy(model(X), Y).backward()  # type: ignore[no-untyped-call]
+        muon.step()
+        adamw.step()
+
+    with pytest.raises(UserError, match=r"removed weights of '0\.weight' are not 0 after round 1"):
+        wn.imp(make, train, rounds=1, rate=0.4)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_steps_that_a_scaler_leaves_out_are_not_counted(fused: bool) -> None:
+    counts = []
+
+    def train(model: nn.Module, attach: Attach) -> None:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, fused=fused)
+        attach(optimizer)
+        scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+        for step in range(4):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(X), Y) * (torch.inf if step == 1 else 1.0)
+            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            scaler.step(optimizer)
+            scaler.update()
+        counts.append(attach.steps)
+
+    wn.imp(make, train, rounds=1, rewind="3it")
+    assert counts == [3, 3]
+    with pytest.raises(UserError, match="took 3 optimizer steps, fewer than rewind='4it'"):
+        wn.imp(make, train, rounds=1, rewind="4it")

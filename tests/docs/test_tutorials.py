@@ -148,6 +148,11 @@ def test_your_model(folder):
     assert wn.load(folder / "ticket.safetensors").mask.kept == 6032 / 8
     assert done["sparse"].mask.kept == round(0.1 * 6032)
     assert done["mask"].kept == round(0.1 * 6032)
+    for opt in done["opts"]:  # Muon and AdamW moved what they hold, and no hook is left
+        assert opt.state
+        assert not opt._optimizer_step_post_hooks
+    assert done["agreed_mask"](done["mask"]) is done["mask"]
+    assert int(done["ema"].n_averaged) == 2 * len(done["loader"])
     weights, dense = done["ticket"].rewind, done["make_model"]().state_dict()
     assert weights.keys() == dense.keys()
 

@@ -12,6 +12,7 @@ from winnow import criteria, rng
 from winnow.allocation import check_density
 from winnow.coverage import coverage_of, warn_if_low
 from winnow.criteria.base import Criterion, Forward
+from winnow.distributed import agreed_scores, check_not_sharded
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.moments.kinds import Loss
@@ -58,11 +59,15 @@ def prune_at_init(
     keeps each layer's count only; ``models.initialise`` with ``draw=1`` trains other weights.
     ``on_round(k, mask)`` sees the mask of each round.
 
+    In a process group every rank scores its own examples, and all get the mask of their mean
+    scores (`winnow.distributed`).
+
     Warns of LayerCollapse, with the layers and the round, of TiedScores in the last round, and of
     LowCoverage where under half of the model's weights compete and ``params`` did not say so.
     Raises UserError for bad arguments, a loader that several rounds cannot read again, and scores
     that are NaN or infinite.
     """
+    check_not_sharded(model)
     number = _rounds(criterion, rounds)
     if number > 1 and isinstance(loader, Iterator):
         raise UserError(
@@ -73,10 +78,11 @@ def prune_at_init(
     warn_if_low(coverage_of(model, names), params, stacklevel=2)
     mask = None
     for k, target in enumerate(exponential(_exact(model, params, density), number), 1):
-        scores = score(
+        own = score(
             model, criterion, batch=batch, loader=loader, loss_fn=loss_fn, params=names,
             mask=mask, generator=rng.torch_generator(seed, "score", k), forward=forward, **options,
         )  # fmt: skip
+        scores = agreed_scores(own)
         ranked = {name: -s for name, s in scores.items()} if invert else scores
         before = mask
         mask = pruned(ranked, density=target, scope=scope, mask=mask, ignore=ignore, least=least)

@@ -9,14 +9,17 @@ from torch.utils.hooks import RemovableHandle
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.selection import parameters
-from winnow.sparsifying import Sparsified, check_holds_some
+from winnow.sharding import local, part_like, whole
+from winnow.sparsifying import Sparsified, check_same_model
+from winnow.wrapped import found_inf, hookable
 
 
 class Attach:
-    """Call it with each optimizer before the first step; it gives the optimizer back.
+    """Call it with each optimizer before its first step; it gives the optimizer back.
 
-    It attaches the round's mask, counts the steps of the first optimizer, and keeps the weights
-    and buffers after step ``keep_at``. For loops that need it: ``round`` (0 is the dense
+    It attaches the round's mask, counts the steps that the first optimizer makes, and keeps the
+    weights and buffers after step ``keep_at``. An optimizer may be in a trainer's wrapper
+    (accelerate, Lightning). For loops that need it: ``round`` (0 is the dense
     network), ``start_step`` (the step of the schedule that this training starts from: k for a
     rewind to step k; the steps of all rounds before for "none"; else 0), ``steps`` so far.
     """
@@ -44,9 +47,10 @@ class Attach:
     def __call__(self, optimizer: Optimizer) -> Optimizer:
         if any(optimizer is other for other in self._seen):
             return optimizer
+        outermost = hookable(optimizer)[0]
         self._hold(optimizer)
         if not self._seen:
-            self._counter = optimizer.register_step_post_hook(self._count)
+            self._counter = outermost.register_step_post_hook(self._count)
         self._seen.append(optimizer)
         return optimizer
 
@@ -56,12 +60,15 @@ class Attach:
         return bool(self._seen)
 
     def check(self, rewind: str) -> None:
-        """After the training: UserError unless it attached and reached the step to rewind to."""
+        """After the training: UserError unless it attached, removed weights are 0, and it reached
+        the step to rewind to.
+        """
         if not self.attached:
             raise UserError(
                 f"train never called attach(optimizer) in round {self.round}: call it once, "
                 "before the first step"
             )
+        self._check_zeros()
         if self._keep_at and self.kept is None:
             raise UserError(
                 f"round {self.round} took {self.steps} optimizer steps, fewer than "
@@ -79,13 +86,30 @@ class Attach:
         if self._sparsified is not None:
             self._sparsified.attach(optimizer)
         elif self.round == 0:  # dense: nothing to hold, so that it costs nothing
-            named = parameters(self._model)
-            check_holds_some({name: named[name] for name in self._mask}, optimizer)
+            everything = {id(parameter) for parameter in parameters(self._model).values()}
+            check_same_model(self._weights(), everything, optimizer)
         else:
             self._sparsified = Sparsified(self._model, self._mask)
             self._sparsified.attach(optimizer)
 
-    def _count(self, *_: object) -> None:
+    def _check_zeros(self) -> None:
+        for name, weight in self._weights().items():
+            removed = ~part_like(self._mask[name].to(weight.device), weight)
+            if revived := int(local(weight.detach())[removed].count_nonzero()):
+                raise UserError(
+                    f"{revived} removed weights of {name!r} are not 0 after round {self.round}: "
+                    "call attach with every optimizer, before its first step, and load no weights "
+                    "that another mask kept"
+                )
+
+    def _weights(self) -> dict[str, nn.Parameter]:
+        named = parameters(self._model)
+        return {name: named[name] for name in self._mask}
+
+    def _count(self, optimizer: Optimizer, *_: object) -> None:
+        if found_inf(optimizer):
+            return
         self.steps += 1
         if self.steps == self._keep_at:
-            self.kept = {n: t.detach().clone() for n, t in self._model.state_dict().items()}
+            state = self._model.state_dict()
+            self.kept = {name: whole(tensor.detach()).clone() for name, tensor in state.items()}

@@ -17,12 +17,14 @@ from winnow.algorithms.attach import Attach
 from winnow.algorithms.rounds import iterative, rewind_step, start_of
 from winnow.allocation import check_least
 from winnow.criteria.base import Criterion
+from winnow.distributed import agreed_scores, check_not_sharded
 from winnow.errors import UserError
 from winnow.mask import Mask, density_total
 from winnow.moments.kinds import Loss
 from winnow.pruning import LayerCollapse, collapse_told, newly_collapsed, prune_to
 from winnow.scoring import score
 from winnow.selection import Params, expand_rates, parameters, prunable, resolve_names
+from winnow.sharding import is_sharded, whole
 from winnow.ticket import Ticket
 
 _StateDict = dict[str, Tensor]
@@ -54,7 +56,10 @@ def imp(
     Frankle & Carbin 2019, section 2; rewinding to a step: Frankle et al. 2019, "Stabilizing the
     Lottery Ticket Hypothesis". ``make_model()`` is called once: there is one initialisation.
     ``train(model, attach)`` is called in each round with a fresh copy; it must call
-    ``attach(optimizer)`` before its first step, and it decides how long it trains.
+    ``attach(optimizer)`` before its first step, with each optimizer if it has several, and it
+    decides how long it trains. In a process group every rank calls this with the same arguments
+    but its own data; ``train`` wraps the model in DistributedDataParallel or shards it
+    (``fully_shard``), and scores are averaged over the ranks.
 
     ``rewind``: what rounds after the first train from: "init", "500it" (weights and buffers
     after 500 optimizer steps of round 0), "none" (continue from the trained weights) or "lr"
@@ -80,6 +85,7 @@ def imp(
     """
     with _seeded(seed, "init"):
         model = make_model()
+    check_not_sharded(model)
     names = _pruned(model, params, ignore)
     each = None if rates is None else expand_rates(model, rates, rate, names)
     sizes = {name: parameters(model)[name].numel() for name in names}
@@ -98,10 +104,10 @@ def imp(
     for step in walk:
         if step.keep is not None:
             draws = rng.torch_generator(seed, "score", step.index)
-            scores = score(
+            own = score(
                 trainer.model, criterion, params=names, mask=mask, generator=draws, **inputs
             )
-            before, mask = mask, prune_to(scores, step.keep, mask, least)
+            before, mask = mask, prune_to(agreed_scores(own), step.keep, mask, least)
             if lost := newly_collapsed(before, mask):
                 words = collapse_told(lost, f" in round {step.index} of {rounds}")
                 warnings.warn(words, LayerCollapse, stacklevel=2)
@@ -136,6 +142,9 @@ class _Trainer:
         Ticket(mask, source).apply(self.model)
         attach = self._run(index, mask)
         trained = _state(self.model)
+        if any(is_sharded(weight) for weight in self.model.parameters()):
+            self.model = copy.deepcopy(self._template)  # what scores it needs it in whole
+            self.model.load_state_dict(trained)
         _check_finite(trained, index)
         self._sources["parent"] = trained
         if attach.kept is not None:
@@ -186,7 +195,8 @@ def _pruned(
 
 
 def _state(model: nn.Module) -> _StateDict:
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    """Of a model that its loop sharded, gathered in whole."""
+    return {name: whole(tensor.detach()).clone() for name, tensor in model.state_dict().items()}
 
 
 def _check_finite(state: _StateDict, index: int) -> None:

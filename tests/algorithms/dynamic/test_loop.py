@@ -158,9 +158,13 @@ def test_a_scheduler_does_not_mind_the_skipped_step():
 def test_a_step_of_ones_own():
     calls = []
     loop = Loop("set", every="2it")
+    first = loop.sparse.mask
     for _ in range(3):
-        loop.sparse.step(lambda: calls.append(1))
-    assert calls == [1, 1, 1]
+        loop.sparse.step(lambda: calls.append(loop.optimizer.step()))
+    assert len(calls) == 3
+    assert loop.sparse.made == 3
+    assert loop.sparse.mask != first
+    loop.sparse.step(lambda: None)  # no optimizer moved
     assert loop.sparse.made == 3
 
 
@@ -231,5 +235,5 @@ def test_another_models_optimizer_and_a_missing_gradient():
             model, "set", optimizer=torch.optim.SGD(model.parameters()), density=0.1, steps="9it"
         )
     loop = Loop("rigl")
-    with pytest.raises(wn.UserError, match="has no gradient at iteration 0"):
+    with pytest.raises(wn.UserError, match="has no gradient for rigl at iteration 0"):
         loop.sparse.step()

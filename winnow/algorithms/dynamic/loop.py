@@ -8,30 +8,35 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from winnow.algorithms.dynamic import make_dynamic
-from winnow.algorithms.dynamic.driven import check_given, momentum
+from winnow.algorithms.dynamic.driven import check_given
+from winnow.algorithms.dynamic.iterations import Closure, Iterations
 from winnow.algorithms.dynamic.method import Change, DynamicMethod, Memory, Moment
+from winnow.algorithms.dynamic.trained_weights import TrainedWeights
 from winnow.amounts import option_iterations
+from winnow.averaging import Averages
+from winnow.distributed import agreed_seed, check_agreed, ranks
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.selection import Params, parameters, prunable, resolve_names
 from winnow.sparsifying import Sparsified
 from winnow.state import Tensors
+from winnow.wrapped import Optimizers, optimizers_listed
 
 
 def dynamic(
     model: nn.Module,
     method: str,
     *,
-    optimizer: Optimizer,
+    optimizer: Optimizers,
     density: float,
     steps: str,
     per_epoch: int | None = None,
     params: Params | None = None,
     ignore: str | Iterable[str] | None = None,
     mask: Mask | None = None,
+    averaged: Averages | None = None,
     seed: int = 0,
     **options: Any,
 ) -> Dynamic:
@@ -45,8 +50,11 @@ def dynamic(
     dense (default what the original leaves dense; [] for nothing). ``mask``: where to start
     from, in place of the method's first mask.
 
+    ``optimizer``: one, or several that together hold the weights, as in ``wn.sparsify``, as is
+    ``averaged``.
+
     The model is pruned at once. Then call ``.step()`` wherever the loop called
-    ``optimizer.step()``, once an iteration, with the gradients in ``.grad``::
+    ``optimizer.step()``, with the gradients in ``.grad``::
 
         sparse = wn.dynamic(model, "rigl", density=0.1, optimizer=opt, steps="30000it")
         for x, y in loader:
@@ -54,18 +62,29 @@ def dynamic(
             loss_fn(model(x), y).backward()
             sparse.step()
 
-    RigL's updates (Algorithm 1) take the place of the optimizer's step: in those iterations
-    ``.step()`` reads the dense gradient and changes the mask, and the optimizer does not move. All
-    other gradients are masked as they are accumulated, before any clipping (not for snfs, which
-    trains densely). Removed weights are exactly 0 after every ``.step()``.
+    A trainer that calls ``optimizer.step()`` itself does the same: iterations are counted, and the
+    mask is changed, by the optimizer's step hooks. A step that is not made is no iteration: while
+    accelerate accumulates gradients, or when a gradient scaler finds them infinite. With several
+    optimizers an iteration is one step of each.
+
+    RigL's updates (Algorithm 1) take the place of the optimizer's step: in those iterations the
+    dense gradient is read and the mask changes, and the optimizer is called without gradients,
+    which moves nothing. All other gradients are masked as they are accumulated, before any
+    clipping (not for snfs, which trains densely). Removed weights are exactly 0 after every step.
+
+    In a process group this is a collective, and so are updates: the random numbers of all ranks
+    are rank 0's, and masks that come to differ are an error. Under FSDP2 an update gathers what it
+    reads, and every rank computes it.
 
     Raises UserError for an unknown method or option, a density out of reach, and an optimizer that
-    is not this model's or lacks the momentum that snfs needs.
+    is not this model's, lacks the momentum that snfs needs, or runs no step hooks.
     """
     chosen = make_dynamic(method, density, **options)
     competing = _competing(model, chosen, params, ignore)
     total = option_iterations(method, "steps", steps, per_epoch)
-    return Dynamic(model, chosen, optimizer, list(competing), total, per_epoch, mask, seed)
+    return Dynamic(
+        model, chosen, optimizer, list(competing), total, per_epoch, mask, seed, averaged
+    )
 
 
 class Dynamic:
@@ -78,54 +97,85 @@ class Dynamic:
         self,
         model: nn.Module,
         method: DynamicMethod,
-        optimizer: Optimizer,
+        optimizer: Optimizers,
         names: list[str],
         steps: int,
         per_epoch: int | None,
         mask: Mask | None,
         seed: int,
+        averaged: Averages | None = None,
     ) -> None:
         named = parameters(model)
-        self.method, self.optimizer, self.seed, self.made = method, optimizer, seed, 0
+        self.method, self.optimizer, self.made = method, optimizer, 0
+        self.seed, self._together = agreed_seed(seed), ranks() > 1
         self.timing = method.timing(steps, per_epoch)
-        self._weights = {name: named[name] for name in names}
-        if method.dense_slots and not _has_momentum(optimizer):
+        self._optimizers = optimizers_listed(optimizer)
+        self._weights = TrainedWeights({name: named[name] for name in names}, self._optimizers)
+        if method.dense_slots and not self._weights.have_momentum():
             raise UserError(f"{method.name} grows by momentum: give the optimizer one, e.g. 0.9")
-        values = {name: weight.detach() for name, weight in self._weights.items()}
-        first = method.start(values, seed)
+        values = self._weights.values()
+        first = method.start(values, self.seed)
         if mask is not None:
             check_given(method, mask, first)
             first = mask
-        self.memory = method.memory(values, first, seed)
-        self._held = Sparsified(model, first, optimizer)
+        self.memory = method.memory(values, first, self.seed)
+        self._held = Sparsified(model, first, self._optimizers, averaged)
         self._held.dense_slots = method.dense_slots
-        self._foresee()
+        self._iterations = Iterations(self._optimizers, self._begin, self._end)
+        self._foresee(self.made)
 
     @property
     def mask(self) -> Mask:
         """The mask now."""
         return self._held.mask
 
-    def step(self, optimizer_step: Callable[[], object] | None = None) -> None:
-        """One iteration: the optimizer's step and the update of the mask, as far as they are due.
+    def step(
+        self, optimizer_step: Callable[[], Any] | None = None, *, closure: Closure | None = None
+    ) -> Any:
+        """One iteration: the optimizers' steps and the update of the mask, as far as they are due.
 
         ``optimizer_step``: what to call for the step, default ``optimizer.step``; e.g.
-        ``lambda: scaler.step(optimizer)``.
+        ``lambda: scaler.step(optimizer)``. ``closure``: what the optimizer's step calls for the
+        loss and its gradients (LBFGS); the first one's, of several. What the step returns is
+        returned. Counted are only steps that the optimizers make.
         """
+        if optimizer_step is not None and closure is not None:
+            raise UserError(
+                "got optimizer_step and closure=: let optimizer_step pass the closure on, e.g. "
+                "lambda: optimizer.step(closure)"
+            )
+        if optimizer_step is not None:
+            found = optimizer_step()
+        else:
+            first, *others = self._optimizers
+            found = first.step() if closure is None else first.step(closure)
+            for other in others:
+                other.step()
+        self._iterations.finish()
+        return found
+
+    def attach_average(self, averaged: nn.Module) -> None:
+        """Hold an average of the model's weights that was made later, as ``averaged=`` does."""
+        self._held.attach_average(averaged)
+
+    def _begin(self) -> bool:
+        """Gradients are there and no step was made yet: whether an update takes its place."""
         instead = self.method.when == "instead" and self.timing.due(self.made)
         if instead:
             self._update(self.made)
-            # No step was made, and a learning rate scheduler would warn of that.
-            self.optimizer._opt_called = True  # type: ignore[attr-defined]
-        else:
-            (optimizer_step or self.optimizer.step)()
+        if len(self._optimizers) > 1:  # if one of them leaves this step out, the next begins early
+            self._foresee(self.made + 1)
+        return instead
+
+    def _end(self) -> None:
         self.made += 1
         if self.method.when == "after" and self.timing.due(self.made):
             self._update(self.made)
-        self._foresee()
+        self._foresee(self.made)
 
     def close(self) -> None:
         """Remove the hooks."""
+        self._iterations.close()
         self._held.close()
 
     def __enter__(self) -> Dynamic:
@@ -158,15 +208,15 @@ class Dynamic:
             saved["scalars"], {kind: self._placed(t) for kind, t in saved["tensors"].items()}
         )
         self._held.remask(Mask(self._placed(saved["mask"])))
-        self._foresee()
+        self._foresee(self.made)
 
     def _placed(self, tensors: Tensors) -> dict[str, Tensor]:
         """The tensors beside their weights."""
-        return {name: t.to(self._weights[name].device) for name, t in tensors.items()}
+        return {name: t.to(self._weights.named[name].device) for name, t in tensors.items()}
 
-    def _foresee(self) -> None:
-        """Decide before the backward pass whether the coming iteration's gradients stay dense."""
-        instead = self.method.when == "instead" and self.timing.due(self.made)
+    def _foresee(self, iteration: int) -> None:
+        """Decide before its backward pass whether an iteration's gradients stay dense."""
+        instead = self.method.when == "instead" and self.timing.due(iteration)
         self._held.dense_gradients = instead or self.method.dense_slots
 
     @torch.no_grad()
@@ -178,15 +228,21 @@ class Dynamic:
                 mask=dict(self.mask),
                 memory=self.memory,
                 seed=self.seed,
-                rate=self._rate(),
-                kept=self._kept,
-                gradient=self._gradient,
-                momentum=self._momentum,
-                perturb=self._perturb,
+                rate=self._weights.rate(),
+                kept=lambda: self._weights.kept(self.mask),
+                gradient=lambda: self._weights.gradient(f"{self.method.name} at iteration {step}"),
+                momentum=self._weights.momentum,
+                perturb=lambda change: self._weights.perturb(self.mask, change),
             )
         )
         if change is not None:
             self._carry_out(change)
+        if self._together:
+            check_agreed(
+                self.mask,
+                f" after the update of iteration {step}, so that gradients or weights differ (is "
+                "the model wrapped in DistributedDataParallel?)",
+            )
 
     def _carry_out(self, change: Change) -> None:
         grown = change.grown
@@ -196,41 +252,9 @@ class Dynamic:
         self._held.dense_gradients = False  # of a gradient that was read, only what is kept is left
         self._held.remask(Mask(change.mask), grown)
         for name, values in (change.values or {}).items():
-            weight, new = self._weights[name], grown[name].to(self._weights[name].device)
-            weight[new] = values.to(weight)
+            self._weights.write(name, grown[name], values)
         if change.memory is not None:
             self.memory = change.memory
-
-    def _rate(self) -> float:
-        held = {id(weight) for weight in self._weights.values()}
-        groups = self.optimizer.param_groups
-        return float(next(g["lr"] for g in groups if any(id(p) in held for p in g["params"])))
-
-    def _kept(self) -> Tensors:
-        mask = self.mask
-        return {name: w.detach()[mask[name].to(w.device)] for name, w in self._weights.items()}
-
-    def _gradient(self) -> Tensors:
-        missing = [name for name, weight in self._weights.items() if weight.grad is None]
-        if missing:
-            raise UserError(
-                f"{missing[0]!r} has no gradient at iteration {self.made}, where "
-                f"{self.method.name} reads it: call .step() after backward(), before zero_grad()"
-            )
-        return {n: w.grad.detach() for n, w in self._weights.items() if w.grad is not None}
-
-    def _momentum(self) -> Tensors:
-        slots: dict[str, dict[str, Tensor]] = {}
-        for name, weight in self._weights.items():
-            for slot, value in self.optimizer.state.get(weight, {}).items():
-                if isinstance(value, Tensor) and value.shape == weight.shape:
-                    slots.setdefault(slot, {})[name] = value
-        return momentum(slots, self._weights)
-
-    def _perturb(self, change: Callable[[str, Tensor], Tensor]) -> None:
-        for name, weight in self._weights.items():
-            keep = self.mask[name].to(weight.device)
-            weight[keep] = change(name, weight[keep])
 
 
 def _competing(
@@ -250,7 +274,3 @@ def _competing(
             "pass ignore=[]"
         )
     return competing
-
-
-def _has_momentum(optimizer: Optimizer) -> bool:
-    return any(group.get("momentum") or "betas" in group for group in optimizer.param_groups)
