@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -115,3 +116,23 @@ def test_a_search_warns_too() -> None:
         wn.search(
             Tied(), "edge-popup", density=0.5, loader=[batch], loss_fn=F.cross_entropy, steps="1it"
         )
+
+
+@pytest.mark.filterwarnings("error")
+def test_rounds_and_methods_that_change_masks_warn_and_know_their_coverage() -> None:
+    def train(model: nn.Module, attach: Callable[[torch.optim.Optimizer], object]) -> None:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        attach(optimizer)
+        model(torch.zeros(1, 3, dtype=torch.long)).sum().backward()
+        optimizer.step()
+
+    with pytest.warns(LowCoverage, match="only 36.4 %") as told:
+        ticket = wn.imp(Tied, train, rate=0.5, rounds=1)
+    assert (len(told), told[0].filename) == (1, __file__)
+    assert ticket.provenance["coverage"] == 16 / 44
+    model = Tied()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.warns(LowCoverage, match="only 36.4 %") as told:
+        sparse = wn.dynamic(model, "set", optimizer=optimizer, density=0.5, steps="10it", ignore=[])
+    assert (len(told), told[0].filename) == (1, __file__)
+    assert (sparse.coverage.competing, sparse.coverage.weights) == (16, 44)

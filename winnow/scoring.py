@@ -18,6 +18,7 @@ from winnow import criteria, rng
 from winnow.coverage import Coverage, coverage_of, warn_if_low
 from winnow.criteria import CRITERIA
 from winnow.criteria.base import Criterion, Forward, Subject
+from winnow.distributed import agreed_scores, check_not_sharded
 from winnow.errors import UserError, unknown
 from winnow.layers import why_no_mask
 from winnow.mask import Mask
@@ -96,6 +97,10 @@ def score(
     ``generator``'s initial seed names, else from torch's global state. ``torch.no_grad`` around
     the call makes no difference.
 
+    In a process group (``torch.distributed``) this is a collective: every rank scores its own
+    examples and gets the mean of all ranks' scores, so that all prune to one mask. Inside
+    ``winnow.distributed.one_rank()`` it is not.
+
     Warns of LowCoverage where under half of the model's weights compete and ``params`` did not say
     so. Raises UserError for a missing input, an unknown criterion or option, a pattern without
     match, a mask for another network, scores of a wrong name, shape or type, weights on the meta
@@ -107,6 +112,7 @@ def score(
     check_options(function, name, options)
     if batch is not None and loader is not None:
         raise UserError("got batch= and loader=: pass one of them")
+    check_not_sharded(model)
     weights = prunable(model, params)
     _check_real(model, weights)
     covered = coverage_of(model, weights)
@@ -120,7 +126,7 @@ def score(
         found = _checked(function(subject, **options), weights, name)
         lent |= _storages(model)
         own = {n: s.clone() if _storage(s) in lent else s for n, s in found.items()}
-    return Scores(own, name, covered)
+    return Scores(agreed_scores(own), name, covered)
 
 
 def _check_real(model: nn.Module, weights: Mapping[str, Tensor]) -> None:

@@ -12,7 +12,7 @@ from winnow import criteria, rng
 from winnow.allocation import check_density
 from winnow.coverage import coverage_of, warn_if_low
 from winnow.criteria.base import Criterion, Forward
-from winnow.distributed import agreed_scores, check_not_sharded
+from winnow.distributed import check_not_sharded
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.moments.kinds import Loss
@@ -78,11 +78,10 @@ def prune_at_init(
     warn_if_low(coverage_of(model, names), params, stacklevel=2)
     mask = None
     for k, target in enumerate(exponential(_exact(model, params, density), number), 1):
-        own = score(
+        scores = score(
             model, criterion, batch=batch, loader=loader, loss_fn=loss_fn, params=names,
             mask=mask, generator=rng.torch_generator(seed, "score", k), forward=forward, **options,
         )  # fmt: skip
-        scores = agreed_scores(own)
         ranked = {name: -s for name, s in scores.items()} if invert else scores
         before = mask
         mask = pruned(ranked, density=target, scope=scope, mask=mask, ignore=ignore, least=least)

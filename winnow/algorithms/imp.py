@@ -16,8 +16,9 @@ from winnow import rng
 from winnow.algorithms.attach import Attach
 from winnow.algorithms.rounds import iterative, rewind_step, start_of
 from winnow.allocation import check_least
+from winnow.coverage import coverage_of, warn_if_low
 from winnow.criteria.base import Criterion
-from winnow.distributed import agreed_scores, check_not_sharded
+from winnow.distributed import check_not_sharded
 from winnow.errors import UserError
 from winnow.mask import Mask, density_total
 from winnow.moments.kinds import Loss
@@ -79,7 +80,9 @@ def imp(
     see the same order of data that is drawn from it, and is put back afterwards. ``on_round``:
     called with each round's ticket, the dense one included.
 
-    Warns of LayerCollapse, with the layers and the round. Raises UserError for bad arguments, a
+    Warns of LayerCollapse, with the layers and the round, and of LowCoverage where under half of
+    the model's weights compete and ``params`` did not say so; the share stands in the tickets'
+    provenance. Raises UserError for bad arguments, a
     loop that never attached or trained for fewer steps than ``rewind`` names, and weights that are
     not finite after a round (parameter and round named).
     """
@@ -87,6 +90,8 @@ def imp(
         model = make_model()
     check_not_sharded(model)
     names = _pruned(model, params, ignore)
+    covered = coverage_of(model, names)
+    warn_if_low(covered, params, stacklevel=2)
     each = None if rates is None else expand_rates(model, rates, rate, names)
     sizes = {name: parameters(model)[name].numel() for name in names}
     walk = [*iterative(sizes, rounds=rounds, rate=rate, rates=each, scope=scope, rewind=rewind)]
@@ -95,7 +100,7 @@ def imp(
     inputs = {"batch": batch, "loader": loader, "loss_fn": loss_fn, **options}
     told = _told(
         criterion=_name(criterion), options=options, rate=rate, rates=each, rounds=rounds,
-        rewind=rewind, scope=scope, least=least, seed=seed,
+        rewind=rewind, scope=scope, least=least, seed=seed, coverage=covered.share,
     )  # fmt: skip
 
     trainer = _Trainer(model, train, rewind, seed)
@@ -104,10 +109,10 @@ def imp(
     for step in walk:
         if step.keep is not None:
             draws = rng.torch_generator(seed, "score", step.index)
-            own = score(
+            scores = score(
                 trainer.model, criterion, params=names, mask=mask, generator=draws, **inputs
             )
-            before, mask = mask, prune_to(agreed_scores(own), step.keep, mask, least)
+            before, mask = mask, prune_to(scores, step.keep, mask, least)
             if lost := newly_collapsed(before, mask):
                 words = collapse_told(lost, f" in round {step.index} of {rounds}")
                 warnings.warn(words, LayerCollapse, stacklevel=2)

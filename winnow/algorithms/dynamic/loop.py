@@ -16,6 +16,7 @@ from winnow.algorithms.dynamic.method import Change, DynamicMethod, Memory, Mome
 from winnow.algorithms.dynamic.trained_weights import TrainedWeights
 from winnow.amounts import option_iterations
 from winnow.averaging import Averages
+from winnow.coverage import coverage_of, warn_if_low
 from winnow.distributed import agreed_seed, check_agreed, ranks
 from winnow.errors import UserError
 from winnow.mask import Mask
@@ -76,11 +77,13 @@ def dynamic(
     are rank 0's, and masks that come to differ are an error. Under FSDP2 an update gathers what it
     reads, and every rank computes it.
 
-    Raises UserError for an unknown method or option, a density out of reach, and an optimizer that
-    is not this model's, lacks the momentum that snfs needs, or runs no step hooks.
+    Warns of LowCoverage where under half of the model's weights compete and ``params`` did not say
+    so. Raises UserError for an unknown method or option, a density out of reach, and an optimizer
+    that is not this model's, lacks the momentum that snfs needs, or runs no step hooks.
     """
     chosen = make_dynamic(method, density, **options)
     competing = _competing(model, chosen, params, ignore)
+    warn_if_low(coverage_of(model, prunable(model, params)), params, stacklevel=2)
     total = option_iterations(method, "steps", steps, per_epoch)
     return Dynamic(
         model, chosen, optimizer, list(competing), total, per_epoch, mask, seed, averaged
@@ -88,7 +91,8 @@ def dynamic(
 
 
 class Dynamic:
-    """A model in dynamic sparse training: ``mask`` is the mask now, ``made`` counts iterations.
+    """A model in dynamic sparse training: ``mask`` is the mask now, ``made`` counts iterations,
+    ``coverage`` says which share of the model's weights is under it.
 
     A context manager; ``close()`` ends it, and the zeros stay where they are.
     """
@@ -118,6 +122,7 @@ class Dynamic:
         if mask is not None:
             check_given(method, mask, first)
             first = mask
+        self.coverage = coverage_of(model, names)
         self.memory = method.memory(values, first, self.seed)
         self._held = Sparsified(model, first, self._optimizers, averaged)
         self._held.dense_slots = method.dense_slots
