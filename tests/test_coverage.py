@@ -133,6 +133,8 @@ def test_rounds_and_methods_that_change_masks_warn_and_know_their_coverage() -> 
     model = Tied()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with pytest.warns(LowCoverage, match="only 36.4 %") as told:
-        sparse = wn.dynamic(model, "set", optimizer=optimizer, density=0.5, steps="10it", ignore=[])
+        sparse = wn.dynamic(
+            model, "set", optimizer=optimizer, density=0.5, steps="10it", every="1it", ignore=[]
+        )
     assert (len(told), told[0].filename) == (1, __file__)
     assert (sparse.coverage.competing, sparse.coverage.weights) == (16, 44)
