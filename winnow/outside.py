@@ -58,8 +58,10 @@ def source_of_place(written: str, said: str) -> SourceFile:
     folder last. UserError, beginning with ``said``: it cannot be found or read.
     """
     place, _ = split_place(written, said)
-    path, module = _of_file(written, place, said) if place.endswith(".py") else _of_module(
-        written, place, said
+    path, module = (
+        _of_file(written, place, said)
+        if place.endswith(".py")
+        else _of_module(written, place, said)
     )
     try:
         text = path.read_bytes()
@@ -111,7 +113,7 @@ def keep_source(source: SourceFile) -> Path:
 
 
 @contextlib.contextmanager
-def importable(*folders: Path) -> Iterator[None]:
+def own_imports(*folders: Path) -> Iterator[None]:
     """Let imports find modules in some folders and in the current one, last: they hide nothing
     that is installed.
     """
@@ -144,7 +146,7 @@ def imported_module(place: str, written: str, said: str) -> ModuleType:
     """A module of Python's path or the current folder. UserError: it is not there, or fails."""
     importlib.invalidate_caches()  # the file may be newer than what the import system remembers
     try:
-        with importable():
+        with own_imports():
             return importlib.import_module(place)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{place}.".startswith(f"{error.name}."):
@@ -165,7 +167,7 @@ def _no_module(written: str, name: str, said: str) -> UserError:
 def _of_file(written: str, place: str, said: str) -> tuple[Path, str]:
     path = Path(place).expanduser()
     if not path.is_file():
-        there = [str(one) for one in sorted(path.parent.glob("*.py"))] if path.parent.is_dir() else []
+        there = sorted(map(str, path.parent.glob("*.py")))
         near = difflib.get_close_matches(str(path), there, n=1, cutoff=0.4)
         meant = f" Did you mean {near[0]!r}?" if near else ""
         raise UserError(
@@ -177,7 +179,7 @@ def _of_file(written: str, place: str, said: str) -> tuple[Path, str]:
 def _of_module(written: str, place: str, said: str) -> tuple[Path, str]:
     importlib.invalidate_caches()
     try:
-        with importable():
+        with own_imports():
             spec = importlib.util.find_spec(place)
     except ModuleNotFoundError as error:
         raise _no_module(written, error.name or place, said) from None
@@ -224,7 +226,7 @@ def _module_of(source: SourceFile, written: str, said: str) -> ModuleType:
         module = imported_module(source.module, written, said)
         if module.__dict__.setdefault("__winnow_source__", source.hash) != source.hash:
             module.__dict__["__winnow_source__"] = source.hash  # edited since it was imported
-            with importable():
+            with own_imports():
                 module = importlib.reload(module)
         return module
     name = f"winnow_outside_{source.hash[:16]}"
@@ -240,7 +242,7 @@ def _executed(source: SourceFile, name: str, written: str, said: str) -> ModuleT
     lines = source.text.decode("utf-8", "replace").splitlines(keepends=True)
     linecache.cache[module.__file__] = (len(source.text), None, lines, module.__file__)
     try:
-        with importable(source.path.parent):
+        with own_imports(source.path.parent):
             exec(compile(source.text, module.__file__, "exec"), module.__dict__)
     except Exception as error:  # whatever the file raises
         raise failed(f"{said} {written!r}", "importing it", error) from error

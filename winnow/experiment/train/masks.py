@@ -13,7 +13,6 @@ from torch import nn
 from winnow import criteria, rng
 from winnow.algorithms.at_init import Densities, prune_at_init
 from winnow.algorithms.trained import prune_trained
-from winnow.data.facts import facts
 from winnow.errors import UserError
 from winnow.experiment.runs import Pruning, Run
 from winnow.experiment.train.examples import examples, scored_as
@@ -153,7 +152,7 @@ def _options(run: Run, pruning: Pruning) -> dict[str, Any]:
     options = dict(pruning.options)
     known = criteria.traits_of(criteria.get_criterion(pruning.criterion))
     if known.takes_input_shape and options.get("input_shape") is None:
-        options["input_shape"] = facts(run.data.name).inputs(run.data.size)
+        options["input_shape"] = run.data.about.inputs(run.data.size)
     return options
 
 
