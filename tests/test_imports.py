@@ -33,7 +33,7 @@ FLOORS = (
     ("engine",),
     ("kernels",),
     ("data", "models", "state", "pruning"),
-    ("selection", "schedule", "outside"),
+    ("selection", "schedule", "outside", "extraction"),
     ("allocation", "amounts", "topk", "files", "rng", "reparametrisation"),
     ("errors", "mask"),
 )

@@ -29,6 +29,7 @@ from winnow.experiment.run_parts import (
 )
 from winnow.experiment.runs import (
     LEGACY,
+    PLACES,
     Pruning,
     Record,
     Run,
