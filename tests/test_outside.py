@@ -63,7 +63,9 @@ def test_a_module_of_a_package_may_import_its_neighbours_and_is_loaded_anew(fold
 def test_a_file_may_import_what_is_beside_it(folder):
     (folder / "deep").mkdir()
     (folder / "deep" / "mine_beside.py").write_text("value = 7\n")
-    (folder / "deep" / "net.py").write_text("from mine_beside import value\ndef make(): return value\n")
+    (folder / "deep" / "net.py").write_text(
+        "from mine_beside import value\ndef make(): return value\n"
+    )
     assert load_outside("deep/net.py:make", "the test")() == 7
 
 

@@ -84,7 +84,8 @@ def keep_arrays(arrays: Arrays, source: str) -> str:
     ``source``: where they came from, in words.
     """
     content = content_hash(arrays)
-    caching.through(_file(content), content, lambda _: (arrays, source))
+    apart = {name: array.clone() for name, array in arrays.items()}  # a file takes no shared memory
+    caching.through(_file(content), content, lambda _: (apart, source))
     if not _file(content).exists():
         raise UserError(
             f"{_file(content)} cannot be written, and those who train load the data from there: "
