@@ -49,7 +49,7 @@ def folder(tmp_path, monkeypatch):
             del sys.modules[name]
 
 
-def test_a_function_gives_data(folder):
+def test_a_function_gives_data():
     images = load_dataset("mine.py:blobs")
     assert images.train_x.shape == (6, 4, 1, 1)
     assert images.classes == 3

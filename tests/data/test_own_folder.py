@@ -127,7 +127,7 @@ def test_every_fault_names_its_file(flowers, how, told):
         load_own_data("./flowers")
 
 
-def test_a_folder_that_is_not_there(flowers):
+def test_a_folder_that_is_not_there():
     with pytest.raises(UserError, match=r"no such folder, seen from .*Did you mean 'flowers'"):
         load_own_data("./flower")
 
