@@ -33,7 +33,7 @@ FLOORS = (
     ("engine",),
     ("kernels",),
     ("data", "models", "state", "pruning", "coverage", "structure"),
-    ("selection", "schedule", "slots", "wrapped"),
+    ("selection", "schedule", "slots", "wrapped", "outside", "extraction"),
     ("allocation", "amounts", "layers", "topk", "files", "rng", "ties"),
     ("errors", "mask", "sharding", "reparametrisation"),
 )

@@ -17,18 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from winnow.criteria.own import load_own
-from winnow.data.facts import facts
+from winnow.data.own import known_data
 from winnow.errors import UserError, unknown
 from winnow.experiment.plan.plan import Planned
 from winnow.experiment.recipe.model import Model
-from winnow.experiment.recipe.network import build_network
+from winnow.experiment.recipe.network import initialised_network
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.recipe.scales import FULL
 from winnow.experiment.store.store import Store
 from winnow.experiment.train.executor import Event
 from winnow.experiments import Outcome, as_texts, ask, run
-from winnow.models import network_options
-from winnow.models.initialise import initialise
+from winnow.models import is_own_network, network_options
 from winnow.report.entry.entry import Entry, entry_of
 from winnow.report.entry.entry_page import write_entry
 from winnow.trial import try_criterion
@@ -196,15 +195,15 @@ def _on_path(folder: Path) -> Iterator[None]:
 
 def _try(method: str, recipe: Recipe) -> None:
     """Score a small network of the comparison's kind, on a few random images of its shape."""
-    about = facts(recipe.data.name)
+    about = known_data(recipe.data.key)
     shape = about.inputs(recipe.data.size)
-    model = build_network(recipe.data.name, _smaller(recipe.model), recipe.data.size)
-    init = recipe.model.init
-    initialise(model, init.name, 0, std=init.std)
+    model = initialised_network(about, _smaller(recipe.model), recipe.data.size, seed=0)
     try_criterion(load_own(method), model, shape, about.classes, method)
 
 
 def _smaller(model: Model) -> Model:
+    if is_own_network(model.name):
+        return model
     taken = network_options(model.name)
     if "hidden" in taken:
         return model.model_copy(update={"hidden": _SMALL_LENET})

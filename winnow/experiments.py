@@ -20,6 +20,7 @@ from winnow.experiment.plan.lines import expand_lines, part_of
 from winnow.experiment.plan.plan import Planned
 from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.recipe.names import called
+from winnow.experiment.recipe.objects import names_of_objects, recipe_file
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.recipe.scales import FULL
 from winnow.experiment.store.analyses import find_analysis
@@ -191,8 +192,10 @@ def ask(
 
 
 def run(
-    recipe: str,
+    recipe: str | Mapping[str, Any],
     *,
+    model: str | Callable[..., Any] | None = None,
+    data: Any = None,
     overrides: Sequence[str] | Mapping[str, Any] = (),
     replicates: int | None = None,
     only: Sequence[str] = (),
@@ -205,17 +208,21 @@ def run(
 ) -> Outcome:
     """Run what is missing of a recipe, then write and return its report.
 
-    ``recipe``: a shipped name, a figure or table, or a path. ``overrides``: ``"key=value"`` texts,
-    or a mapping of dotted keys. ``only``: arms to run, with the runs that they need; ``lines``:
-    variants of the recipe; ``scale``: full, small or smoke, where the recipe has them. ``store``:
-    the folder of finished runs (default ``$WINNOW_STORE``, else ``./runs``); nothing in it is
-    trained again. ``jobs``: worker processes (default: the cores); ``checkpoint``: seconds between
-    checkpoints; neither changes a number. ``on_plan`` is called before training and returns what is
-    told the events. The report goes to ``STORE/reports/RECIPE``, with the scale and a hash of what
-    is changed behind.
+    ``recipe``: a shipped name, a figure or table, a path, or a mapping of its keys, which is
+    written into the store. ``model``: in place of ``model.name``, a function that builds the
+    network, or a class; ``data``: in place of ``data.name``, ``{"train": (x, y), "test": (x, y)}``
+    as tensors or arrays, or a folder (docs/own-model-and-data.md). ``overrides``: ``"key=value"``
+    texts, or a mapping of dotted keys. ``only``: arms to run, with the runs that they need;
+    ``lines``: variants of the recipe; ``scale``: full, small or smoke, where the recipe has them.
+    ``store``: the folder of finished runs (default ``$WINNOW_STORE``, else ``./runs``); nothing in
+    it is trained again. ``jobs``: worker processes (default: the cores); ``checkpoint``: seconds
+    between checkpoints; neither changes a number. ``on_plan`` is called before training and returns
+    what is told the events. The report goes to ``STORE/reports/RECIPE``, with the scale and a hash
+    of what is changed behind.
 
     Raises UserError for bad input, DiskError when the store is full, WorkerError for a defect.
     """
+    recipe, overrides = _with_objects(recipe, overrides, model, data, store)
     asked = ask(recipe, overrides, replicates, only, lines, scale)
     loaded = asked.load()
     sources = find_sources(loaded)
@@ -232,6 +239,21 @@ def run(
     results = report.read_results(experiment, place)
     folder = place.path / "reports" / asked.folder
     return Outcome(results, report.write_report([results], folder, command=asked.command))
+
+
+def _with_objects(
+    recipe: str | Mapping[str, Any],
+    overrides: Sequence[str] | Mapping[str, Any],
+    model: Any,
+    data: Any,
+    store: str | os.PathLike[str] | None,
+) -> tuple[str, Sequence[str] | Mapping[str, Any]]:
+    """The recipe's name or file, and the overrides, with the network and data that are given."""
+    names = names_of_objects(model, data, store_path(store))
+    if isinstance(recipe, Mapping):
+        Store(store_path(store)).open()
+        return recipe_file(recipe, names, store_path(store)), overrides
+    return recipe, [*as_texts(overrides), *as_texts(names)] if names else overrides
 
 
 def plan_offline(

@@ -175,7 +175,7 @@ def _plan(question: Question, place: Store, *, online: bool) -> Plan:
     if (draws := question.draws) < 1:
         raise UserError(f"--draws is {draws}: at least 1 of each control is needed")
     names = {cell: cell_arm(question.arm, cell) for cell in CELLS if cell != TICKET_CELL}
-    source = sources[whole.recipe.data.name]
+    source = sources[whole.recipe.data.key]
     return explaining_plan(whole, source, question.arm, question.round, names, draws)
 
 

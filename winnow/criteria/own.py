@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import importlib
 import inspect
-import sys
-import traceback
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from winnow.criteria.base import Criterion
 from winnow.errors import UserError, unknown
+from winnow.outside import imported_module
 
 
 def is_own(name: str) -> bool:
@@ -38,7 +33,7 @@ def load_own(path: str) -> Criterion:
         raise UserError(f"the criterion {path!r}: write {place[:-3]}:{name}, without .py")
     if place == "__main__":
         raise UserError(f"the criterion {path!r}: other processes need it too; put it into a file")
-    module = _imported(place, path)
+    module = imported_module(place, path, "the criterion")
     found: Any = getattr(module, name, None)
     if found is None:
         functions = [
@@ -69,42 +64,3 @@ def source_hash(path: str) -> str:
             "those of another version: write it in a .py file"
         )
     return hashlib.sha256(content).hexdigest()
-
-
-def _imported(place: str, path: str) -> ModuleType:
-    importlib.invalidate_caches()  # the file may be newer than what the import system remembers
-    try:
-        with _current_folder():
-            return importlib.import_module(place)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{place}.".startswith(f"{error.name}."):
-            raise _failed(path, error) from error
-        raise UserError(
-            f"the criterion {path!r}: there is no module {error.name!r} in the current folder, "
-            f"{Path.cwd()}, or on Python's path. Run the command where it is, or name its folder "
-            "in PYTHONPATH"
-        ) from None
-    except Exception as error:  # whatever the module raises
-        raise _failed(path, error) from error
-
-
-def _failed(path: str, error: Exception) -> UserError:
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-    return UserError(
-        f"the criterion {path!r}: importing it failed with {type(error).__name__}: {error}{where}"
-    )
-
-
-@contextlib.contextmanager
-def _current_folder() -> Iterator[None]:
-    """Let imports find modules in the current folder, last: it hides nothing that is installed."""
-    folder = str(Path.cwd())
-    sys.path.append(folder)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError):
-            sys.path.reverse()
-            sys.path.remove(folder)
-            sys.path.reverse()

@@ -38,6 +38,7 @@ class Facts:
     reencoded: tuple[str, ...] = ()  # content hashes of copies whose pixels are not the original
     grey_becomes_rgb: bool = False  # the source holds some grey images among coloured ones
     in_files: bool = False
+    pixels: str = "uint8"  # what is stored; float32 for some data of one's own
 
     def inputs(self, size: int | None = None) -> tuple[int, int, int]:
         """The shape (C, H, W) of what networks get; ``size``: pixels of a side, None for usual."""
@@ -174,7 +175,8 @@ def dataset_names() -> list[str]:
 def facts(name: str) -> Facts:
     """The facts of a dataset; UserError when it is unknown."""
     if name not in _TABLE:
-        raise unknown("dataset", name, _TABLE, f"The datasets are {', '.join(_TABLE)}")
+        listed = f"The datasets are {', '.join(_TABLE)}; a folder of your own is ./{name}"
+        raise unknown("dataset", name, _TABLE, listed)
     return _TABLE[name]
 
 

@@ -21,9 +21,9 @@ class Images:
     """
 
     name: str
-    train_x: torch.Tensor  # uint8 (N, C, H, W)
+    train_x: torch.Tensor  # uint8 (N, C, H, W); of one's own data also float32
     train_y: torch.Tensor  # int64 (N,)
-    test_x: torch.Tensor  # uint8 (M, C, H, W)
+    test_x: torch.Tensor  # (M, C, H, W), the same type
     test_y: torch.Tensor  # int64 (M,)
     classes: int
     mean: tuple[float, ...]

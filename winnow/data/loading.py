@@ -15,6 +15,7 @@ from winnow.data.generated import GENERATED, generated_folder
 from winnow.data.hub import Hub, Unreachable
 from winnow.data.images import Arrays, Images
 from winnow.data.local import Local
+from winnow.data.own_names import is_own_data
 from winnow.errors import UserError
 from winnow.files import cache_folder
 
@@ -75,9 +76,14 @@ def load_dataset(
     """The dataset ``name``: in memory, as ``load_images`` gives it, or as lists of image files.
 
     The latter are in a folder under ``root`` (default $WINNOW_DATA), ``train/CLASS/*.JPEG`` and
-    ``val/CLASS/*.JPEG``, or made here (generated-images). Errors are those of ``load_images``;
-    UserError for folders whose classes do not fit.
+    ``val/CLASS/*.JPEG``, or made here (generated-images). Data of one's own is that of `own`, by
+    its name in a recipe. Errors are those of ``load_images``; UserError for folders whose classes
+    do not fit.
     """
+    if is_own_data(name):
+        from winnow.data.own import load_own_data
+
+        return load_own_data(name)
     known = facts(name)
     if not known.in_files:
         return load_images(name, root=root, cache=cache, online=online)
@@ -106,7 +112,7 @@ def dataset_content(
 
     Otherwise the dataset is loaded; arguments and errors are those of ``load_dataset``.
     """
-    if facts(name).in_files:
+    if is_own_data(name) or facts(name).in_files:
         return load_dataset(name, root=root, cache=cache, online=online).content
     source = _source(facts(name), root)
     key = source.key()

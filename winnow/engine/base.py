@@ -32,7 +32,9 @@ EVALUATION_BATCH = 1000
 
 @dataclass(frozen=True)
 class Split:
-    """The examples ``index`` (int64) of images uint8 (N, C, H, W) with labels int64 (N,).
+    """The examples ``index`` (int64) of images (N, C, H, W) with labels int64 (N,).
+
+    Pixels are uint8; data of somebody's own may be float32, which the sparse engine refuses.
 
     Images are in memory, or in files that are read whenever they are taken; both have a ``shape``.
     """
@@ -91,7 +93,8 @@ class Job:
 
     ``build`` makes the network (its weights are overwritten by the state). ``steps`` is where the
     learning rate schedule ends; ``per_epoch`` the iterations in an epoch. ``optimizer`` and
-    ``schedule`` are resolved values, all in iterations. ``seeds``: names order, augment, dropout.
+    ``schedule`` are resolved values, all in iterations. ``seeds``: names order, augment, dropout
+    (which is there where the network may draw anything).
     ``dense_slots``: train densely under a mask: gradients and optimizer slots of removed weights
     live on (and count in the norm that ``clip`` bounds), the weights themselves stay 0.
     ``search``: scores train over frozen weights, which decide the mask (see `Search`).

@@ -137,7 +137,9 @@ class _Step:
     def _example(self) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
         """A batch as every full one looks."""
         count, shape = self.batch, self.shape
-        x = torch.zeros((count, *shape), dtype=torch.uint8, device=self.device)
+        images = self.feed.splits["train"].images
+        dtype = images.dtype if isinstance(images, Tensor) else torch.uint8
+        x = torch.zeros((count, *shape), dtype=dtype, device=self.device)
         y = torch.zeros(count, dtype=torch.int64, device=self.device)
         drops = self.dropouts.draw(0, count, self.device)
         return x, y, drops, torch.zeros(3, device=self.device)

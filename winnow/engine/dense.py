@@ -72,7 +72,7 @@ class _DenseSession:
         write_slots(self.optimizer, self.parameters, state.slots, state.updates)
         self.keep = self._float_masks()
         self.feed = Feed(job, device)
-        self.drops_units = has_dropout(self.model)
+        self.draws = has_dropout(self.model) or "dropout" in job.seeds
 
     def advance(self, to: int) -> StepStats:
         self.model.train()
@@ -100,9 +100,9 @@ class _DenseSession:
                     self.trained[index].masked_fill_(keep == 0, 0)
 
     def _batch(self) -> tuple[Tensor, Tensor]:
-        """The batch of this step; torch is seeded for its dropout."""
+        """The batch of this step; torch is seeded for what the network draws."""
         x, y = self.feed.batch(self.step)
-        if self.drops_units:
+        if self.draws:
             torch.manual_seed(self.feed.dropout_seed(self.step))
         return x, y
 

@@ -87,8 +87,8 @@ class Feed:
         return len(self.splits[split].index)
 
     def normalised(self, images: Tensor) -> Tensor:
-        """Pixels (…, C, H, W) as the network takes them."""
-        scaled = images.to(torch.float32).mul_(self.scale).add_(self.shift)
+        """Pixels (…, C, H, W) as the network takes them, in a tensor of their own."""
+        scaled = images.to(torch.float32, copy=True).mul_(self.scale).add_(self.shift)
         return to_unit_norm(scaled) if self.job.data.unit_norm else scaled
 
     def dropout_seed(self, step: int) -> int:

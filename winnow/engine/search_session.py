@@ -39,7 +39,7 @@ class SearchSession:
         self.optimizer = make_optimizer(self.scores, job.optimizer)
         write_slots(self.optimizer, self.scores, state.slots, state.updates)
         self.feed = Feed(job, device)
-        self.drops_units = has_dropout(self.model)
+        self.draws = has_dropout(self.model) or "dropout" in job.seeds
 
     def advance(self, to: int) -> StepStats:
         self.searched.train()
@@ -48,7 +48,7 @@ class SearchSession:
     def _train(self) -> float:
         """One update. Returns the loss; NaN, and no update, if it or the gradient is not finite."""
         x, y = self.feed.batch(self.step)
-        if self.drops_units:
+        if self.draws:
             torch.manual_seed(self.feed.dropout_seed(self.step))
         self.searched.apply(self.step)
         loss = F.cross_entropy(self.model(x), y)

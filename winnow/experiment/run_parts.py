@@ -7,8 +7,29 @@ default is one that older runs lack; it is silent in the hash at that value (`ru
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from winnow.data.facts import Facts, facts
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """What is known of data of one's own (see `data.own`): the shape (C, H, W) of an example, the
+    number of classes and of examples for training and testing, and what pixels are stored as.
+    """
+
+    shape: tuple[int, int, int]
+    classes: int
+    train: int
+    test: int
+    pixels: str = "uint8"
+
+    @staticmethod
+    def load(plain: Mapping[str, Any]) -> OwnData:
+        """The data of plain values."""
+        channels, height, width = plain["shape"]
+        return OwnData(**{**plain, "shape": (channels, height, width)})
 
 
 @dataclass(frozen=True)
@@ -17,6 +38,9 @@ class RunData:
     validation, how many of the others are trained on (None: all), how batches are augmented, and
     how pixels are scaled (see `recipe.Data`). ``size``: pixels of a side of the squares that
     networks get of images in files; None for a dataset in memory.
+
+    ``own``: what is known of data of one's own, whose name follows from its content. ``place``:
+    what the recipe calls it, which is no part of a run's identity.
     """
 
     name: str
@@ -26,6 +50,37 @@ class RunData:
     train: int | None = None
     scaling: str = "standard"
     size: int | None = None
+    own: OwnData | None = None
+    place: str | None = field(default=None, compare=False)
+
+    @property
+    def about(self) -> Facts:
+        """The facts of the data; of one's own without its mean and deviation, which are read with
+        it. UserError: a dataset that this Winnow does not know.
+        """
+        if self.own is None:
+            return facts(self.name)
+        channels = self.own.shape[0]
+        return Facts(
+            name=self.name,
+            shape=self.own.shape,
+            classes=self.own.classes,
+            train_size=self.own.train,
+            test_size=self.own.test,
+            mean=(0.0,) * channels,
+            std=(1.0,) * channels,
+            citation="your own",
+            licence="yours",
+            most=255 if self.own.pixels == "uint8" else 1,
+            in_files=self.size is not None,
+            pixels=self.own.pixels,
+        )
+
+    @staticmethod
+    def load(plain: Mapping[str, Any]) -> RunData:
+        """The data of the plain values that ``dataclasses.asdict`` and JSON give."""
+        own = plain.get("own")
+        return RunData(**{**plain, "own": None if own is None else OwnData.load(own)})
 
 
 @dataclass(frozen=True)
@@ -42,6 +97,10 @@ class RunInit:
 class RunModel:
     """The network: see `models.build`. ``hidden``: the widths of a network that has hidden layers
     of any width, None for its own. ``norm_init``: see `models.initialise`, as for ``init``.
+
+    Of a network of one's own ``name`` is that of its function, ``source`` the hash of its file,
+    ``options`` what it is called with, and ``place`` what the recipe calls it, which is no part of
+    a run's identity.
     """
 
     name: str
@@ -52,6 +111,9 @@ class RunModel:
     norm_init: str = "ones"
     conv_bias: bool = False
     shortcut: str = "projection"
+    source: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    place: str | None = field(default=None, compare=False)
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> RunModel:

@@ -29,12 +29,15 @@ LEGACY: Mapping[str, Any] = {
     "data.train": None,
     "data.scaling": "standard",
     "data.size": None,
+    "data.own": None,
     "dynamic": None,
     "model.init.kept": 1.0,
     "model.init.head": None,
     "model.norm_init": "ones",
     "model.conv_bias": False,
     "model.shortcut": "projection",
+    "model.source": None,
+    "model.options": {},
     "search": None,
     "search.weights": None,
     "pruning.rounds": 1,
@@ -61,6 +64,9 @@ LEGACY: Mapping[str, Any] = {
 A field added later is left out of the hash while it equals this value, so old results stay found;
 as the value here never changes, a changed default never collides with an old result.
 """
+
+PLACES = ("data.place", "model.place")
+"""Dotted fields that say where something lies, not what it is: never hashed."""
 
 
 @dataclass(frozen=True)
@@ -263,7 +269,7 @@ class Record:
 def load_run(plain: Mapping[str, Any]) -> Run:
     """The run of the plain values that ``dataclasses.asdict`` and JSON give."""
     parts: dict[str, Callable[[Any], Any]] = {
-        "data": lambda data: RunData(**data),
+        "data": RunData.load,
         "model": RunModel.load,
         "schedule": RunSchedule.load,
         "start": lambda start: Start(**start),
@@ -289,7 +295,7 @@ def plain_fields(value: Any) -> Any:
 
 
 def identity(fields: Mapping[str, Any], legacy: Mapping[str, Any]) -> str:
-    """SHA-256 over the canonical JSON of all fields but those at their legacy value.
+    """SHA-256 over the canonical JSON of all fields but `PLACES` and those at their legacy value.
 
     Raises ValueError for a value that JSON cannot hold exactly (NaN, an object).
     """
@@ -304,6 +310,8 @@ def _without_legacy(value: Any, legacy: Mapping[str, Any], path: str) -> Any:
     kept = {}
     for key, inner in value.items():
         place = f"{path}.{key}" if path else key
+        if place in PLACES:
+            continue
         if place not in legacy or legacy[place] != inner:
             kept[key] = _without_legacy(inner, legacy, place)
     return kept

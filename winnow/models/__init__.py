@@ -62,6 +62,11 @@ SHORTCUTS = ("projection", "padded")
 """What the shortcuts of residual networks are where the shape changes; the first is usual."""
 
 
+def is_own_network(name: str) -> bool:
+    """Whether a name is that of a function outside Winnow: see `models.own`."""
+    return ":" in name
+
+
 def network_names() -> list[str]:
     """The networks that ``build`` knows."""
     return list(NETWORKS)
@@ -122,7 +127,8 @@ def build(
 
 def _known(name: str) -> Builder:
     if name not in NETWORKS:
-        raise unknown("network", name, NETWORKS, f"The networks are {', '.join(NETWORKS)}")
+        listed = f"The networks are {', '.join(NETWORKS)}; your own is module:function"
+        raise unknown("network", name, NETWORKS, listed)
     return NETWORKS[name]
 
 

@@ -107,6 +107,17 @@ def check_parts(model: nn.Module, head: float | None, norm: str) -> None:
         )
 
 
+def check_scheme(model: nn.Module, scheme: str) -> None:
+    """UserError for a parameter of a layer that no scheme knows; see `initialise`."""
+    try:
+        list(_kinds(model))
+    except UserError as error:
+        raise UserError(
+            f"init {scheme}: {error} In a recipe, write model.init: own, which takes what the "
+            "network's modules start with"
+        ) from None
+
+
 def _last_linear(model: nn.Module) -> torch.Tensor | None:
     """The weight of the output layer."""
     linear = [m.weight for m in model.modules() if isinstance(m, nn.Linear)]

@@ -92,6 +92,8 @@ _VERSIONS = ("winnow", "torch", "python", "system", "machine")
 
 def _saw_reencoded(run: Run) -> bool:
     """Whether a run was trained on images that are no exact copies of the original."""
+    if run.data.own is not None:
+        return False
     try:
         return is_reencoded(run.data.name, run.data.content)
     except UserError:  # a dataset that another version of Winnow knows

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from winnow.data.facts import Facts, dataset_names, facts
 from winnow.experiment.arms import TICKET, Arm
 from winnow.experiment.expected import AnalysisPlace
 from winnow.experiment.recipe.lines import line_of
@@ -195,6 +196,17 @@ def compared_arms(results: Results) -> tuple[Arm, ...]:
 def control_arms(results: Results) -> tuple[Arm, ...]:
     """The arms with rows that check another arm."""
     return tuple(arm for arm in arms_with_rows(results) if arm.is_control)
+
+
+def data_facts(results: Results, name: object, line: str = "") -> Facts | None:
+    """What is known of the data ``name``, as a recipe calls it: of one's own, what a stored run of
+    the line has seen. None where nothing is.
+    """
+    if name in dataset_names():
+        return facts(str(name))
+    runs = [row.run for row in results.rows if line in ("", row.line)]
+    seen = (results.details[run].data for run in runs if run in results.details)
+    return next((data.about for data in seen if data.own is not None), None)
 
 
 def has_early_stopping(results: Results) -> bool:

@@ -12,7 +12,7 @@ from winnow.data.facts import facts
 from winnow.errors import UserError
 from winnow.experiment.recipe.sides import ITERATIONS_TO
 from winnow.experiment.recipe.views import BIN, EPOCH, ITERATION, LAYER, View
-from winnow.report.results import Results
+from winnow.report.results import Results, data_facts
 from winnow.report.samples import Sample
 
 AXIS_WORDS = {
@@ -94,5 +94,7 @@ def as_number(written: Any, view: View, results: Results) -> float:
 def per_epoch_of(results: Results) -> float:
     """Iterations of an epoch, as far as the recipe says it."""
     data, train = results.recipe["data"], results.recipe["train"]
-    images = data.get("train") or facts(data["name"]).train_size - data.get("validation", 0)
+    about = data_facts(results, data["name"])
+    everyone = facts(data["name"]).train_size if about is None else about.train_size
+    images = data.get("train") or everyone - data.get("validation", 0)
     return float(max(math.ceil(images / train["batch"]), 1))

@@ -8,6 +8,7 @@ from inline_pool import InlinePool
 from sample_plans import SMALL, points_of
 
 import winnow as wn
+from winnow.data.facts import facts
 from winnow.errors import UserError
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import check_recipe
@@ -26,7 +27,7 @@ BASE = {**SMALL, "train": TRAIN, "engine": "dense", "replicates": 1}
 @pytest.fixture(scope="module")
 def ticket():
     """A random mask over random weights, other ones at the end."""
-    model = build_network("digits", check_recipe(BASE, "small").model)
+    model = build_network(facts("digits"), check_recipe(BASE, "small").model)
     generator = torch.Generator().manual_seed(3)
     state = model.state_dict()
     rewind, final = (

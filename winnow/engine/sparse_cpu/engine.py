@@ -14,6 +14,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import nn
 
 from winnow.data.image_files import ImageFiles
@@ -95,6 +96,9 @@ class SparseEngine:
             return _Way("none", f"it has no kernel for the optimizer {job.optimizer['name']}")
         if isinstance(job.data.splits["train"].images, ImageFiles):
             return _Way("none", "its images stay in files, and it takes those in memory alone")
+        pixels = job.data.splits["train"].in_memory.dtype
+        if pixels != torch.uint8:
+            return _Way("none", f"its images are {pixels}, and its kernels read uint8")
         if job.data.augment not in ("none", "flip-crop"):
             return _Way("none", f"it has no kernel for the augmentation {job.data.augment}")
         image = tuple(job.data.splits["train"].images.shape[1:])

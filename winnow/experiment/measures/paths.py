@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from winnow.data.facts import facts
 from winnow.experiment.measures.kind import MeasuredRow, MeasureKind, SeenBatches, Specimen
 
 
@@ -16,7 +15,7 @@ def _effective_density(
 
     (specimen,) = specimens
     data = specimen.run.data
-    shape = facts(data.name).inputs(data.size)
+    shape = data.about.inputs(data.size)
     found = effective_weights(specimen.model(), specimen.mask, shape)
     mask, effective, dead = found.mask, found.effective, found.dead_units
     units = found.units

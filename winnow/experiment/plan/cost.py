@@ -8,7 +8,6 @@ from dataclasses import replace
 from winnow import criteria
 from winnow.algorithms.search import make_search
 from winnow.algorithms.search.method import SCORING_BATCH
-from winnow.data.facts import facts
 from winnow.experiment.plan.replicate import Node, with_between
 from winnow.experiment.plan.setting import Setting
 from winnow.experiment.runs import Run
@@ -56,7 +55,7 @@ def _seen(run: Run, examples: int) -> float:
     """How many examples the run's criterion sees at once, of a training split of ``examples``."""
     assert run.pruning is not None
     seen = run.pruning.scoring
-    return 1.0 if seen is None else seen.count(facts(run.data.name).classes, examples)
+    return 1.0 if seen is None else seen.count(run.data.about.classes, examples)
 
 
 def _of_search(run: Run, examples: int) -> float:

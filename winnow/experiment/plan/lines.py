@@ -61,7 +61,7 @@ def expand_lines(name: str, recipe: Recipe, sources: Mapping[str, Source]) -> Pl
     UserError for what does not fit together.
     """
     plans = tuple(
-        _expand(name, line, own, sources[own.data.name]) for line, own in recipe.by_line().items()
+        _expand(name, line, own, sources[own.data.key]) for line, own in recipe.by_line().items()
     )
     if not recipe.lines:
         return plans[0]

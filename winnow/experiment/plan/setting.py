@@ -9,14 +9,17 @@ from typing import Any
 
 from winnow.amounts import iterations
 from winnow.data.order import steps_per_epoch
+from winnow.data.own import known_data
+from winnow.data.own_names import is_own_data
 from winnow.errors import UserError
 from winnow.experiment.recipe.model import Init, Model
-from winnow.experiment.recipe.network import network
-from winnow.experiment.recipe.recipe import Recipe
+from winnow.experiment.recipe.network import network, network_source
+from winnow.experiment.recipe.recipe import Data, Recipe
 from winnow.experiment.recipe.train import Schedule
-from winnow.experiment.run_parts import RunData, RunInit, RunModel, RunSchedule
+from winnow.experiment.run_parts import OwnData, RunData, RunInit, RunModel, RunSchedule
 from winnow.experiment.runs import Record, Run, Start
 from winnow.experiment.store.images import Source
+from winnow.models import is_own_network
 from winnow.selection import expand_rates, prunable, resolve_names
 
 
@@ -93,7 +96,8 @@ def with_seeds(setting: Setting, replicate: int) -> Run:
     drawn = recipe.data.validation > 0 or recipe.data.train is not None
     unused |= set() if drawn else {"split"}
     unused |= {"augment"} if recipe.data.augment == "none" else set()
-    unused |= {"dropout"} if recipe.model.dropout == 0 else set()
+    draws = recipe.model.dropout > 0 or is_own_network(recipe.model.name)  # who knows what
+    unused |= set() if draws else {"dropout"}
     seeds = {k: v for k, v in recipe.seeds.of(replicate).items() if k not in unused}
     return replace(setting.dense, seeds=seeds)
 
@@ -133,18 +137,10 @@ def _examples_trained_on(recipe: Recipe, source: Source) -> int:
 
 def _dense_run(recipe: Recipe, source: Source, per_epoch: int) -> Run:
     """The recipe's dense run, but for its seeds."""
-    train, data = recipe.train, recipe.data
+    train = recipe.train
     steps = _at_least_one("train.steps", train.steps, per_epoch)
     return Run(
-        data=RunData(
-            data.name,
-            source.content,
-            data.validation,
-            data.augment,
-            data.train,
-            data.scaling,
-            data.resolved_size,
-        ),
+        data=_data(recipe.data, source),
         model=_model(recipe.model),
         begin=0,
         end=steps,
@@ -163,14 +159,44 @@ def _dense_run(recipe: Recipe, source: Source, per_epoch: int) -> Run:
     )
 
 
+def _data(data: Data, source: Source) -> RunData:
+    run = RunData(
+        data.name,
+        source.content,
+        data.validation,
+        data.augment,
+        data.train,
+        data.scaling,
+        data.resolved_size,
+    )
+    if not is_own_data(data.name):
+        return run
+    about = known_data(data.key)
+    floats = about.pixels != "uint8"
+    if floats and data.scaling == "unit-interval":
+        raise UserError(
+            f"data.scaling is unit-interval, and {data.name} has {about.pixels} numbers, whose "
+            "range is not known: write standard or none"
+        )
+    if data.augment == "flip-crop" and (floats or min(about.shape[1:]) < 2):
+        raise UserError(
+            f"data.augment is flip-crop, for uint8 images, and an example of {data.name} is "
+            f"{about.pixels} {about.shape}: write none"
+        )
+    own = OwnData(about.shape, about.classes, about.train_size, about.test_size, about.pixels)
+    named = f"data-{source.content[:6]}"
+    return replace(run, name=named, own=own, place=data.name)
+
+
 def run_init(init: Init) -> RunInit:
     """The distribution of initial weights, as a run has it."""
     return RunInit(init.name, init.std, init.kept, init.head)
 
 
 def _model(model: Model) -> RunModel:
+    source = network_source(model)
     return RunModel(
-        name=model.name,
+        name=model.name if source is None else model.name.rpartition(":")[2],
         init=run_init(model.init),
         hidden=model.hidden,
         width=model.width,
@@ -178,6 +204,9 @@ def _model(model: Model) -> RunModel:
         norm_init=model.norm_init,
         conv_bias=model.conv_bias,
         shortcut=model.shortcut,
+        source=source,
+        options=model.options,
+        place=None if source is None else model.name,
     )
 
 

@@ -9,7 +9,7 @@ import torch
 
 from winnow.algorithms.rounds import Round, iterative
 from winnow.criteria import get_criterion, traits_of
-from winnow.data.facts import facts
+from winnow.data.own import known_data
 from winnow.errors import UserError
 from winnow.experiment.plan.setting import Setting
 from winnow.experiment.recipe.network import network
@@ -74,7 +74,7 @@ def unit_rounds(setting: Setting) -> UnitRounds | None:
             "ones that go; take another criterion, e.g. magnitude"
         )
     model = network(recipe)
-    shape = facts(recipe.data.name).inputs(recipe.data.size)
+    shape = known_data(recipe.data.key).inputs(recipe.data.size)
     example = torch.zeros(1, *shape, device=next(model.parameters()).device)
     structure = structure_of(model, example, kind)
     weights_kept(structure, {name: len(units) for name, units in structure.by_name.items()})

@@ -7,45 +7,140 @@ import functools
 import torch
 
 from winnow import models
-from winnow.data.facts import facts
+from winnow.data.facts import Facts
+from winnow.data.own import known_data
 from winnow.errors import UserError
 from winnow.experiment.recipe.model import Model
 from winnow.experiment.recipe.recipe import Recipe
-from winnow.experiment.run_parts import RunModel
-from winnow.models.initialise import check_parts
+from winnow.experiment.run_parts import RunData, RunModel
+from winnow.models.initialise import check_parts, check_scheme, initialise
+from winnow.models.own import OWN_INIT, drawn_from, own_network, rehearse, without_values
+from winnow.outside import keep_source, source_of_place
+
+_STRUCTURE = "structure"
+"""The stream of what a builder draws where its weights come from elsewhere: so what is neither a
+weight nor a buffer is the same in every process."""
 
 
 def network(recipe: Recipe) -> torch.nn.Module:
     """The layers of the recipe's network, without values, to look at and not to change: lines and
     methods of one network are given the same. UserError for what the network does not have.
     """
-    return _without_values(recipe.data.name, recipe.model, recipe.data.size)
+    about, model = known_data(recipe.data.key), recipe.model
+    inputs = about.inputs(recipe.data.size)
+    return _without_values(model.model_dump_json(), inputs, about.classes, network_source(model))
+
+
+def network_source(model: Model) -> str | None:
+    """The hash of the file of a network of one's own, None for others. UserError: there is none."""
+    if not models.is_own_network(model.name):
+        return None
+    return source_of_place(model.name, "model.name").hash
 
 
 @functools.lru_cache(maxsize=32)
-def _without_values(dataset: str, model: Model, size: int | None) -> torch.nn.Module:
-    with torch.device("meta"):
-        built = build_network(dataset, model, size, outline=True)
+def _without_values(
+    written: str, inputs: tuple[int, int, int], classes: int, source: str | None
+) -> torch.nn.Module:
+    model = Model.model_validate_json(written)
+    build = functools.partial(_built, model, inputs, classes, source, outline=True)
+    if source is not None:
+        with drawn_from(0, _STRUCTURE):
+            built = without_values(build)
+    else:
+        with torch.device("meta"):
+            built = build()
     try:
         check_parts(built, model.init.head, model.norm_init)
+        if source is not None and model.init.name != OWN_INIT:
+            check_scheme(built, model.init.name)
     except UserError as error:
         raise UserError(f"model {model.name}: {error}") from None
     return built
 
 
 def build_network(
-    dataset: str, model: Model | RunModel, size: int | None = None, outline: bool = False
+    about: Facts, model: Model | RunModel, size: int | None = None, outline: bool = False
 ) -> torch.nn.Module:
     """The network for the images of a dataset, with whatever weights its modules start with.
 
     ``size``: pixels of a side, None for the dataset's usual ones. ``outline``: its layers will do,
     as for plans (see `models.build`).
     """
-    about = facts(dataset)
+    source = model.source if isinstance(model, RunModel) else network_source(model)
+    if source is None:
+        return _built(model, about.inputs(size), about.classes, None, outline)
+    with drawn_from(0, _STRUCTURE):
+        return _built(model, about.inputs(size), about.classes, source, outline)
+
+
+def network_of_run(data: RunData, model: RunModel) -> torch.nn.Module:
+    """The network of a run, with whatever weights its modules start with."""
+    return build_network(data.about, model, data.size)
+
+
+def initialised_network(
+    about: Facts, model: Model | RunModel, size: int | None, seed: int, draw: int = 0
+) -> torch.nn.Module:
+    """As `build_network`, with the initial weights of a seed and a draw.
+
+    ``init: own`` are those that its modules start with, as drawn from the stream
+    (``seed``, "init", ``draw``).
+    """
+    init = model.init
+    if init.name == OWN_INIT:
+        source = model.source if isinstance(model, RunModel) else network_source(model)
+        with drawn_from(seed, "init", draw):
+            return _built(model, about.inputs(size), about.classes, source, outline=False)
+    built = build_network(about, model, size)
+    initialise(
+        built,
+        init.name,
+        seed,
+        std=init.std,
+        draw=draw,
+        kept=init.kept,
+        head=init.head,
+        norm=model.norm_init,
+    )
+    return built
+
+
+def check_trainable(data: RunData, model: RunModel) -> None:
+    """UserError for a network that cannot be trained here: its package is not installed, or it is
+    one's own and does not do what is expected of it.
+    """
+    if model.source is None:
+        models.check_buildable(model.name)
+        return
+    inputs, classes = data.about.inputs(data.size), data.about.classes
+    with drawn_from(0, "rehearsal"):
+        built = own_network(_place(model), inputs, classes, model.options, model.source)
+        rehearse(_place(model), built, inputs, classes)
+
+
+def keep_network_source(model: RunModel) -> None:
+    """Keep a copy of the file of a network of one's own, which those who train fall back on."""
+    if model.source is None:
+        return
+    source = source_of_place(_place(model), "model.name")
+    if source.hash == model.source:
+        keep_source(source)
+
+
+def _built(
+    model: Model | RunModel,
+    inputs: tuple[int, int, int],
+    classes: int,
+    source: str | None,
+    outline: bool,
+) -> torch.nn.Module:
+    if source is not None:
+        return own_network(_place(model), inputs, classes, model.options, source)
     return models.build(
         model.name,
-        inputs=about.inputs(size),
-        classes=about.classes,
+        inputs=inputs,
+        classes=classes,
         hidden=model.hidden,
         width=model.width,
         dropout=model.dropout,
@@ -53,3 +148,8 @@ def build_network(
         shortcut=model.shortcut,
         outline=outline,
     )
+
+
+def _place(model: Model | RunModel) -> str:
+    """Where a network of one's own is built."""
+    return model.name if isinstance(model, Model) else model.place or model.name

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from winnow.data.facts import dataset_names, facts
+from winnow.data.own_names import FILES, is_folder, is_own_data
 from winnow.experiment.recipe.analyses import AnalysisSpec
 from winnow.experiment.recipe.claims import Claim, unique_ids
 from winnow.experiment.recipe.compare import Compare
@@ -30,36 +31,42 @@ class Data(RecipePart):
 
     ``train``: a random part of what is not held out, of so many images; left out, all of it. Both
     are drawn by ``seeds.split``. ``scaling``: ``standard`` (mean 0, standard deviation 1 in each
-    channel), ``unit-interval`` (pixels in [0, 1]) or ``unit-norm`` (each image also divided by its
-    L2 norm, as in the code that Frankle & Carbin released).
+    channel), ``unit-interval`` (pixels in [0, 1]), ``unit-norm`` (each image also divided by its
+    L2 norm, as in the code that Frankle & Carbin released) or ``none``.
 
     Of images that stay in files (imagenet, generated-images) networks get squares of ``size``
     pixels a side, by default the dataset's usual ones: the centre, whose sides are 224/256 of the
     shorter one, or in training with ``flip-resized-crop`` random parts of 8 to 100 % of the area.
     ``flip-crop`` is for datasets in memory: shifts by up to 4 pixels; both mirror half the images.
+
+    Data of your own is ``module:function``, ``path/to/file.py:function`` or the path of a folder of
+    images ([docs](own-model-and-data.md)); with ``size`` the latter's stay in files.
     """
 
-    name: str = Field(examples=["mnist"])
+    name: str = Field(examples=["mnist", "my_data.py:load", "./flowers"])
     validation: int = Field(0, ge=0, examples=[5000])
     train: int | None = Field(None, ge=1, examples=[10_000])
     augment: Literal["none", "flip-crop", "flip-resized-crop"] = "none"
-    scaling: Literal["standard", "unit-interval", "unit-norm"] = "standard"
+    scaling: Literal["standard", "unit-interval", "unit-norm", "none"] = "standard"
     size: int | None = Field(None, ge=8, examples=[224])
 
     @model_validator(mode="after")
     def _suits_the_dataset(self) -> Data:
-        if self.name not in dataset_names():  # another check says which there are
-            return self
-        if not facts(self.name).in_files:
+        if not is_own_data(self.name) and self.name not in dataset_names():
+            return self  # another check says which there are
+        if is_own_data(self.name) and not is_folder(self.name) and self.size is not None:
+            raise ValueError(f"size is {self.size}, and is for a folder of images: leave it out")
+        if not self.in_files:
             if self.size is not None:
                 raise ValueError(
                     f"size is {self.size}, but the images of {self.name} are in memory as they "
                     "are: leave size out"
                 )
             if self.augment == "flip-resized-crop":
+                sized = " (or a size, of a folder)" if is_folder(self.name) else ""
                 raise ValueError(
                     f"flip-resized-crop is for images in files; for {self.name} write "
-                    "augment: flip-crop"
+                    f"augment: flip-crop{sized}"
                 )
         elif self.augment == "flip-crop":
             raise ValueError(
@@ -69,8 +76,23 @@ class Data(RecipePart):
         return self
 
     @property
+    def in_files(self) -> bool:
+        """Whether the images stay in files. UserError: an unknown dataset."""
+        if is_own_data(self.name):
+            return is_folder(self.name) and self.size is not None
+        return facts(self.name).in_files
+
+    @property
+    def key(self) -> str:
+        """The name under which the images are found: with their size where that decides how."""
+        is_sized = is_own_data(self.name) and self.in_files
+        return f"{self.name}{FILES}{self.size}" if is_sized else self.name
+
+    @property
     def resolved_size(self) -> int | None:
         """What a run has as ``size``: None for a dataset in memory. UserError if it is unknown."""
+        if is_own_data(self.name):
+            return self.size
         about = facts(self.name)
         return (self.size or about.shape[1]) if about.in_files else None
 
@@ -142,7 +164,8 @@ class Recipe(RecipePart):
     @model_validator(mode="after")
     def _engine_takes_files(self) -> Recipe:
         name = self.data.name
-        if self.engine == "sparse" and name in dataset_names() and facts(name).in_files:
+        known = is_own_data(name) or name in dataset_names()
+        if self.engine == "sparse" and known and self.data.in_files:
             raise ValueError(
                 f"engine sparse takes images in memory alone, and those of {name} stay in files: "
                 "write engine: auto or dense"
@@ -177,6 +200,8 @@ class Recipe(RecipePart):
         for key in ("compare", "ticket", "figures", "lines", "analyses", "views", "claims"):
             if not plain[key]:
                 del plain[key]
+        if not self.model.options:
+            del plain["model"]["options"]
         if self.claims:
             plain["claims"] = [claim.dump() for claim in self.claims]
         if self.scale == FULL:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from winnow.data import Unreachable, load_dataset
 from winnow.data.facts import facts
+from winnow.data.own_names import is_own_data
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.store.store import Store
 from winnow.files import write_whole
@@ -27,8 +28,8 @@ Sources = dict[str, Source]
 
 
 def datasets_of(recipe: Recipe) -> tuple[str, ...]:
-    """The datasets that the lines of a recipe train on."""
-    return tuple(dict.fromkeys(line.data.name for line in recipe.by_line().values()))
+    """The datasets that the lines of a recipe train on, by the keys of their data."""
+    return tuple(dict.fromkeys(line.data.key for line in recipe.by_line().values()))
 
 
 def find_sources(recipe: Recipe) -> Sources:
@@ -48,9 +49,11 @@ def find_source(name: str) -> Source:
 def remember_sources(sources: Sources, store: Store) -> None:
     """Note in the store which images its runs of each dataset were trained on.
 
-    Reports and plans can then be made where the images are not.
+    Reports and plans can then be made where the images are not; not of one's own data.
     """
     for name, source in sources.items():
+        if is_own_data(name):  # whoever has it knows all of it
+            continue
         about = {"examples": source.examples, "content": source.content}
         write_whole(store.path / "sources" / f"{name}.json", json.dumps(about) + "\n")
 

@@ -8,6 +8,7 @@ STORE/experiments/NAME-HASH12/        experiment.json: the runs and arms of an e
 STORE/checkpoints/HASH.safetensors    unfinished runs
 STORE/calibration/KEY.json            what engines cost on a machine (winnow.engine.calibration)
 STORE/weights/HASH.safetensors        trained weights that recipes give
+STORE/recipes/, own/                  recipes and networks given as Python objects
 STORE/locks/HASH.lock                 flock: who trains it now
 STORE/damaged/                        what could not be read, set aside
 """

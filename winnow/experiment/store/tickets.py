@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from winnow.errors import UserError
-from winnow.experiment.recipe.network import build_network, network
+from winnow.experiment.recipe.network import initialised_network, network
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.recipe.ticket import GivenTicket
 from winnow.experiment.runs import Run
@@ -23,7 +23,6 @@ from winnow.experiment.store.store import Found, Store, read_found
 from winnow.experiment.store.weights import content_hash_of, read_weights
 from winnow.files import write_whole
 from winnow.mask import Mask, to_bytes
-from winnow.models.initialise import initialise
 from winnow.selection import prunable, resolve_names
 from winnow.state import State
 from winnow.statefile import pack_state
@@ -158,9 +157,8 @@ def _begun_with(found: Found, final: Mapping[str, Tensor]) -> Mapping[str, Tenso
 
 
 def _initial(run: Run) -> nn.Module:
-    model, init = build_network(run.data.name, run.model, run.data.size), run.model.init
-    initialise(model, init.name, run.seeds["init"], std=init.std, draw=run.draw, kept=init.kept)
-    return model
+    data = run.data
+    return initialised_network(data.about, run.model, data.size, run.seeds["init"], run.draw)
 
 
 def _state_of(

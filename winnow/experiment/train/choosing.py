@@ -97,11 +97,10 @@ def _folder(store: Store) -> Path:
 
 def _of_files(plan: Plan) -> Auto | None:
     """What ``auto`` goes by where images stay in files, or None."""
-    from winnow.data.facts import facts
     from winnow.engine.auto import Auto
 
-    name = _first(plan).data.name
-    return Auto(reason=_IN_FILES.format(name=name)) if facts(name).in_files else None
+    data = _first(plan).data
+    return Auto(reason=_IN_FILES.format(name=data.name)) if data.about.in_files else None
 
 
 def _first(plan: Plan) -> Run:
@@ -255,10 +254,8 @@ def batch_share(plan: Plan) -> float:
     """How many times as large a batch of the plan is as that of its `sample`: 1 for images in
     memory.
     """
-    from winnow.data.facts import facts
-
     run = _first(plan)
-    return run.batch / _batch_measured(run) if facts(run.data.name).in_files else 1.0
+    return run.batch / _batch_measured(run) if run.data.about.in_files else 1.0
 
 
 def _batch_measured(run: Run) -> int:
@@ -273,16 +270,17 @@ def sample(plan: Plan) -> Job:
     import torch
 
     from winnow import rng
-    from winnow.data.facts import facts
     from winnow.engine.base import Job, Split
     from winnow.experiment.train.job import make_network, scaled_data
 
     run = _first(plan)
-    about = facts(run.data.name)
+    about = run.data.about
     count = _batch_measured(run) if about.in_files else min(about.train_size, _IMAGES)
     generator = rng.torch_generator(0, "calibration", "images")
     shape = (count, *about.inputs(run.data.size))
     x = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    if about.pixels != "uint8":
+        x = x.to(torch.float32)
     y = torch.randint(0, about.classes, (count,), generator=generator)
     splits = {"train": Split(x, y, torch.arange(count))}
     return Job(
@@ -293,6 +291,6 @@ def sample(plan: Plan) -> Job:
         last_batch=run.last_batch,
         optimizer=run.optimizer,
         schedule=asdict(run.schedule),
-        seeds={"order": 0, "augment": 0, "dropout": 0},
+        seeds={**dict.fromkeys(run.seeds, 0), "order": 0, "augment": 0},
         clip=run.clip,
     )

@@ -19,6 +19,7 @@ from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.engine.stacked import StackedEngine
 from winnow.errors import UserError
 from winnow.experiment.plan.plan import Plan, Planned
+from winnow.experiment.recipe.network import check_trainable
 from winnow.experiment.runs import Run
 from winnow.experiment.store.store import Found, Store
 from winnow.experiment.train.choosing import (
@@ -32,7 +33,6 @@ from winnow.experiment.train.choosing import (
     sample,
     taken,
 )
-from winnow.models import check_buildable
 
 _OVERHEAD = 1.1  # what evaluating test images and at the end adds to training
 _EACH_RUN = 0.03  # seconds before and after training: preparing it, writing its files (digits)
@@ -103,7 +103,8 @@ def why_no_pace(plan: Plan) -> str | None:
     installed.
     """
     try:
-        check_buildable(next(iter(plan.runs.values())).model.name)
+        run = next(iter(plan.runs.values()))
+        check_trainable(run.data, run.model)
     except UserError as error:
         return str(error)
     return None
@@ -211,7 +212,8 @@ def _runs(found: Sequence[Found]) -> str:
 
 
 def _kind(run: Run) -> tuple[object, ...]:
-    model = (run.model.name, run.model.hidden, run.model.width, run.model.dropout)
+    known = (run.model.name, run.model.hidden, run.model.width, run.model.dropout)
+    model = (known, run.model.source, run.model.options)
     return run.data.name, run.data.size, model, run.batch, run.optimizer["name"], run.engine
 
 

@@ -17,6 +17,7 @@ from winnow.errors import UserError
 from winnow.experiment.analyses import Analysis
 from winnow.experiment.plan.groups import Group
 from winnow.experiment.plan.plan import Plan, Planned
+from winnow.experiment.recipe.network import check_trainable, keep_network_source
 from winnow.experiment.store.analyses import find_analysis
 from winnow.experiment.store.store import Store
 from winnow.experiment.train.choosing import in_one_line, sample, settle
@@ -26,7 +27,6 @@ from winnow.experiment.train.protocol import Answer, DiskError, Order, Task, Wor
 from winnow.experiment.train.seats import stacks
 from winnow.experiment.train.status import plan_status
 from winnow.experiment.unreachable import unreachable_runs
-from winnow.models import check_buildable
 
 _ASK_AGAIN = 0.5  # seconds until a run that another process trains is looked at again
 
@@ -147,7 +147,9 @@ class _Execution:
         """What is to be made once for all workers: compiled kernels, a calibration. UserError where
         a network's package is not here.
         """
-        check_buildable(next(iter(plan.runs.values())).model.name)
+        run = next(iter(plan.runs.values()))
+        check_trainable(run.data, run.model)
+        keep_network_source(run.model)
         if plan.recipe.engine != "auto":
             engine.make_engine(plan.recipe.engine).prepare(sample(plan))
             return

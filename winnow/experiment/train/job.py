@@ -10,15 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from winnow.data import FolderImages, Images, load_dataset
-from winnow.data.facts import facts
 from winnow.data.image_files import ImageFiles
+from winnow.data.own import kept_images, open_own_folder
 from winnow.data.split import split
 from winnow.engine.base import Job, Split, TrainingData
 from winnow.errors import UserError
-from winnow.experiment.recipe.network import build_network
+from winnow.experiment.recipe.network import initialised_network, network_of_run
 from winnow.experiment.run_parts import RunData
 from winnow.experiment.runs import Run
-from winnow.models.initialise import initialise
 
 
 def make_job(run: Run) -> Job:
@@ -38,30 +37,24 @@ def make_job(run: Run) -> Job:
 
 def make_network(run: Run) -> nn.Module:
     """The run's network, with whatever weights its modules start with."""
-    return build_network(run.data.name, run.model, run.data.size)
+    return network_of_run(run.data, run.model)
 
 
 def initial_network(run: Run, draw: int | None = None, seed: int | None = None) -> nn.Module:
     """The run's network with its initial weights, or those of another draw or seed."""
-    model, init = make_network(run), run.model.init
-    chosen = run.draw if draw is None else draw
-    initialise(
-        model,
-        init.name,
+    return initialised_network(
+        run.data.about,
+        run.model,
+        run.data.size,
         run.seeds["init"] if seed is None else seed,
-        std=init.std,
-        draw=chosen,
-        kept=init.kept,
-        head=init.head,
-        norm=run.model.norm_init,
+        run.draw if draw is None else draw,
     )
-    return model
 
 
 def _training_data(run: Run) -> TrainingData:
     """The run's splits: indices into the images, which all runs of a worker share."""
     data = run.data
-    images = _images(data.name, data.content)
+    images = _images(data)
     train_x: Tensor | ImageFiles = images.train_x
     test_x: Tensor | ImageFiles = images.test_x
     if isinstance(images, FolderImages):
@@ -77,25 +70,45 @@ def _training_data(run: Run) -> TrainingData:
     }
     if len(held_out):
         splits["validation"] = Split(train_x, images.train_y, held_out)
-    return scaled_data(data, splits)
+    return scaled_data(data, splits, (images.mean, images.std))
 
 
-def scaled_data(data: RunData, splits: Mapping[str, Split]) -> TrainingData:
-    """Splits of a dataset with the scaling of its pixels."""
-    about = facts(data.name)
+_Moments = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def scaled_data(
+    data: RunData, splits: Mapping[str, Split], moments: _Moments | None = None
+) -> TrainingData:
+    """Splits of a dataset with the scaling of its pixels. ``moments``: mean and standard deviation
+    of each channel, None for those of the facts.
+    """
+    about = data.about
     if data.scaling == "standard":
-        return TrainingData(splits, about.mean, about.std, data.augment)
+        mean, std = moments or (about.mean, about.std)
+        return TrainingData(splits, mean, std, data.augment)
     channels = about.shape[0]
     zero, most = (0.0,) * channels, (float(about.most),) * channels
+    if data.scaling == "none":
+        return TrainingData(splits, zero, (1.0,) * channels, data.augment)
     return TrainingData(splits, zero, most, data.augment, data.scaling == "unit-norm")
 
 
+def _images(data: RunData) -> Images | FolderImages:
+    return _read(data.name, data.content, data.place if data.own else None, data.size)
+
+
 @functools.lru_cache(maxsize=2)
-def _images(name: str, content: str) -> Images | FolderImages:
-    images = load_dataset(name, online=False)
+def _read(name: str, content: str, place: str | None, size: int | None) -> Images | FolderImages:
+    """A dataset, or what is at a place of one's own."""
+    if place is None:
+        images = load_dataset(name, online=False)
+    elif size is None:
+        return kept_images(content)
+    else:
+        images = open_own_folder(place, size)
     if images.content != content:
         raise UserError(
-            f"the images of {name} have changed since this experiment was planned "
+            f"the images of {place or name} have changed since this experiment was planned "
             f"({images.content[:12]}, planned {content[:12]}): run the command again"
         )
     return images

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from winnow import criteria, rng
 from winnow.algorithms.at_init import Densities, prune_at_init
 from winnow.algorithms.trained import prune_trained
-from winnow.data.facts import facts
 from winnow.errors import UserError
 from winnow.experiment.runs import Pruning, Run
 from winnow.experiment.train.examples import examples, scored_as
@@ -134,7 +133,7 @@ def _random_units(run: Run, pruning: Pruning, model: nn.Module) -> Mask:
 
 
 def _structure(run: Run, pruning: Pruning, model: nn.Module) -> Structure:
-    example = torch.zeros(1, *facts(run.data.name).inputs(run.data.size))
+    example = torch.zeros(1, *run.data.about.inputs(run.data.size))
     kind: UnitKind = "channel" if pruning.structure == "channel" else "unit"
     return structure_of(model, example, kind)
 
@@ -188,7 +187,7 @@ def _options(run: Run, pruning: Pruning) -> dict[str, Any]:
     options = dict(pruning.options)
     known = criteria.traits_of(criteria.get_criterion(pruning.criterion))
     if known.takes_input_shape and options.get("input_shape") is None:
-        options["input_shape"] = facts(run.data.name).inputs(run.data.size)
+        options["input_shape"] = run.data.about.inputs(run.data.size)
     return options
 
 

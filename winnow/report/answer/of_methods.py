@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from winnow.data.facts import facts
-from winnow.errors import UserError
 from winnow.experiment.arms import DENSE
 from winnow.report import wording
 from winnow.report.answer.doubt import of_the_replicates, replicates_of
@@ -23,7 +21,7 @@ from winnow.report.answer.phrases import (
 from winnow.report.comparison import arm_at_bound
 from winnow.report.contrasts import Contrast, contrast, judgement
 from winnow.report.method_table import by_method
-from winnow.report.results import Results, compared_arms
+from winnow.report.results import Results, compared_arms, data_facts
 from winnow.report.statistics import Difference, same_density
 
 _ABOVE_CHANCE = 0.01  # how much better than guessing a method must be to have learned anything
@@ -160,7 +158,6 @@ def _lost(found: Leader) -> list[str]:
 def _chance(results: Results) -> float:
     """What guessing gives; 0 for a dataset that is not known here."""
     data = results.recipe.get("data")
-    try:
-        return 1 / facts(str(data["name"])).classes if isinstance(data, Mapping) else 0.0
-    except (UserError, KeyError):
-        return 0.0
+    name = data.get("name") if isinstance(data, Mapping) else None
+    about = data_facts(results, name)
+    return 0.0 if about is None else 1 / about.classes

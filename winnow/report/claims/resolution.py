@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from winnow.amounts import iterations
-from winnow.data.facts import dataset_names, facts
 from winnow.experiment.recipe.sides import counts_iterations, of_an_analysis
 from winnow.report.claims.settings import line_setting
-from winnow.report.results import Results
+from winnow.report.results import Results, data_facts
 
 _PLANNED = ("density", "density_total", "weights_kept", "iterations", "cost")
 """Columns that the plan says, without noise."""
@@ -30,9 +29,9 @@ def resolution(results: Results, column: str, line: str = "") -> float | None:
 
 def _images(results: Results, column: str, line: str) -> int | None:
     name = line_setting(results, line, "data.name")
-    if name not in dataset_names():
+    about = data_facts(results, name, line)
+    if about is None:
         return None
-    about = facts(name)
     held_out = int(line_setting(results, line, "data.validation") or 0)
     if "validation" in column:
         return held_out or None

@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from winnow.data.facts import facts
 from winnow.errors import UserError
 from winnow.experiment.arms import DENSE
-from winnow.experiment.run_parts import RunModel
+from winnow.experiment.run_parts import RunData, RunModel
 from winnow.report.results import Details, Results, Row, is_dense
 
 
@@ -61,34 +60,33 @@ class Saved:
 
 def network_of(details: Details) -> LayerCounts | None:
     """The layers of a run's network; None for one that this Winnow cannot build."""
-    return _network(details.model, details.data.name, details.data.size)
+    return _network(details.model, details.data)
 
 
 @lru_cache(maxsize=256)
-def _network(model: RunModel, data: str, size: int | None) -> LayerCounts | None:
+def _network(model: RunModel, data: RunData) -> LayerCounts | None:
     import torch
 
-    from winnow.models import build
+    from winnow.experiment.recipe.network import network_of_run
     from winnow.models.operations import uses_of_weights
 
     try:
-        known = facts(data)
-        inputs = known.inputs(size)
-        with torch.device("meta"):
-            network = build(
-                model.name,
-                inputs=inputs,
-                classes=known.classes,
-                hidden=model.hidden,
-                width=model.width,
-                dropout=model.dropout,
-                conv_bias=model.conv_bias,
-                shortcut=model.shortcut,
-            )
-        # With memory that nobody filled: torch's arithmetic on the meta device takes seconds to
-        # load, and the numbers do not matter.
-        uses = uses_of_weights(network.to_empty(device="cpu"), inputs)
+        inputs = data.about.inputs(data.size)
+        if model.source is not None:  # a network of one's own holds what it likes
+            network = network_of_run(data, model)
+        else:
+            with torch.device("meta"):
+                network = network_of_run(data, model)
+            # With memory that nobody filled: torch's arithmetic on the meta device takes seconds
+            # to load, and the numbers do not matter.
+            network = network.to_empty(device="cpu")
     except UserError:
+        return None
+    try:
+        uses = uses_of_weights(network, inputs)
+    except Exception:  # whatever a network of one's own raises on an image
+        if model.source is None:
+            raise
         return None
     sizes = {name: value.numel() for name, value in network.named_parameters() if name in uses}
     return LayerCounts(sizes, uses)

@@ -27,10 +27,14 @@ from winnow.experiment.plan.kinds.search_options import (
 from winnow.experiment.plan.replicate import Node, Replicate
 from winnow.experiment.plan.setting import plain, run_init
 from winnow.experiment.recipe.model import Init
+from winnow.experiment.recipe.network import network
 from winnow.experiment.recipe.prune import USUAL_CRITERION
 from winnow.experiment.run_parts import RunSchedule, RunSearch
 from winnow.experiment.runs import Pruning, Run, Start
 from winnow.experiment.store.weights import hash_of_weights, weights_file
+from winnow.models import is_own_network
+from winnow.models.initialise import check_scheme
+from winnow.models.own import OWN_INIT
 
 _TEXT = """In comparisons all layers compete but those of ``ignore``, and scores train for
 ``train.steps``, or ``steps``, in batches of ``train.batch``, or ``batch``; epochs are counted in
@@ -107,7 +111,7 @@ class PlannedSearch:
         self._keep(density)
         self._timed(self.method.setting.dense, density)
         if not search.method.of_trained:
-            self._init(density)
+            self._check_init(self._init(density))
         if search.training.fine_tune is not None:
             self._check_tuning(search.training.fine_tune)
 
@@ -144,6 +148,17 @@ class PlannedSearch:
                 f"{training.init.name}: write scale_fan: false"
             )
         return training.init.model_copy(update={"kept": self.method.share(density)})
+
+    def _check_init(self, init: Init) -> None:
+        """UserError for one's own network with layers that the initialisation does not know."""
+        arm, recipe = self.method.arm.name, self.method.setting.recipe
+        if is_own_network(recipe.model.name) and init.name != OWN_INIT:
+            try:
+                check_scheme(network(recipe), init.name)
+            except UserError as error:
+                raise UserError(
+                    f"{arm}: {error}. Of this method write init: own and scale_fan: false"
+                ) from None
 
     def _check_tuning(self, tune: FineTune) -> None:
         arm, setting = self.method.arm.name, self.method.setting
