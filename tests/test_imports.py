@@ -33,7 +33,7 @@ FLOORS = (
     ("engine",),
     ("kernels",),
     ("data", "models", "state", "pruning", "coverage"),
-    ("selection", "schedule"),
+    ("selection", "schedule", "patterns"),
     ("allocation", "amounts", "layers", "topk", "files", "rng", "reparametrisation"),
     ("errors", "mask"),
 )

@@ -16,8 +16,10 @@ from winnow import criteria, rng
 from winnow.criteria import CRITERIA
 from winnow.criteria.base import Criterion, Subject
 from winnow.errors import UserError, unknown
+from winnow.layers import LayerWeight
 from winnow.mask import Mask
 from winnow.moments.kinds import Loss
+from winnow.patterns.axes import named_axes
 from winnow.selection import Params, prunable, uncompiled
 
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
@@ -26,16 +28,28 @@ _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # b
 class Scores(Mapping[str, Tensor]):
     """Frozen mapping: parameter name -> float tensor of the parameter's shape, larger = keep.
 
-    ``criterion`` is the name of what computed them. The tensors are shared: do not write to them.
+    ``criterion`` is the name of what computed them, ``scope`` where they compete unless others are
+    chosen, ``axes`` where outputs and inputs of each weight are, as far as its layer is known. The
+    tensors are shared: do not write to them.
     """
 
-    __slots__ = ("_tensors", "criterion")
+    __slots__ = ("_tensors", "axes", "criterion", "scope")
     _tensors: dict[str, Tensor]
     criterion: str
+    scope: str
+    axes: Mapping[str, LayerWeight]
 
-    def __init__(self, tensors: Mapping[str, Tensor], criterion: str) -> None:
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor],
+        criterion: str,
+        scope: str = "global",
+        axes: Mapping[str, LayerWeight] | None = None,
+    ) -> None:
         object.__setattr__(self, "_tensors", dict(tensors))
         object.__setattr__(self, "criterion", criterion)
+        object.__setattr__(self, "scope", scope)
+        object.__setattr__(self, "axes", dict(axes or {}))
 
     def __getitem__(self, name: str) -> Tensor:
         return self._tensors[name]
@@ -49,8 +63,13 @@ class Scores(Mapping[str, Tensor]):
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"scores are frozen: cannot set {name!r}")
 
-    def __reduce__(self) -> tuple[type[Scores], tuple[dict[str, Tensor], str]]:
-        return Scores, (self._tensors, self.criterion)
+    def __reduce__(self) -> tuple[type[Scores], tuple[object, ...]]:
+        return Scores, (self._tensors, self.criterion, self.scope, self.axes)
+
+    def negated(self) -> Scores:
+        """The same with the opposite order."""
+        opposite = {name: -tensor for name, tensor in self._tensors.items()}
+        return Scores(opposite, self.criterion, self.scope, self.axes)
 
     def __repr__(self) -> str:
         number = sum(tensor.numel() for tensor in self._tensors.values())
@@ -101,7 +120,7 @@ def score(
         found = _checked(function(subject, **options), weights, name)
         lent |= _storages(model)
         own = {n: s.clone() if _storage(s) in lent else s for n, s in found.items()}
-    return Scores(own, name)
+    return Scores(own, name, criteria.traits_of(function).scope, named_axes(subject.model, weights))
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -14,6 +14,7 @@ from winnow.criteria.base import Criterion
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.moments.kinds import Loss
+from winnow.patterns.grains import parse_pattern
 from winnow.pruning import LayerCollapse, collapse_told, newly_collapsed, pruned
 from winnow.scoring import score
 from winnow.selection import Params, prunable, spread
@@ -25,9 +26,9 @@ def prune_at_init(
     model: nn.Module,
     criterion: str | Criterion,
     *,
-    density: Densities,
+    density: Densities | None = None,
     rounds: int | None = None,
-    scope: str = "global",
+    scope: str | None = None,
     batch: tuple[Any, Any] | None = None,
     loader: Iterable[Any] | None = None,
     loss_fn: Loss | None = None,
@@ -37,6 +38,8 @@ def prune_at_init(
     invert: bool = False,
     seed: int = 0,
     on_round: Callable[[int, Mask], object] | None = None,
+    pattern: str | None = None,
+    block: Sequence[int] | None = None,
     **options: Any,
 ) -> Mask:
     """The mask of a criterion at ``density``, in ``rounds`` rounds. The model stays as it is.
@@ -46,8 +49,9 @@ def prune_at_init(
     algorithm 1 and section 6; one round is Lee et al. 2019 (SNIP) and Wang et al. 2020 (GraSP).
     ``rounds`` defaults to that of the criterion's ``traits``: 100 for synflow, 1 for the others.
 
-    ``density`` (a number, or names and patterns -> numbers), ``scope``, ``ignore`` and ``least``
-    (weights that each layer keeps at least): as in ``wn.prune``. The other arguments and
+    ``density`` (a number, or names and patterns -> numbers), ``scope``, ``ignore``, ``least``
+    (weights that each layer keeps at least) and ``block``: as in ``wn.prune``. So is ``pattern``,
+    N:M, in place of a density: round k keeps round(M·(N/M)^(k/n)) of each M. Other arguments and
     ``options``: as in ``wn.score``. Round k draws from the stream (``seed``, "score", k), so a
     shuffled loader gives other batches in each round, the same for the same seed.
 
@@ -65,14 +69,16 @@ def prune_at_init(
             "once: pass list(loader), or a DataLoader"
         )
     mask = None
-    for k, target in enumerate(exponential(_exact(model, params, density), number), 1):
+    for k, target in enumerate(_targets(model, params, density, pattern, number), 1):
         scores = score(
             model, criterion, batch=batch, loader=loader, loss_fn=loss_fn, params=params,
             mask=mask, generator=rng.torch_generator(seed, "score", k), **options,
         )  # fmt: skip
-        ranked = {name: -s for name, s in scores.items()} if invert else scores
+        ranked = scores.negated() if invert else scores
         before = mask
-        mask = pruned(ranked, density=target, scope=scope, mask=mask, ignore=ignore, least=least)
+        mask = pruned(
+            ranked, **target, scope=scope, mask=mask, ignore=ignore, least=least, block=block
+        )
         if lost := newly_collapsed(before, mask):
             told = collapse_told(lost, f" in round {k} of {number}", "; more rounds may too")
             warnings.warn(told, LayerCollapse, stacklevel=2)
@@ -80,6 +86,21 @@ def prune_at_init(
             on_round(k, mask)
     assert mask is not None, "there is a first round"
     return mask
+
+
+def _targets(
+    model: nn.Module,
+    params: Params | None,
+    density: Densities | None,
+    pattern: str | None,
+    rounds: int,
+) -> list[dict[str, Any]]:
+    """What each round keeps, as arguments of ``pruned``."""
+    if pattern is None:
+        return [{"density": d} for d in exponential(_exact(model, params, density), rounds)]
+    if density is not None:
+        raise UserError(f"got density= and pattern={pattern!r}: the pattern says how many stay")
+    return [{"pattern": step} for step in parse_pattern(pattern).rounds(rounds)]
 
 
 def exponential(density: Densities, rounds: int) -> list[Densities]:
@@ -96,7 +117,7 @@ def usual_rounds(criterion: str | Criterion) -> int:
     return criteria.traits_of(function).rounds
 
 
-def _exact(model: nn.Module, params: Params | None, density: Densities) -> Densities:
+def _exact(model: nn.Module, params: Params | None, density: Densities | None) -> Densities:
     if isinstance(density, Mapping):
         return spread(prunable(model, params), density)
     return check_density(density)

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from torch import Tensor
 
+from winnow.allocation import check_scope
 from winnow.errors import UserError, unknown
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -30,7 +31,8 @@ class Traits:
     ``surgeon``: what moves the weights that stay when a trained network is pruned by it: given the
     subject, the mask and the criterion's options, name -> what to add. ``takes_input_shape``: its
     option ``input_shape`` is the shape of one example, which whoever knows the data fills in.
-    ``is_control``: it is itself a control of others, and has none by default.
+    ``is_control``: it is itself a control of others, and has none by default. ``scope``: where its
+    scores compete where nobody says otherwise, a scope of ``wn.prune``.
     """
 
     examples: Seen = "all"
@@ -40,6 +42,7 @@ class Traits:
     surgeon: Surgeon | None = None
     takes_input_shape: bool = False
     is_control: bool = False
+    scope: str = "global"
 
 
 _USUAL = Traits()
@@ -54,6 +57,7 @@ def traits(
     surgeon: Surgeon | None = _USUAL.surgeon,
     takes_input_shape: bool = _USUAL.takes_input_shape,
     is_control: bool = _USUAL.is_control,
+    scope: str = _USUAL.scope,
 ) -> Callable[[_Function], _Function]:
     """A decorator that gives a criterion its `Traits`; one without it has the defaults.
 
@@ -67,7 +71,10 @@ def traits(
             f"traits with passes={passes} and rounds={rounds}: give passes from 0 and a whole "
             "number of rounds from 1 on"
         )
-    declared = Traits(examples, passes, rounds, training, surgeon, takes_input_shape, is_control)
+    check_scope(scope)
+    declared = Traits(
+        examples, passes, rounds, training, surgeon, takes_input_shape, is_control, scope
+    )
 
     def marked(function: _Function) -> _Function:
         vars(function)["traits"] = declared
