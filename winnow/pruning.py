@@ -137,13 +137,13 @@ def prune_within(
     shapes = {name: tuple(tensor.shape) for name, tensor in scores.items()}
     if grain is None:
         counts = mask.kept_per_layer if mask else {n: t.numel() for n, t in scores.items()}
-        return prune_to(scores, _keep(shapes, counts, goal), mask, least)
+        return prune_to(scores, keep_of_goal(shapes, counts, goal), mask, least)
     _check_least(least)
     before = mask or Mask.dense(scores)
     if isinstance(grain, Blocks):
         sums = block_sums(grain, scores, mask, axes)
         blocks = Mask(block_mask(grain, before, axes))
-        keep = _keep(shapes, blocks.kept_per_layer, goal, grain.size)
+        keep = keep_of_goal(shapes, blocks.kept_per_layer, goal, grain.size)
         kept = prune_to(sums, keep, blocks, -(-least // grain.size))
         return Mask(from_blocks(grain, kept, shapes, axes))
     check_grain(grain, shapes, axes)
@@ -223,7 +223,7 @@ def _protected(scores: Mapping[str, Tensor], keep: int, mask: Mask | None, least
     return first | Mask(keep_largest(scores, keep - needed, others))
 
 
-def _keep(
+def keep_of_goal(
     shapes: Mapping[str, Sequence[int]], alive: Mapping[str, int], goal: Goal, together: int = 1
 ) -> Keep:
     density, rates = goal.density, goal.rates

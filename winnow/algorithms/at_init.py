@@ -69,7 +69,7 @@ def prune_at_init(
             "once: pass list(loader), or a DataLoader"
         )
     mask = None
-    for k, target in enumerate(_targets(model, params, density, pattern, number), 1):
+    for k, target in enumerate(targets(model, params, density, pattern, number), 1):
         scores = score(
             model, criterion, batch=batch, loader=loader, loss_fn=loss_fn, params=params,
             mask=mask, generator=rng.torch_generator(seed, "score", k), **options,
@@ -88,14 +88,14 @@ def prune_at_init(
     return mask
 
 
-def _targets(
+def targets(
     model: nn.Module,
     params: Params | None,
     density: Densities | None,
     pattern: str | None,
     rounds: int,
 ) -> list[dict[str, Any]]:
-    """What each round keeps, as arguments of ``pruned``."""
+    """What each round keeps, as arguments of ``pruned``: densities or patterns."""
     if pattern is None:
         return [{"density": d} for d in exponential(_exact(model, params, density), rounds)]
     if density is not None:

@@ -13,15 +13,15 @@ from winnow.patterns.axes import Axes, inputs_of
 from winnow.patterns.cells import counts_in_cells
 from winnow.patterns.grains import Cells, NofM
 
-Densities = float | Mapping[str, float]
+Amounts = float | Mapping[str, float]
 
 
 def cell_counts(
     grain: Cells,
     shapes: Mapping[str, Sequence[int]],
     mask: Mapping[str, Tensor] | None,
-    density: Densities | None,
-    rates: Densities | None,
+    density: Amounts | None,
+    rates: Amounts | None,
     axes: Axes,
 ) -> dict[str, int | Tensor]:
     """Counts as `cells.keep_in_cells` takes them; names of mappings are exact.
@@ -52,7 +52,7 @@ def cell_counts(
     return counts
 
 
-def _of(values: Densities | None, name: str) -> float | None:
+def _of(values: Amounts | None, name: str) -> float | None:
     return values.get(name) if isinstance(values, Mapping) else values
 
 
@@ -62,7 +62,7 @@ def _after(has: int | Tensor, rate: float) -> int | Tensor:
     return has - (rate * has.double()).round().to(has.dtype)  # halves to even, as Python's
 
 
-def _check_alone(grain: NofM, density: Densities | None, rates: Densities | None) -> None:
+def _check_alone(grain: NofM, density: Amounts | None, rates: Amounts | None) -> None:
     if rates is not None:
         raise UserError(f"pattern {grain} says how many stay: leave rates out")
     if density is None:

@@ -12,7 +12,7 @@ from torch import nn
 
 from winnow import criteria, rng
 from winnow.algorithms.at_init import Densities, prune_at_init
-from winnow.algorithms.trained import prune_trained
+from winnow.algorithms.trained import prune_in_rounds
 from winnow.data.facts import facts
 from winnow.errors import UserError
 from winnow.experiment.runs import Pruning, Run
@@ -82,7 +82,7 @@ def _of_trained(run: Run, pruning: Pruning, parents: Parents) -> tuple[nn.Module
     data, options = _data(run, pruning), _options(run, pruning)
     if run.start.is_operated or pruning.rounds > 1:
         keep = pruning.keep if isinstance(pruning.keep, int) else dict(pruning.keep)
-        return model, prune_trained(
+        return model, prune_in_rounds(
             model,
             pruning.criterion,
             keep,
