@@ -49,8 +49,8 @@ def _padded(x: Tensor, layer: Any) -> Tensor:
         return F.pad(x, layer._reversed_padding_repeated_twice, mode=mode)
     sizes = [(n - 1) * s + 1 for n, s in zip(x.shape[2:], layer.stride, strict=True)]
     spaced = x.new_zeros(*x.shape[:2], *sizes)
-    every: list[Any] = [slice(None, None, stride) for stride in layer.stride]
-    spaced[[..., *every]] = x
+    places: Any = (..., *(slice(None, None, stride) for stride in layer.stride))
+    spaced[places] = x
     pads: list[int] = []
     for axis in reversed(range(len(sizes))):
         reach = layer.dilation[axis] * (layer.kernel_size[axis] - 1) - layer.padding[axis]

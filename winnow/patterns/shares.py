@@ -1,7 +1,7 @@
 """What one weight keeps, as a choice that can be made column by column.
 
-A `WeightShare` belongs to a matrix (units, inputs). `part` is the choice among some of its columns, so
-that who updates the weights from left to right chooses with what they have become.
+A `WeightShare` belongs to a matrix (units, inputs). `part` is the choice among some of its columns,
+so that who updates the weights from left to right chooses with what they have become.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Kept(Protocol):
 @dataclass(frozen=True)
 class WeightShare:
     """``count`` of the weights that ``before`` (units, inputs) has left stay: of all of them (no
-    grain), of each unit (rows: a number or one for each), N of M, or of the blocks.
+    grain), of each unit (rows: a number or one for each), or of the blocks; N:M needs no count.
     """
 
     grain: Grain | None
@@ -63,7 +63,8 @@ class WeightShare:
             return from_blocks(self.grain, blocks, {"": scores.shape})[""]
         if self.grain is None:
             return keep_largest(matrix, int(self.count), before)[""]
-        return keep_in_cells(self.grain, matrix, {"": self.count}, before)[""]
+        count = self.grain.n if isinstance(self.grain, NofM) else self.count
+        return keep_in_cells(self.grain, matrix, {"": count}, before)[""]
 
     def part(self, first: int, last: int) -> WeightShare:
         """Of the columns so far, the same share of what is left stays, rounded (halves up), so that
