@@ -30,6 +30,8 @@ LEGACY: Mapping[str, Any] = {
     "data.scaling": "standard",
     "data.size": None,
     "dynamic": None,
+    "dynamic.options.block": None,
+    "dynamic.options.pattern": None,
     "model.init.kept": 1.0,
     "model.init.head": None,
     "model.norm_init": "ones",
