@@ -152,7 +152,7 @@ def test_gradual_passes_by_patterns_that_keep_more():
     assert (seen[0], seen[-1]) == (8, 2)
     assert seen == sorted(seen, reverse=True)
     best = {
-        n: w.abs().reshape(-1, 8).argsort(1, descending=True, stable=True)
+        n: w.abs().reshape(-1, 8).argsort(dim=1, descending=True, stable=True)
         for n, w in weights.items()
     }
     for name in shapes:
