@@ -139,14 +139,14 @@ class Alive(TorchDispatchMode):
 
 @pytest.mark.parametrize("criterion", ["wanda", "sparsegpt"])
 def test_no_copy_of_the_parameters_is_held(criterion: str) -> None:
-    """What is held beside 40 layers is a few layers' worth, whatever their number."""
-    model = seeded(lambda: nn.Sequential(*[nn.Linear(32, 32) for _ in range(40)]))
+    """Beside 60 layers a few layers' worth is held, and what a layer made of the data."""
+    model = seeded(lambda: nn.Sequential(*[nn.Linear(32, 32) for _ in range(60)]))
     with Alive() as alive:
         wn.prune_trained(model, criterion, pattern="2:4", batch=data(64, 32))
-    assert 32 * 32 < alive.peak < 12 * 32 * 32
+    assert 32 * 32 < alive.peak < 20 * 32 * 32
     with Alive() as alive:
         kept = [parameter.detach().clone() for parameter in model.parameters()]
-    assert alive.peak >= 40 * 32 * 32, "it can tell"
+    assert alive.peak >= 60 * 32 * 32, "it can tell"
     del kept
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from torch import Tensor
 
 from winnow.criteria.base import Subject
-from winnow.criteria.calibration import call_order, gram
 from winnow.criteria.elimination import BLOCKSIZE, Factor, eliminate, factorised, removal_costs
+from winnow.criteria.layer_inputs import LayerInputs
 from winnow.criteria.traits import Pruned, traits
 from winnow.errors import UserError
 from winnow.layers import LayerWeight, axes_of
@@ -28,14 +28,15 @@ def sparsegpt_layers(
     """The layers in the order in which the model runs them, each pruned and updated by what comes
     in once those before are, as the authors' code does. See `sparsegpt`.
 
-    One matrix (inputs × inputs) is held at a time. The model runs up to each layer anew.
+    One matrix (inputs × inputs) is held at a time, see `layer_inputs.LayerInputs`.
     """
     _check(damping, blocksize)
     axes = axes_of(subject.model)
-    for name, uses in call_order(subject).items():
+    came = LayerInputs(subject)
+    for name in came:
         weight = subject.weights[name]
         own = axes.get(id(weight), USUAL_AXES)
-        matrix = _as_groups(weight, own, subject, name, uses, damping)
+        matrix = _as_groups(weight, own, came.gram(name), damping)
         keep, updated = eliminate(*matrix, choices[name], blocksize)
         change = as_weight(updated, weight.shape, own).to(weight.dtype) - weight.detach()
         yield Pruned(name, as_weight(keep, weight.shape, own), change)
@@ -82,10 +83,11 @@ def sparsegpt(
     """
     _check(damping, blocksize)
     axes, scores = axes_of(subject.model), {}
-    for name, uses in call_order(subject).items():
+    came = LayerInputs(subject)
+    for name in came:
         weight = subject.weights[name]
         own = axes.get(id(weight), USUAL_AXES)
-        matrix, factor = _as_groups(weight, own, subject, name, uses, damping)
+        matrix, factor = _as_groups(weight, own, came.gram(name), damping)
         diagonal = factor.upper.diagonal(dim1=1, dim2=2)
         found = removal_costs(matrix, diagonal, factor.dead).flatten(0, 1)
         scores[name] = as_weight(found, weight.shape, own)
@@ -93,10 +95,9 @@ def sparsegpt(
 
 
 def _as_groups(
-    weight: Tensor, axes: LayerWeight, subject: Subject, name: str, uses: int, damping: float
+    weight: Tensor, axes: LayerWeight, total: Tensor, damping: float
 ) -> tuple[Tensor, Factor]:
     """The weights (groups, units of a group, inputs), and the factor of what comes in."""
-    total = gram(subject, name, uses)
     matrix = as_units(weight.detach(), axes).to(total.dtype)
     return matrix.reshape(len(total), -1, matrix.shape[1]), factorised(total, damping)
 

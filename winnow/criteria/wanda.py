@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from winnow.criteria.base import Subject
-from winnow.criteria.calibration import call_order, square_sums, square_sums_of
+from winnow.criteria.layer_inputs import LayerInputs, all_square_sums
 from winnow.criteria.traits import Pruned, traits
 from winnow.layers import axes_of
 from winnow.patterns.axes import USUAL_AXES, as_units, as_weight
@@ -19,13 +19,14 @@ def wanda_layers(subject: Subject, choices: Mapping[str, Kept]) -> Iterator[Prun
     """The layers in the order in which the model runs them, each scored by what comes in once those
     before are pruned, as the authors' code does: weights by name, what stays of each.
 
-    The inputs of one layer are held at a time. The model runs up to each layer anew.
+    The inputs of one layer are looked at at a time, see `layer_inputs.LayerInputs`.
     """
     axes = axes_of(subject.model)
-    for name, uses in call_order(subject).items():
+    came = LayerInputs(subject)
+    for name in came:
         weight = subject.weights[name]
         own = axes.get(id(weight), USUAL_AXES)
-        scores = _scores(as_units(weight.detach(), own), square_sums_of(subject, name, uses))
+        scores = _scores(as_units(weight.detach(), own), came.square_sums(name))
         keep = choices[name].keep(scores)
         yield Pruned(name, as_weight(keep, weight.shape, own))
 
@@ -44,7 +45,7 @@ def wanda(subject: Subject) -> dict[str, Tensor]:
     changes no ranking within a layer; exact counts are `wn.prune`'s (they round down the number
     that goes).
     """
-    axes, sums = axes_of(subject.model), square_sums(subject)
+    axes, sums = axes_of(subject.model), all_square_sums(subject)
     scores = {}
     for name, weight in subject.weights.items():
         own = axes.get(id(weight), USUAL_AXES)
