@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from winnow.algorithms.in_rounds import prune_in_rounds
 from winnow.algorithms.surgeon import operate
-from winnow.algorithms.trained import prune_in_rounds
 from winnow.criteria import CRITERIA, Subject, traits
 from winnow.errors import UserError
 from winnow.mask import Mask

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 import winnow as wn
 from winnow.algorithms.catalogue import METHODS
 from winnow.algorithms.dynamic.driven import Driven
-from winnow.algorithms.trained import prune_in_rounds
+from winnow.algorithms.in_rounds import prune_in_rounds
 from winnow.engine.dense import DenseEngine
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe

@@ -13,7 +13,7 @@ from winnow import criteria, rng
 from winnow.algorithms.at_init import Densities, targets
 from winnow.algorithms.layerwise import shares_of, walk_layers
 from winnow.algorithms.surgeon import criterion_name, data_of, operate, repair
-from winnow.allocation import Keep, check_scope
+from winnow.allocation import check_scope
 from winnow.criteria.base import Criterion, Forward, Subject
 from winnow.errors import UserError
 from winnow.mask import Mask
@@ -25,7 +25,6 @@ from winnow.pruning import (
     LayerCollapse,
     collapse_told,
     newly_collapsed,
-    prune_to,
     prune_within,
 )
 from winnow.scoring import check_options, score
@@ -186,57 +185,3 @@ def _before(mask: Mask | None, weights: Mapping[str, nn.Parameter]) -> Mask:
             f"{faults[0]!r} is in one of them only. Choose with params= and ignore="
         )
     return mask
-
-
-def prune_in_rounds(
-    model: nn.Module,
-    criterion: str,
-    keep: Keep,
-    mask: Mask,
-    *,
-    rounds: int = 1,
-    least: int = 0,
-    loader: Iterable[Any] | None = None,
-    loss_fn: Loss | None = None,
-    seed: int = 0,
-    **options: Any,
-) -> Mask:
-    """Prune a trained model in place, from ``mask`` to ``keep`` weights (of all, or of each layer).
-
-    Round k = 1 … n scores the model as the rounds before left it and keeps n₀·(keep/n₀)^(k/n) of
-    the n₀ weights of ``mask``. The surgeon of a criterion that has one (see ``criteria.Traits``)
-    then updates what stays; with the others, what goes is set to 0. Hassibi & Stork 1993 score and
-    update anew after each single weight; the scores of one round take for granted that all other
-    weights make up for the one that goes, which is far from true when nearly all of them go.
-
-    Round k draws from the streams (``seed``, "score", k) and (``seed``, "operate", k). ``least``:
-    as in ``prune_to``. Other arguments, ``options`` and errors: as in ``wn.score``. The loader is
-    read in every round.
-    """
-    data: dict[str, Any] = {"loader": loader, "loss_fn": loss_fn}
-    weights = parameters(model)
-    has_surgeon = criteria.traits_of(criteria.get_criterion(criterion)).surgeon is not None
-    for k in range(1, rounds + 1):
-        scores = score(
-            model, criterion, params=list(mask), mask=mask,
-            generator=rng.torch_generator(seed, "score", k), **data, **options,
-        )  # fmt: skip
-        mask = prune_to(scores, _keep(mask, keep, rounds - k + 1), mask, least)
-        if has_surgeon:
-            generator = rng.torch_generator(seed, "operate", k)
-            operate(model, mask, criterion, generator=generator, **data, **options)
-        for name, own in mask.items():
-            repair(weights[name], own, None)
-    return mask
-
-
-def _keep(mask: Mask, keep: Keep, left: int) -> Keep:
-    """What to keep now so that ``left`` rounds of the same rate reach ``keep``."""
-    if isinstance(keep, int):
-        return _between(mask.kept, keep, left)
-    counts = {name: int(own.count_nonzero()) for name, own in mask.items()}
-    return {name: _between(counts[name], own, left) for name, own in keep.items()}
-
-
-def _between(now: int, goal: int, left: int) -> int:
-    return goal if left == 1 or now == 0 else round(now * (goal / now) ** (1 / left))

@@ -48,6 +48,7 @@ LEGACY: Mapping[str, Any] = {
     "pruning.given": None,
     "pruning.reinit": "none",
     "pruning.augmented": False,
+    "pruning.grain": None,
     "schedule.every": None,
     "schedule.to": 0.0,
     "start.optimizer": "fresh",
@@ -111,7 +112,8 @@ class Pruning:
     what it keeps. ``source``: the hash of the file of a criterion outside Winnow (see
     `criteria.own`), None for those that it knows by name. ``reinit``: what is
     scored in place of the run's own initial weights (see `plan.kinds.scored_copy`).
-    ``augmented``: the examples seen are augmented.
+    ``augmented``: the examples seen are augmented. ``grain``: "row" where ``keep`` of a layer is
+    shared out evenly over its outputs, of which each keeps its best.
     """
 
     of: str | None
@@ -130,6 +132,7 @@ class Pruning:
     given: str | None = None
     reinit: str = "none"
     augmented: bool = False
+    grain: str | None = None
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> Pruning:

@@ -12,7 +12,7 @@ from torch import nn
 
 from winnow import criteria, rng
 from winnow.algorithms.at_init import Densities, prune_at_init
-from winnow.algorithms.trained import prune_in_rounds
+from winnow.algorithms.in_rounds import prune_in_rounds, prune_rows
 from winnow.data.facts import facts
 from winnow.errors import UserError
 from winnow.experiment.runs import Pruning, Run
@@ -90,6 +90,7 @@ def _of_trained(run: Run, pruning: Pruning, parents: Parents) -> tuple[nn.Module
             rounds=pruning.rounds,
             least=pruning.least,
             seed=pruning.seed,
+            rows=pruning.grain == "row",
             **data,
             **options,
         )
@@ -102,6 +103,8 @@ def _of_trained(run: Run, pruning: Pruning, parents: Parents) -> tuple[nn.Module
         **data,
         **options,
     )
+    if pruning.grain == "row":
+        return model, prune_rows(scores, pruning.keep, mask)
     return model, prune_to(scores, pruning.keep, mask, pruning.least)
 
 
@@ -126,6 +129,7 @@ def _at_init(run: Run, pruning: Pruning) -> Mask:
             seed=pruning.seed,
             invert=pruning.invert,
             least=pruning.least,
+            scope=pruning.grain or "global",
             **_data(run, pruning),
             **_options(run, pruning),
         )

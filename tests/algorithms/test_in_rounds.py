@@ -11,8 +11,8 @@ from torch import nn
 
 import winnow as wn
 from winnow import rng
+from winnow.algorithms.in_rounds import prune_in_rounds
 from winnow.algorithms.surgeon import operate
-from winnow.algorithms.trained import prune_in_rounds
 from winnow.mask import Mask
 
 CE = F.cross_entropy
