@@ -139,6 +139,11 @@ def test_several_rounds_and_masks_never_revive() -> None:
     assert all(not model.get_parameter(n)[~second[n]].any() for n in second)
     with pytest.raises(UserError, match="cannot keep"):
         wn.prune_trained(model, "sparsegpt", density=0.9, batch=batch, mask=second)
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    for how in ({"pattern": "2:4"}, {"density": 0.5, "scope": "row"}):
+        with pytest.raises(UserError, match=r"of '0\.weight' \[8, 8\]: it has [12] left"):
+            wn.prune_trained(model, "sparsegpt", batch=batch, mask=second, **how)
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     with pytest.raises(UserError, match="is in one of them only"):
         wn.prune_trained(model, "sparsegpt", density=0.1, batch=batch, mask=second, params="0.*")
 

@@ -14,7 +14,7 @@ from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.patterns.axes import USUAL_AXES, Axes, as_units
 from winnow.patterns.blocks import block_mask
-from winnow.patterns.cells import check_grain
+from winnow.patterns.cells import check_reachable
 from winnow.patterns.grains import Blocks, Grain
 from winnow.patterns.shares import WeightShare
 from winnow.patterns.targets import cell_counts, check_cells_least
@@ -71,8 +71,8 @@ def shares_of(
             )
         counts = keep
     else:
-        check_grain(grain, shapes, axes)
         counts = cell_counts(grain, shapes, mask, goal.density, goal.rates, axes)
+        check_reachable(grain, mask, counts, axes)
     shares = {
         name: WeightShare(grain, counts[name], _matrix(mask[name], weights[name], name, axes))
         for name in weights

@@ -50,6 +50,17 @@ def keep_in_cells(
     return kept
 
 
+def check_reachable(
+    grain: Cells, mask: Mapping[str, Tensor], counts: Mapping[str, int | Tensor], axes: Axes
+) -> None:
+    """UserError, by name, for a cell that is to keep more than a mask has left of it."""
+    check_grain(grain, {name: tuple(keep.shape) for name, keep in mask.items()}, axes)
+    for name, keep in mask.items():
+        cells = grain.cells(as_units(keep, axes.get(name, USUAL_AXES)))
+        count = torch.as_tensor(counts[name], device=keep.device).expand(len(cells))
+        _check_left(name, grain, keep, cells, count, cells)
+
+
 def _check_left(
     name: str, grain: Cells, tensor: Tensor, cells: Tensor, count: Tensor, left: Tensor | None
 ) -> None:
