@@ -33,7 +33,7 @@ FLOORS = (
     ("engine",),
     ("kernels",),
     ("data", "models", "state", "pruning", "coverage", "structure"),
-    ("selection", "schedule", "slots", "wrapped", "outside", "extraction"),
+    ("selection", "schedule", "slots", "wrapped", "outside", "extraction", "patterns"),
     ("allocation", "amounts", "layers", "topk", "files", "rng", "ties"),
     ("errors", "mask", "sharding", "reparametrisation"),
 )
