@@ -152,3 +152,21 @@ def test_they_harm_what_the_model_says_less_than_magnitude(criterion: str) -> No
             now = model(tokens(9)).logits.log_softmax(2)
             harms.append(float((said.exp() * (said - now)).sum(2).mean()))
     assert harms[0] < 0.9 * harms[1]
+
+
+@pytest.mark.parametrize("method", ["rigl", "set", "gradual"])
+def test_masks_that_change_keep_two_of_four_inputs(method: str) -> None:
+    model = gpt2()
+    opt = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    usual = {"steps": "12it", "every": "3it", "ignore": []}
+    sparse = wn.dynamic(model, method, pattern="2:4", optimizer=opt, **usual)
+    first = sparse.mask
+    for batch in batches() * 6:
+        opt.zero_grad()
+        model(**batch, labels=batch["input_ids"]).loss.backward()
+        sparse.step()
+    assert sparse.mask != first
+    for name, keep in sparse.mask.items():
+        kept = units(model, name, keep)
+        assert (kept.reshape(len(kept), -1, 4).sum(2) == 2).all()
+        assert not model.get_parameter(name)[~keep].any()
