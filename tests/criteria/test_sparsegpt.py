@@ -105,6 +105,24 @@ def test_convolutions_in_groups() -> None:
         assert torch.allclose(found, expected, atol=1e-9)
 
 
+def test_attention() -> None:
+    """The three projections of in_proj_weight and out_proj, each as a layer of its own."""
+    model = seeded(lambda: nn.TransformerEncoderLayer(8, 2, 12, dropout=0.0, batch_first=True))
+    x = data(6, 5, 8)[0]
+    attention = model.self_attn
+    start = {name: p.detach().clone() for name, p in attention.named_parameters()}  # type: ignore[union-attr]
+    mask = wn.prune_trained(model, "sparsegpt", pattern="2:4", batch=(x, None))
+    assert len(mask) == 4
+    rows = x.reshape(-1, 8)
+    kept, moved = slowly(start["in_proj_weight"], hessian(rows, 0.01), two_of_four, 4)
+    assert torch.equal(mask["self_attn.in_proj_weight"], kept)
+    assert torch.allclose(attention.in_proj_weight, moved, atol=1e-9)  # type: ignore[union-attr,arg-type]
+    q, k, v = (rows @ moved.T).reshape(6, 5, 3, 2, 4).permute(2, 0, 3, 1, 4)
+    attended = ((q @ k.mT / 2).softmax(3) @ v).transpose(1, 2).reshape(-1, 8)
+    _, last = slowly(start["out_proj.weight"], hessian(attended, 0.01), two_of_four, 4)
+    assert torch.allclose(attention.out_proj.weight, last, atol=1e-9)  # type: ignore[union-attr,arg-type]
+
+
 @pytest.mark.parametrize(
     "how",
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from slow_sparsegpt import best_of_rows, hessian, slowly
 from torch import Tensor, nn
 
 import winnow as wn
+from winnow.criteria import stages
 
 transformers = pytest.importorskip(
     "transformers", reason="needs transformers, of the extra real-models"
@@ -35,6 +37,17 @@ def bert() -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return transformers.BertForSequenceClassification(config).eval()
+
+
+def llama() -> Any:
+    """With keys and values shared by heads, gated layers, rotary positions."""
+    config = transformers.LlamaConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=4,
+        num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=16,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return transformers.LlamaForCausalLM(config).eval()
 
 
 def tokens(seed: int = 0) -> Tensor:
@@ -152,3 +165,47 @@ def test_they_harm_what_the_model_says_less_than_magnitude(criterion: str) -> No
             now = model(tokens(9)).logits.log_softmax(2)
             harms.append(float((said.exp() * (said - now)).sum(2).mean()))
     assert harms[0] < 0.9 * harms[1]
+
+
+@pytest.mark.parametrize("method", ["rigl", "set", "gradual"])
+def test_masks_that_change_keep_two_of_four_inputs(method: str) -> None:
+    model = gpt2()
+    opt = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    usual = {"steps": "12it", "every": "3it", "ignore": []}
+    sparse = wn.dynamic(model, method, pattern="2:4", optimizer=opt, **usual)
+    first = sparse.mask
+    for batch in batches() * 6:
+        opt.zero_grad()
+        model(**batch, labels=batch["input_ids"]).loss.backward()
+        sparse.step()
+    assert sparse.mask != first
+    for name, keep in sparse.mask.items():
+        kept = units(model, name, keep)
+        assert (kept.reshape(len(kept), -1, 4).sum(2) == 2).all()
+        assert not model.get_parameter(name)[~keep].any()
+
+
+def test_blocks_that_are_done_need_not_run_again() -> None:
+    """The mask and the weights are those of runs from the tokens on, with fewer calls of layers."""
+    found = []
+    for blocks in (True, False):
+        model, calls = llama(), [0]
+
+        def count(*_: object, calls: list[int] = calls) -> None:
+            calls[0] += 1
+
+        for layer in model.modules():
+            if isinstance(layer, nn.Linear):
+                layer.register_forward_pre_hook(count)
+        with mock.patch.object(stages, "_blocks", return_value=([], {})) as none:
+            if blocks:
+                none.side_effect = FINDS_BLOCKS
+            mask = wn.prune_trained(model, "sparsegpt", pattern="2:4", loader=batches() * 2)
+        found.append((mask, model.state_dict(), calls[0]))
+    (mask, weights, fewer), (expected, others, calls_from_the_start) = found
+    assert mask == expected
+    assert all(torch.equal(value, others[name]) for name, value in weights.items())
+    assert fewer < 0.6 * calls_from_the_start
+
+
+FINDS_BLOCKS = stages._blocks
