@@ -87,10 +87,9 @@ class Resumable:
         return len(X) // BATCH
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        while self._at < len(self):
-            self._at += 1
-            yield batches()[self._at - 1]
-        self._at = 0
+        for _ in range(self._at, len(self)):
+            here, self._at = self._at, (self._at + 1) % len(self)
+            yield batches()[here]
 
     def state_dict(self) -> dict[str, int]:
         return {"at": self._at}

@@ -30,6 +30,7 @@ from winnow.integrations.lightning import SparseCallback  # noqa: E402
 pytestmark = [
     pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.warnings.PossibleUserWarning"),
     pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec"),
+    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
 ]
 METHODS = ("rigl", "set", "deep-r", "dsr", "snfs", "gradual")
 
@@ -50,8 +51,9 @@ def slots(opt: torch.optim.Optimizer) -> list[torch.Tensor]:
 class Watch(pl.Callback):
     """Checks after each step that everything removed is zero; keeps masks and what moved."""
 
-    def __init__(self, sparse: SparseCallback) -> None:
+    def __init__(self, sparse: SparseCallback, gradients: bool = True) -> None:
         self.sparse = sparse
+        self.gradients = gradients
         self.masks: list[wn.Mask] = []
         self.weights: list[list[torch.Tensor]] = []
         self.global_steps: list[int] = []
@@ -68,7 +70,7 @@ class Watch(pl.Callback):
                 for slot in opt.state.get(weight, {}).values():
                     if slot.shape == weight.shape:
                         assert not slot[gone].any()
-            if weight.grad is not None:
+            if weight.grad is not None and self.gradients:
                 assert not weight.grad[gone].any()
         self.masks.append(mask)
         self.weights.append([p.detach().clone() for p in pl_module.parameters()])
@@ -123,17 +125,14 @@ def test_a_dynamic_method_is_that_of_a_loop_of_ones_own(method, accumulated, cli
 
 
 def test_an_update_takes_the_place_of_a_step_and_the_trainer_counts_it():
-    sparse = SparseCallback(method="rigl", density=0.3, every="3it", end="10it")
+    sparse = SparseCallback(method="rigl", density=0.3, every="3it", end="12it")
     watch, module = Watch(sparse), Module("adamw")
     trainer(sparse, watch).fit(module, loader())
     assert watch.global_steps == list(range(1, 25))
     for step in range(1, 24):
-        kept = [n for n in watch.masks[step] if watch.masks[step] == watch.masks[step - 1]]
-        moved = not all(map(torch.equal, watch.weights[step], watch.weights[step - 1], strict=True))
-        assert moved == (step not in (3, 6, 9)) or not kept  # there: only drops and grown zeros
-        biases = zip(watch.weights[step], watch.weights[step - 1], strict=True)
-        still = all(torch.equal(a, b) for a, b in biases if a.dim() == 1)
-        assert still == (step in (3, 6, 9))
+        pairs = zip(watch.weights[step], watch.weights[step - 1], strict=True)
+        biases = [torch.equal(now, before) for now, before in pairs if now.dim() == 1]
+        assert all(biases) == any(biases) == (step in (3, 6, 9)), "nothing moves in an update"
     changed = [k for k in range(1, 24) if watch.masks[k] != watch.masks[k - 1]]
     assert changed == [3, 6, 9]
 
@@ -262,8 +261,9 @@ def test_an_interrupted_training_goes_on_bit_identically(method, mid_epoch, tmp_
     with pytest.raises(InterruptedError):
         cut.fit(Module(), data())
     (path,) = tmp_path.iterdir()
+    save = copy.deepcopy(save)
     rest, of_rest = callback(), Module()
-    trainer(rest, epochs=3).fit(of_rest, data(), ckpt_path=path)
+    trainer(rest, save, epochs=3, enable_checkpointing=True).fit(of_rest, data(), ckpt_path=path)
     assert rest.mask == whole.mask
     assert same(of_rest, of_whole)
     saved = SparseCallback.mask_of(path)
@@ -421,19 +421,29 @@ def test_a_skipped_batch_lets_an_update_wait():
     assert changed[:1] == [1], "the update of step 0 is made on the second batch"
 
 
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
 def test_half_precision_reads_unscaled_gradients_and_lets_overflows_wait():
     """A GradScaler that starts too high: the first steps overflow and are left out."""
     from lightning.pytorch.plugins import MixedPrecision
 
-    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40, growth_interval=1000)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**21, growth_interval=1000)
+    scales = []
+
+    class Scales(pl.Callback):
+        def on_train_batch_end(self, *_):
+            scales.append(scaler.get_scale())
+
     sparse = SparseCallback(method="rigl", density=0.3, every="2it", ignore=[], steps="12it")
-    watch, module = Watch(sparse), Module()
-    trainer(sparse, watch, epochs=1, plugins=MixedPrecision("16-mixed", "cpu", scaler)).fit(
-        module, loader()
-    )
-    assert scaler.get_scale() < 2.0**40, "steps were left out"
+    watch, module = Watch(sparse, gradients=False), Module()
+    trainer(
+        sparse, watch, Scales(), epochs=1, plugins=MixedPrecision("16-mixed", "cpu", scaler)
+    ).fit(module, loader())
+    left_out = sum(a != b for a, b in zip([2.0**21, *scales], scales, strict=False))
+    assert 1 < left_out < 8
     changed = [k for k in range(1, 12) if watch.masks[k] != watch.masks[k - 1]]
-    assert changed
+    expected = range(left_out, 12, 2)  # the update of step 0 waits until a gradient is finite
+    assert set(changed) <= set(expected)
+    assert changed[:2] == list(expected)[:2]
     assert all(p.isfinite().all() for p in module.parameters())
 
 
@@ -517,10 +527,11 @@ def test_a_mask_of_another_model_is_refused():
 
 def test_a_failed_training_leaves_no_hooks():
     sparse, module = SparseCallback(a_mask(Module())), Module()
-    fit = trainer(sparse, Stop(3))
+    made = []
+    module.configure_optimizers = lambda: made.append(optimizer(module)) or made[0]
     with pytest.raises(InterruptedError):
-        fit.fit(module, loader())
-    opt = fit.optimizers[0]
+        trainer(sparse, Stop(3)).fit(module, loader())
+    opt = made[0]
     opt.zero_grad()
     F.cross_entropy(module.net(batches()[0][0]), batches()[0][1]).backward()
     opt.step()

@@ -110,9 +110,9 @@ class Attached:
 class Driven:
     """A dynamic method, whose mask changes after a step of the optimizer or in place of one.
 
-    An update in place of a step takes the gradients of all parameters of the optimizer away once
-    it has read them: optimizers leave parameters without a gradient where they are, whoever calls
-    them. That they do is checked each time.
+    Where an update takes the place of a step, the optimizer finds no gradients when it is called:
+    parameters without one stay where they are. That they do is checked each time. They are taken
+    away as late as that, after the trainer's closure, because clipping by value fails without any.
     """
 
     def __init__(self, dynamic: Dynamic) -> None:
@@ -123,7 +123,10 @@ class Driven:
             )
         self._dynamic = dynamic
         self._before: Tensor | None = None
-        self._handle = dynamic.optimizer.register_step_post_hook(self._after)
+        self._handles = [
+            dynamic.optimizer.register_step_pre_hook(self._at_call),
+            dynamic.optimizer.register_step_post_hook(self._after),
+        ]
 
     @property
     def made(self) -> int:
@@ -152,8 +155,6 @@ class Driven:
             _unscale(scaler, optimizer)
         if _readable(optimizer, overflows=scaler is not None):
             self._dynamic.step()
-            for parameter in _parameters(optimizer):
-                parameter.grad = None
             self._before = _fingerprint(optimizer)
 
     def memory(self) -> dict[str, Any]:
@@ -161,13 +162,37 @@ class Driven:
         return {"scalars": saved["scalars"], "tensors": saved["tensors"]}
 
     def close(self) -> None:
-        self._handle.remove()
+        for handle in self._handles:
+            handle.remove()
         self._dynamic.close()
 
     def _due(self) -> bool:
         """Whether an update takes the place of the coming step."""
         dynamic = self._dynamic
         return dynamic.method.when == "instead" and dynamic.timing.due(dynamic.made)
+
+    def _at_call(
+        self, _: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """The optimizer is called, perhaps with a closure that computes the gradients."""
+        own, *given = args
+        closure = given[0] if given else kwargs.get("closure")
+        if closure is None:
+            self._take_away()
+            return None
+
+        def then_take_away() -> Any:
+            loss = closure()
+            self._take_away()
+            return loss
+
+        return (own, *given[1:]), {**kwargs, "closure": then_take_away}
+
+    def _take_away(self) -> None:
+        """Leave the optimizer nothing to step by, if an update was made."""
+        if self._before is not None:
+            for parameter in _parameters(self._dynamic.optimizer):
+                parameter.grad = None
 
     def _after(self, *_: object) -> None:
         """The optimizer has been called."""

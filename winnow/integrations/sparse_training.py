@@ -116,6 +116,7 @@ class SparseTraining:
     def close(self) -> None:
         """Remove the hooks: for a training that failed. One that ends does it itself."""
         if self._holding is not None:
+            self._last = self._record()
             self._holding.close()
             self._holding = None
 
@@ -230,7 +231,6 @@ class SparseTraining:
     def _finish(self) -> None:
         """The training is over: keep its mask, tell what it did not reach, remove the hooks."""
         holding = self._holding
-        self._last = self._record()
         self.close()
         if isinstance(holding, Driven) and holding.short_of is not None:
             warnings.warn(
