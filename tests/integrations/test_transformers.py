@@ -54,7 +54,9 @@ class Watch(TrainerCallback):
                 if slot.shape == weight.shape:
                     assert not slot[gone].any()
         self.masks.append(mask)
-        self.biases.append(torch.cat([p.detach().flatten() for p in named.values() if p.dim() == 1]))
+        self.biases.append(
+            torch.cat([p.detach().flatten() for p in named.values() if p.dim() == 1])
+        )
 
 
 class Stop(TrainerCallback):
@@ -213,7 +215,7 @@ def test_a_checkpoint_elsewhere_is_named(tmp_path):
     moved = tmp_path / "elsewhere"
     shutil.copytree(path, moved)
     mask = SparseCallback.mask_of(moved)
-    with pytest.raises(UserError, match="there is no .*checkpoint-5.* resume_from="):
+    with pytest.raises(UserError, match=r"there is no .*checkpoint-5.* resume_from="):
         trainer(gpt2(), tmp_path / "b", SparseCallback(mask)).train(
             resume_from_checkpoint=str(moved)
         )
@@ -266,9 +268,7 @@ def test_a_callback_that_comes_back_after_a_training_without_it_is_refused(tmp_p
         resume_from_checkpoint=True
     )
     with pytest.raises(UserError, match="step 8 was trained without SparseCallback since step 5"):
-        trainer(gpt2(), tmp_path, SparseCallback(a_mask(gpt2()))).train(
-            resume_from_checkpoint=True
-        )
+        trainer(gpt2(), tmp_path, SparseCallback(a_mask(gpt2()))).train(resume_from_checkpoint=True)
 
 
 def test_a_method_does_not_begin_in_the_middle_and_a_mask_may(tmp_path):

@@ -11,7 +11,12 @@ from torch import nn
 from torch.utils.data import Dataset
 
 WORDS = 40
-BLOCKS = ["*.attn.c_attn.weight", "*.attn.c_proj.weight", "*.mlp.c_fc.weight", "*.mlp.c_proj.weight"]
+BLOCKS = [
+    "*.attn.c_attn.weight",
+    "*.attn.c_proj.weight",
+    "*.mlp.c_fc.weight",
+    "*.mlp.c_proj.weight",
+]
 
 
 class Tokens(Dataset):

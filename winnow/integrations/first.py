@@ -20,7 +20,7 @@ from winnow.criteria import get_criterion, traits_of
 from winnow.errors import UserError
 from winnow.integrations.plan import Plan
 from winnow.mask import Mask
-from winnow.selection import match, parameters, prunable, spread
+from winnow.selection import match, parameters, prunable, spread, uncompiled
 from winnow.sparsifying import fitting
 from winnow.ticket import Ticket
 
@@ -107,7 +107,10 @@ def first_batches(loader: Any, number: int, seed: int) -> list[Any]:
             "away: give the trainer a DataLoader"
         )
     with _undisturbed(loader):
-        torch.manual_seed(rng.torch_seed(seed, "score"))
+        named = rng.torch_seed(seed, "score")
+        torch.manual_seed(named)
+        random.seed(named)
+        np.random.seed(named % 2**32)
         found = list(itertools.islice(iter(_without_workers(loader)), number))
     if len(found) < number:
         raise UserError(
@@ -119,7 +122,8 @@ def first_batches(loader: Any, number: int, seed: int) -> list[Any]:
 def _without_workers(loader: Any) -> Iterable[Any]:
     """The same batches in this process: persistent workers have one iterator, which trains."""
     if not isinstance(loader, DataLoader) or not loader.num_workers:
-        return getattr(loader, "base_dataloader", loader)  # accelerate's counts its readings
+        inner: Iterable[Any] = getattr(loader, "base_dataloader", loader)
+        return inner  # accelerate's own counts how often it is read
     if isinstance(loader.dataset, IterableDataset):
         return DataLoader(
             loader.dataset, loader.batch_size, collate_fn=loader.collate_fn,
@@ -169,7 +173,7 @@ def placed(given: Mask | Ticket, model: nn.Module) -> tuple[Mask, nn.Module]:
         fitting(mask, named)
         raise UserError("the mask is empty: it holds nothing")
     prefix = prefixes[0]
-    part = model.get_submodule(prefix.rstrip("."))
+    part = uncompiled(model).get_submodule(prefix.rstrip("."))
     return Mask({f"{prefix}{name}": mask[name] for name in mask}), part
 
 

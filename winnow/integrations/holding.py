@@ -211,7 +211,7 @@ class Driven:
 def unwrapped(optimizer: Any) -> Optimizer:
     """The optimizer inside the wrappers of accelerate and Lightning, whose hooks are called."""
     inner = getattr(optimizer, "optimizer", None)
-    return unwrapped(inner) if isinstance(inner, Optimizer) else optimizer
+    return unwrapped(inner) if hasattr(inner, "param_groups") else optimizer
 
 
 def holders(optimizers: Iterable[Any], weights: Iterable[nn.Parameter]) -> list[Optimizer]:
@@ -223,7 +223,7 @@ def holders(optimizers: Iterable[Any], weights: Iterable[nn.Parameter]) -> list[
 
 def is_held(optimizer: Optimizer) -> bool:
     """Whether another callback of Winnow holds it."""
-    hooks = optimizer._optimizer_step_post_hooks.values()  # type: ignore[attr-defined]
+    hooks = optimizer._optimizer_step_post_hooks.values()
     return any(isinstance(getattr(hook, "__self__", None), Fixed | Driven) for hook in hooks)
 
 

@@ -53,7 +53,7 @@ class SparseCallback(SparseTraining, pl.Callback):
     Refused as well: strategies that shard parameters (FSDP, DeepSpeed), and LBFGS with a method.
     """
 
-    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:  # noqa: ARG002
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         if stage != "fit":
             return
         self._loaded: Record | None = None
@@ -77,13 +77,13 @@ class SparseCallback(SparseTraining, pl.Callback):
         ]
         if averaging and self._plan.method is not None:
             warnings.warn(
-                f"{averaging[0]} averages weights over masks that change: its average keeps weights "
-                "that the mask removes, while it is validated and in checkpoints. After the "
-                "training they are set to zero",
+                f"{averaging[0]} averages weights over masks that change: its average keeps what "
+                "the mask removes, while it is validated and in checkpoints. After the training "
+                "that is set to zero",
                 stacklevel=2,
             )
 
-    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:  # noqa: ARG002
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         if self._holding is not None:
             scaler = getattr(trainer.precision_plugin, "scaler", None)
             self._holding.before_step(unwrapped(optimizer), scaler)
@@ -91,14 +91,14 @@ class SparseCallback(SparseTraining, pl.Callback):
     def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
         self._global_step = trainer.global_step
 
-    def on_train_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         self._global_step = trainer.global_step
         self._finish()
 
-    def on_fit_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
+    def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
         self._check_zeros(pl_module)
 
-    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:  # noqa: ARG002
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         self.close()
 
     def state_dict(self) -> dict[str, Any]:
@@ -130,10 +130,10 @@ class SparseCallback(SparseTraining, pl.Callback):
             return self._last
         if self._plan.method is not None:
             raise UserError(
-                f"the training is resumed at step {trainer.global_step}, from a checkpoint that was "
-                f"made without SparseCallback: {self._plan.method} would begin in the middle of its "
-                "schedule. Load the weights alone (LightningModule.load_from_checkpoint) and train "
-                "anew, or train on from a checkpoint that SparseCallback has seen"
+                f"the training is resumed at step {trainer.global_step}, from a checkpoint that "
+                f"was made without SparseCallback: {self._plan.method} would begin in the middle "
+                "of its schedule. Load the weights alone (LightningModule.load_from_checkpoint) "
+                "and train anew, or train on from a checkpoint that SparseCallback has seen"
             )
         return None
 

@@ -10,6 +10,7 @@ from typing import Any
 from winnow.algorithms.at_init import Densities
 from winnow.algorithms.attach import Attach
 from winnow.algorithms.dynamic import make_dynamic
+from winnow.allocation import check_density
 from winnow.amounts import checked_steps
 from winnow.criteria import get_criterion
 from winnow.criteria.base import Criterion
@@ -70,7 +71,7 @@ class Plan:
         """The density of a dynamic method. UserError if it is no number."""
         if isinstance(self.density, Mapping) or self.density is None:
             raise UserError(f"method={self.method!r} takes one density for all, e.g. density=0.1")
-        return self.density
+        return check_density(self.density)
 
     def told(self) -> dict[str, Any]:
         """What it asks for as plain JSON values, for a checkpoint to carry and to compare."""

@@ -121,7 +121,7 @@ class SparseTraining:
             self._holding = None
 
     def _begin(self, place: Place, record: Record | None = None) -> None:
-        """Hold the model from here on. ``record``: what its checkpoint carries, if it is resumed."""
+        """Hold the model from here on. ``record``: what its checkpoint carries, if resumed."""
         self.close()
         if any(is_held(unwrapped(optimizer)) for optimizer in place.optimizers):
             raise UserError(
@@ -224,8 +224,8 @@ class SparseTraining:
         timing = holding.timing_steps if isinstance(holding, Driven) else None
         memory: Mapping[str, Any] = holding.memory()
         return Record(
-            self._plan.told(), holding.mask, holding.made, self._global_step, timing, self._per_epoch,
-            **memory,
+            self._plan.told(), holding.mask, holding.made, self._global_step, timing,
+            self._per_epoch, **memory,
         )  # fmt: skip
 
     def _finish(self) -> None:

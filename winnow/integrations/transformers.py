@@ -58,8 +58,8 @@ class SparseCallback(SparseTraining, TrainerCallback, ExportableState):
 
     With ``load_best_model_at_end`` the mask after the training is that of the best checkpoint.
 
-    A criterion scores by the loss that the model returns, of batches with labels; a ``compute_loss``
-    of one's own is not asked. Refused: FSDP and DeepSpeed, which shard parameters.
+    A criterion scores by the loss that the model returns, of batches with labels; a
+    ``compute_loss`` of one's own is not asked. Refused: FSDP and DeepSpeed, which shard parameters.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class SparseCallback(SparseTraining, TrainerCallback, ExportableState):
         self,
         args: Any,
         state: Any,
-        control: Any,  # noqa: ARG002
+        control: Any,
         *,
         model: Any = None,
         optimizer: Any = None,
@@ -107,23 +107,23 @@ class SparseCallback(SparseTraining, TrainerCallback, ExportableState):
         control: Any,
         *,
         optimizer: Any = None,
-        **_: Any,  # noqa: ARG002
+        **_: Any,
     ) -> None:
         if self._holding is not None:
             self._holding.before_step(unwrapped(optimizer), self._scaler)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._global_step = state.global_step
 
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         record = self._record()
         if record is None or not args.should_save:
             return
         folder = _folder(args, state.global_step)
         if folder is None:
             warnings.warn(
-                f"checkpoint-{state.global_step} is not in {args.output_dir}, so that the mask could "
-                "not be saved with it: it cannot be resumed with SparseCallback",
+                f"checkpoint-{state.global_step} is not in {args.output_dir}, so that the mask "
+                "could not be saved with it: it cannot be resumed with SparseCallback",
                 stacklevel=2,
             )
             return
@@ -137,7 +137,7 @@ class SparseCallback(SparseTraining, TrainerCallback, ExportableState):
         control: Any,
         *,
         model: Any = None,
-        **_: Any,  # noqa: ARG002
+        **_: Any,
     ) -> None:
         self._finish()
         if args.load_best_model_at_end and state.best_model_checkpoint:
@@ -226,7 +226,7 @@ def _place(args: Any, state: Any, model: Any, optimizer: Any, loader: Any) -> Pl
 
 def _per_epoch(args: Any, loader: Any) -> int | None:
     try:
-        return math.ceil(len(loader) / args.gradient_accumulation_steps)
+        return math.ceil(len(loader) / int(args.gradient_accumulation_steps))
     except TypeError:  # data without a length
         return None
 

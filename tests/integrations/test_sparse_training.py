@@ -1,0 +1,94 @@
+"""The life of a sparse training, in a trainer that is not there."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import winnow as wn
+from winnow.errors import UserError
+from winnow.integrations.first import LossOf
+from winnow.integrations.sparse_training import Place, SparseTraining
+
+
+def place(model: nn.Module, *optimizers, steps: int | None = 20) -> Place:
+    return Place(
+        model=model,
+        optimizers=optimizers or [torch.optim.SGD(model.parameters(), lr=0.1)],
+        loss=lambda: LossOf(model, lambda module, batch: module(batch).square().sum()),
+        batches=lambda number, _: [torch.ones(2, 4)] * number,
+        steps=steps,
+        per_epoch=5,
+        unknown="the data has no length",
+    )
+
+
+def network() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+
+
+def test_there_is_no_mask_before_and_the_last_one_after():
+    model = network()
+    sparse = SparseTraining(criterion="snip", density=0.5)
+    assert sparse.mask is None
+    sparse._begin(place(model))
+    assert sparse.mask.density == 0.5
+    sparse.close()
+    assert sparse.mask.density == 0.5
+    sparse.close()
+
+
+def test_epochs_in_options_and_steps_are_the_trainers():
+    sparse = SparseTraining(method="set", density=0.5, every="1ep", steps="3ep")
+    sparse._begin(place(network(), steps=None))
+    record = sparse._record()
+    assert (record.planned, record.per_epoch) == (15, 5)
+
+
+def test_steps_that_are_not_known_are_asked_for():
+    sparse = SparseTraining(method="set", density=0.5)
+    with pytest.raises(UserError, match=r"not known: the data has no length. Pass steps="):
+        sparse._begin(place(network(), steps=None))
+
+
+def test_two_on_one_optimizer_and_optimizers_of_other_models_are_refused():
+    model = network()
+    there = place(model)
+    first, second = (SparseTraining(criterion="snip", density=0.5) for _ in range(2))
+    first._begin(there)
+    with pytest.raises(UserError, match="two SparseCallbacks"):
+        second._begin(there)
+    first.close()
+    second._begin(there)
+    second._begin(there)  # again: of itself it lets go
+    stranger = torch.optim.SGD(network().parameters(), lr=0.1)
+    for make in (
+        SparseTraining(criterion="snip", density=0.5),
+        SparseTraining(method="set", density=0.5),
+    ):
+        with pytest.raises(UserError, match="does not hold the masked"):
+            make._begin(place(network(), stranger))
+
+
+def test_weights_that_others_wrote_over_zeros_are_told():
+    model = network()
+    sparse = SparseTraining(criterion="snip", density=0.5)
+    sparse._begin(place(model))
+    sparse._finish()
+    sparse._check_zeros(model)
+    with torch.no_grad():
+        model[0].weight.fill_(1.0)
+    removed = 16 - sparse.mask.kept_per_layer["0.weight"]
+    with pytest.warns(UserWarning, match=f"{removed} removed weights were not zero"):
+        sparse._check_zeros(model)
+    assert int(model[0].weight.count_nonzero()) == 16 - removed
+
+
+def test_a_restored_callback_without_a_checkpoint_says_so():
+    from winnow.integrations.plan import again
+
+    sparse = SparseTraining(wn.Mask.dense({"0.weight": torch.ones(4, 4)}))
+    sparse._adopt(again(sparse._plan.told()))
+    with pytest.raises(UserError, match="mask is not at hand"):
+        sparse._begin(place(network()))
