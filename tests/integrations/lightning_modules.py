@@ -15,16 +15,20 @@ Y = torch.arange(96) % 4
 BATCH = 8
 
 
-def network() -> nn.Sequential:
+def network(norm: bool = True) -> nn.Sequential:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return nn.Sequential(
-            nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 16), nn.Linear(16, 4)
+            nn.Linear(8, 16),
+            nn.BatchNorm1d(16) if norm else nn.Tanh(),
+            nn.ReLU(),
+            nn.Linear(16, 16),
+            nn.Linear(16, 4),
         )
 
 
-def loader(shuffle: bool = False) -> DataLoader:
-    return DataLoader(TensorDataset(X, Y), batch_size=BATCH, shuffle=shuffle)
+def loader(shuffle: bool = False, size: int = BATCH) -> DataLoader:
+    return DataLoader(TensorDataset(X, Y), batch_size=size, shuffle=shuffle)
 
 
 def batches() -> list[tuple[Tensor, Tensor]]:
@@ -40,9 +44,9 @@ def optimizer(model: nn.Module, kind: str = "sgd") -> torch.optim.Optimizer:
 class Module(pl.LightningModule):
     """A network with its loss; it logs, counts, and has a schedule."""
 
-    def __init__(self, kind: str = "sgd") -> None:
+    def __init__(self, kind: str = "sgd", norm: bool = True) -> None:
         super().__init__()
-        self.net = network()
+        self.net = network(norm)
         self.kind = kind
         self.calls = 0
 
@@ -64,13 +68,12 @@ class Module(pl.LightningModule):
 
 
 def trainer(*callbacks: pl.Callback, folder=None, epochs: int = 2, **options) -> pl.Trainer:
-    options = {"enable_checkpointing": False, "logger": False, **options}
+    options = {"enable_checkpointing": False, "logger": False, "devices": 1, **options}
     return pl.Trainer(
         max_epochs=epochs,
         callbacks=list(callbacks),
         default_root_dir=folder,
         accelerator="cpu",
-        devices=1,
         enable_progress_bar=False,
         enable_model_summary=False,
         **options,

@@ -11,13 +11,14 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import winnow as wn
 from winnow.errors import UserError
 from winnow.integrations.first import LossOf, agreed, first_batches, placed, scored_mask
-from winnow.integrations.plan import planned
+from winnow.integrations.wanted import asked_for
 from winnow.mask import Mask
 
 X = torch.arange(24.0).reshape(12, 2)
@@ -123,19 +124,41 @@ def test_scores_by_a_models_own_loss():
         return LossOf(model, lambda module, batch: loss(module.net(batch)))
 
     density = {"net.0.*": 0.5, "net.1.*": 0.25}
-    plan = planned(criterion="snip", density=density)
-    mask = scored_mask(plan, model, own, [X])
+    wanted = asked_for(criterion="snip", density=density)
+    mask = scored_mask(wanted, model, own, [X])
     expected = wn.prune_at_init(
         model.net, "snip", density={"0.*": 0.5, "1.*": 0.25}, batch=(X, target), loss_fn=loss
     )
     assert all(torch.equal(mask[f"net.{name}"], expected[name]) for name in expected)
-    one = scored_mask(planned(criterion="snip", density=0.5, ignore="*.0.*"), model, own, [X])
+    one = scored_mask(asked_for(criterion="snip", density=0.5, ignore="*.0.*"), model, own, [X])
     assert list(one) == ["net.1.weight"]
     assert one.kept == round(0.5 * 9)
     with pytest.raises(UserError, match="covers all that competes"):
-        scored_mask(planned(criterion="snip", density=0.5, ignore="*"), model, own, [X])
-    free = scored_mask(planned(criterion="magnitude", density=0.5), model, own, [])
+        scored_mask(asked_for(criterion="snip", density=0.5, ignore="*"), model, own, [X])
+    with pytest.raises(UserError, match=r"splits each batch .* make the mask with wn.prune_at_in"):
+        scored_mask(asked_for(criterion="grasp", density=0.5), model, own, [X])
+    free = scored_mask(asked_for(criterion="magnitude", density=0.5), model, own, [])
     assert free == wn.prune_at_init(model, "magnitude", density=0.5)
+
+
+@pytest.mark.parametrize("criterion", ["snip", "obd", "data-dependent", "mlprune"])
+@pytest.mark.parametrize("kind", ["pair", "mapping"])
+def test_every_criterion_that_a_loss_is_enough_for(criterion, kind):
+    """Batches as loaders give them, against tensors and a loss function."""
+    model = Inside()
+    target = torch.arange(12) % 3
+    batch = [X, target] if kind == "pair" else {"x": X, "y": target}
+
+    def training_step(module, given):
+        x, y = given if kind == "pair" else (given["x"], given["y"])
+        return F.cross_entropy(module.net(x), y)
+
+    wanted = asked_for(criterion=criterion, density=0.4)
+    mask = scored_mask(wanted, model, lambda: LossOf(model, training_step), [batch])
+    expected = wn.prune_at_init(
+        model.net, criterion, density=0.4, batch=(X, target), loss_fn=F.cross_entropy
+    )
+    assert all(torch.equal(mask[f"net.{name}"], expected[name]) for name in expected)
 
 
 @pytest.mark.parametrize("given", [None, torch.ones(2), "loss"])

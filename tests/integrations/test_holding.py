@@ -9,7 +9,7 @@ from torch.optim import SGD, Optimizer
 
 import winnow as wn
 from winnow.errors import UserError
-from winnow.integrations.holding import Driven, Fixed, holders, is_held, unwrapped, zero_removed
+from winnow.integrations.holding import Changing, Fixed, holders, is_held, unwrapped, zero_removed
 from winnow.mask import Mask
 
 X = torch.randn(6, 4, 5, generator=torch.Generator().manual_seed(0))
@@ -25,11 +25,11 @@ def sgd(model: nn.Module) -> SGD:
     return SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
 
 
-def driven(model: nn.Module, optimizer: Optimizer, method: str = "rigl") -> Driven:
+def driven(model: nn.Module, optimizer: Optimizer, method: str = "rigl") -> Changing:
     made = wn.dynamic(
         model, method, optimizer=optimizer, density=0.5, steps="20it", every="2it", ignore=[]
     )
-    return Driven(made)
+    return Changing(made)
 
 
 @pytest.mark.parametrize("method", ["rigl", "set"])

@@ -524,6 +524,54 @@ def test_a_mask_of_another_model_is_refused():
         trainer(SparseCallback(mask)).fit(Module(), loader())
 
 
+class Written(pl.Callback):
+    """What each process has at the end, in a file of its own."""
+
+    def __init__(self, sparse: SparseCallback, folder) -> None:
+        self.sparse = sparse
+        self.folder = folder
+
+    def on_train_end(self, trainer, pl_module):
+        wn.Ticket(self.sparse.mask, pl_module.state_dict()).save(
+            self.folder / f"{trainer.global_rank}.safetensors"
+        )
+
+
+class Shares(Module):
+    """Each process sees its share of a batch."""
+
+    def training_step(self, batch, batch_idx):
+        rank, world = self.trainer.global_rank, self.trainer.world_size
+        return super().training_step([part[rank::world] for part in batch], batch_idx)
+
+
+@pytest.mark.parametrize("given", ["rigl", "snip"])
+def test_two_processes_hold_one_mask(given, tmp_path):
+    """DDP with 8 examples each is one process with 16: RigL reads what both have seen."""
+
+    def callback():
+        if given == "snip":
+            return SparseCallback(criterion="snip", density=0.3)
+        return SparseCallback(method="rigl", density=0.3, every="2it", ignore=[])
+
+    sparse = callback()
+    watch, written = Watch(sparse), Written(sparse, tmp_path)
+    fit = trainer(
+        sparse, watch, written, devices=2, strategy="ddp_fork", use_distributed_sampler=False
+    )
+    fit.fit(Shares(norm=False), loader(size=16))
+    first, second = (wn.load(tmp_path / f"{rank}.safetensors") for rank in range(2))
+    assert first.mask == second.mask
+    assert all(torch.equal(first.rewind[name], second.rewind[name]) for name in first.rewind)
+    if given == "snip":
+        return
+    whole, module = callback(), Shares(norm=False)
+    trainer(whole, Watch(whole)).fit(module, loader(size=16))
+    assert whole.mask == first.mask
+    for name, weight in module.state_dict().items():
+        torch.testing.assert_close(first.rewind[name], weight)
+
+
 def test_a_failed_training_leaves_no_hooks():
     sparse, module = SparseCallback(a_mask(Module())), Module()
     made = []

@@ -8,12 +8,13 @@ from torch import nn
 
 import winnow as wn
 from winnow.errors import UserError
+from winnow.integrations.beginning import Beginning
 from winnow.integrations.first import LossOf
-from winnow.integrations.sparse_training import Place, SparseTraining
+from winnow.integrations.sparse_training import SparseTraining
 
 
-def place(model: nn.Module, *optimizers, steps: int | None = 20) -> Place:
-    return Place(
+def beginning(model: nn.Module, *optimizers, steps: int | None = 20) -> Beginning:
+    return Beginning(
         model=model,
         optimizers=optimizers or [torch.optim.SGD(model.parameters(), lr=0.1)],
         loss=lambda: LossOf(model, lambda module, batch: module(batch).square().sum()),
@@ -32,7 +33,7 @@ def test_there_is_no_mask_before_and_the_last_one_after():
     model = network()
     sparse = SparseTraining(criterion="snip", density=0.5)
     assert sparse.mask is None
-    sparse._begin(place(model))
+    sparse._begin(beginning(model))
     assert sparse.mask.density == 0.5
     sparse.close()
     assert sparse.mask.density == 0.5
@@ -41,20 +42,20 @@ def test_there_is_no_mask_before_and_the_last_one_after():
 
 def test_epochs_in_options_and_steps_are_the_trainers():
     sparse = SparseTraining(method="set", density=0.5, every="1ep", steps="3ep")
-    sparse._begin(place(network(), steps=None))
-    record = sparse._record()
-    assert (record.planned, record.per_epoch) == (15, 5)
+    sparse._begin(beginning(network(), steps=None))
+    carried = sparse._carried()
+    assert (carried.planned, carried.per_epoch) == (15, 5)
 
 
 def test_steps_that_are_not_known_are_asked_for():
     sparse = SparseTraining(method="set", density=0.5)
     with pytest.raises(UserError, match=r"not known: the data has no length. Pass steps="):
-        sparse._begin(place(network(), steps=None))
+        sparse._begin(beginning(network(), steps=None))
 
 
 def test_two_on_one_optimizer_and_optimizers_of_other_models_are_refused():
     model = network()
-    there = place(model)
+    there = beginning(model)
     first, second = (SparseTraining(criterion="snip", density=0.5) for _ in range(2))
     first._begin(there)
     with pytest.raises(UserError, match="two SparseCallbacks"):
@@ -68,13 +69,13 @@ def test_two_on_one_optimizer_and_optimizers_of_other_models_are_refused():
         SparseTraining(method="set", density=0.5),
     ):
         with pytest.raises(UserError, match="does not hold the masked"):
-            make._begin(place(network(), stranger))
+            make._begin(beginning(network(), stranger))
 
 
 def test_weights_that_others_wrote_over_zeros_are_told():
     model = network()
     sparse = SparseTraining(criterion="snip", density=0.5)
-    sparse._begin(place(model))
+    sparse._begin(beginning(model))
     sparse._finish()
     sparse._check_zeros(model)
     with torch.no_grad():
@@ -86,9 +87,9 @@ def test_weights_that_others_wrote_over_zeros_are_told():
 
 
 def test_a_restored_callback_without_a_checkpoint_says_so():
-    from winnow.integrations.plan import again
+    from winnow.integrations.wanted import again
 
     sparse = SparseTraining(wn.Mask.dense({"0.weight": torch.ones(4, 4)}))
-    sparse._adopt(again(sparse._plan.told()))
+    sparse._adopt(again(sparse._wanted.told()))
     with pytest.raises(UserError, match="mask is not at hand"):
-        sparse._begin(place(network()))
+        sparse._begin(beginning(network()))

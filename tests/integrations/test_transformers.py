@@ -20,7 +20,7 @@ pytest.importorskip("accelerate", reason="needs winnow[transformers]")
 from transformers import TrainerCallback  # noqa: E402
 from transformers_models import BLOCKS, Tokens, bert, gpt2, trainer  # noqa: E402
 
-from winnow.integrations.holding import Driven  # noqa: E402
+from winnow.integrations.holding import Changing  # noqa: E402
 from winnow.integrations.transformers import FILE, SparseCallback  # noqa: E402
 
 METHODS = ("rigl", "set", "deep-r", "dsr", "snfs", "gradual")
@@ -394,7 +394,7 @@ def test_a_scaler_that_has_not_unscaled_yet():
     sparse = wn.dynamic(
         model, "rigl", optimizer=inner, density=0.5, steps="9it", every="2it", ignore=[]
     )
-    driven = Driven(sparse)
+    driven = Changing(sparse)
     masks, weights = [], []
     for step in range(6):
         x = torch.randn(4, 8, generator=torch.Generator().manual_seed(step))

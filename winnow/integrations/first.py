@@ -18,7 +18,7 @@ from winnow import rng
 from winnow.algorithms.at_init import prune_at_init
 from winnow.criteria import get_criterion, traits_of
 from winnow.errors import UserError
-from winnow.integrations.plan import Plan
+from winnow.integrations.wanted import Wanted
 from winnow.mask import Mask
 from winnow.selection import match, parameters, prunable, spread, uncompiled
 from winnow.sparsifying import fitting
@@ -49,43 +49,49 @@ class LossOf(nn.Module):
 
 
 def scored_mask(
-    plan: Plan, model: nn.Module, loss: Callable[[], LossOf], batches: list[Any]
+    wanted: Wanted, model: nn.Module, loss: Callable[[], LossOf], batches: list[Any]
 ) -> Mask:
-    """The mask of the plan's criterion over the names of ``model``.
+    """The mask of the criterion over the names of ``model``.
 
     ``loss``: makes the model (or a copy of it) with its own loss, whose gradients are taken. A
     criterion that needs no examples sees the model itself.
     """
-    assert plan.criterion is not None
-    assert plan.density is not None
-    criterion = plan.criterion
-    names = list(prunable(model, plan.params))
-    left_out = set() if plan.ignore is None else set(match(names, plan.ignore))
+    assert wanted.criterion is not None
+    assert wanted.density is not None
+    criterion = wanted.criterion
+    names = list(prunable(model, wanted.params))
+    left_out = set() if wanted.ignore is None else set(match(names, wanted.ignore))
     names = [name for name in names if name not in left_out]
     if not names:
-        raise UserError(f"nothing to prune: ignore={plan.ignore!r} covers all that competes")
-    density = plan.density
+        raise UserError(f"nothing to prune: ignore={wanted.ignore!r} covers all that competes")
+    density = wanted.density
     if not isinstance(density, int | float):
         density = spread(names, density)
-    if not needs_batches(plan):
+    if not needs_batches(wanted):
         return prune_at_init(
-            model, criterion, density=density, params=names, seed=plan.seed, **plan.options
+            model, criterion, density=density, params=names, seed=wanted.seed, **wanted.options
         )
     if not isinstance(density, int | float):
         density = {f"{_INSIDE}.{name}": one for name, one in density.items()}
-    found = prune_at_init(
-        loss(), criterion, density=density, params=[f"{_INSIDE}.{name}" for name in names],
-        loader=[(batch, None) for batch in batches], loss_fn=_as_it_is, seed=plan.seed,
-        **plan.options,
-    )  # fmt: skip
+    try:
+        found = prune_at_init(
+            loss(), criterion, density=density, params=[f"{_INSIDE}.{name}" for name in names],
+            loader=[(batch, None) for batch in batches], loss_fn=_as_it_is, seed=wanted.seed,
+            **wanted.options,
+        )  # fmt: skip
+    except UserError as error:
+        raise UserError(
+            f"{error}. (SparseCallback scores by the loss that the model itself computes. Where "
+            "that will not do, make the mask with wn.prune_at_init and pass it)"
+        ) from error
     return Mask({name.removeprefix(f"{_INSIDE}."): bits for name, bits in found.items()})
 
 
-def needs_batches(plan: Plan) -> bool:
-    """Whether the plan's criterion looks at examples."""
-    if plan.criterion is None:
+def needs_batches(wanted: Wanted) -> bool:
+    """Whether the criterion looks at examples."""
+    if wanted.criterion is None:
         return False
-    criterion = plan.criterion
+    criterion = wanted.criterion
     function = get_criterion(criterion) if isinstance(criterion, str) else criterion
     return traits_of(function).examples != "none"
 

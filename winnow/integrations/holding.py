@@ -78,8 +78,9 @@ class Fixed:
 class Attached:
     """A round of ``wn.imp``, which made the mask, keeps what is rewound to and closes."""
 
-    def __init__(self, attach: Attach, optimizers: Sequence[Optimizer]) -> None:
+    def __init__(self, model: nn.Module, attach: Attach, optimizers: Sequence[Optimizer]) -> None:
         self._attach = attach
+        self._mask = _mask_within(model, attach)
         refused: UserError | None = None
         for optimizer in optimizers:
             try:
@@ -95,7 +96,7 @@ class Attached:
 
     @property
     def mask(self) -> Mask:
-        return self._attach._mask
+        return self._mask
 
     def before_step(self, optimizer: Optimizer, scaler: Any = None) -> None:
         pass
@@ -107,7 +108,7 @@ class Attached:
         pass
 
 
-class Driven:
+class Changing:
     """A dynamic method, whose mask changes after a step of the optimizer or in place of one.
 
     Where an update takes the place of a step, the optimizer finds no gradients when it is called:
@@ -137,7 +138,7 @@ class Driven:
         return self._dynamic.mask
 
     @property
-    def timing_steps(self) -> int:
+    def planned(self) -> int:
         """The length of the training that its updates are spread over."""
         return self._dynamic.timing.steps
 
@@ -224,7 +225,7 @@ def holders(optimizers: Iterable[Any], weights: Iterable[nn.Parameter]) -> list[
 def is_held(optimizer: Optimizer) -> bool:
     """Whether another callback of Winnow holds it."""
     hooks = optimizer._optimizer_step_post_hooks.values()
-    return any(isinstance(getattr(hook, "__self__", None), Fixed | Driven) for hook in hooks)
+    return any(isinstance(getattr(hook, "__self__", None), Fixed | Changing) for hook in hooks)
 
 
 @torch.no_grad()
@@ -238,6 +239,21 @@ def zero_removed(model: nn.Module, mask: Mask) -> int:
         count += int(revived.count_nonzero())
         named[name].masked_fill_(revived, 0)
     return count
+
+
+def _mask_within(model: nn.Module, attach: Attach) -> Mask:
+    """The round's mask under the names of the model that is trained, which may contain the round's.
+
+    UserError unless it does.
+    """
+    names = {id(weight): name for name, weight in parameters(model).items()}
+    own = parameters(attach._model)
+    if strangers := [name for name in attach._mask if id(own[name]) not in names]:
+        raise UserError(
+            f"round {attach.round} of wn.imp is to train its model, and the trainer has another "
+            f"one: {strangers[0]!r} is not in it. Train the model that train(model, attach) is given"
+        )
+    return Mask({names[id(own[name])]: attach._mask[name] for name in attach._mask})
 
 
 def _stepped() -> None:

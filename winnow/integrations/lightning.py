@@ -13,10 +13,11 @@ from typing import Any
 import torch
 
 from winnow.errors import UserError
+from winnow.integrations.beginning import Beginning
+from winnow.integrations.carried import Carried
 from winnow.integrations.first import LossOf, first_batches
 from winnow.integrations.holding import unwrapped
-from winnow.integrations.record import Record
-from winnow.integrations.sparse_training import Place, SparseTraining
+from winnow.integrations.sparse_training import SparseTraining
 from winnow.mask import Mask
 
 try:
@@ -56,7 +57,7 @@ class SparseCallback(SparseTraining, pl.Callback):
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         if stage != "fit":
             return
-        self._loaded: Record | None = None
+        self._loaded: Carried | None = None
         if sum(isinstance(one, SparseCallback) for one in trainer.callbacks) > 1:
             raise UserError("this trainer has two SparseCallbacks: give it one")
         strategy = type(trainer.strategy).__name__
@@ -67,15 +68,15 @@ class SparseCallback(SparseTraining, pl.Callback):
             )
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        record = self._to_resume(trainer)
+        carried = self._to_resume(trainer)
         self._global_step = trainer.global_step
-        self._begin(_place(trainer, pl_module), record)
+        self._begin(_place(trainer, pl_module), carried)
         averaging = [
             type(one).__name__
             for one in trainer.callbacks
             if any(kind.__name__ in AVERAGING for kind in type(one).__mro__)
         ]
-        if averaging and self._plan.method is not None:
+        if averaging and self._wanted.method is not None:
             warnings.warn(
                 f"{averaging[0]} averages weights over masks that change: its average keeps what "
                 "the mask removes, while it is validated and in checkpoints. After the training "
@@ -102,14 +103,14 @@ class SparseCallback(SparseTraining, pl.Callback):
         self.close()
 
     def state_dict(self) -> dict[str, Any]:
-        record = self._record()
-        if record is None:
+        carried = self._carried()
+        if carried is None:
             return {}
-        tensors, about = record.pack()
+        tensors, about = carried.pack()
         return {"tensors": tensors, "about": about}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._loaded = self._last = Record.unpack(state_dict["tensors"], state_dict["about"])
+        self._loaded = self._last = Carried.unpack(state_dict["tensors"], state_dict["about"])
 
     @staticmethod
     def mask_of(checkpoint: str | os.PathLike[str]) -> Mask:
@@ -118,9 +119,9 @@ class SparseCallback(SparseTraining, pl.Callback):
         if SparseCallback.__qualname__ not in states:
             raise UserError(f"{checkpoint} was made without SparseCallback: it has no mask")
         state = states[SparseCallback.__qualname__]
-        return Record.unpack(state["tensors"], state["about"]).mask
+        return Carried.unpack(state["tensors"], state["about"]).mask
 
-    def _to_resume(self, trainer: Any) -> Record | None:
+    def _to_resume(self, trainer: Any) -> Carried | None:
         """What to go on from: the checkpoint's, or that of the same trainer's training before."""
         if self._loaded is not None:
             return self._loaded
@@ -128,20 +129,20 @@ class SparseCallback(SparseTraining, pl.Callback):
             return None
         if self._last is not None and self._last.global_step == trainer.global_step:
             return self._last
-        if self._plan.method is not None:
+        if self._wanted.method is not None:
             raise UserError(
                 f"the training is resumed at step {trainer.global_step}, from a checkpoint that "
-                f"was made without SparseCallback: {self._plan.method} would begin in the middle "
+                f"was made without SparseCallback: {self._wanted.method} would begin in the middle "
                 "of its schedule. Load the weights alone (LightningModule.load_from_checkpoint) "
                 "and train anew, or train on from a checkpoint that SparseCallback has seen"
             )
         return None
 
 
-def _place(trainer: Any, module: Any) -> Place:
+def _place(trainer: Any, module: Any) -> Beginning:
     steps, unknown = _steps(trainer, module)
     batches = trainer.num_training_batches / trainer.accumulate_grad_batches
-    return Place(
+    return Beginning(
         model=module,
         optimizers=trainer.optimizers,
         loss=lambda: _loss_of(trainer, module),

@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from winnow.errors import UserError
 from winnow.files import write_whole
+from winnow.integrations.beginning import Beginning
+from winnow.integrations.carried import Carried
 from winnow.integrations.first import LossOf, first_batches
 from winnow.integrations.holding import unwrapped
-from winnow.integrations.plan import again
-from winnow.integrations.record import Record
-from winnow.integrations.sparse_training import Place, SparseTraining
+from winnow.integrations.sparse_training import SparseTraining
+from winnow.integrations.wanted import again
 from winnow.mask import Mask, from_bytes, to_bytes
 
 try:
@@ -96,8 +97,8 @@ class SparseCallback(SparseTraining, TrainerCallback, ExportableState):
             )
         self._global_step = state.global_step
         self._scaler = getattr(optimizer, "scaler", None)
-        record = self._to_resume(args, state) if state.global_step else None
-        self._begin(_place(args, state, model, optimizer, train_dataloader), record)
+        carried = self._to_resume(args, state) if state.global_step else None
+        self._begin(_place(args, state, model, optimizer, train_dataloader), carried)
         state.stateful_callbacks[NAME] = self.state()
 
     def on_pre_optimizer_step(
@@ -116,8 +117,8 @@ class SparseCallback(SparseTraining, TrainerCallback, ExportableState):
         self._global_step = state.global_step
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        record = self._record()
-        if record is None or not args.should_save:
+        carried = self._carried()
+        if carried is None or not args.should_save:
             return
         folder = _folder(args, state.global_step)
         if folder is None:
@@ -127,7 +128,7 @@ class SparseCallback(SparseTraining, TrainerCallback, ExportableState):
                 stacklevel=2,
             )
             return
-        tensors, about = record.pack()
+        tensors, about = carried.pack()
         write_whole(folder / FILE, to_bytes("sparse-callback", tensors, {"about": about}))
 
     def on_train_end(
@@ -147,7 +148,7 @@ class SparseCallback(SparseTraining, TrainerCallback, ExportableState):
     def state(self) -> dict[str, Any]:
         mask = self.mask
         restored = {
-            "told": self._plan.told(),
+            "told": self._wanted.told(),
             "global_step": self._global_step,
             "mask": None if mask is None else str(hash(mask)),
         }
@@ -158,17 +159,17 @@ class SparseCallback(SparseTraining, TrainerCallback, ExportableState):
         """The mask of a checkpoint's folder. UserError if it has none."""
         return _read(Path(checkpoint) / FILE).mask
 
-    def _to_resume(self, args: Any, state: Any) -> Record | None:
+    def _to_resume(self, args: Any, state: Any) -> Carried | None:
         """What the checkpoint carries. UserError if it has trained without a SparseCallback."""
         saved = state.stateful_callbacks.get(NAME)
         step = state.global_step
         if saved is None:
-            if self._plan.method is None:
+            if self._wanted.method is None:
                 return None
             raise UserError(
                 f"the checkpoint at step {step} was made without SparseCallback: "
-                f"{self._plan.method} would begin in the middle of its schedule. Load the weights "
-                "alone (from_pretrained) and train anew, or resume from a checkpoint that "
+                f"{self._wanted.method} would begin in the middle of its schedule. Load the "
+                "weights alone (from_pretrained) and train anew, or resume from a checkpoint that "
                 "SparseCallback has seen"
             )
         marker = saved["args"]["restored"]
@@ -179,16 +180,16 @@ class SparseCallback(SparseTraining, TrainerCallback, ExportableState):
                 f"checkpoint of step {marker['global_step']}, or start a new training"
             )
         folder = Path(self._resume_from or Path(args.output_dir) / f"checkpoint-{step}")
-        record = _read(folder / FILE)
-        if record.global_step != step or str(hash(record.mask)) != marker["mask"]:
+        carried = _read(folder / FILE)
+        if carried.global_step != step or str(hash(carried.mask)) != marker["mask"]:
             raise UserError(
                 f"{folder / FILE} is of another training: name the folder that is resumed, "
                 "SparseCallback(…, resume_from='path/to/checkpoint')"
             )
-        return record
+        return carried
 
 
-def _read(path: Path) -> Record:
+def _read(path: Path) -> Carried:
     if not path.is_file():
         raise UserError(
             f"there is no {path}, which SparseCallback writes into a checkpoint: name the folder "
@@ -198,7 +199,7 @@ def _read(path: Path) -> Record:
         tensors, about = from_bytes("sparse-callback", path.read_bytes(), str(path))
     except ValueError as error:
         raise UserError(str(error)) from error
-    return Record.unpack(tensors, about["about"])
+    return Carried.unpack(tensors, about["about"])
 
 
 def _folder(args: Any, step: int) -> Path | None:
@@ -209,9 +210,9 @@ def _folder(args: Any, step: int) -> Path | None:
     return max(folders, key=lambda folder: folder.stat().st_mtime, default=None)
 
 
-def _place(args: Any, state: Any, model: Any, optimizer: Any, loader: Any) -> Place:
+def _place(args: Any, state: Any, model: Any, optimizer: Any, loader: Any) -> Beginning:
     device = next(model.parameters()).device
-    return Place(
+    return Beginning(
         model=model,
         optimizers=[optimizer],
         loss=lambda: LossOf(model, _loss),

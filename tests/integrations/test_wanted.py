@@ -9,7 +9,7 @@ import torch
 
 import winnow as wn
 from winnow.errors import UserError
-from winnow.integrations.plan import again, loaded, planned
+from winnow.integrations.wanted import again, asked_for, loaded
 
 MASK = wn.Mask({"w": torch.tensor([True, False, True])})
 
@@ -31,6 +31,7 @@ MASK = wn.Mask({"w": torch.tensor([True, False, True])})
         ({"method": "set", "density": 1.5}, "density"),
         ({"method": "set", "density": 0.1, "evry": "3it"}, "evry"),
         ({"method": "set", "density": 0.1, "steps": 300}, "steps is 300: write iterations as"),
+        ({"criterion": "snip", "density": {"a": 2}}, "density"),
         ({"criterion": "snip", "density": 0.1, "steps": "9it"}, "a mask that stays has no sched"),
         ({"criterion": "snap", "density": 0.1}, "unknown criterion 'snap'"),
         ({"criterion": "snip", "density": 0.1, "per_clas": 3}, "per_clas"),
@@ -45,13 +46,13 @@ def test_what_cannot_be_is_refused_with_a_reason(arguments, said):
     options = {key: value for key, value in arguments.items() if key not in known}
     given = {key: value for key, value in arguments.items() if key in known}
     with pytest.raises(UserError) as error:
-        planned(**given, options=options)
+        asked_for(**given, options=options)
     assert said in str(error.value)
 
 
 def test_options_of_pruning_and_of_a_criterion_are_both_taken():
-    planned(criterion="snip", density=0.1, options={"scope": "layer", "least": 1, "per_class": 2})
-    planned(criterion=lambda _: {}, density=0.1)
+    asked_for(criterion="snip", density=0.1, options={"scope": "layer", "least": 1, "per_class": 2})
+    asked_for(criterion=lambda _: {}, density=0.1)
 
 
 def test_a_path_is_a_ticket_or_a_mask(tmp_path):
@@ -60,22 +61,22 @@ def test_a_path_is_a_ticket_or_a_mask(tmp_path):
     MASK.save(tmp_path / "m.safetensors")
     assert loaded(tmp_path / "t.safetensors").mask == MASK
     assert loaded(tmp_path / "m.safetensors") == MASK
-    assert planned(str(tmp_path / "m.safetensors")).given == MASK
-    assert planned({"w": MASK["w"]}).given == MASK
+    assert asked_for(str(tmp_path / "m.safetensors")).given == MASK
+    assert asked_for({"w": MASK["w"]}).given == MASK
     (tmp_path / "x.safetensors").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"x.safetensors is damaged"):
         loaded(tmp_path / "x.safetensors")
 
 
 def test_what_is_told_is_plain_and_makes_the_same_plan_again():
-    plan = planned(method="rigl", density=0.2, seed=3, options={"every": "5it", "drop": 0.5})
-    told = json.loads(json.dumps(plan.told()))
-    assert again(told).told() == told == plan.told()
+    wanted = asked_for(method="rigl", density=0.2, seed=3, options={"every": "5it", "drop": 0.5})
+    told = json.loads(json.dumps(wanted.told()))
+    assert again(told).told() == told == wanted.told()
     assert again(told).method == "rigl"
     ticket = wn.Ticket(MASK, {"w": torch.arange(3.0)})
-    assert planned(ticket).told() == planned(MASK).told()
-    assert again(planned(MASK).told()).told() == planned(MASK).told()
+    assert asked_for(ticket).told() == asked_for(MASK).told()
+    assert again(asked_for(MASK).told()).told() == asked_for(MASK).told()
     other = wn.Mask({"w": torch.tensor([True, True, False])})
-    assert planned(other).told() != planned(MASK).told()
-    named = planned(criterion="snip", density={"w": 0.5}, options={"per_class": 2})
+    assert asked_for(other).told() != asked_for(MASK).told()
+    named = asked_for(criterion="snip", density={"w": 0.5}, options={"per_class": 2})
     assert json.loads(json.dumps(named.told())) == named.told()

@@ -16,10 +16,10 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Record:
+class Carried:
     """The state of a callback between two steps.
 
-    ``told``: what it was asked for (``Plan.told``). ``made``: optimizer steps under it.
+    ``told``: what it was asked for (``Wanted.told``). ``made``: optimizer steps under it.
     ``global_step``: the trainer's own count then. ``planned``, ``per_epoch``: the length of the
     training and of an epoch that a dynamic method counted on, in steps. ``scalars``, ``tensors``:
     what the method remembers, as in ``Dynamic.state_dict``.
@@ -48,7 +48,7 @@ class Record:
         return flat, about
 
     @classmethod
-    def unpack(cls, flat: Mapping[str, Tensor], about: Mapping[str, Any]) -> Record:
+    def unpack(cls, flat: Mapping[str, Tensor], about: Mapping[str, Any]) -> Carried:
         """The inverse of ``pack``. UserError for a newer version and for what is damaged."""
         if about.get("version", 0) > VERSION:
             raise UserError(

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from winnow.errors import UserError
-from winnow.integrations.record import VERSION, Record
+from winnow.integrations.carried import VERSION, Carried
 from winnow.mask import Mask
 
-RECORD = Record(
+CARRIED = Carried(
     {"method": "set", "density": 0.5},
     Mask({"a.w": torch.tensor([[True, False, True]]), "b": torch.tensor([False])}),
     made=7,
@@ -24,26 +24,26 @@ RECORD = Record(
 
 
 def test_it_comes_back():
-    tensors, about = RECORD.pack()
-    back = Record.unpack(tensors, json.loads(json.dumps(about)))
+    tensors, about = CARRIED.pack()
+    back = Carried.unpack(tensors, json.loads(json.dumps(about)))
     for part in ("told", "mask", "made", "global_step", "planned", "per_epoch", "scalars"):
-        assert getattr(back, part) == getattr(RECORD, part)
+        assert getattr(back, part) == getattr(CARRIED, part)
     assert torch.equal(back.tensors["moments"]["a.w"], torch.arange(3.0))
 
 
 def test_what_is_damaged_or_newer_is_refused():
-    tensors, about = RECORD.pack()
+    tensors, about = CARRIED.pack()
     with pytest.raises(UserError, match="newer Winnow"):
-        Record.unpack(tensors, {**about, "version": VERSION + 1})
+        Carried.unpack(tensors, {**about, "version": VERSION + 1})
     with pytest.raises(UserError, match="damaged"):
-        Record.unpack(tensors, {key: value for key, value in about.items() if key != "made"})
+        Carried.unpack(tensors, {key: value for key, value in about.items() if key != "made"})
     with pytest.raises(UserError, match="damaged"):
-        Record.unpack({k: t for k, t in tensors.items() if k != "mask/b"}, about)
+        Carried.unpack({k: t for k, t in tensors.items() if k != "mask/b"}, about)
 
 
 def test_what_differs_is_named():
-    RECORD.check_same({"method": "set", "density": 0.5})
+    CARRIED.check_same({"method": "set", "density": 0.5})
     with pytest.raises(UserError, match=r"density was 0.5 and is 0.1"):
-        RECORD.check_same({"method": "set", "density": 0.1})
+        CARRIED.check_same({"method": "set", "density": 0.1})
     with pytest.raises(UserError, match=r"method was 'set' and is None; .*; mask was None and is"):
-        RECORD.check_same({"mask": "1"})
+        CARRIED.check_same({"mask": "1"})

@@ -26,7 +26,7 @@ PRUNING = ("scope", "rounds", "least", "invert")
 
 
 @dataclass(frozen=True)
-class Plan:
+class Wanted:
     """The arguments of a ``SparseCallback``, checked: see ``SparseTraining``.
 
     ``restored``: nothing but what a checkpoint carries.
@@ -90,16 +90,16 @@ class Plan:
         return {name: value, "density": density, "seed": self.seed, "options": options}
 
 
-def planned(mask: Any = None, **arguments: Any) -> Plan:
-    """The plan of a callback's arguments. UserError for what cannot be, at once."""
-    return Plan(given=_given(mask), **arguments)
+def asked_for(mask: Any = None, **arguments: Any) -> Wanted:
+    """The arguments of a callback, checked. UserError for what cannot be, at once."""
+    return Wanted(given=_given(mask), **arguments)
 
 
-def again(told: Mapping[str, Any]) -> Plan:
-    """The plan that a checkpoint tells of; its mask is the checkpoint's."""
+def again(told: Mapping[str, Any]) -> Wanted:
+    """What a checkpoint tells of; its mask is the checkpoint's."""
     if "method" not in told:
-        return Plan(restored=dict(told))
-    return Plan(
+        return Wanted(restored=dict(told))
+    return Wanted(
         method=told["method"],
         density=told["density"],
         seed=told["seed"],
@@ -131,38 +131,39 @@ def _given(mask: Any) -> Given | None:
     )
 
 
-def _check_one(plan: Plan) -> None:
-    named = {"a mask": plan.given, "criterion=": plan.criterion, "method=": plan.method}
+def _check_one(wanted: Wanted) -> None:
+    named = {"a mask": wanted.given, "criterion=": wanted.criterion, "method=": wanted.method}
     given = [name for name, value in named.items() if value is not None]
     if len(given) != 1:
         raise UserError(
             f"got {' and '.join(given) or 'nothing to hold'}: give a mask (or a ticket), or "
             "criterion= to prune before the first step, or method= for a mask that changes"
         )
-    if plan.given is None and plan.density is None:
-        what = (
-            f"criterion={_name(plan.criterion)!r}" if plan.criterion else f"method={plan.method!r}"
-        )
+    if wanted.given is None and wanted.density is None:
+        name = wanted.method or _name(wanted.criterion)
+        what = f"{'criterion' if wanted.criterion else 'method'}={name!r}"
         raise UserError(f"{what} needs density=, the fraction that is kept, e.g. density=0.1")
-    if plan.given is not None and plan.density is not None:
-        raise UserError(f"density={plan.density!r} with a mask: what a mask keeps is its own")
+    if wanted.given is not None and wanted.density is not None:
+        raise UserError(f"density={wanted.density!r} with a mask: what a mask keeps is its own")
 
 
-def _check_steps(plan: Plan) -> None:
-    if plan.steps is None:
+def _check_steps(wanted: Wanted) -> None:
+    if wanted.steps is None:
         return
-    if plan.method is None:
-        raise UserError(f"steps={plan.steps!r} is of method=: a mask that stays has no schedule")
+    if wanted.method is None:
+        raise UserError(f"steps={wanted.steps!r} is of method=: a mask that stays has no schedule")
     try:
-        checked_steps(plan.steps)
+        checked_steps(wanted.steps)
     except UserError as error:
         raise UserError(f"steps {error}") from None
 
 
-def _check_criterion(plan: Plan) -> None:
-    criterion = plan.criterion
+def _check_criterion(wanted: Wanted) -> None:
+    criterion = wanted.criterion
     function = get_criterion(criterion) if isinstance(criterion, str) else criterion
-    own = {key: value for key, value in plan.options.items() if key not in PRUNING}
+    own = {key: value for key, value in wanted.options.items() if key not in PRUNING}
+    for one in wanted.density.values() if isinstance(wanted.density, Mapping) else [wanted.density]:
+        check_density(one)
     check_options(function, _name(criterion), own)  # type: ignore[arg-type]
 
 
