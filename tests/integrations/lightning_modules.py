@@ -67,12 +67,11 @@ class Module(pl.LightningModule):
         return [opt], [{"scheduler": schedule, "interval": "step"}]
 
 
-def trainer(*callbacks: pl.Callback, folder=None, epochs: int = 2, **options) -> pl.Trainer:
+def trainer(*callbacks: pl.Callback, epochs: int = 2, package=pl, **options) -> pl.Trainer:
     options = {"enable_checkpointing": False, "logger": False, "devices": 1, **options}
-    return pl.Trainer(
+    return package.Trainer(
         max_epochs=epochs,
         callbacks=list(callbacks),
-        default_root_dir=folder,
         accelerator="cpu",
         enable_progress_bar=False,
         enable_model_summary=False,

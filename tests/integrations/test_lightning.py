@@ -479,7 +479,15 @@ def test_a_ticket_by_rounds_over_trainers():
 
 
 def test_averaged_weights_are_told_and_zeroed_after_the_training():
-    averaging = pytest.importorskip("lightning.pytorch.callbacks").WeightAveraging
+    averaging = getattr(pl.callbacks, "WeightAveraging", None)
+    if averaging is None:
+        pytest.skip("WeightAveraging is in Lightning 2.6 and newer")
+    mask = a_mask(Module())
+    fixed, module = SparseCallback(mask), Module()
+    trainer(fixed, averaging()).fit(module, loader())  # nothing to tell: warnings are errors
+    named = dict(module.named_parameters())
+    assert all(not named[name][~mask[name]].any() for name in mask)
+
     sparse, module = SparseCallback(method="set", density=0.3, every="3it"), Module()
     with pytest.warns(UserWarning, match="averag") as told:
         trainer(sparse, averaging()).fit(module, loader())
@@ -509,6 +517,39 @@ def test_two_callbacks_are_refused():
         trainer(SparseCallback(mask), Mine(mask)).fit(Module(), loader())
 
 
+def test_strategies_with_shards_are_refused():
+    class FSDPStrategy:
+        pass
+
+    class Its:
+        callbacks = ()
+        strategy = FSDPStrategy()
+
+    with pytest.raises(UserError, match="FSDPStrategy splits parameters into shards"):
+        SparseCallback(a_mask(Module())).setup(Its(), None, "fit")
+
+
+def test_the_other_package_of_lightning():
+    """pytorch_lightning has a Trainer of its own."""
+    other = pytest.importorskip("pytorch_lightning")
+
+    class Its(other.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.net = network()
+
+        training_step, configure_optimizers = Module.training_step, Module.configure_optimizers
+        kind, calls = "sgd", 0
+
+    runs = []
+    for kind, package in ((Its, other), (Module, pl)):
+        sparse, module = SparseCallback(method="rigl", density=0.3, every="3it"), kind()
+        trainer(sparse, package=package).fit(module, loader())
+        runs.append((sparse.mask, module))
+    assert runs[0][0] == runs[1][0]
+    assert same(runs[0][1], runs[1][1])
+
+
 def test_unknown_steps_are_told():
     sparse = SparseCallback(method="set", density=0.3)
     with pytest.raises(UserError, match="length of the training, which is not known"):
@@ -516,6 +557,9 @@ def test_unknown_steps_are_told():
     trainer(SparseCallback(method="set", density=0.3, steps="5it"), epochs=-1, max_steps=5).fit(
         Module(), loader()
     )
+    schedule = pl.callbacks.GradientAccumulationScheduler({0: 1, 1: 2})
+    with pytest.raises(UserError, match="changes how many batches make a step"):
+        trainer(sparse, schedule).fit(Module(), loader())
 
 
 def test_a_mask_of_another_model_is_refused():

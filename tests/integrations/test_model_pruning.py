@@ -63,6 +63,7 @@ def test_it_keeps_removed_weights_and_their_momenta_beside_a_mask_of_other_names
     assert seen.names == list(Module().state_dict())
 
 
+@pytest.mark.skipif(pl.__version__ < "2.6", reason="before, its resets did not find the weights")
 def test_its_lottery_resets_weights_and_nothing_else():
     """Momenta, batch norm and schedule go on from the training before."""
     start = {name: t.clone() for name, t in Module().state_dict().items()}

@@ -86,6 +86,36 @@ def test_weights_that_others_wrote_over_zeros_are_told():
     assert int(model[0].weight.count_nonzero()) == 16 - removed
 
 
+@pytest.mark.parametrize("mark", ["placements", "ds_id"])
+def test_shards_are_refused(mark):
+    model = network()
+    setattr(model[1].weight, mark, 1)
+    with pytest.raises(UserError, match=r"'1.weight' is split into shards"):
+        SparseTraining(criterion="magnitude", density=0.5)._begin(beginning(model))
+
+
+def test_a_round_trains_its_own_model():
+    """Or a model that contains it, as a trainer's module does."""
+
+    def train(model, attach):
+        outer = nn.Sequential(model, nn.Tanh())
+        there = beginning(outer)
+        sparse = SparseTraining(attach)
+        sparse._begin(there)
+        there.optimizers[0].step()
+        assert set(sparse.mask) == {"0.0.weight", "0.1.weight"}
+        sparse._finish()
+        sparse._check_zeros(outer)
+
+    assert wn.imp(network, train, rate=0.5, rounds=1).mask.density == 0.5
+
+    def other(_, attach):
+        SparseTraining(attach)._begin(beginning(network()))
+
+    with pytest.raises(UserError, match=r"the trainer has another one: '0.weight' is not in it"):
+        wn.imp(network, other, rate=0.5, rounds=1)
+
+
 def test_a_restored_callback_without_a_checkpoint_says_so():
     from winnow.integrations.wanted import again
 

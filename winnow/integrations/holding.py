@@ -251,7 +251,7 @@ def _mask_within(model: nn.Module, attach: Attach) -> Mask:
     if strangers := [name for name in attach._mask if id(own[name]) not in names]:
         raise UserError(
             f"round {attach.round} of wn.imp is to train its model, and the trainer has another "
-            f"one: {strangers[0]!r} is not in it. Train the model that train(model, attach) is given"
+            f"one: {strangers[0]!r} is not in it. Train what train(model, attach) is given"
         )
     return Mask({names[id(own[name])]: attach._mask[name] for name in attach._mask})
 

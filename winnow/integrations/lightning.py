@@ -71,14 +71,10 @@ class SparseCallback(SparseTraining, pl.Callback):
         carried = self._to_resume(trainer)
         self._global_step = trainer.global_step
         self._begin(_place(trainer, pl_module), carried)
-        averaging = [
-            type(one).__name__
-            for one in trainer.callbacks
-            if any(kind.__name__ in AVERAGING for kind in type(one).__mro__)
-        ]
+        averaging = _callback(trainer, *AVERAGING)
         if averaging and self._wanted.method is not None:
             warnings.warn(
-                f"{averaging[0]} averages weights over masks that change: its average keeps what "
+                f"{averaging} averages weights over masks that change: its average keeps what "
                 "the mask removes, while it is validated and in checkpoints. After the training "
                 "that is set to zero",
                 stacklevel=2,
@@ -160,14 +156,22 @@ def _steps(trainer: Any, module: Any) -> tuple[int | None, str]:
     """Optimizer steps of the whole training, or why they are not known."""
     if not module.automatic_optimization:
         return None, "in manual optimization the module alone knows how often its optimizers step"
-    if any(
-        isinstance(one, pl.callbacks.GradientAccumulationScheduler) for one in trainer.callbacks
-    ):
+    if _callback(trainer, "GradientAccumulationScheduler"):
         return None, "GradientAccumulationScheduler changes how many batches make a step"
     steps = trainer.estimated_stepping_batches
     if math.isinf(steps) or steps < 0:
         return None, "the trainer has no max_steps, and the data no length or max_epochs is -1"
     return int(steps), ""
+
+
+def _callback(trainer: Any, *names: str) -> str:
+    """The first callback of one of these classes; by name, for both packages of Lightning have
+    them. Empty if there is none.
+    """
+    for one in trainer.callbacks:
+        if any(kind.__name__ in names for kind in type(one).__mro__):
+            return type(one).__name__
+    return ""
 
 
 def _loss_of(trainer: Any, module: Any) -> LossOf:
