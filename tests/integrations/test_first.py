@@ -135,8 +135,6 @@ def test_scores_by_a_models_own_loss():
     assert one.kept == round(0.5 * 9)
     with pytest.raises(UserError, match="covers all that competes"):
         scored_mask(asked_for(criterion="snip", density=0.5, ignore="*"), model, own, [X])
-    with pytest.raises(UserError, match=r"splits each batch .* make the mask with wn.prune_at_in"):
-        scored_mask(asked_for(criterion="grasp", density=0.5), model, own, [X])
     free = scored_mask(asked_for(criterion="magnitude", density=0.5), model, own, [])
     assert free == wn.prune_at_init(model, "magnitude", density=0.5)
 
@@ -161,10 +159,23 @@ def test_every_criterion_that_a_loss_is_enough_for(criterion, kind):
     assert all(torch.equal(mask[f"net.{name}"], expected[name]) for name in expected)
 
 
+def test_grasp_divides_logits_and_a_loss_has_none():
+    model = Inside()
+
+    def training_step(module, batch):
+        return F.cross_entropy(module.net(batch[0]), batch[1])
+
+    with pytest.raises(UserError, match=r"make the mask with wn\.prune_at_init and pass it"):
+        scored_mask(
+            asked_for(criterion="grasp", density=0.5), model, lambda: LossOf(model, training_step),
+            [[X, torch.arange(12) % 3]],
+        )  # fmt: skip
+
+
 @pytest.mark.parametrize("given", [None, torch.ones(2), "loss"])
 def test_a_loss_is_one_number(given):
     with pytest.raises(UserError, match="the model's own loss of a training batch is"):
-        LossOf(Inside(), lambda *_: given)(X)
+        LossOf(Inside(), lambda *_: given)([X])
 
 
 def _rank(rank: int, port: int, folder: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,13 @@ from winnow.ticket import Ticket
 _INSIDE = "model"
 
 
+@dataclass(frozen=True)
+class OwnLoss:
+    """All that a trained model tells of a batch: no criterion takes it for logits."""
+
+    loss: Tensor
+
+
 class LossOf(nn.Module):
     """A model as a function from a batch to its own loss, as criteria want it."""
 
@@ -35,8 +43,9 @@ class LossOf(nn.Module):
         self.model = model
         self._loss = loss
 
-    def forward(self, batch: Any) -> Tensor:
-        """The loss. UserError if the model gives none."""
+    def forward(self, inputs: Sequence[Any]) -> OwnLoss:
+        """``inputs``: a trainer's batch, alone in a list. UserError if the model gives no loss."""
+        (batch,) = inputs
         found = self._loss(self.model, batch)
         if not isinstance(found, Tensor) or found.dim() != 0:
             kind = f"a tensor {list(found.shape)}" if isinstance(found, Tensor) else repr(found)
@@ -45,7 +54,7 @@ class LossOf(nn.Module):
                 "criterion cannot differentiate it. Score the model yourself (wn.prune_at_init) "
                 "and pass the mask"
             )
-        return found
+        return OwnLoss(found)
 
 
 def scored_mask(
@@ -76,7 +85,7 @@ def scored_mask(
     try:
         found = prune_at_init(
             loss(), criterion, density=density, params=[f"{_INSIDE}.{name}" for name in names],
-            loader=[(batch, None) for batch in batches], loss_fn=_as_it_is, seed=wanted.seed,
+            loader=[([batch], None) for batch in batches], loss_fn=_own_loss, seed=wanted.seed,
             **wanted.options,
         )  # fmt: skip
     except UserError as error:
@@ -96,8 +105,8 @@ def needs_batches(wanted: Wanted) -> bool:
     return traits_of(function).examples != "none"
 
 
-def _as_it_is(loss: Tensor, _: object) -> Tensor:
-    return loss
+def _own_loss(outputs: OwnLoss, _: object) -> Tensor:
+    return outputs.loss
 
 
 def first_batches(loader: Any, number: int, seed: int) -> list[Any]:

@@ -246,7 +246,7 @@ def _mask_within(model: nn.Module, attach: Attach) -> Mask:
 
     UserError unless it does.
     """
-    names = {id(weight): name for name, weight in parameters(model).items()}
+    names = {id(weight): name for name, weight in reversed(parameters(model).items())}
     own = parameters(attach._model)
     if strangers := [name for name in attach._mask if id(own[name]) not in names]:
         raise UserError(

@@ -142,7 +142,11 @@ class SparseCallback(SparseTraining, TrainerCallback, ExportableState):
     ) -> None:
         self._finish()
         if args.load_best_model_at_end and state.best_model_checkpoint:
-            self._last = _read(Path(state.best_model_checkpoint) / FILE)
+            path = Path(state.best_model_checkpoint) / FILE
+            if path.is_file():
+                self._last = _read(path)
+            else:
+                warnings.warn(f"the best model's mask is unknown: there is no {path}", stacklevel=2)
         self._check_zeros(model)
 
     def state(self) -> dict[str, Any]:
