@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "winnow"
 
 FLOORS = (
-    ("cli",),
+    ("cli", "integrations"),
     ("importing", "bench", "claims"),
     ("entering", "explaining"),
     ("experiments",),
@@ -204,7 +204,8 @@ def test_no_module_has_the_name_of_a_public_function() -> None:
 def test_importing_winnow_is_light() -> None:
     code = (
         "import sys, winnow; dir(winnow); winnow.UserError; winnow.__version__;"
-        "heavy = {'torch', 'numpy', 'safetensors', 'pydantic', 'datasets', 'matplotlib'};"
+        "heavy = {'torch', 'numpy', 'safetensors', 'pydantic', 'datasets', 'matplotlib',"
+        "'lightning', 'transformers'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
