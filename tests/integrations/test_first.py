@@ -1,23 +1,19 @@
-"""The first mask: batches that nobody misses, the place of a mask in a model, one for all ranks."""
+"""The first mask: batches that nobody misses, and the place of a mask in a model."""
 
 from __future__ import annotations
 
-import os
 import random
-import socket
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import winnow as wn
 from winnow.errors import UserError
-from winnow.integrations.first import LossOf, agreed, first_batches, placed, scored_mask
+from winnow.integrations.first import LossOf, first_batches, placed, scored_mask
 from winnow.integrations.wanted import asked_for
 from winnow.mask import Mask
 
@@ -176,22 +172,3 @@ def test_grasp_divides_logits_and_a_loss_has_none():
 def test_a_loss_is_one_number(given):
     with pytest.raises(UserError, match="the model's own loss of a training batch is"):
         LossOf(Inside(), lambda *_: given)([X])
-
-
-def _rank(rank: int, port: int, folder: str) -> None:
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    dist.init_process_group("gloo", rank=rank, world_size=2)
-    mask = Mask({"w": torch.arange(6) % 3 == rank})
-    agreed(mask).save(f"{folder}/{rank}.safetensors")
-    dist.destroy_process_group()
-
-
-def test_all_processes_hold_the_mask_of_the_first(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.start_processes(_rank, (port, str(tmp_path)), nprocs=2, start_method="fork")
-    first, second = (Mask.load(tmp_path / f"{rank}.safetensors") for rank in range(2))
-    assert first == second == Mask({"w": torch.arange(6) % 3 == 0})
-    alone = Mask({"w": torch.tensor([True])})
-    assert agreed(alone) is alone

@@ -16,11 +16,11 @@ def test_weights_and_slots_are_put_back():
     weights = {"weight": model.weight}
     slot = optimizer.state[model.weight]["exp_avg"]
     before, held = model.weight.detach().clone(), slot.clone()
-    with kept_aside(weights, optimizer), torch.no_grad():
-        model.weight.zero_()
-        slot.zero_()
+    average = nn.Linear(3, 2)
+    averaged = average.weight.detach().clone()
+    with kept_aside(weights, [optimizer], [average]), torch.no_grad():
+        for tensor in (model.weight, slot, average.weight):
+            tensor.zero_()
     assert torch.equal(model.weight, before)
     assert torch.equal(slot, held)
-    with kept_aside(weights, None), torch.no_grad():
-        model.weight.zero_()
-    assert not model.weight.any()
+    assert torch.equal(average.weight, averaged)

@@ -391,15 +391,16 @@ def test_a_scaler_that_has_not_unscaled_yet():
     inner = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     Accelerator(cpu=True)
     optimizer = __import__("accelerate").optimizer.AcceleratedOptimizer(inner, True, scaler)
-    sparse = wn.dynamic(
-        model, "rigl", optimizer=inner, density=0.5, steps="9it", every="2it", ignore=[]
+    driven = Changing(
+        [optimizer],
+        lambda: wn.dynamic(
+            model, "rigl", optimizer=optimizer, density=0.5, steps="9it", every="2it", ignore=[]
+        ),
     )
-    driven = Changing(sparse)
     masks, weights = [], []
     for step in range(6):
         x = torch.randn(4, 8, generator=torch.Generator().manual_seed(step))
         scaler.scale(model(x).square().sum()).backward()
-        driven.before_step(inner, scaler)
         optimizer.step()
         optimizer.zero_grad()
         masks.append(driven.mask)

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
-from torch.optim import Optimizer
 
 from winnow.algorithms.attach import Attach
 from winnow.algorithms.dynamic.loop import Dynamic, dynamic
 from winnow.errors import UserError
 from winnow.integrations.carried import Carried
-from winnow.integrations.first import LossOf, agreed, needs_batches, placed, scored_mask
-from winnow.integrations.holding import Attached, Changing, Fixed, Holding, holders, unwrapped
+from winnow.integrations.first import LossOf, needs_batches, placed, scored_mask
+from winnow.integrations.holding import Attached, Changing, Fixed, Holding, holders
 from winnow.integrations.resuming import kept_aside
 from winnow.integrations.wanted import Wanted
 from winnow.mask import Mask
@@ -27,6 +26,7 @@ from winnow.ticket import Ticket
 class Beginning:
     """What a trainer's callback knows when the training begins.
 
+    ``averages``: models that average the weights of ``model`` while it is trained.
     ``loss``: makes the model's own loss, to score by. ``batches``: (n, seed) -> the first n
     batches of the training. ``steps``: optimizer steps of the whole training; None if unknown, for
     the reason ``unknown``. ``per_epoch``: those of an epoch, or None.
@@ -39,6 +39,7 @@ class Beginning:
     steps: int | None
     per_epoch: int | None
     unknown: str = ""
+    averages: Sequence[nn.Module] = ()
 
 
 def held(wanted: Wanted, at: Beginning, carried: Carried | None = None) -> Holding:
@@ -48,13 +49,11 @@ def held(wanted: Wanted, at: Beginning, carried: Carried | None = None) -> Holdi
     """
     _check_whole(at.model)
     if isinstance(wanted.given, Attach):
-        return Attached(at.model, wanted.given, [unwrapped(one) for one in at.optimizers])
+        return Attached(at.model, wanted.given, at.optimizers)
     if wanted.method is not None:
-        return Changing(_dynamic(wanted, at, carried))
+        return _changing(wanted, at, carried)
     mask = _first_mask(wanted, at) if carried is None else carried.mask
-    named = parameters(at.model)
-    optimizers = holders(at.optimizers, [named[name] for name in mask if name in named])
-    made = Fixed(at.model, mask, optimizers or [unwrapped(one) for one in at.optimizers])
+    made = Fixed(at.model, mask, at.optimizers, at.averages)
     made.made = 0 if carried is None else carried.made
     return made
 
@@ -72,7 +71,7 @@ def _check_whole(model: nn.Module) -> None:
 def _first_mask(wanted: Wanted, at: Beginning) -> Mask:
     if wanted.criterion is not None:
         batches = at.batches(wanted.batches, wanted.seed) if needs_batches(wanted) else []
-        return agreed(scored_mask(wanted, at.model, at.loss, batches))
+        return scored_mask(wanted, at.model, at.loss, batches)
     if not isinstance(wanted.given, Mask | Ticket):
         raise UserError("the checkpoint's mask is not at hand: train on from that checkpoint")
     mask, part = placed(wanted.given, at.model)
@@ -81,40 +80,33 @@ def _first_mask(wanted: Wanted, at: Beginning) -> Mask:
     return mask
 
 
-def _dynamic(wanted: Wanted, at: Beginning, carried: Carried | None) -> Dynamic:
+def _changing(wanted: Wanted, at: Beginning, carried: Carried | None) -> Changing:
     assert wanted.method is not None
+    method = wanted.method
     options = {"params": wanted.params, "ignore": wanted.ignore, **wanted.options}
     options |= {"density": wanted.number, "seed": wanted.seed, "steps": _steps(wanted, at, carried)}
-    if carried is None:
-        options["per_epoch"] = at.per_epoch
-        optimizer = _one_optimizer(wanted, at, prunable(at.model, wanted.params))
-        return dynamic(at.model, wanted.method, optimizer=optimizer, **options)
-    options |= {"params": list(carried.mask), "ignore": [], "per_epoch": carried.per_epoch}
-    weights = prunable(at.model, options["params"])  # what competed then
-    optimizer = _one_optimizer(wanted, at, weights)
-    with kept_aside(weights, optimizer):
-        made = dynamic(at.model, wanted.method, optimizer=optimizer, **options)
-    made.load_state_dict(
-        {
-            "made": carried.made,
-            "mask": dict(carried.mask),
-            "scalars": carried.scalars,
-            "tensors": carried.tensors,
-        }
-    )
-    return made
+    options |= {"per_epoch": at.per_epoch, "averaged": at.averages}
+    if carried is not None:  # what competed then
+        options |= {"params": list(carried.mask), "ignore": [], "per_epoch": carried.per_epoch}
+    weights = prunable(at.model, options["params"])
+    optimizers = holders(at.optimizers, weights.values()) or list(at.optimizers)
 
-
-def _one_optimizer(wanted: Wanted, at: Beginning, weights: dict[str, nn.Parameter]) -> Optimizer:
-    """The optimizer whose steps a method counts."""
-    found = holders(at.optimizers, weights.values())
-    if len(found) > 1:
-        kinds = " and ".join(type(one).__name__ for one in found)
-        raise UserError(
-            f"{wanted.method} counts the steps of one optimizer, and {kinds} hold weights that "
-            "compete: choose those of one of them with params="
+    def make() -> Dynamic:
+        if carried is None:
+            return dynamic(at.model, method, optimizer=optimizers, **options)
+        with kept_aside(weights, optimizers, at.averages):
+            made = dynamic(at.model, method, optimizer=optimizers, **options)
+        made.load_state_dict(
+            {
+                "made": carried.made,
+                "mask": dict(carried.mask),
+                "scalars": carried.scalars,
+                "tensors": carried.tensors,
+            }
         )
-    return found[0] if found else unwrapped(at.optimizers[0])
+        return made
+
+    return Changing(optimizers, make)
 
 
 def _steps(wanted: Wanted, at: Beginning, carried: Carried | None) -> str:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -190,18 +189,6 @@ def placed(given: Mask | Ticket, model: nn.Module) -> tuple[Mask, nn.Module]:
     prefix = prefixes[0]
     part = uncompiled(model).get_submodule(prefix.rstrip("."))
     return Mask({f"{prefix}{name}": mask[name] for name in mask}), part
-
-
-def agreed(mask: Mask) -> Mask:
-    """The mask of the first of several processes: each has scored its own share of the data."""
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return mask
-    tensors = {}
-    for name in mask:
-        bits = mask[name].to(torch.uint8)
-        dist.broadcast(bits, 0)
-        tensors[name] = bits.bool()
-    return Mask(tensors)
 
 
 def _fits(mask: Mask, named: dict[str, nn.Parameter], prefix: str) -> bool:

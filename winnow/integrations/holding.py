@@ -1,17 +1,17 @@
-"""Holding a model sparse in a loop that somebody else runs: before a step, and after it.
+"""Holding a model sparse in a loop that somebody else runs.
 
-A trainer calls the optimizer itself, often with a closure in which alone gradients exist. So a
-callback says when they are complete (`before_step`), and hooks of the optimizer see its steps.
+A trainer calls the optimizer itself, often with a closure in which alone gradients exist. The hooks
+of the optimizer see its steps; a callback says when gradients are complete (`before_step`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.optim import LBFGS, Optimizer
+from torch.optim import Optimizer
 
 from winnow.algorithms.attach import Attach
 from winnow.algorithms.dynamic.loop import Dynamic
@@ -19,8 +19,7 @@ from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.selection import parameters
 from winnow.sparsifying import Sparsified
-
-_INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
+from winnow.wrapped import held_by, hookable
 
 
 class Holding(Protocol):
@@ -36,8 +35,8 @@ class Holding(Protocol):
         """The mask now."""
         ...
 
-    def before_step(self, optimizer: Optimizer, scaler: Any = None) -> None:
-        """Gradients are complete and ``optimizer`` is about to step."""
+    def before_step(self, optimizer: Optimizer) -> None:
+        """Gradients are complete, not clipped yet, and ``optimizer`` is about to step."""
         ...
 
     def memory(self) -> dict[str, Any]:
@@ -52,16 +51,24 @@ class Holding(Protocol):
 class Fixed:
     """A mask that stays."""
 
-    def __init__(self, model: nn.Module, mask: Mask, optimizers: Sequence[Optimizer]) -> None:
-        self._held = Sparsified(model, mask, optimizers)
-        self._handle = optimizers[0].register_step_post_hook(self._after)
+    def __init__(
+        self,
+        model: nn.Module,
+        mask: Mask,
+        optimizers: Sequence[Optimizer],
+        averages: Sequence[nn.Module] = (),
+    ) -> None:
+        self._held = Sparsified(model, mask, optimizers, averages)
+        named = parameters(model)
+        first, *_ = holders(optimizers, [named[name] for name in mask]) or optimizers
+        self._handle = hookable(first)[0].register_step_post_hook(self._after)
         self.made = 0
 
     @property
     def mask(self) -> Mask:
         return self._held.mask
 
-    def before_step(self, optimizer: Optimizer, scaler: Any = None) -> None:
+    def before_step(self, optimizer: Optimizer) -> None:
         pass
 
     def memory(self) -> dict[str, Any]:
@@ -98,7 +105,7 @@ class Attached:
     def mask(self) -> Mask:
         return self._mask
 
-    def before_step(self, optimizer: Optimizer, scaler: Any = None) -> None:
+    def before_step(self, optimizer: Optimizer) -> None:
         pass
 
     def memory(self) -> dict[str, Any]:
@@ -109,25 +116,19 @@ class Attached:
 
 
 class Changing:
-    """A dynamic method, whose mask changes after a step of the optimizer or in place of one.
+    """A dynamic method, whose mask changes after a step of the optimizers or in place of one.
 
-    Where an update takes the place of a step, the optimizer finds no gradients when it is called:
-    parameters without one stay where they are. That they do is checked each time. They are taken
-    away as late as that, after the trainer's closure, because clipping by value fails without any.
+    In place of one it reads gradients as they are in the optimizer's call, clipped by then; so
+    those that it is to read are put back as they were `before_step`. (Clipped by value, many are
+    equal.)
     """
 
-    def __init__(self, dynamic: Dynamic) -> None:
-        if isinstance(dynamic.optimizer, LBFGS):
-            raise UserError(
-                f"{dynamic.method.name} changes the mask between steps, and LBFGS evaluates the "
-                "loss several times within one: train with another optimizer"
-            )
-        self._dynamic = dynamic
-        self._before: Tensor | None = None
+    def __init__(self, optimizers: Sequence[Optimizer], make: Callable[[], Dynamic]) -> None:
+        self._unclipped: dict[int, list[tuple[Tensor, Tensor]]] = {}
         self._handles = [
-            dynamic.optimizer.register_step_pre_hook(self._at_call),
-            dynamic.optimizer.register_step_post_hook(self._after),
+            hookable(one)[0].register_step_pre_hook(self._at_call) for one in optimizers
         ]
+        self._dynamic = make()  # its hooks run after those
 
     @property
     def made(self) -> int:
@@ -149,14 +150,15 @@ class Changing:
         last = timing.last
         return method.density if last is not None and self.made < last else None
 
-    def before_step(self, optimizer: Optimizer, scaler: Any = None) -> None:
-        if optimizer is not self._dynamic.optimizer or not self._due():
-            return
-        if scaler is not None:
-            _unscale(scaler, optimizer)
-        if _readable(optimizer, overflows=scaler is not None):
-            self._dynamic.step()
-            self._before = _fingerprint(optimizer)
+    def before_step(self, optimizer: Optimizer) -> None:
+        method, timing = self._dynamic.method, self._dynamic.timing
+        if method.when == "instead" and timing.due(self.made):
+            self._unclipped[id(hookable(optimizer)[0])] = [
+                (parameter, parameter.grad.clone())
+                for group in optimizer.param_groups
+                for parameter in group["params"]
+                if parameter.grad is not None
+            ]
 
     def memory(self) -> dict[str, Any]:
         saved = self._dynamic.state_dict()
@@ -167,64 +169,43 @@ class Changing:
             handle.remove()
         self._dynamic.close()
 
-    def _due(self) -> bool:
-        """Whether an update takes the place of the coming step."""
-        dynamic = self._dynamic
-        return dynamic.method.when == "instead" and dynamic.timing.due(dynamic.made)
-
     def _at_call(
-        self, _: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        """The optimizer is called, perhaps with a closure that computes the gradients."""
+        """The optimizer is called, perhaps with a closure that computes and clips gradients."""
         own, *given = args
         closure = given[0] if given else kwargs.get("closure")
         if closure is None:
-            self._take_away()
+            self._put_back(optimizer)
             return None
 
-        def then_take_away() -> Any:
+        def then_put_back() -> Any:
             loss = closure()
-            self._take_away()
+            self._put_back(optimizer)
             return loss
 
-        return (own, *given[1:]), {**kwargs, "closure": then_take_away}
+        return (own, *given[1:]), {**kwargs, "closure": then_put_back}
 
-    def _take_away(self) -> None:
-        """Leave the optimizer nothing to step by, if an update was made."""
-        if self._before is not None:
-            for parameter in _parameters(self._dynamic.optimizer):
-                parameter.grad = None
-
-    def _after(self, *_: object) -> None:
-        """The optimizer has been called."""
-        if self._before is not None:
-            before, self._before = self._before, None
-            if not torch.equal(before, _fingerprint(self._dynamic.optimizer)):
-                raise UserError(
-                    f"{type(self._dynamic.optimizer).__name__} moves parameters that have no "
-                    f"gradient, and {self._dynamic.method.name}'s updates take the place of its "
-                    "steps: train with an optimizer that leaves them, as those of torch do"
-                )
-        elif not self._due():  # else there was nothing to read: the update waits
-            self._dynamic.step(_stepped)
-
-
-def unwrapped(optimizer: Any) -> Optimizer:
-    """The optimizer inside the wrappers of accelerate and Lightning, whose hooks are called."""
-    inner = getattr(optimizer, "optimizer", None)
-    return unwrapped(inner) if hasattr(inner, "param_groups") else optimizer
+    @torch.no_grad()
+    def _put_back(self, optimizer: Optimizer) -> None:
+        for parameter, gradient in self._unclipped.pop(id(optimizer), ()):
+            if parameter.grad is not None:
+                parameter.grad.copy_(gradient)
 
 
 def holders(optimizers: Iterable[Any], weights: Iterable[nn.Parameter]) -> list[Optimizer]:
-    """Those of the optimizers, unwrapped, that hold one of the weights at least."""
+    """Those of the optimizers that hold one of the weights at least."""
     wanted = {id(weight) for weight in weights}
-    opened = [unwrapped(optimizer) for optimizer in optimizers]
-    return [o for o in opened if any(id(parameter) in wanted for parameter in _parameters(o))]
+    return [optimizer for optimizer in optimizers if held_by([optimizer]) & wanted]
 
 
 def is_held(optimizer: Optimizer) -> bool:
     """Whether another callback of Winnow holds it."""
-    hooks = optimizer._optimizer_step_post_hooks.values()
+    (outermost, *_) = hookable(optimizer)
+    hooks = [
+        *outermost._optimizer_step_pre_hooks.values(),
+        *outermost._optimizer_step_post_hooks.values(),
+    ]
     return any(isinstance(getattr(hook, "__self__", None), Fixed | Changing) for hook in hooks)
 
 
@@ -254,40 +235,3 @@ def _mask_within(model: nn.Module, attach: Attach) -> Mask:
             f"one: {strangers[0]!r} is not in it. Train what train(model, attach) is given"
         )
     return Mask({names[id(own[name])]: attach._mask[name] for name in attach._mask})
-
-
-def _stepped() -> None:
-    """The trainer has called the optimizer's step itself."""
-
-
-def _parameters(optimizer: Optimizer) -> list[Tensor]:
-    return [p for group in optimizer.param_groups for p in group["params"]]
-
-
-def _readable(optimizer: Optimizer, overflows: bool) -> bool:
-    """Whether there are gradients: not after a batch that the trainer left out, nor after one that
-    overflowed in half precision, which a scaler leaves out.
-    """
-    found = [p.grad for p in _parameters(optimizer) if p.grad is not None]
-    return bool(found) and not (overflows and any(not bool(g.isfinite().all()) for g in found))
-
-
-def _unscale(scaler: Any, optimizer: Optimizer) -> None:
-    """What a scaler's step would do, and cannot when there are no gradients left."""
-    try:
-        scaler.unscale_(optimizer)
-    except RuntimeError as error:
-        if "already been called" not in str(error):  # by the trainer, in order to clip
-            raise
-
-
-@torch.no_grad()
-def _fingerprint(optimizer: Optimizer) -> Tensor:
-    """The sum of the bits of each parameter."""
-    sums = []
-    for parameter in _parameters(optimizer):
-        bits = parameter.detach().contiguous()
-        if bits.is_floating_point():
-            bits = bits.view(_INTEGERS[bits.element_size()])
-        sums.append(bits.sum(dtype=torch.int64).cpu())
-    return torch.stack(sums)

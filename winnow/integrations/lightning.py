@@ -6,17 +6,16 @@ import copy
 import inspect
 import math
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from winnow.errors import UserError
 from winnow.integrations.beginning import Beginning
 from winnow.integrations.carried import Carried
 from winnow.integrations.first import LossOf, first_batches
-from winnow.integrations.holding import unwrapped
 from winnow.integrations.sparse_training import SparseTraining
 from winnow.mask import Mask
 
@@ -28,7 +27,6 @@ except ImportError as error:
     ) from error
 
 SHARDED = ("fsdp", "deepspeed", "modelparallel")
-AVERAGING = ("WeightAveraging", "StochasticWeightAveraging")
 
 
 class SparseCallback(SparseTraining, pl.Callback):
@@ -49,9 +47,9 @@ class SparseCallback(SparseTraining, pl.Callback):
     before they are clipped. Where RigL's update takes the place of a step the optimizer does not
     move, and the trainer counts a step.
 
-    In manual optimization a dynamic method needs ``steps=``, and one optimizer that holds all that
-    competes; a criterion that looks at examples is refused, because ``training_step`` trains there.
-    Refused as well: strategies that shard parameters (FSDP, DeepSpeed), and LBFGS with a method.
+    In manual optimization a dynamic method needs ``steps=``, in steps that each optimizer makes; a
+    criterion that looks at examples is refused, because ``training_step`` trains there. Refused as
+    well: strategies that shard parameters (FSDP, DeepSpeed).
     """
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
@@ -71,19 +69,10 @@ class SparseCallback(SparseTraining, pl.Callback):
         carried = self._to_resume(trainer)
         self._global_step = trainer.global_step
         self._begin(_place(trainer, pl_module), carried)
-        averaging = _callback(trainer, *AVERAGING)
-        if averaging and self._wanted.method is not None:
-            warnings.warn(
-                f"{averaging} averages weights over masks that change: its average keeps what "
-                "the mask removes, while it is validated and in checkpoints. After the training "
-                "that is set to zero",
-                stacklevel=2,
-            )
 
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         if self._holding is not None:
-            scaler = getattr(trainer.precision_plugin, "scaler", None)
-            self._holding.before_step(unwrapped(optimizer), scaler)
+            self._holding.before_step(optimizer)
 
     def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
         self._global_step = trainer.global_step
@@ -149,29 +138,27 @@ def _place(trainer: Any, module: Any) -> Beginning:
         steps=steps,
         per_epoch=None if math.isinf(batches) else math.ceil(batches),
         unknown=unknown,
+        averages=_averages(trainer),
     )
+
+
+def _averages(trainer: Any) -> list[nn.Module]:
+    """The models of callbacks that average the weights."""
+    made = [getattr(one, "_average_model", None) for one in trainer.callbacks]
+    return [model for model in made if isinstance(model, nn.Module)]
 
 
 def _steps(trainer: Any, module: Any) -> tuple[int | None, str]:
     """Optimizer steps of the whole training, or why they are not known."""
     if not module.automatic_optimization:
         return None, "in manual optimization the module alone knows how often its optimizers step"
-    if _callback(trainer, "GradientAccumulationScheduler"):
+    kinds = {kind.__name__ for one in trainer.callbacks for kind in type(one).__mro__}
+    if "GradientAccumulationScheduler" in kinds:  # of either package of Lightning
         return None, "GradientAccumulationScheduler changes how many batches make a step"
     steps = trainer.estimated_stepping_batches
     if math.isinf(steps) or steps < 0:
         return None, "the trainer has no max_steps, and the data no length or max_epochs is -1"
     return int(steps), ""
-
-
-def _callback(trainer: Any, *names: str) -> str:
-    """The first callback of one of these classes; by name, for both packages of Lightning have
-    them. Empty if there is none.
-    """
-    for one in trainer.callbacks:
-        if any(kind.__name__ in names for kind in type(one).__mro__):
-            return type(one).__name__
-    return ""
 
 
 def _loss_of(trainer: Any, module: Any) -> LossOf:

@@ -1,9 +1,9 @@
-"""Beginning a dynamic method on a model whose weights and optimizer a checkpoint has filled."""
+"""Beginning a dynamic method on a model whose weights and optimizers a checkpoint has filled."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,21 +11,24 @@ from torch.optim import Optimizer
 
 
 @contextlib.contextmanager
-def kept_aside(weights: Mapping[str, nn.Parameter], optimizer: Optimizer | None) -> Iterator[None]:
-    """Put weights and their optimizer slots back on exit; do nothing without an optimizer.
+def kept_aside(
+    weights: Mapping[str, nn.Parameter],
+    optimizers: Sequence[Optimizer],
+    averages: Sequence[nn.Module] = (),
+) -> Iterator[None]:
+    """Put weights, their optimizer slots and their averages back on exit.
 
     A method begins with a mask of its own, which would remove what the checkpoint's mask keeps.
     """
-    if optimizer is None:
-        yield
-        return
-    slots = [
+    tensors = [weight.detach() for weight in weights.values()]
+    tensors += [
         value
+        for optimizer in optimizers
         for weight in weights.values()
         for value in optimizer.state.get(weight, {}).values()
         if isinstance(value, Tensor)
     ]
-    tensors = [*(weight.detach() for weight in weights.values()), *slots]
+    tensors += [parameter.detach() for average in averages for parameter in average.parameters()]
     copies = [tensor.clone() for tensor in tensors]
     yield
     with torch.no_grad():

@@ -15,7 +15,7 @@ from winnow.criteria.base import Criterion
 from winnow.errors import UserError
 from winnow.integrations.beginning import Beginning, held
 from winnow.integrations.carried import Carried
-from winnow.integrations.holding import Changing, Holding, is_held, unwrapped, zero_removed
+from winnow.integrations.holding import Changing, Holding, is_held, zero_removed
 from winnow.integrations.wanted import Wanted, asked_for
 from winnow.mask import Mask
 from winnow.selection import Params
@@ -92,7 +92,7 @@ class SparseTraining:
     def _begin(self, at: Beginning, carried: Carried | None = None) -> None:
         """Hold the model from here on. ``carried``: by its checkpoint, if it is resumed."""
         self.close()
-        if any(is_held(unwrapped(optimizer)) for optimizer in at.optimizers):
+        if any(is_held(optimizer) for optimizer in at.optimizers):
             raise UserError(
                 "this trainer has two SparseCallbacks: give it one, with the mask of all weights "
                 "(masks of several parts are one: wn.Mask({**one, **other}))"

@@ -20,7 +20,6 @@ from winnow.files import write_whole
 from winnow.integrations.beginning import Beginning
 from winnow.integrations.carried import Carried
 from winnow.integrations.first import LossOf, first_batches
-from winnow.integrations.holding import unwrapped
 from winnow.integrations.sparse_training import SparseTraining
 from winnow.integrations.wanted import again
 from winnow.mask import Mask, from_bytes, to_bytes
@@ -72,7 +71,6 @@ class SparseCallback(SparseTraining, TrainerCallback, ExportableState):
     ) -> None:
         """``restored`` is the Trainer's: what it read in a checkpoint."""
         self._resume_from = resume_from
-        self._scaler: Any = None
         if restored is None:
             super().__init__(*arguments, **options)
         else:
@@ -96,22 +94,9 @@ class SparseCallback(SparseTraining, TrainerCallback, ExportableState):
                 "train on one device or with DDP"
             )
         self._global_step = state.global_step
-        self._scaler = getattr(optimizer, "scaler", None)
         carried = self._to_resume(args, state) if state.global_step else None
         self._begin(_place(args, state, model, optimizer, train_dataloader), carried)
         state.stateful_callbacks[NAME] = self.state()
-
-    def on_pre_optimizer_step(
-        self,
-        args: Any,
-        state: Any,
-        control: Any,
-        *,
-        optimizer: Any = None,
-        **_: Any,
-    ) -> None:
-        if self._holding is not None:
-            self._holding.before_step(unwrapped(optimizer), self._scaler)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._global_step = state.global_step
