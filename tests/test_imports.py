@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "winnow"
 
 FLOORS = (
-    ("cli",),
+    ("cli", "integrations"),
     ("importing", "bench", "claims"),
     ("entering", "explaining"),
     ("experiments",),
@@ -33,7 +33,7 @@ FLOORS = (
     ("engine",),
     ("kernels",),
     ("data", "models", "state", "pruning", "coverage", "structure"),
-    ("selection", "schedule", "slots", "wrapped", "outside", "extraction"),
+    ("selection", "schedule", "slots", "wrapped", "outside", "extraction", "patterns"),
     ("allocation", "amounts", "layers", "topk", "files", "rng", "ties"),
     ("errors", "mask", "sharding", "reparametrisation"),
 )
@@ -204,7 +204,8 @@ def test_no_module_has_the_name_of_a_public_function() -> None:
 def test_importing_winnow_is_light() -> None:
     code = (
         "import sys, winnow; dir(winnow); winnow.UserError; winnow.__version__;"
-        "heavy = {'torch', 'numpy', 'safetensors', 'pydantic', 'datasets', 'matplotlib'};"
+        "heavy = {'torch', 'numpy', 'safetensors', 'pydantic', 'datasets', 'matplotlib',"
+        "'lightning', 'transformers'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -9,7 +9,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "winnow"
 
 HOMONYMS = {
-    "ENTRIES": "the kernels of one file: engine/sparse_cpu/kernels/groups.py compiles them together"
+    "ENTRIES": "the kernels of a file: engine/sparse_cpu/kernels/groups.py compiles them together",
+    "SparseCallback": "integrations: the adapter of each trainer, taken from its own module",
 }
 """Names that several files define, each with the reason why."""
 

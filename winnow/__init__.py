@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from winnow.algorithms.dynamic.loop import dynamic
     from winnow.algorithms.imp import imp
     from winnow.algorithms.search.loop import search
+    from winnow.algorithms.surgeon import operate
+    from winnow.algorithms.trained import prune_trained
     from winnow.coverage import LowCoverage
     from winnow.errors import UserError
     from winnow.experiments import run
@@ -40,8 +42,10 @@ __all__ = [
     "imp",
     "import_ticket",
     "load",
+    "operate",
     "prune",
     "prune_at_init",
+    "prune_trained",
     "run",
     "score",
     "search",
@@ -60,8 +64,10 @@ _MODULES = {
     "imp": "winnow.algorithms.imp",
     "import_ticket": "winnow.importing",
     "load": "winnow.ticket",
+    "operate": "winnow.algorithms.surgeon",
     "prune": "winnow.pruning",
     "prune_at_init": "winnow.algorithms.at_init",
+    "prune_trained": "winnow.algorithms.trained",
     "run": "winnow.experiments",
     "score": "winnow.scoring",
     "search": "winnow.algorithms.search.loop",

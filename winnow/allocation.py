@@ -14,7 +14,7 @@ from winnow.errors import UserError, unknown
 
 Keep = int | dict[str, int]
 
-SCOPES = ("global", "layer", "uniform", "er", "erk")
+SCOPES = ("global", "layer", "uniform", "er", "erk", "row")
 
 
 def keep_for_density(
@@ -22,6 +22,7 @@ def keep_for_density(
     alive: Mapping[str, int],
     density: float | Mapping[str, float],
     scope: str = "global",
+    together: int = 1,
 ) -> Keep:
     """Counts for a target density of the ORIGINAL sizes (product of each shape).
 
@@ -31,13 +32,15 @@ def keep_for_density(
     - "global": round(density · N), one competition;
     - "layer": round(density · n) in each tensor;
     - "uniform": the same density in each tensor, in total exactly round(density · N);
-    - "er" and "erk": Erdős–Rényi(-kernel) densities, in total exactly round(density · N).
+    - "er" and "erk": Erdős–Rényi(-kernel) densities, in total exactly round(density · N);
+    - "row": round(density · inputs) in each output, the first axis of a shape.
 
     or exact names -> densities: those tensors get round(density · n), others keep what is alive.
+    ``together``: how many weights stay or go together; all counts are then of such blocks.
     Raises UserError for a density outside [0, 1] or above what is alive, and an unknown scope.
     """
     check_scope(scope)
-    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    sizes = {name: math.prod(shape) // together for name, shape in shapes.items()}
     if isinstance(density, Mapping):
         wanted = {name: round(check_density(d, name) * sizes[name]) for name, d in density.items()}
         return _within(alive, {**alive, **wanted}, sizes)
@@ -47,9 +50,14 @@ def keep_for_density(
         return _within_total(alive, total, sizes)
     if scope == "layer":
         return _within(alive, {name: round(density * n) for name, n in sizes.items()}, sizes)
+    if scope == "row":
+        return _within(
+            alive, {n: _rows(s) * round(density * _row(s)) for n, s in shapes.items()}, sizes
+        )
     quotas = {n: density * sizes[n] for n in sizes}
     if scope in ("er", "erk"):
-        quotas = erk(shapes, density) if scope == "erk" else er(shapes, density)
+        weights = erk(shapes, density) if scope == "erk" else er(shapes, density)
+        quotas = {name: quota / together for name, quota in weights.items()}
     _within_total(alive, total, sizes)
     _within(alive, {name: _floor(quota) for name, quota in quotas.items()}, sizes)
     return apportion(quotas, total, alive)
@@ -73,6 +81,14 @@ def keep_for_rates(
     if scope == "layer":
         return {name: _after(rates, count) for name, count in alive.items()}
     raise UserError(f"scope {scope!r} needs a density; a rate goes with 'global' or 'layer'")
+
+
+def _rows(shape: Sequence[int]) -> int:
+    return shape[0] if shape else 1
+
+
+def _row(shape: Sequence[int]) -> int:
+    return math.prod(shape[1:])
 
 
 def erk(shapes: Mapping[str, Sequence[int]], density: float) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,11 @@ from winnow import allocation
 from winnow.allocation import Keep
 from winnow.errors import UserError
 from winnow.mask import Mask
+from winnow.patterns.axes import Axes, axes_from
+from winnow.patterns.blocks import block_mask, block_sums, from_blocks
+from winnow.patterns.cells import check_grain, keep_in_cells
+from winnow.patterns.grains import Blocks, Grain, NofM, grain_of
+from winnow.patterns.targets import cell_counts, check_cells_least
 from winnow.selection import match, spread
 from winnow.ties import TiedScores, tied
 from winnow.topk import keep_largest
@@ -27,11 +33,14 @@ def prune(
     scores: Mapping[str, Any],
     *,
     density: float | Mapping[str, float] | None = None,
-    scope: str = "global",
+    scope: str | None = None,
     mask: Mapping[str, Tensor] | None = None,
     rates: float | Mapping[str, float] | None = None,
     ignore: str | Iterable[str] | None = None,
     least: int = 0,
+    pattern: str | NofM | None = None,
+    block: Sequence[int] | None = None,
+    inputs: Mapping[str, int] | None = None,
 ) -> Mask:
     """Keep the largest scores, in exact number; equal scores: the lower index wins.
 
@@ -39,11 +48,22 @@ def prune(
 
     - ``density`` in [0, 1]: the kept fraction of all N weights in the scores that are not
       ignored, whatever ``mask`` has left: exactly round(density · N) stay. ``scope``: "global",
-      "layer", "uniform", "er" or "erk" (see ``allocation.keep_for_density``). Or names and
-      patterns -> densities; tensors that none matches keep what ``mask`` has left.
+      "layer", "uniform", "er" or "erk" (see ``allocation.keep_for_density``), or "row": of the
+      inputs of each output unit round(density · inputs). Or names and patterns -> densities;
+      tensors that none matches keep what ``mask`` has left.
     - ``rates`` in [0, 1): the fraction of the surviving weights that goes, round(rate · alive),
-      over all of them (scope "global") or in each tensor ("layer"). Or names and patterns ->
-      rates, each in its tensor; tensors that none matches lose nothing.
+      over all of them (scope "global"), in each tensor ("layer") or in each unit ("row"). Or names
+      and patterns -> rates, each in its tensor; tensors that none matches lose nothing.
+    - ``pattern`` "2:4" (any N:M): of each 4 inputs of a unit that follow each other 2 stay.
+      UserError for a tensor whose units have no multiple of 4 inputs.
+
+    ``scope`` defaults to that of the criterion which made the scores, else "global".
+    ``block`` (r, c), beside a density or rates: blocks of r units × c inputs stay or go together,
+    by the sum of their scores; counts are of blocks, round(density · blocks) stay. UserError for
+    tensors that such blocks do not fill, and masks that split one.
+    ``inputs``: name or pattern -> the axis of the inputs, for ``scope="row"``, ``pattern`` and
+    ``block``: 1 (outputs, inputs, …), the default, or 0 (inputs, outputs, …); scores of
+    ``wn.score`` know it. Axes behind count as further inputs, see ``patterns.axes``.
 
     ``mask``: what it removed never returns; its names and shapes must be those of the scores.
     ``ignore``: names, globs or ``re:`` patterns that are left out of the mask, or carried over
@@ -57,11 +77,13 @@ def prune(
     above what ``mask`` has left, and for names or shapes that do not match.
     """
     found = pruned(
-        scores, density=density, scope=scope, mask=mask, rates=rates, ignore=ignore, least=least
-    )
+        scores, density=density, scope=scope, mask=mask, rates=rates, ignore=ignore, least=least,
+        pattern=pattern, block=block, inputs=inputs,
+    )  # fmt: skip
     if lost := newly_collapsed(mask, found):
         warnings.warn(collapse_told(lost), LayerCollapse, stacklevel=2)
-    if told := ties_told(scores, mask, found, density, rates, scope):
+    chosen = density if rates is None else rates
+    if told := ties_told(scores, mask, found, chosen, scope, grained=bool(pattern or block)):
         warnings.warn(told, TiedScores, stacklevel=2)
     return found
 
@@ -70,11 +92,14 @@ def pruned(
     scores: Mapping[str, Any],
     *,
     density: float | Mapping[str, float] | None = None,
-    scope: str = "global",
+    scope: str | None = None,
     mask: Mapping[str, Tensor] | None = None,
     rates: float | Mapping[str, float] | None = None,
     ignore: str | Iterable[str] | None = None,
     least: int = 0,
+    pattern: str | NofM | None = None,
+    block: Sequence[int] | None = None,
+    inputs: Mapping[str, int] | None = None,
 ) -> Mask:
     """As ``prune``, for callers that tell of collapse themselves."""
     tensors = {name: _as_tensor(name, scores[name]) for name in scores}
@@ -84,13 +109,53 @@ def pruned(
     if not chosen:
         raise UserError("nothing to prune: there are no scores, or all are ignored")
     alive = _alive(chosen, before, ignored)
-    counts = alive.kept_per_layer if alive else {n: t.numel() for n, t in chosen.items()}
-    keep = _keep(chosen, counts, density, rates, scope)
-    made = prune_to(chosen, keep, alive, least)
+    where = str(scope or getattr(scores, "scope", "global"))
+    allocation.check_scope(where)
+    grain = grain_of(where, pattern, block)
+    axes = _axes(scores, chosen, inputs)
+    goal = Goal(_spread(chosen, density), _spread(chosen, rates), where)
+    made = prune_within(chosen, goal, grain, alive, axes, least)
     carried = {name: before[name] for name in ignored if before and name in before}
     order = [*tensors, *(name for name in before or () if name not in tensors)]
     everything = {**made, **carried}
     return Mask({name: everything[name] for name in order if name in everything})
+
+
+@dataclass(frozen=True)
+class Goal:
+    """How much stays: a density or rates, a number or exact names -> numbers, and the scope."""
+
+    density: float | Mapping[str, float] | None
+    rates: float | Mapping[str, float] | None
+    scope: str
+
+
+def prune_within(
+    scores: Mapping[str, Tensor],
+    goal: Goal,
+    grain: Grain | None,
+    mask: Mask | None,
+    axes: Axes,
+    least: int = 0,
+) -> Mask:
+    """The mask of the goal where weights compete, or go together, as the grain says."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in scores.items()}
+    if grain is None:
+        counts = mask.kept_per_layer if mask else {n: t.numel() for n, t in scores.items()}
+        return prune_to(scores, keep_of_goal(shapes, counts, goal), mask, least)
+    _check_least(least)
+    before = mask or Mask.dense(scores)
+    if isinstance(grain, Blocks):
+        sums = block_sums(grain, scores, mask, axes)
+        blocks = Mask(block_mask(grain, before, axes))
+        keep = keep_of_goal(shapes, blocks.kept_per_layer, goal, grain.size)
+        kept = prune_to(sums, keep, blocks, -(-least // grain.size))
+        return Mask(from_blocks(grain, kept, shapes, axes))
+    check_grain(grain, shapes, axes)
+    counts_of = cell_counts(grain, shapes, mask, goal.density, goal.rates, axes)
+    found = Mask(keep_in_cells(grain, scores, counts_of, mask, axes))
+    check_cells_least(before.kept_per_layer, found.kept_per_layer, least)
+    return found
 
 
 def prune_to(
@@ -105,8 +170,7 @@ def prune_to(
     tensors without a count keep what is left. ``least``: in a competition over all scores, each
     tensor's first so many stay whatever they score elsewhere. Raises UserError as ``prune`` does.
     """
-    if isinstance(least, bool) or not isinstance(least, int) or least < 0:
-        raise UserError(f"least is {least!r}: give the number of weights that every tensor keeps")
+    _check_least(least)
     if mask is not None:
         _alive(scores, mask, set())
     if isinstance(keep, int):
@@ -135,14 +199,21 @@ def ties_told(
     scores: Mapping[str, Any],
     before: Mapping[str, Tensor] | None,
     after: Mask,
-    density: float | Mapping[str, float] | None,
-    rates: float | Mapping[str, float] | None = None,
-    scope: str = "global",
+    chosen: float | Mapping[str, float] | None,
+    scope: str | None = None,
+    *,
+    grained: bool = False,
 ) -> str | None:
-    """The words of a warning of TiedScores for a mask made so; None where few scores tie."""
+    """The words of a warning of TiedScores for a mask made so; None where few scores tie.
+
+    ``chosen``: the density or rate; ``grained``: patterns or blocks, in which single weights do not
+    compete over a tensor, so that nothing is told.
+    """
+    where = scope or getattr(scores, "scope", "global")
+    if grained or where == "row":
+        return None
     tensors = {name: _as_tensor(name, scores[name]) for name in scores if name in after}
-    chosen = density if rates is None else rates
-    return tied(tensors, before, after, scope == "global" and not isinstance(chosen, Mapping))
+    return tied(tensors, before, after, where == "global" and not isinstance(chosen, Mapping))
 
 
 def collapsed(mask: Mask) -> list[str]:
@@ -178,27 +249,38 @@ def _protected(scores: Mapping[str, Tensor], keep: int, mask: Mask | None, least
     return first | Mask(keep_largest(scores, keep - needed, others))
 
 
-def _keep(
-    scores: Mapping[str, Tensor],
-    alive: Mapping[str, int],
-    density: float | Mapping[str, float] | None,
-    rates: float | Mapping[str, float] | None,
-    scope: str,
+def keep_of_goal(
+    shapes: Mapping[str, Sequence[int]], alive: Mapping[str, int], goal: Goal, together: int = 1
 ) -> Keep:
+    density, rates = goal.density, goal.rates
     if (density is None) == (rates is None):
         given = "neither" if density is None else "both"
         raise UserError(f"give density= or rates=, one of them; got {given}")
     if density is not None:
-        shapes = {name: tuple(tensor.shape) for name, tensor in scores.items()}
-        return allocation.keep_for_density(shapes, alive, _spread(scores, density), scope)
+        return allocation.keep_for_density(shapes, alive, density, goal.scope, together)
     assert rates is not None
-    return allocation.keep_for_rates(alive, _spread(scores, rates), scope)
+    return allocation.keep_for_rates(alive, rates, goal.scope)
 
 
 def _spread(
-    scores: Mapping[str, Tensor], value: float | Mapping[str, float]
-) -> float | Mapping[str, float]:
+    scores: Mapping[str, Tensor], value: float | Mapping[str, float] | None
+) -> float | Mapping[str, float] | None:
     return spread(scores, value) if isinstance(value, Mapping) else value
+
+
+def _axes(
+    scores: Mapping[str, Any], chosen: Mapping[str, Tensor], inputs: Mapping[str, int] | None
+) -> Axes:
+    """What ``inputs`` says, else what the scores know."""
+    known: Axes = getattr(scores, "axes", {})
+    if inputs is None:
+        return known
+    return {**known, **axes_from(spread(chosen, inputs))}
+
+
+def _check_least(least: int) -> None:
+    if isinstance(least, bool) or not isinstance(least, int) or least < 0:
+        raise UserError(f"least is {least!r}: give the number of weights that every tensor keeps")
 
 
 def _ignored(

@@ -20,9 +20,10 @@ from winnow.criteria import CRITERIA
 from winnow.criteria.base import Criterion, Forward, Subject
 from winnow.distributed import agreed_scores, check_not_sharded
 from winnow.errors import UserError, unknown
-from winnow.layers import why_no_mask
+from winnow.layers import LayerWeight, why_no_mask
 from winnow.mask import Mask
 from winnow.moments.kinds import Loss
+from winnow.patterns.axes import named_axes
 from winnow.selection import Params, parameters, prunable, uncompiled
 
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
@@ -31,20 +32,31 @@ _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # b
 class Scores(Mapping[str, Tensor]):
     """Frozen mapping: parameter name -> float tensor of the parameter's shape, larger = keep.
 
-    ``criterion`` is the name of what computed them; ``coverage``: which share of the model's
-    weights they are of, and what is left out. The tensors are shared: do not write to them.
+    ``criterion`` is the name of what computed them, ``scope`` where they compete unless others are
+    chosen, ``axes`` where outputs and inputs of each weight are, as far as its layer is known;
+    ``coverage``: which share of the model's weights they are of, and what is left out. The tensors
+    are shared: do not write to them.
     """
 
-    __slots__ = ("_tensors", "coverage", "criterion")
+    __slots__ = ("_tensors", "axes", "coverage", "criterion", "scope")
     _tensors: dict[str, Tensor]
     criterion: str
+    scope: str
+    axes: Mapping[str, LayerWeight]
     coverage: Coverage | None
 
     def __init__(
-        self, tensors: Mapping[str, Tensor], criterion: str, coverage: Coverage | None = None
+        self,
+        tensors: Mapping[str, Tensor],
+        criterion: str,
+        scope: str = "global",
+        axes: Mapping[str, LayerWeight] | None = None,
+        coverage: Coverage | None = None,
     ) -> None:
         object.__setattr__(self, "_tensors", dict(tensors))
         object.__setattr__(self, "criterion", criterion)
+        object.__setattr__(self, "scope", scope)
+        object.__setattr__(self, "axes", dict(axes or {}))
         object.__setattr__(self, "coverage", coverage)
 
     def __getitem__(self, name: str) -> Tensor:
@@ -59,8 +71,13 @@ class Scores(Mapping[str, Tensor]):
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"scores are frozen: cannot set {name!r}")
 
-    def __reduce__(self) -> tuple[type[Scores], tuple[dict[str, Tensor], str, Coverage | None]]:
-        return Scores, (self._tensors, self.criterion, self.coverage)
+    def __reduce__(self) -> tuple[type[Scores], tuple[object, ...]]:
+        return Scores, (self._tensors, self.criterion, self.scope, self.axes, self.coverage)
+
+    def negated(self) -> Scores:
+        """The same with the opposite order."""
+        opposite = {name: -tensor for name, tensor in self._tensors.items()}
+        return Scores(opposite, self.criterion, self.scope, self.axes, self.coverage)
 
     def __repr__(self) -> str:
         number = sum(tensor.numel() for tensor in self._tensors.values())
@@ -126,7 +143,8 @@ def score(
         found = _checked(function(subject, **options), weights, name)
         lent |= _storages(model)
         own = {n: s.clone() if _storage(s) in lent else s for n, s in found.items()}
-    return Scores(agreed_scores(own), name, covered)
+    scope = criteria.traits_of(function).scope
+    return Scores(agreed_scores(own), name, scope, named_axes(subject.model, weights), covered)
 
 
 def _check_real(model: nn.Module, weights: Mapping[str, Tensor]) -> None:

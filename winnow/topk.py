@@ -35,7 +35,7 @@ def keep_largest(
     """
     wide = any(_is_wide(name, tensor) for name, tensor in scores.items())
     chosen = {name: _chosen(scores[name], name, candidates) for name in scores}
-    available = sum(_check_finite(name, scores[name], chosen[name]) for name in scores)
+    available = sum(check_finite(name, scores[name], chosen[name]) for name in scores)
     if not 0 <= count <= available:
         raise UserError(f"cannot keep {count} of {available} weights: give 0 to {available}")
 
@@ -70,6 +70,29 @@ def largest(scores: Tensor, count: int) -> Tensor:
     return kept.reshape(scores.shape)
 
 
+def keep_in_rows(
+    name: str, scores: Tensor, counts: Tensor, candidates: Tensor | None = None
+) -> Tensor:
+    """A bool matrix that keeps of row i of ``scores`` (rows, columns) exactly ``counts[i]``.
+
+    Order, ties and types as in `keep_largest`, in each row for itself; ``candidates`` (rows,
+    columns): others are never kept nor looked at. None of them may be NaN or infinite (see
+    `check_finite`), and each row must have as many as it keeps.
+    """
+    wide = _is_wide(name, scores)
+    kept = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
+    places = torch.arange(scores.shape[1], device=scores.device)
+    step = max(1, CHUNK // max(scores.shape[1], 1))
+    for start in range(0, scores.shape[0], step):
+        rows = slice(start, start + step)
+        keys = _ordered(scores[rows].detach(), wide)
+        if candidates is not None:  # no finite number has the least of all keys
+            keys = keys.masked_fill(~candidates[rows], torch.iinfo(keys.dtype).min)
+        order = keys.sort(dim=1, descending=True, stable=True).indices
+        kept[rows] = kept[rows].scatter(1, order, places < counts[rows, None])
+    return kept
+
+
 def _largest(values: NDArray[Any], count: int) -> NDArray[np.bool_]:
     """By numpy's vectorised selection, which takes a tenth of torch.kthvalue's time."""
     place = values.size - count
@@ -95,8 +118,8 @@ def _chosen(score: Tensor, name: str, candidates: Mapping[str, Tensor] | None) -
     return candidates[name].to(score.device).reshape(-1)
 
 
-def _check_finite(name: str, score: Tensor, chosen: Tensor | None) -> int:
-    """The number of candidates; UserError if one is NaN or infinite."""
+def check_finite(name: str, score: Tensor, chosen: Tensor | None = None) -> int:
+    """The number of candidates, ``chosen`` (1-d) or all; UserError if one is NaN or infinite."""
     flat, bad, first, number = score.detach().reshape(-1), 0, -1, 0
     for start in range(0, flat.numel(), CHUNK):
         faulty = ~torch.isfinite(flat[start : start + CHUNK])

@@ -100,6 +100,7 @@ def test_every_criterion_is_iterated(criterion: str) -> None:
     before = copy.deepcopy(model.state_dict())
     mask = wn.prune_at_init(
         model, criterion, density=0.1, rounds=4, batch=(X, Y), loss_fn=F.cross_entropy, least=2,
+        scope="global",
         on_round=lambda _, mask: seen.append(mask),
     )  # fmt: skip
     assert [m.kept for m in seen] == [round(0.1 ** (k / 4) * 350) for k in (1, 2, 3, 4)]

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from winnow.algorithms.in_rounds import prune_in_rounds
 from winnow.algorithms.surgeon import operate
-from winnow.algorithms.trained import prune_trained
 from winnow.criteria import CRITERIA, Subject, traits
 from winnow.errors import UserError
 from winnow.mask import Mask
@@ -36,7 +36,7 @@ def test_a_criterion_brings_its_own_surgeon(monkeypatch: pytest.MonkeyPatch) -> 
     layer = nn.Linear(3, 2)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[4.0, 1.0, 3.0], [5.0, 6.0, 2.0]]))
-    mask = prune_trained(layer, "small", 4, Mask.dense({"weight": layer.weight}), factor=0.5)
+    mask = prune_in_rounds(layer, "small", 4, Mask.dense({"weight": layer.weight}), factor=0.5)
     assert mask["weight"].tolist() == [[True, False, True], [True, True, False]]
     assert layer.weight.tolist() == [[4.25, 0.0, 3.25], [5.5, 6.5, 0.0]]
 

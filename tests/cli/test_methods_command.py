@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 import winnow as wn
 from winnow.algorithms.catalogue import METHODS
 from winnow.algorithms.dynamic.driven import Driven
-from winnow.algorithms.trained import prune_trained
+from winnow.algorithms.in_rounds import prune_in_rounds
 from winnow.engine.dense import DenseEngine
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
@@ -212,7 +212,7 @@ def test_rounds_after_training(tmp_path):
         dense = Mask.dense({name: model.get_parameter(name) for name in run.pruning.prunable})
         seen = {"loader": examples(make_job(run), AnyExamples("all"), 0), "loss_fn": cross_entropy}
         options = {"rounds": run.pruning.rounds, "seed": run.pruning.seed, **run.pruning.options}
-        slow = prune_trained(
+        slow = prune_in_rounds(
             model.eval(), run.pruning.criterion, round(0.1 * ALL), dense, **seen, **options
         )
         assert mask == slow

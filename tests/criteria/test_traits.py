@@ -6,6 +6,8 @@ import inspect
 
 from winnow.criteria import CRITERIA, traits, traits_of
 from winnow.criteria.mlprune import surgeon
+from winnow.criteria.sparsegpt import column_surgeon, sparsegpt_layers
+from winnow.criteria.wanda import wanda_layers
 
 
 def declared(trait: str) -> dict[str, object]:
@@ -20,7 +22,18 @@ def test_what_each_criterion_declares() -> None:
     assert {n: r for n, r in declared("rounds").items() if r != 1} == {"synflow": 100}
     assert who("takes_input_shape") == {"synflow"}
     assert who("is_control") == {"random"}
-    assert {n: s for n, s in declared("surgeon").items() if s} == {"mlprune": surgeon}
+    assert {n: s for n, s in declared("surgeon").items() if s} == {
+        "mlprune": surgeon,
+        "sparsegpt": column_surgeon,
+    }
+    assert {n: s for n, s in declared("layerwise").items() if s} == {
+        "wanda": wanda_layers,
+        "sparsegpt": sparsegpt_layers,
+    }
+    assert {n: s for n, s in declared("scope").items() if s != "global"} == {
+        "wanda": "row",
+        "sparsegpt": "layer",
+    }
     without = {name for name, seen in declared("examples").items() if seen == "none"}
     assert without == {"magnitude", "random", "synflow"}
     assert who("training") == {"snip", "grasp"}
@@ -28,9 +41,10 @@ def test_what_each_criterion_declares() -> None:
 
 def test_a_surgeon_takes_the_options_of_its_criterion() -> None:
     for function in CRITERIA.values():
-        if (operates := traits_of(function).surgeon) is not None:
-            own = set(inspect.signature(function).parameters)
-            assert own <= set(inspect.signature(operates).parameters)
+        for trait in ("surgeon", "layerwise"):
+            if (operates := getattr(traits_of(function), trait)) is not None:
+                own = set(inspect.signature(function).parameters)
+                assert own <= set(inspect.signature(operates).parameters)
 
 
 def test_an_input_shape_is_an_option_where_it_is_taken() -> None:

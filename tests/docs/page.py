@@ -2,7 +2,7 @@
 
 The blocks of a page say by their first line what they are::
 
-    ```python wanda.py                 a file
+    ```python ria.py                   a file
     ```diff winnow/models/__init__.py  an edit: + goes in, - goes out, behind the lines before them
     ```python                          code, run in order, all in one namespace
     ```console                         "$ winnow …" and what it prints; … stands for anything

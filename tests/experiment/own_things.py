@@ -61,6 +61,37 @@ def float_images():
     return made("float32", (2, 4, 4))
 """
 
+TOKENS = """
+import numpy as np
+import torch
+from torch import nn
+
+VOCABULARY = 11
+
+
+def sentences(dtype="int64"):
+    generator = np.random.default_rng(0)
+    y = np.arange(160) % 2
+    x = (generator.integers(0, 5, (160, 6)) + 6 * y[:, None]).astype(dtype)
+    return (x[:100], y[:100]), (x[100:], y[100:])
+
+
+def letters():
+    return sentences("uint8")
+
+
+class Reader(nn.Module):
+    def __init__(self, inputs, classes):
+        super().__init__()
+        self.words = nn.Embedding(VOCABULARY, 8)
+        layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+        self.out = nn.Linear(8, classes)
+
+    def forward(self, x):
+        return self.out(self.encoder(self.words(x.flatten(1).long())).mean(1))
+"""
+
 RECIPE = {
     "title": "Mine",
     "data": {"name": "data.py:made", "validation": 20},
@@ -79,6 +110,11 @@ RECIPE = {
 
 def write_own_things(folder, **parts):
     """The files in a folder, and ``mine.yaml`` with these parts in place of the recipe's."""
-    for name, text in (("net.py", NET), ("conv.py", CONV), ("data.py", DATA)):
+    for name, text in (
+        ("net.py", NET),
+        ("conv.py", CONV),
+        ("data.py", DATA),
+        ("tokens.py", TOKENS),
+    ):
         (folder / name).write_text(text)
     (folder / "mine.yaml").write_text(yaml.safe_dump({**RECIPE, **parts}))

@@ -247,6 +247,21 @@ def test_compiled_steps_take_floats():
     assert all(torch.allclose(one[n], two[n], atol=1e-5) for n in one)
 
 
+@pytest.mark.parametrize("name", ["sentences", "letters"])
+def test_tokens_are_never_other_numbers_than_the_data_has(folder, name):
+    """Neither where networks are tried, nor where engines are measured."""
+    data = {"name": f"tokens.py:{name}", "scaling": "none", "validation": 20}
+    model = {"name": "tokens.py:Reader"}
+    parts = {"data": data, "model": model, "train": {**RECIPE["train"], "steps": "30it"}}
+    write_own_things(folder, **parts, engine="auto")
+    answer = winnow("plan", "mine.yaml")
+    assert answer.code == 0, answer
+    assert "pace: dense" in answer.out
+    rows = made(planned(**parts, engine="auto"), Store(folder / "runs").open()).rows
+    assert min(row.final_test_accuracy for row in rows) > 0.8
+    refused(winnow("run", "mine.yaml", "-o", "data.scaling=standard"), "its forward pass on images")
+
+
 @pytest.mark.parametrize("init", ["own", "kaiming-normal"])
 def test_methods_and_their_controls(folder, init):
     plan = planned(

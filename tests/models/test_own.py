@@ -121,7 +121,7 @@ def built(name, **options):
 def test_a_builder_takes_what_it_names(name, options, width):
     model = built(name, **options)
     assert model.hidden.weight.shape == (width, 48)
-    rehearse("net.py", model, INPUTS, CLASSES)
+    rehearse("net.py", model, torch.rand(4, *INPUTS), CLASSES)
 
 
 @pytest.mark.parametrize("name", ["Net", "Weighted"])
@@ -164,7 +164,7 @@ def test_a_builder_that_does_not_fit_is_told_so(name, options, told):
 def test_a_network_that_cannot_be_trained_is_told_so(name, told):
     model = built(name)
     with pytest.raises(UserError, match=told):
-        rehearse("net.py", model, INPUTS, CLASSES)
+        rehearse("net.py", model, torch.rand(4, *INPUTS), CLASSES)
 
 
 def test_the_stream_decides_what_is_drawn_and_nothing_global_moves():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -16,6 +16,7 @@ from winnow.distributed import check_not_sharded
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.moments.kinds import Loss
+from winnow.patterns.grains import parse_pattern
 from winnow.pruning import LayerCollapse, collapse_told, newly_collapsed, pruned, ties_told
 from winnow.scoring import score
 from winnow.selection import Params, prunable, spread
@@ -28,9 +29,9 @@ def prune_at_init(
     model: nn.Module,
     criterion: str | Criterion,
     *,
-    density: Densities,
+    density: Densities | None = None,
     rounds: int | None = None,
-    scope: str = "global",
+    scope: str | None = None,
     batch: tuple[Any, Any] | None = None,
     loader: Iterable[Any] | None = None,
     loss_fn: Loss | None = None,
@@ -41,6 +42,8 @@ def prune_at_init(
     seed: int = 0,
     forward: Forward | None = None,
     on_round: Callable[[int, Mask], object] | None = None,
+    pattern: str | None = None,
+    block: Sequence[int] | None = None,
     **options: Any,
 ) -> Mask:
     """The mask of a criterion at ``density``, in ``rounds`` rounds. The model stays as it is.
@@ -50,8 +53,9 @@ def prune_at_init(
     algorithm 1 and section 6; one round is Lee et al. 2019 (SNIP) and Wang et al. 2020 (GraSP).
     ``rounds`` defaults to that of the criterion's ``traits``: 100 for synflow, 1 for the others.
 
-    ``density`` (a number, or names and patterns -> numbers), ``scope``, ``ignore`` and ``least``
-    (weights that each layer keeps at least): as in ``wn.prune``. The other arguments and
+    ``density`` (a number, or names and patterns -> numbers), ``scope``, ``ignore``, ``least``
+    (weights that each layer keeps at least) and ``block``: as in ``wn.prune``. So is ``pattern``,
+    N:M, in place of a density: round k keeps round(M·(N/M)^(k/n)) of each M. Other arguments and
     ``options``: as in ``wn.score``. Round k draws from the stream (``seed``, "score", k), so a
     shuffled loader gives other batches in each round, the same for the same seed.
 
@@ -77,23 +81,42 @@ def prune_at_init(
     names = list(prunable(model, params))
     warn_if_low(coverage_of(model, names), params, stacklevel=2)
     mask = None
-    for k, target in enumerate(exponential(_exact(model, params, density), number), 1):
+    for k, target in enumerate(targets(model, params, density, pattern, number), 1):
         scores = score(
             model, criterion, batch=batch, loader=loader, loss_fn=loss_fn, params=names,
             mask=mask, generator=rng.torch_generator(seed, "score", k), forward=forward, **options,
         )  # fmt: skip
-        ranked = {name: -s for name, s in scores.items()} if invert else scores
+        ranked = scores.negated() if invert else scores
         before = mask
-        mask = pruned(ranked, density=target, scope=scope, mask=mask, ignore=ignore, least=least)
+        mask = pruned(
+            ranked, **target, scope=scope, mask=mask, ignore=ignore, least=least, block=block
+        )
         if lost := newly_collapsed(before, mask):
             told = collapse_told(lost, f" in round {k} of {number}", "; more rounds may too")
             warnings.warn(told, LayerCollapse, stacklevel=2)
-        if k == number and (ties := ties_told(ranked, before, mask, target, scope=scope)):
+        grained = bool(pattern or block)
+        ties = ties_told(ranked, before, mask, target.get("density"), scope, grained=grained)
+        if ties and k == number:
             warnings.warn(ties, TiedScores, stacklevel=2)
         if on_round is not None:
             on_round(k, mask)
     assert mask is not None, "there is a first round"
     return mask
+
+
+def targets(
+    model: nn.Module,
+    params: Params | None,
+    density: Densities | None,
+    pattern: str | None,
+    rounds: int,
+) -> list[dict[str, Any]]:
+    """What each round keeps, as arguments of ``pruned``: densities or patterns."""
+    if pattern is None:
+        return [{"density": d} for d in exponential(_exact(model, params, density), rounds)]
+    if density is not None:
+        raise UserError(f"got density= and pattern={pattern!r}: the pattern says how many stay")
+    return [{"pattern": step} for step in parse_pattern(pattern).rounds(rounds)]
 
 
 def exponential(density: Densities, rounds: int) -> list[Densities]:
@@ -110,7 +133,7 @@ def usual_rounds(criterion: str | Criterion) -> int:
     return criteria.traits_of(function).rounds
 
 
-def _exact(model: nn.Module, params: Params | None, density: Densities) -> Densities:
+def _exact(model: nn.Module, params: Params | None, density: Densities | None) -> Densities:
     if isinstance(density, Mapping):
         return spread(prunable(model, params), density)
     return check_density(density)

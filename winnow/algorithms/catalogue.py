@@ -85,6 +85,8 @@ _LISTED: Mapping[str, CatalogueEntry] = {
         _at_init("data-dependent", "Lévai & Zombori 2020", "1 pass over all examples"),
         _fine_tuned("obd", "LeCun et al. 1990", "1 pass over all"),
         _fine_tuned("mlprune", "Zeng & Urtasun 2019", "2 passes a round"),
+        _fine_tuned("wanda", "Sun et al. 2024", "1 pass forward over all"),
+        _fine_tuned("sparsegpt", "Frantar & Alistarh 2023", "passes forward, some of each layer"),
         CatalogueEntry("imp", "iterative", "Frankle & Carbin 2019", _IMP, bound="most"),
         CatalogueEntry("one-shot", "one-shot", "Frankle & Carbin 2019", _ONE_SHOT),
     )

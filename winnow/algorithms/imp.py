@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
@@ -14,15 +14,18 @@ from torch import Tensor, nn
 
 from winnow import rng
 from winnow.algorithms.attach import Attach
-from winnow.algorithms.rounds import iterative, rewind_step, start_of
-from winnow.allocation import check_least
+from winnow.algorithms.grained_rounds import Competition
+from winnow.algorithms.rounds import rewind_step, start_of
 from winnow.coverage import coverage_of, warn_if_low
+from winnow.criteria import get_criterion, traits_of
 from winnow.criteria.base import Criterion
 from winnow.distributed import check_not_sharded
 from winnow.errors import UserError
 from winnow.mask import Mask, density_total
 from winnow.moments.kinds import Loss
-from winnow.pruning import LayerCollapse, collapse_told, newly_collapsed, prune_to
+from winnow.patterns.axes import named_axes
+from winnow.patterns.grains import grain_of
+from winnow.pruning import LayerCollapse, collapse_told, newly_collapsed
 from winnow.scoring import score
 from winnow.selection import Params, expand_rates, parameters, prunable, resolve_names
 from winnow.sharding import is_sharded, whole
@@ -40,7 +43,7 @@ def imp(
     rounds: int = 15,
     rewind: str = "init",
     criterion: str | Criterion = "magnitude",
-    scope: str = "global",
+    scope: str | None = None,
     rates: Mapping[str, float] | None = None,
     params: Params | None = None,
     ignore: str | Iterable[str] | None = None,
@@ -50,6 +53,8 @@ def imp(
     loader: Iterable[Any] | None = None,
     loss_fn: Loss | None = None,
     on_round: Callable[[Ticket], object] | None = None,
+    pattern: str | None = None,
+    block: Sequence[int] | None = None,
     **options: Any,
 ) -> Ticket:
     """Train, score, prune, rewind, again and again; the ticket of the last round.
@@ -70,8 +75,11 @@ def imp(
     can be loaded before it is attached. A loop that trains for fewer steps in rounds before the
     last, by ``attach.round``, prunes after partial training, or fine-tunes.
 
-    ``rate``, ``scope``, ``rounds``: as in ``algorithms.rounds.iterative``; ``rates``: names,
-    patterns or group words -> other rates, with scope "layer"; ``params``, ``ignore``: what is
+    ``rate``, ``rounds``: a round removes round(rate · surviving weights). ``scope``: of all weights
+    ("global"), of each layer ("layer") or of each output unit ("row"); default the criterion's.
+    ``block``: of the blocks, as in ``wn.prune``. ``pattern`` "2:4": a round takes as much of each
+    group of 4, one at least, until 2 are left, where rounds end. ``rates``: names, patterns or
+    group words -> other rates, with scope "layer" or "row"; ``params``, ``ignore``: what is
     pruned; ``least``: weights that every tensor keeps, as in ``wn.prune``; ``batch``, ``loader``,
     ``loss_fn``, ``options``: for the criterion.
 
@@ -93,18 +101,26 @@ def imp(
     covered = coverage_of(model, names)
     warn_if_low(covered, params, stacklevel=2)
     each = None if rates is None else expand_rates(model, rates, rate, names)
-    sizes = {name: parameters(model)[name].numel() for name in names}
-    walk = [*iterative(sizes, rounds=rounds, rate=rate, rates=each, scope=scope, rewind=rewind)]
+    where = scope or traits_of(_function(criterion)).scope
+    weights = {name: parameters(model)[name] for name in names}
+    competition = Competition(
+        {name: tuple(weight.shape) for name, weight in weights.items()},
+        named_axes(model, weights),
+        grain_of(where, pattern, block),
+        where,
+    )
+    walk = competition.walk(rounds=rounds, rate=rate, rates=each, rewind=rewind)
     for step in walk:
-        check_least(sizes if step.keep is None else step.keep, sizes, least)
+        competition.check_least(step, least)
     inputs = {"batch": batch, "loader": loader, "loss_fn": loss_fn, **options}
     told = _told(
         criterion=_name(criterion), options=options, rate=rate, rates=each, rounds=rounds,
-        rewind=rewind, scope=scope, least=least, seed=seed, coverage=covered.share,
+        rewind=rewind, scope=where, least=least, seed=seed, coverage=covered.share,
+        **_grain_told(pattern, block),
     )  # fmt: skip
 
     trainer = _Trainer(model, train, rewind, seed)
-    mask = Mask.dense({name: parameters(model)[name] for name in names})
+    mask = Mask.dense(weights)
     ticket = None
     for step in walk:
         if step.keep is not None:
@@ -112,7 +128,7 @@ def imp(
             scores = score(
                 trainer.model, criterion, params=names, mask=mask, generator=draws, **inputs
             )
-            before, mask = mask, prune_to(scores, step.keep, mask, least)
+            before, mask = mask, competition.prune(scores, step, mask, least)
             if lost := newly_collapsed(before, mask):
                 words = collapse_told(lost, f" in round {step.index} of {rounds}")
                 warnings.warn(words, LayerCollapse, stacklevel=2)
@@ -211,6 +227,16 @@ def _check_finite(state: _StateDict, index: int) -> None:
                 f"{name!r} is not finite after the training of round {index}: the loss diverged. "
                 "Lower the learning rate or clip the gradients."
             )
+
+
+def _function(criterion: str | Criterion) -> Criterion:
+    return get_criterion(criterion) if isinstance(criterion, str) else criterion
+
+
+def _grain_told(pattern: str | None, block: Sequence[int] | None) -> dict[str, Any]:
+    """What a ticket says of a pattern or blocks, where there are some."""
+    told = {"pattern": pattern, "block": None if block is None else list(block)}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _name(criterion: str | Criterion) -> str:

@@ -14,8 +14,10 @@ from winnow.criteria.mlprune import mlprune
 from winnow.criteria.obd import obd
 from winnow.criteria.random import random
 from winnow.criteria.snip import snip
+from winnow.criteria.sparsegpt import sparsegpt
 from winnow.criteria.synflow import synflow
 from winnow.criteria.traits import Traits, traits, traits_of
+from winnow.criteria.wanda import wanda
 from winnow.errors import unknown
 
 CRITERIA: dict[str, Criterion] = {
@@ -27,6 +29,8 @@ CRITERIA: dict[str, Criterion] = {
     "data-dependent": data_dependent,
     "obd": obd,
     "mlprune": mlprune,
+    "wanda": wanda,
+    "sparsegpt": sparsegpt,
 }
 """The built-in criteria: name -> function."""
 

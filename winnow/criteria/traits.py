@@ -5,17 +5,31 @@ Nothing outside a criterion's file asks for its name: what is particular about i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
 from torch import Tensor
 
+from winnow.allocation import check_scope
 from winnow.errors import UserError, unknown
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 Seen = Literal["all", "balanced", "none"]
-Surgeon = Callable[..., Mapping[str, Tensor]]  # (subject, mask, option=default, …) -> changes
+SurgeonChanges = Mapping[str, Tensor] | Iterator[tuple[str, Tensor]]  # name -> what to add
+Surgeon = Callable[..., SurgeonChanges]  # (subject, mask, option=default, …)
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A weight that has been pruned: what stays, a bool tensor, and what to add to it first."""
+
+    name: str
+    keep: Tensor
+    change: Tensor | None = None
+
+
+Layerwise = Callable[..., Iterator[Pruned]]  # (subject, name -> Kept, option=default, …)
 
 
 @dataclass(frozen=True)
@@ -28,9 +42,15 @@ class Traits:
     the model in training mode (without dropout all the same), not in evaluation mode.
 
     ``surgeon``: what moves the weights that stay when a trained network is pruned by it: given the
-    subject, the mask and the criterion's options, name -> what to add. ``takes_input_shape``: its
+    subject, the mask and the criterion's options, name -> what to add. A generator of such pairs
+    goes layer by layer: before it is asked for the next pair, the last is added and what the mask
+    removes there is 0. ``layerwise``: what prunes a trained network layer by layer: given the
+    subject, name -> `patterns.shares.Kept` and the criterion's options, it yields what has been
+    `Pruned`, and the same holds before it is asked for the next. Both see the network in evaluation
+    mode and without gradients, but for surgeons that are no generators. ``takes_input_shape``: its
     option ``input_shape`` is the shape of one example, which whoever knows the data fills in.
-    ``is_control``: it is itself a control of others, and has none by default.
+    ``is_control``: it is itself a control of others, and has none by default. ``scope``: where its
+    scores compete where nobody says otherwise, a scope of ``wn.prune``.
     """
 
     examples: Seen = "all"
@@ -40,6 +60,8 @@ class Traits:
     surgeon: Surgeon | None = None
     takes_input_shape: bool = False
     is_control: bool = False
+    scope: str = "global"
+    layerwise: Layerwise | None = None
 
 
 _USUAL = Traits()
@@ -54,6 +76,8 @@ def traits(
     surgeon: Surgeon | None = _USUAL.surgeon,
     takes_input_shape: bool = _USUAL.takes_input_shape,
     is_control: bool = _USUAL.is_control,
+    scope: str = _USUAL.scope,
+    layerwise: Layerwise | None = _USUAL.layerwise,
 ) -> Callable[[_Function], _Function]:
     """A decorator that gives a criterion its `Traits`; one without it has the defaults.
 
@@ -67,7 +91,10 @@ def traits(
             f"traits with passes={passes} and rounds={rounds}: give passes from 0 and a whole "
             "number of rounds from 1 on"
         )
-    declared = Traits(examples, passes, rounds, training, surgeon, takes_input_shape, is_control)
+    check_scope(scope)
+    declared = Traits(
+        examples, passes, rounds, training, surgeon, takes_input_shape, is_control, scope, layerwise
+    )
 
     def marked(function: _Function) -> _Function:
         vars(function)["traits"] = declared

@@ -93,6 +93,8 @@ def _image(x: Any) -> Tensor:
 
 def _tensor(value: Any, said: str) -> Tensor:
     if isinstance(value, Tensor):
+        if value.layout != torch.strided or value.is_quantized:
+            raise UserError(f"{said} is a sparse or quantised tensor: give a plain one")
         return value.detach().cpu().contiguous()
     if isinstance(value, list | tuple):
         try:
@@ -132,7 +134,8 @@ def _numbers(x: Tensor, said: str) -> Tensor:
     if x.is_complex():
         raise UserError(f"{said} is {x.dtype}: networks here take real numbers")
     if not x.is_floating_point():
-        if x.dtype != torch.bool and int(x.abs().max()) > _EXACT:
+        x = x.to(torch.int64)
+        if int(x.abs().max()) > _EXACT:
             raise UserError(f"{said} has whole numbers above {_EXACT}, which float32 does not hold")
         return x.to(torch.float32)
     x = x.to(torch.float32)

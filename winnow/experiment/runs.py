@@ -31,6 +31,8 @@ LEGACY: Mapping[str, Any] = {
     "data.size": None,
     "data.own": None,
     "dynamic": None,
+    "dynamic.options.block": None,
+    "dynamic.options.pattern": None,
     "model.init.kept": 1.0,
     "model.init.head": None,
     "model.norm_init": "ones",
@@ -51,6 +53,7 @@ LEGACY: Mapping[str, Any] = {
     "pruning.augmented": False,
     "pruning.structure": "none",
     "pruning.units": None,
+    "pruning.grain": None,
     "schedule.every": None,
     "schedule.to": 0.0,
     "start.optimizer": "fresh",
@@ -119,7 +122,8 @@ class Pruning:
     scored in place of the run's own initial weights (see `plan.kinds.scored_copy`).
     ``augmented``: the examples seen are augmented. ``structure``: whole units go (see
     `recipe.Prune`), and ``units`` says how many each set of them keeps, by its name; ``keep`` is
-    what that leaves of each layer.
+    what that leaves of each layer. ``grain``: "row" where ``keep`` of a layer is shared out evenly
+    over its outputs, of which each keeps its best.
     """
 
     of: str | None
@@ -140,6 +144,7 @@ class Pruning:
     augmented: bool = False
     structure: str = "none"
     units: Mapping[str, int] | None = None
+    grain: str | None = None
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> Pruning:

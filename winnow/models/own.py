@@ -27,7 +27,6 @@ OWN_INIT = "own"
 """In place of an initialisation: what the network's own modules start with."""
 
 _SAID = "model.name"
-_BATCH = 4  # images that a network is tried with; batch normalisation needs more than one
 
 
 def own_network(
@@ -94,25 +93,24 @@ def drawn_from(seed: int, *names: str | int) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def rehearse(written: str, model: nn.Module, inputs: tuple[int, int, int], classes: int) -> None:
-    """One step of a network that is thrown away, on random images.
+def rehearse(written: str, model: nn.Module, x: torch.Tensor, classes: int) -> None:
+    """One step of a network that is thrown away, on a few images (B, C, H, W).
 
     UserError, by name, for what cannot be trained: no logits (B, ``classes``), an error in its
     forward pass, parameters that are frozen, not float32, or not in the loss.
     """
     said = f"{_SAID} {written!r}"
     _check_parameters(model, said)
-    x = torch.randn(_BATCH, *inputs)
     try:
         logits = model.train()(x)
     except Exception as error:  # whatever the network raises
         raise failed(said, f"its forward pass on images {tuple(x.shape)}", error) from error
     if not isinstance(logits, torch.Tensor):
         raise UserError(f"{said} returns {_kind(logits)}: return logits, a tensor (B, {classes})")
-    if tuple(logits.shape) != (_BATCH, classes):
+    if tuple(logits.shape) != (len(x), classes):
         raise UserError(
-            f"{said} returns a tensor {tuple(logits.shape)} for {_BATCH} images: return logits "
-            f"({_BATCH}, {classes}), one for each class"
+            f"{said} returns a tensor {tuple(logits.shape)} for {len(x)} images: return logits "
+            f"({len(x)}, {classes}), one for each class"
         )
     named = dict(model.named_parameters())
     try:

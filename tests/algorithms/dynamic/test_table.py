@@ -10,6 +10,7 @@ from dynamic_jobs import ALL, SHAPES, masks, moment, tensors, under
 
 from winnow.algorithms.dynamic import DYNAMIC_METHODS, dynamic_defaults, make_dynamic
 from winnow.errors import UserError
+from winnow.experiment.runs import LEGACY
 from winnow.mask import Mask
 
 
@@ -69,7 +70,9 @@ RECORDED = {  # names and defaults are part of the identity of runs
 def test_the_options_that_runs_record(name):
     recorded = asdict(make_dynamic(name, 0.3))
     assert recorded.pop("density") == 0.3
-    assert recorded == dynamic_defaults(name) == {**USUAL, **RECORDED[name]}
+    later = dict.fromkeys(("pattern", "block")) if name in ("gradual", "set", "rigl") else {}
+    assert recorded == dynamic_defaults(name) == {**USUAL, **RECORDED[name], **later}
+    assert all(LEGACY[f"dynamic.options.{option}"] is None for option in later)
 
 
 def declared(trait):

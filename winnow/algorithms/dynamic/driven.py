@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from winnow.algorithms.dynamic.method import Change, DynamicMethod, Memory, Moment
+from winnow.algorithms.dynamic.turned import check_start
 from winnow.data.order import steps_per_epoch
 from winnow.engine.advancing import advance_by
 from winnow.engine.base import Engine, Job, Metrics, Perturbation, Session, StepStats
@@ -216,3 +217,4 @@ def check_given(method: DynamicMethod, given: Mask, first: Mask) -> None:
             f"{given.density:.6g}, but {method.name} starts with {first.kept}: write "
             f"{option}={given.density:.6g} or leave the mask out"
         )
+    check_start(method, given, first)

@@ -14,12 +14,14 @@ from winnow.algorithms.dynamic.driven import check_given
 from winnow.algorithms.dynamic.iterations import Closure, Iterations
 from winnow.algorithms.dynamic.method import Change, DynamicMethod, Memory, Moment
 from winnow.algorithms.dynamic.trained_weights import TrainedWeights
+from winnow.algorithms.dynamic.turned import turned_for
 from winnow.amounts import option_iterations
 from winnow.averaging import Averages
 from winnow.coverage import coverage_of, warn_if_low
 from winnow.distributed import agreed_seed, check_agreed, ranks
 from winnow.errors import UserError
 from winnow.mask import Mask
+from winnow.patterns.grains import parse_pattern
 from winnow.selection import Params, parameters, prunable, resolve_names
 from winnow.sparsifying import Sparsified
 from winnow.state import Tensors
@@ -31,7 +33,7 @@ def dynamic(
     method: str,
     *,
     optimizer: Optimizers,
-    density: float,
+    density: float | None = None,
     steps: str,
     per_epoch: int | None = None,
     params: Params | None = None,
@@ -45,11 +47,13 @@ def dynamic(
 
     ``method``: gradual, set, deep-r, dsr, snfs or rigl; ``options`` are those of its class in
     ``winnow.algorithms.dynamic``, the originals' by default. ``density``: kept fraction of the
-    weights that compete (at the end, for gradual); exact after every update. ``steps``: length of
-    the training, "30000it", or "90ep" with ``per_epoch`` iterations (``len(loader)``). ``params``:
-    what competes, as in ``wn.score``; ``ignore``: names, patterns and group words of what stays
-    dense (default what the original leaves dense; [] for nothing). ``mask``: where to start
-    from, in place of the method's first mask.
+    weights that compete (at the end, for gradual); exact after every update. ``pattern="2:4"`` (any
+    N:M, in place of a density), ``block=(r, c)`` and ``distribution="row"`` (gradual: ``scope``)
+    hold after every update of set, rigl and gradual. ``steps``: length of the training, "30000it",
+    or "90ep" with ``per_epoch`` iterations (``len(loader)``). ``params``: what competes, as in
+    ``wn.score``; ``ignore``: names, patterns and group words of what stays dense (default what the
+    original leaves dense; [] for nothing). ``mask``: where to start from, in place of the method's
+    first mask.
 
     ``optimizer``: one, or several that together hold the weights, as in ``wn.sparsify``, as is
     ``averaged``.
@@ -81,9 +85,10 @@ def dynamic(
     so. Raises UserError for an unknown method or option, a density out of reach, and an optimizer
     that is not this model's, lacks the momentum that snfs needs, or runs no step hooks.
     """
-    chosen = make_dynamic(method, density, **options)
+    chosen = make_dynamic(method, _density(method, density, options), **options)
     competing = _competing(model, chosen, params, ignore)
     warn_if_low(coverage_of(model, prunable(model, params)), params, stacklevel=2)
+    chosen = turned_for(chosen, model, competing)
     total = option_iterations(method, "steps", steps, per_epoch)
     return Dynamic(
         model, chosen, optimizer, list(competing), total, per_epoch, mask, seed, averaged
@@ -260,6 +265,13 @@ class Dynamic:
             self._weights.write(name, grown[name], values)
         if change.memory is not None:
             self.memory = change.memory
+
+
+def _density(method: str, density: float | None, options: Mapping[str, Any]) -> float:
+    """The density, or that of a pattern. UserError for neither."""
+    if density is None and options.get("pattern") is None:
+        raise UserError(f"{method} needs a density, e.g. density=0.1, or a pattern='2:4'")
+    return parse_pattern(options["pattern"]).density if density is None else density
 
 
 def _competing(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from winnow.algorithms.dynamic.timing import Timing
 from winnow.mask import Mask
+from winnow.patterns.grains import Grain
 from winnow.state import Tensors
 
 When = Literal["instead", "after"]
@@ -89,6 +90,11 @@ class DynamicMethod(Protocol):
     @property
     def protects(self) -> tuple[str, ...]:
         """Names, patterns and group words of the layers that the original leaves dense."""
+        ...
+
+    @property
+    def grain(self) -> Grain | None:
+        """The pattern that holds after every update, if any; of weights (outputs, inputs, …)."""
         ...
 
     def timing(self, steps: int, per_epoch: int | None) -> Timing:

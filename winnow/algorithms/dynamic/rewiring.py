@@ -8,10 +8,16 @@ from typing import ClassVar
 
 from winnow.algorithms.dynamic.exchange import counted, fraction_of
 from winnow.algorithms.dynamic.method import Memory, Moment, When
-from winnow.algorithms.dynamic.start import check_distribution, first_counts, random_mask
+from winnow.algorithms.dynamic.start import (
+    check_density_of,
+    check_distribution,
+    first_counts,
+    random_mask,
+)
 from winnow.algorithms.dynamic.timing import Timing, timed
 from winnow.errors import UserError
 from winnow.mask import Mask
+from winnow.patterns.grains import Grain, NofM, grain_of
 from winnow.schedule import check_decay, drop_fraction
 from winnow.state import Tensors
 
@@ -46,6 +52,16 @@ class Rewiring:
 
     def __post_init__(self) -> None:
         check_distribution(self.distribution)
+        if self.distribution == "row" and self.grain is None:
+            raise UserError(
+                f"{self.name} does not keep rows: what it grows is elsewhere than what it drops. "
+                "Methods that do are set and rigl; gradual by its scope"
+            )
+
+    @property
+    def grain(self) -> Grain | None:
+        """What holds after every update."""
+        return None
 
     @property
     def protects(self) -> tuple[str, ...]:
@@ -59,13 +75,39 @@ class Rewiring:
 
     def keeps(self, shapes: Mapping[str, Sequence[int]]) -> int:
         whole = {name: tuple(shape) for name, shape in shapes.items()}
-        return sum(first_counts(whole, self.density, self.distribution, self.least).values())
+        return sum(
+            first_counts(whole, self.density, self.distribution, self.least, self.grain).values()
+        )
 
     def start(self, weights: Tensors, seed: int) -> Mask:
-        return random_mask(weights, self.density, self.distribution, seed, self.least)
+        return random_mask(weights, self.density, self.distribution, seed, self.least, self.grain)
 
     def memory(self, weights: Tensors, mask: Mask, seed: int) -> Memory:  # noqa: ARG002
         return Memory()
+
+
+@dataclass(frozen=True)
+class Patterned(Rewiring):
+    """One whose update can keep a pattern: what a unit or a group loses it gets back.
+
+    ``distribution`` may be row: every output has as many inputs, at first and after each update.
+    ``pattern``: N:M, which holds after each update. ``block`` (r, c): blocks of r outputs × c
+    inputs come and go together.
+    """
+
+    pattern: str | None = None
+    block: Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.grain, NofM):
+            check_density_of(self.grain, self.density)
+
+    @property
+    def grain(self) -> Grain | None:
+        """What holds after every update."""
+        row = self.distribution == "row"
+        return grain_of("row" if row else "layer", self.pattern, self.block)
 
 
 def check_drop(drop: float, decay: str, example: float) -> None:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from winnow.algorithms.dynamic.exchange import drop_smallest, grow_largest
+from winnow.algorithms.dynamic.grained import in_blocks, out_of_blocks, regrow_largest
 from winnow.algorithms.dynamic.method import Change, Moment, When
-from winnow.algorithms.dynamic.rewiring import Rewiring, check_drop, falling_counts
+from winnow.algorithms.dynamic.rewiring import Patterned, check_drop, falling_counts
+from winnow.patterns.grains import NofM, Rows
 
 
 @dataclass(frozen=True)
-class RigL(Rewiring):
+class RigL(Patterned):
     """Evci et al. 2020, "Rigging the Lottery: Making All Tickets Winners", Algorithm 1.
 
     Every ΔT iterations before T_end, each layer drops the f_decay(t)·n smallest |w| of its n
@@ -49,8 +51,11 @@ class RigL(Rewiring):
         return ("first",) if self.distribution == "uniform" else ()
 
     def update(self, at: Moment) -> Change:
-        counts = falling_counts(at, self.drop, self.decay)
-        kept = drop_smallest(at.kept(), at.mask, counts)
-        gradient = at.gradient()
-        sizes = {name: gradient[name].abs() for name in at.mask}
-        return Change(grow_largest(sizes, kept, counts))
+        seen = in_blocks(at, self.grain)
+        counts = falling_counts(seen, self.drop, self.decay)
+        kept = drop_smallest(seen.kept(), seen.mask, counts)
+        gradient = seen.gradient()
+        sizes = {name: gradient[name].abs() for name in seen.mask}
+        if isinstance(self.grain, Rows | NofM):
+            return Change(regrow_largest(sizes, kept, at.mask, self.grain))
+        return out_of_blocks(grow_largest(sizes, kept, counts), at, self.grain)

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from winnow.algorithms.dynamic.exchange import drop_smallest, grow_random
+from winnow.algorithms.dynamic.grained import in_blocks, out_of_blocks, regrow_random
 from winnow.algorithms.dynamic.method import Change, Moment
-from winnow.algorithms.dynamic.rewiring import Rewiring, check_drop, falling_counts
+from winnow.algorithms.dynamic.rewiring import Patterned, check_drop, falling_counts
+from winnow.patterns.grains import NofM, Rows
 
 
 @dataclass(frozen=True)
-class SET(Rewiring):
+class SET(Patterned):
     """Mocanu et al. 2018, "Scalable training of artificial neural networks with adaptive sparse
     connectivity inspired by network science", section "Sparse evolutionary training".
 
@@ -43,6 +45,10 @@ class SET(Rewiring):
         return ("output",)
 
     def update(self, at: Moment) -> Change:
-        counts = falling_counts(at, self.drop, self.decay)
-        kept = drop_smallest(at.kept(), at.mask, counts)
-        return Change(grow_random(kept, counts, at.seed, self.name, at.step))
+        seen = in_blocks(at, self.grain)
+        counts = falling_counts(seen, self.drop, self.decay)
+        kept = drop_smallest(seen.kept(), seen.mask, counts)
+        stream = (at.seed, self.name, at.step)
+        if isinstance(self.grain, Rows | NofM):
+            return Change(regrow_random(kept, at.mask, self.grain, *stream))
+        return out_of_blocks(grow_random(kept, counts, *stream), at, self.grain)

@@ -66,7 +66,9 @@ class Compare(RecipePart):
     """Methods side by side: each an arm with one point for each density and replicate.
 
     ``densities``: of all prunable weights. ``scope``: where scores compete, or how weights are
-    shared out over layers; dynamic methods have a ``distribution`` of their own. ``controls``: of
+    shared out over layers, ``row``: over the outputs of each; dynamic methods have a
+    ``distribution`` of their own. Criteria whose scores say nothing across layers (wanda,
+    sparsegpt) take ``uniform`` in place of ``global``. ``controls``: of
     every method at initialisation but ``random``, which is one itself.
     """
 
@@ -77,7 +79,7 @@ class Compare(RecipePart):
     densities: Annotated[tuple[Density, ...], Field(strict=False, min_length=1)] = Field(
         (0.5, 0.2, 0.1, 0.05, 0.02), examples=[[0.5, 0.2]]
     )
-    scope: Literal["global", "layer", "uniform", "er", "erk"] = "global"
+    scope: Literal["global", "layer", "uniform", "er", "erk", "row"] = "global"
     controls: InitControls = InitControls()
 
     @model_validator(mode="after")

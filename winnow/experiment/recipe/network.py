@@ -14,7 +14,7 @@ from winnow.experiment.recipe.model import Model
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.run_parts import RunData, RunModel
 from winnow.models.initialise import check_parts, check_scheme, initialise
-from winnow.models.own import OWN_INIT, drawn_from, own_network, rehearse, without_values
+from winnow.models.own import OWN_INIT, drawn_from, own_network, without_values
 from winnow.outside import keep_source, source_of_place
 
 _STRUCTURE = "structure"
@@ -104,19 +104,6 @@ def initialised_network(
         norm=model.norm_init,
     )
     return built
-
-
-def check_trainable(data: RunData, model: RunModel) -> None:
-    """UserError for a network that cannot be trained here: its package is not installed, or it is
-    one's own and does not do what is expected of it.
-    """
-    if model.source is None:
-        models.check_buildable(model.name)
-        return
-    inputs, classes = data.about.inputs(data.size), data.about.classes
-    with drawn_from(0, "rehearsal"):
-        built = own_network(_place(model), inputs, classes, model.options, model.source)
-        rehearse(_place(model), built, inputs, classes)
 
 
 def keep_network_source(model: RunModel) -> None:

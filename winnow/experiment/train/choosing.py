@@ -6,7 +6,7 @@ import functools
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from winnow.experiment.train.seats import Seat, seats_of
 
 if TYPE_CHECKING:
     from winnow.engine.auto import Auto, Choice
-    from winnow.engine.base import Job
+    from winnow.engine.base import Job, TrainingData
     from winnow.engine.calibration import Calibration
     from winnow.experiment.plan.plan import Plan
     from winnow.mask import Mask
@@ -266,26 +266,20 @@ def _batch_measured(run: Run) -> int:
 
 
 def sample(plan: Plan) -> Job:
-    """The work of a plan's runs on random images: its dense run, as only costs matter."""
-    import torch
-
-    from winnow import rng
-    from winnow.engine.base import Job, Split
-    from winnow.experiment.train.job import make_network, scaled_data
+    """The work of a plan's runs on random images: its dense run, as only costs matter. Where data
+    is one's own, on some of it, as networks may take no other numbers (of tokens).
+    """
+    from winnow.engine.base import Job
+    from winnow.experiment.train.job import make_network
 
     run = _first(plan)
     about = run.data.about
     count = _batch_measured(run) if about.in_files else min(about.train_size, _IMAGES)
-    generator = rng.torch_generator(0, "calibration", "images")
-    shape = (count, *about.inputs(run.data.size))
-    x = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
-    if about.pixels != "uint8":
-        x = x.to(torch.float32)
-    y = torch.randint(0, about.classes, (count,), generator=generator)
-    splits = {"train": Split(x, y, torch.arange(count))}
+    data = _random_images(run, count) if run.data.own is None else _some_of_its_own(run, count)
+    count = len(data.splits["train"].index)
     return Job(
         build=functools.partial(make_network, run),
-        data=scaled_data(run.data, splits),
+        data=data,
         steps=run.steps,
         batch=min(run.batch, count),
         last_batch=run.last_batch,
@@ -294,3 +288,32 @@ def sample(plan: Plan) -> Job:
         seeds={**dict.fromkeys(run.seeds, 0), "order": 0, "augment": 0},
         clip=run.clip,
     )
+
+
+def _random_images(run: Run, count: int) -> TrainingData:
+    """So many images of noise, of the shape of the run's."""
+    import torch
+
+    from winnow import rng
+    from winnow.engine.base import Split
+    from winnow.experiment.train.job import scaled_data
+
+    about = run.data.about
+    generator = rng.torch_generator(0, "calibration", "images")
+    shape = (count, *about.inputs(run.data.size))
+    x = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    y = torch.randint(0, about.classes, (count,), generator=generator)
+    return scaled_data(run.data, {"train": Split(x, y, torch.arange(count))})
+
+
+def _some_of_its_own(run: Run, count: int) -> TrainingData:
+    """The first training examples of the run's data, so many at most, in memory."""
+    import torch
+
+    from winnow.engine.base import Split
+    from winnow.experiment.train.job import make_job
+
+    data = make_job(run).data
+    train = data.splits["train"]
+    x, y = train.take(torch.arange(min(count, len(train.index))))
+    return replace(data, splits={"train": Split(x, y, torch.arange(len(y)))})

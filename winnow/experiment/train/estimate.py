@@ -19,7 +19,6 @@ from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.engine.stacked import StackedEngine
 from winnow.errors import UserError
 from winnow.experiment.plan.plan import Plan, Planned
-from winnow.experiment.recipe.network import check_trainable
 from winnow.experiment.runs import Run
 from winnow.experiment.store.store import Found, Store
 from winnow.experiment.train.choosing import (
@@ -33,6 +32,7 @@ from winnow.experiment.train.choosing import (
     sample,
     taken,
 )
+from winnow.experiment.train.job import check_trainable
 
 _OVERHEAD = 1.1  # what evaluating test images and at the end adds to training
 _EACH_RUN = 0.03  # seconds before and after training: preparing it, writing its files (digits)
@@ -103,8 +103,7 @@ def why_no_pace(plan: Plan) -> str | None:
     installed.
     """
     try:
-        run = next(iter(plan.runs.values()))
-        check_trainable(run.data, run.model)
+        check_trainable(next(iter(plan.runs.values())))
     except UserError as error:
         return str(error)
     return None

@@ -17,10 +17,11 @@ from winnow.errors import UserError
 from winnow.experiment.analyses import Analysis
 from winnow.experiment.plan.groups import Group
 from winnow.experiment.plan.plan import Plan, Planned
-from winnow.experiment.recipe.network import check_trainable, keep_network_source
+from winnow.experiment.recipe.network import keep_network_source
 from winnow.experiment.store.analyses import find_analysis
 from winnow.experiment.store.store import Store
 from winnow.experiment.train.choosing import in_one_line, sample, settle
+from winnow.experiment.train.job import check_trainable
 from winnow.experiment.train.pools import Pool
 from winnow.experiment.train.pools.local import LocalPool
 from winnow.experiment.train.protocol import Answer, DiskError, Order, Task, WorkerError
@@ -148,7 +149,7 @@ class _Execution:
         a network's package is not here.
         """
         run = next(iter(plan.runs.values()))
-        check_trainable(run.data, run.model)
+        check_trainable(run)
         keep_network_source(run.model)
         if plan.recipe.engine != "auto":
             engine.make_engine(plan.recipe.engine).prepare(sample(plan))

@@ -14,10 +14,15 @@ from winnow.data.image_files import ImageFiles
 from winnow.data.own import kept_images, open_own_folder
 from winnow.data.split import split
 from winnow.engine.base import Job, Split, TrainingData
+from winnow.engine.feed import Feed
 from winnow.errors import UserError
 from winnow.experiment.recipe.network import initialised_network, network_of_run
 from winnow.experiment.run_parts import RunData
 from winnow.experiment.runs import Run
+from winnow.models import check_buildable
+from winnow.models.own import drawn_from, rehearse
+
+_FEW = 4  # images that a network is tried with; batch normalisation needs more than one
 
 
 def make_job(run: Run) -> Job:
@@ -38,6 +43,21 @@ def make_job(run: Run) -> Job:
 def make_network(run: Run) -> nn.Module:
     """The run's network, with whatever weights its modules start with."""
     return network_of_run(run.data, run.model)
+
+
+def check_trainable(run: Run) -> None:
+    """UserError for a network that cannot be trained here: its package is not installed, or it is
+    one's own and does not do what is expected of it, which is tried with a few training images.
+    """
+    if run.model.source is None:
+        check_buildable(run.model.name)
+        return
+    feed = Feed(make_job(run), torch.device("cpu"))
+    few = torch.arange(min(_FEW, feed.count("train")))
+    x = feed.normalised(feed.splits["train"].take(few)[0])
+    with drawn_from(0, "rehearsal"):
+        model = make_network(run)
+        rehearse(run.model.place or run.model.name, model, x, run.data.about.classes)
 
 
 def initial_network(run: Run, draw: int | None = None, seed: int | None = None) -> nn.Module:

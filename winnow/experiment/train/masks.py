@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from winnow import criteria, rng
 from winnow.algorithms.at_init import Densities, prune_at_init
-from winnow.algorithms.trained import prune_trained
+from winnow.algorithms.in_rounds import prune_in_rounds, prune_rows
 from winnow.errors import UserError
 from winnow.experiment.runs import Pruning, Run
 from winnow.experiment.train.examples import examples, scored_as
@@ -88,7 +88,7 @@ def _of_trained(run: Run, pruning: Pruning, parents: Parents) -> tuple[nn.Module
     data, options = _data(run, pruning), _options(run, pruning)
     if run.start.is_operated or pruning.rounds > 1:
         keep = pruning.keep if isinstance(pruning.keep, int) else dict(pruning.keep)
-        return model, prune_trained(
+        return model, prune_in_rounds(
             model,
             pruning.criterion,
             keep,
@@ -96,6 +96,7 @@ def _of_trained(run: Run, pruning: Pruning, parents: Parents) -> tuple[nn.Module
             rounds=pruning.rounds,
             least=pruning.least,
             seed=pruning.seed,
+            rows=pruning.grain == "row",
             **data,
             **options,
         )
@@ -110,6 +111,8 @@ def _of_trained(run: Run, pruning: Pruning, parents: Parents) -> tuple[nn.Module
     )
     if pruning.units is not None:
         return model, _best_units(run, pruning, model, scores, mask)
+    if pruning.grain == "row":
+        return model, prune_rows(scores, pruning.keep, mask)
     return model, prune_to(scores, pruning.keep, mask, pruning.least)
 
 
@@ -160,6 +163,7 @@ def _at_init(run: Run, pruning: Pruning) -> Mask:
             seed=pruning.seed,
             invert=pruning.invert,
             least=pruning.least,
+            scope=pruning.grain or "global",
             **_data(run, pruning),
             **_options(run, pruning),
         )

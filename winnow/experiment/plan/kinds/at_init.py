@@ -93,7 +93,7 @@ class PlannedAtInit:
             seed=replicate.mask_seed,
             least=self.least,
         )
-        pruning = self.copy.of(replace(pruning, rounds=self.rounds))
+        pruning = self.copy.of(replace(pruning, rounds=self.rounds, grain=self.method.grain))
         return replace(replicate.dense, pruning=pruning)
 
     def _control_points(self, replicate: Replicate, index: int, run: Run) -> Iterator[Node]:

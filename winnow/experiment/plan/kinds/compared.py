@@ -9,6 +9,7 @@ from typing import Any
 
 from winnow.algorithms.catalogue import CatalogueEntry
 from winnow.allocation import Keep, keep_for_density
+from winnow.criteria import get_criterion, traits_of
 from winnow.errors import UserError
 from winnow.experiment.arms import Arm
 from winnow.experiment.plan.setting import Setting
@@ -68,7 +69,22 @@ class ComparedMethod:
 
     def keep_of_share(self, share: float) -> Keep:
         """The same, where ``share`` is the density of what competes."""
-        return keep_for_density(self.shapes, self.sizes, share, self.compare.scope)
+        return keep_for_density(self.shapes, self.sizes, share, self.scope)
+
+    @property
+    def scope(self) -> str:
+        """Where its scores compete: as the comparison says; where that is "global", and the
+        criterion's scores are for one layer alone, each layer keeps the same share.
+        """
+        named = self.options.get("criterion")
+        about = get_criterion(named) if isinstance(named, str) else self.entry.about
+        alone = not isinstance(about, str) and traits_of(about).scope != "global"
+        return "uniform" if alone and self.compare.scope == "global" else self.compare.scope
+
+    @property
+    def grain(self) -> str | None:
+        """What its prunings record of where weights compete, beside counts: "row" or nothing."""
+        return "row" if self.scope == "row" else None
 
     def without(self, *options: str) -> ComparedMethod:
         """The same, with fewer options: those that something else has taken over."""

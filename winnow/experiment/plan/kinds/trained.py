@@ -158,7 +158,9 @@ class PlannedTrained:
             least=self.least,
         )
         step = self.restart.pruned_at(parent)
-        pruning = replace(pruning, of=parent.id, step=step, rounds=self.rounds)
+        pruning = replace(
+            pruning, of=parent.id, step=step, rounds=self.rounds, grain=self.method.grain
+        )
         return self.restart.run(replicate.dense, parent, pruning)
 
     def _operated(self, run: Run) -> Run:

@@ -11,8 +11,8 @@ from torch import nn
 
 import winnow as wn
 from winnow import rng
+from winnow.algorithms.in_rounds import prune_in_rounds
 from winnow.algorithms.surgeon import operate
-from winnow.algorithms.trained import prune_trained
 from winnow.mask import Mask
 
 CE = F.cross_entropy
@@ -50,7 +50,7 @@ def loaded(task: Any) -> tuple[nn.Sequential, dict[str, Any], Mask]:
 
 def test_one_round_is_to_score_to_prune_and_to_operate(task: Any) -> None:
     model, data, dense = loaded(task)
-    mask = prune_trained(model, "mlprune", 200, dense, damping=0.3, **data)
+    mask = prune_in_rounds(model, "mlprune", 200, dense, damping=0.3, **data)
     other, _, _ = loaded(task)
     scores = wn.score(other, "mlprune", damping=0.3, **data)
     assert mask == wn.prune(scores, density=200 / dense.size)
@@ -62,7 +62,7 @@ def test_one_round_is_to_score_to_prune_and_to_operate(task: Any) -> None:
 def test_each_round_prunes_what_the_round_before_left(task: Any) -> None:
     """Slowly, by the public functions: 505 weights, 505^(2/3)·50^(1/3), 505^(1/3)·50^(2/3), 50."""
     model, data, dense = loaded(task)
-    mask = prune_trained(model, "mlprune", 50, dense, rounds=3, fisher="model", seed=4, **data)
+    mask = prune_in_rounds(model, "mlprune", 50, dense, rounds=3, fisher="model", seed=4, **data)
     other, _, slow = loaded(task)
     assert dense.size == 505
     for k, count in ((1, 234), (2, 108), (3, 50)):
@@ -83,7 +83,7 @@ def test_rounds_harm_the_network_less(task: Any) -> None:
     losses = []
     for rounds in (1, 10):
         model, data, dense = loaded(task)
-        mask = prune_trained(model, "mlprune", 80, dense, rounds=rounds, **data)
+        mask = prune_in_rounds(model, "mlprune", 80, dense, rounds=rounds, **data)
         assert mask.kept == 80
         losses.append(float(CE(model(x), y).detach()))
     assert losses[1] < 0.2 * losses[0]
@@ -93,7 +93,7 @@ def test_counts_of_each_layer_and_other_criteria(task: Any) -> None:
     """OBD is not repaired: what stays is as it was, the rest is 0."""
     model, data, dense = loaded(task)
     keep = {"0.weight": 40, "2.weight": 300, "4.weight": 9}
-    mask = prune_trained(model, "obd", keep, dense, rounds=2, **data)
+    mask = prune_in_rounds(model, "obd", keep, dense, rounds=2, **data)
     assert mask.kept_per_layer == keep
     for name, value in model.state_dict().items():
         kept = mask[name] if name in mask else torch.ones_like(value, dtype=torch.bool)
