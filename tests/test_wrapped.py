@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from winnow.errors import UserError
-from winnow.wrapped import found_inf, held_by, hookable, optimizers_listed
+from winnow.wrapped import StepCalls, found_inf, held_by, hookable, optimizers_listed
 
 
 class Bare(torch.optim.Optimizer):
@@ -75,3 +75,32 @@ def test_infinite_gradients_that_a_fused_step_leaves_out() -> None:
     assert not found_inf(optimizer)
     optimizer.found_inf = torch.tensor([1.0])
     assert found_inf(optimizer)
+
+
+class Nested(torch.optim.SGD):
+    """Its step is hooked, and so is the one that it calls."""
+
+    fails = False
+
+    def step(self, closure: Any = None) -> Any:
+        found = super().step(closure)
+        if self.fails:
+            raise RuntimeError("mine")
+        return found
+
+
+def test_a_step_within_a_step_and_one_that_failed() -> None:
+    sgd()  # from now on SGD's own step runs hooks, too
+    optimizer = Nested(nn.Linear(2, 2).parameters(), lr=0.1)
+    calls, seen = StepCalls(), []
+    optimizer.register_step_pre_hook(lambda o, *_: seen.append(calls.enter(o)))
+    optimizer.register_step_post_hook(lambda o, *_: seen.append(calls.leave(o)))
+    optimizer.step()
+    assert seen == [True, False, False, True]
+    optimizer.fails = True
+    with pytest.raises(RuntimeError, match="mine"):
+        optimizer.step()
+    assert seen[4:] == [True, False, False]
+    optimizer.fails = False
+    optimizer.step()
+    assert seen[7:] == [True, False, False, True]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
+from types import FrameType
 from typing import Any
 
 import torch
@@ -56,3 +58,38 @@ def found_inf(optimizer: Optimizer) -> bool:
     """Whether a GradScaler found infinite gradients, and the step, fused, will leave them out."""
     flag = getattr(optimizer, "found_inf", None)
     return isinstance(flag, torch.Tensor) and bool(flag.item())
+
+
+class StepCalls:
+    """Tells a step from one within it: of a class that calls ``super().step()``, hooks run twice.
+
+    To be told of each call by a pre-hook and a post-hook. A call that ended in an error, whose
+    post-hook never came, is known by its frame, which is on the stack no more.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[int, list[FrameType | None]] = {}
+
+    def enter(self, optimizer: Optimizer) -> bool:
+        """From a pre-hook: whether no other step of this optimizer is under way."""
+        running = set()
+        own: FrameType | None = None
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            running.add(frame)
+            if own is None and frame.f_code is _HOOKED:
+                own = frame
+            frame = frame.f_back
+        calls = [call for call in self._open.get(id(optimizer), []) if call in running]
+        self._open[id(optimizer)] = [*calls, own]
+        return not calls
+
+    def leave(self, optimizer: Optimizer) -> bool:
+        """From a post-hook: whether the step that ends is within no other."""
+        calls = self._open.get(id(optimizer), [])
+        if calls:
+            calls.pop()
+        return not calls
+
+
+_HOOKED = Optimizer.profile_hook_step(lambda *_: None).__code__  # of what runs the hooks

@@ -356,3 +356,42 @@ def test_steps_that_a_scaler_leaves_out_are_not_counted(fused: bool) -> None:
     assert counts == [3, 3]
     with pytest.raises(UserError, match="took 3 optimizer steps, fewer than rewind='4it'"):
         wn.imp(make, train, rounds=1, rewind="4it")
+
+
+class Nested(torch.optim.SGD):
+    """Its step is hooked, and so is the one that it calls."""
+
+    def step(self, closure: Any = None) -> Any:
+        return super().step(closure)
+
+
+def test_a_step_that_calls_that_of_its_base_class_is_one_step() -> None:
+    counts = []
+
+    def train(model: nn.Module, attach: Attach) -> None:
+        torch.optim.SGD(model.parameters(), lr=0.1)  # from now on its step runs hooks, too
+        optimizer = attach(Nested(model.parameters(), lr=0.1))
+        for _ in range(3):
+            optimizer.step()
+        counts.append(attach.steps)
+
+    wn.imp(make, train, rounds=1)
+    assert counts == [3, 3]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # dynamo's own imports
+def test_compiled_steps_are_counted() -> None:
+    torch._dynamo.reset()
+    counts = []
+
+    def train(model: nn.Module, attach: Attach) -> None:
+        optimizer = attach(torch.optim.SGD(model.parameters(), lr=0.1))
+        step: Any = torch.compile(optimizer.step, backend="aot_eager")
+        for _ in range(3):
+            optimizer.zero_grad()
+            F.cross_entropy(model(X), Y).backward()  # type: ignore[no-untyped-call]
+            step()
+        counts.append(attach.steps)
+
+    wn.imp(make, train, rounds=1)
+    assert counts == [3, 3]

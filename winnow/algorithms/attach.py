@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
@@ -11,7 +14,7 @@ from winnow.mask import Mask
 from winnow.selection import parameters
 from winnow.sharding import local, part_like, whole
 from winnow.sparsifying import Sparsified, check_same_model
-from winnow.wrapped import found_inf, hookable
+from winnow.wrapped import StepCalls, found_inf, hookable
 
 
 class Attach:
@@ -42,7 +45,8 @@ class Attach:
         self._keep_at = keep_at
         self._seen: list[Optimizer] = []
         self._sparsified: Sparsified | None = None
-        self._counter: RemovableHandle | None = None
+        self._counters: list[RemovableHandle] = []
+        self._calls = StepCalls()
 
     def __call__(self, optimizer: Optimizer) -> Optimizer:
         if any(optimizer is other for other in self._seen):
@@ -50,7 +54,11 @@ class Attach:
         outermost = hookable(optimizer)[0]
         self._hold(optimizer)
         if not self._seen:
-            self._counter = outermost.register_step_post_hook(self._count)
+            untraced: Any = torch.compiler.disable  # a compiled step calls them as they are
+            self._counters = [
+                outermost.register_step_pre_hook(untraced(self._enter)),
+                outermost.register_step_post_hook(untraced(self._count)),
+            ]
         self._seen.append(optimizer)
         return optimizer
 
@@ -77,8 +85,8 @@ class Attach:
 
     def close(self) -> None:
         """Remove the hooks: the round is over."""
-        if self._counter is not None:
-            self._counter.remove()
+        for counter in self._counters:
+            counter.remove()
         if self._sparsified is not None:
             self._sparsified.close()
 
@@ -106,8 +114,11 @@ class Attach:
         named = parameters(self._model)
         return {name: named[name] for name in self._mask}
 
+    def _enter(self, optimizer: Optimizer, *_: object) -> None:
+        self._calls.enter(optimizer)
+
     def _count(self, optimizer: Optimizer, *_: object) -> None:
-        if found_inf(optimizer):
+        if not self._calls.leave(optimizer) or found_inf(optimizer):
             return
         self.steps += 1
         if self.steps == self._keep_at:

@@ -460,6 +460,98 @@ def test_both_ways_to_give_a_closure() -> None:
         sparse.step(lambda: None, closure=lambda: None)
 
 
+class Averaging(torch.optim.SGD):
+    """Draws all weights to where they began, whether they have gradients or not."""
+
+    def step(self, closure: Any = None) -> Any:
+        found = super().step(closure)
+        with torch.no_grad():
+            for p in self.param_groups[0]["params"]:
+                start = self.state[p].setdefault("start", p.detach().clone())
+                p.lerp_(start, 0.1)
+        return found
+
+
+def test_an_optimizer_that_moves_without_gradients_is_told() -> None:
+    """It cannot be made to stand still at RigL's updates; after steps masks may change."""
+    model = network()
+    optimizer = Averaging(model.parameters(), lr=0.1)
+    sparse = rigl(model, optimizer)
+    for _ in range(3):
+        backward(model, [optimizer])
+        sparse.step()
+    backward(model, [optimizer])
+    with pytest.raises(UserError, match="Averaging moves parameters that have no gradient"):
+        sparse.step()
+    other = network()
+    optimizer = Averaging(other.parameters(), lr=0.1)
+    sparse = wn.dynamic(
+        other, "set", density=0.3, optimizer=optimizer, steps="60it", every="3it", per_epoch=5
+    )
+    for _ in range(7):
+        backward(other, [optimizer])
+        sparse.step()
+        assert is_zero(other, sparse)
+
+
+def test_after_a_step_that_failed_training_goes_on() -> None:
+    """At an update, whose gradients come back, and in a step after it."""
+    for failing in (3, 4):
+        model = network()
+        optimizer = Failing(model.parameters(), lr=0.1)
+        sparse = rigl(model, optimizer)
+        for step in range(8):
+            backward(model, [optimizer])
+            optimizer.fails = step == failing
+            new = [p.grad for p in model.parameters()]
+            if optimizer.fails:
+                with pytest.raises(RuntimeError, match="out of memory"):
+                    sparse.step()
+                continue
+            sparse.step()
+            assert is_zero(model, sparse)
+            for p, gradient in zip(model.parameters(), new, strict=True):
+                assert p.grad is gradient
+        assert sparse.made == 8
+
+
+class Failing(torch.optim.SGD):
+    """Runs out of memory when told to."""
+
+    fails = False
+
+    def step(self, closure: Any = None) -> Any:
+        if self.fails:
+            raise RuntimeError("out of memory")
+        return super().step(closure)
+
+
+class Nested(torch.optim.SGD):
+    """Its step is hooked, and so is the one that it calls."""
+
+    def step(self, closure: Any = None) -> Any:
+        return super().step(closure)
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_step_that_calls_that_of_its_base_class_is_one_iteration(closed: bool) -> None:
+    ends = []
+    for kind in (torch.optim.SGD, Nested):
+        model = network()
+        optimizer = kind(model.parameters(), lr=0.1, momentum=0.9)
+        sparse = rigl(model, optimizer)
+        for step in range(8):
+            if closed:
+                sparse.step(closure=lambda: backward(model, [optimizer]))  # noqa: B023
+            else:
+                backward(model, [optimizer])
+                sparse.step()
+            assert sparse.made == step + 1
+        ends.append((sparse.mask, values(model)))
+    assert ends[0][0] == ends[1][0]
+    assert same(ends[0][1], ends[1][1])
+
+
 def test_no_hooks_are_left() -> None:
     model = network()
     optimizers = two(model)

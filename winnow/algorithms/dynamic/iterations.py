@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from winnow.errors import UserError
-from winnow.wrapped import found_inf, hookable
+from winnow.sharding import local
+from winnow.wrapped import StepCalls, found_inf, hookable
 
 Closure = Callable[[], Any]
 
@@ -24,8 +25,8 @@ class Iterations:
 
     ``begin`` finds this iteration's gradients in ``.grad``, those of a closure as well. Where it
     answers True, the optimizers do not move in this iteration: they see no gradients, which leaves
-    weights and slots as they are. With several optimizers an iteration is over when each has made a
-    step, or when one makes its next.
+    weights and slots as they are (UserError for an optimizer that moves all the same). With several
+    optimizers an iteration is over when each has made a step, or when one makes its next.
     """
 
     def __init__(
@@ -39,6 +40,8 @@ class Iterations:
         self._stepped: set[int] = set()
         self._still = False
         self._hidden: list[tuple[Tensor, Tensor | None]] = []
+        self._before_it: dict[int, Tensor] = {}
+        self._calls = StepCalls()
         self._handles = []
         untraced: Any = torch.compiler.disable  # a compiled step calls them as they are
         for optimizer in optimizers:
@@ -60,6 +63,8 @@ class Iterations:
         self._handles.clear()
 
     def _before(self, optimizer: Optimizer, args: Any, kwargs: Any) -> tuple[Any, Any] | None:
+        if not self._calls.enter(optimizer):
+            return None
         if torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
             raise UserError(
                 "the optimizer's step is being captured in a CUDA graph, which would replay it "
@@ -99,15 +104,27 @@ class Iterations:
         if not self._stepped:
             self._still = self._begin()
         self._stepped.add(id(optimizer))
+        self._before_it.pop(id(optimizer), None)  # of a step that failed
         if self._still:
+            self._before_it[id(optimizer)] = _fingerprint(optimizer)
             self._hide(optimizer)
 
     def _after(self, optimizer: Optimizer, *_: object) -> None:
-        if id(optimizer) not in self._stepped:
+        if not self._calls.leave(optimizer) or id(optimizer) not in self._stepped:
             return
+        self._check_still(optimizer)
         self._show()
         if len(self._stepped) == self._number:
             self.finish()
+
+    def _check_still(self, optimizer: Optimizer) -> None:
+        before = self._before_it.pop(id(optimizer), None)
+        if before is not None and not torch.equal(before, _fingerprint(optimizer)):
+            raise UserError(
+                f"{type(optimizer).__name__} moves parameters that have no gradient, and updates "
+                "of the mask that take the place of its step need it to stand still: pass another "
+                "optimizer, or a method that changes the mask after steps, e.g. 'set'"
+            )
 
     def _hide(self, optimizer: Optimizer) -> None:
         for group in optimizer.param_groups:
@@ -117,6 +134,15 @@ class Iterations:
                     parameter.grad = None
 
     def _show(self) -> None:
-        for parameter, gradient in self._hidden:
-            parameter.grad = gradient
+        for parameter, gradient in reversed(self._hidden):  # the latest, of several
+            if parameter.grad is None:  # else newer ones came after a step that failed
+                parameter.grad = gradient
         self._hidden.clear()
+
+
+@torch.no_grad()
+def _fingerprint(optimizer: Optimizer) -> Tensor:
+    """Two sums of each parameter that the optimizer holds: of a shard, of this rank's part."""
+    parts = [local(p) for group in optimizer.param_groups for p in group["params"]]
+    sums = [total for part in parts for total in (part.sum(), part.abs().sum())]
+    return torch.stack([total.float().cpu() for total in sums]).nan_to_num()
