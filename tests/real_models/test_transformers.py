@@ -11,7 +11,7 @@ from torch import nn
 
 import winnow as wn
 from winnow import LowCoverage
-from winnow.algorithms.trained import prune_trained
+from winnow.algorithms.in_rounds import prune_in_rounds
 from winnow.coverage import coverage
 from winnow.errors import UserError
 
@@ -118,7 +118,7 @@ def test_the_surgeon_moves_the_survivors_of_a_conv1d_as_those_of_a_linear_layer(
         weights = {name: model.get_parameter(name) for name in scored(model, "magnitude")}
         keep = {name: weight.numel() // 2 for name, weight in weights.items()}
         start = wn.Mask.dense(weights)
-        masks.append(prune_trained(model, "mlprune", keep, start, loader=[tokens(model)]))
+        masks.append(prune_in_rounds(model, "mlprune", keep, start, loader=[tokens(model)]))
     for name in masks[0]:
         assert torch.equal(masks[0][name].T, masks[1][name])
         turned = models[0].get_parameter(name).T
