@@ -22,7 +22,7 @@ from winnow.scoring import check_options
 from winnow.selection import Params
 from winnow.ticket import WEIGHTS, Ticket, load
 
-Given = Mask | Ticket | Attach
+GivenMask = Mask | Ticket | Attach
 PRUNING = {
     name
     for name, parameter in inspect.signature(prune_at_init).parameters.items()
@@ -38,7 +38,7 @@ class Wanted:
     ``restored``: nothing but what a checkpoint carries.
     """
 
-    given: Given | None = None
+    given: GivenMask | None = None
     criterion: str | Criterion | None = None
     method: str | None = None
     density: Densities | None = None
@@ -126,7 +126,7 @@ def loaded(path: str | os.PathLike[str]) -> Mask | Ticket:
             raise error from None
 
 
-def _given(mask: Any) -> Given | None:
+def _given(mask: Any) -> GivenMask | None:
     if isinstance(mask, str | os.PathLike):
         return loaded(mask)
     if mask is None or isinstance(mask, Mask | Ticket | Attach):
