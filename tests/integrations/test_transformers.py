@@ -158,6 +158,22 @@ def test_pruning_at_initialisation_is_by_the_models_loss_and_disturbs_nothing(tm
     assert same(scored, other)
 
 
+def test_two_of_four_of_all_that_competes(tmp_path):
+    """By default the matrices of GPT-2's blocks; a pattern in place of a density."""
+    for options in (
+        {"method": "gradual", "every": "3it"},
+        {"method": "rigl", "every": "3it"},
+        {"criterion": "snip"},
+    ):
+        sparse = SparseCallback(pattern="2:4", **options)
+        trainer(gpt2(), tmp_path, sparse, Watch(sparse)).train()
+        assert len(sparse.mask) == 8
+        assert set(sparse.mask.densities.values()) == {0.5}
+        for name in sparse.mask:  # Conv1D: (in, out); four inputs of one output are a group
+            groups = sparse.mask[name].T.reshape(-1, 4)
+            assert (groups.sum(1) == 2).all()
+
+
 def test_scoring_takes_nothing_from_shuffled_data(tmp_path):
     first, second = gpt2(), gpt2()
     sparse = SparseCallback(criterion="snip", density=0.3, params=BLOCKS, batches=3)

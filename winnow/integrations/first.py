@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,6 @@ def scored_mask(
     criterion that needs no examples sees the model itself.
     """
     assert wanted.criterion is not None
-    assert wanted.density is not None
     criterion = wanted.criterion
     names = list(prunable(model, wanted.params))
     left_out = set() if wanted.ignore is None else set(match(names, wanted.ignore))
@@ -73,13 +72,13 @@ def scored_mask(
     if not names:
         raise UserError(f"nothing to prune: ignore={wanted.ignore!r} covers all that competes")
     density = wanted.density
-    if not isinstance(density, int | float):
+    if isinstance(density, Mapping):
         density = spread(names, density)
     if not needs_batches(wanted):
         return prune_at_init(
             model, criterion, density=density, params=names, seed=wanted.seed, **wanted.options
         )
-    if not isinstance(density, int | float):
+    if isinstance(density, Mapping):
         density = {f"{_INSIDE}.{name}": one for name, one in density.items()}
     try:
         found = prune_at_init(

@@ -33,7 +33,7 @@ class SparseTraining:
       inside the module that trains it) is found its beginning.
     - ``criterion`` and ``density``: pruning before the first step, by the model's own loss on the
       first ``batches`` of the training data. ``options``: those of ``wn.prune_at_init`` (``scope``,
-      ``rounds``, ``least``, …) and of the criterion.
+      ``rounds``, ``least``, …, and ``pattern`` in place of a density) and of the criterion.
     - ``method`` and ``density``: a mask that changes: gradual, set, deep-r, dsr, snfs or rigl.
       ``options``: those of the method, as in ``wn.dynamic``. ``steps``: the length of the training,
       "30000it"; default what the trainer plans.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from winnow.algorithms.at_init import Densities
+from winnow.algorithms.at_init import Densities, prune_at_init
 from winnow.algorithms.attach import Attach
 from winnow.algorithms.dynamic import make_dynamic
 from winnow.allocation import check_density
@@ -16,13 +17,18 @@ from winnow.criteria import get_criterion
 from winnow.criteria.base import Criterion
 from winnow.errors import UserError, unknown
 from winnow.mask import Mask
+from winnow.patterns.grains import parse_pattern
 from winnow.scoring import check_options
 from winnow.selection import Params
 from winnow.ticket import WEIGHTS, Ticket, load
 
-Given = Mask | Ticket | Attach
-PRUNING = ("scope", "rounds", "least", "invert")
-"""The options of ``wn.prune_at_init`` that are no criterion's."""
+GivenMask = Mask | Ticket | Attach
+PRUNING = {
+    name
+    for name, parameter in inspect.signature(prune_at_init).parameters.items()
+    if parameter.kind is parameter.KEYWORD_ONLY
+} - {"density", "batch", "loader", "loss_fn", "forward", "params", "ignore", "seed", "on_round"}
+"""The options of ``wn.prune_at_init`` that are no criterion's and no trainer's."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class Wanted:
     ``restored``: nothing but what a checkpoint carries.
     """
 
-    given: Given | None = None
+    given: GivenMask | None = None
     criterion: str | Criterion | None = None
     method: str | None = None
     density: Densities | None = None
@@ -68,9 +74,11 @@ class Wanted:
 
     @property
     def number(self) -> float:
-        """The density of a dynamic method. UserError if it is no number."""
-        if isinstance(self.density, Mapping) or self.density is None:
+        """The density of a dynamic method, or that of its pattern. UserError if it is no number."""
+        if isinstance(self.density, Mapping):
             raise UserError(f"method={self.method!r} takes one density for all, e.g. density=0.1")
+        if self.density is None:
+            return parse_pattern(self.options["pattern"]).density
         return check_density(self.density)
 
     def told(self) -> dict[str, Any]:
@@ -118,7 +126,7 @@ def loaded(path: str | os.PathLike[str]) -> Mask | Ticket:
             raise error from None
 
 
-def _given(mask: Any) -> Given | None:
+def _given(mask: Any) -> GivenMask | None:
     if isinstance(mask, str | os.PathLike):
         return loaded(mask)
     if mask is None or isinstance(mask, Mask | Ticket | Attach):
@@ -139,10 +147,12 @@ def _check_one(wanted: Wanted) -> None:
             f"got {' and '.join(given) or 'nothing to hold'}: give a mask (or a ticket), or "
             "criterion= to prune before the first step, or method= for a mask that changes"
         )
-    if wanted.given is None and wanted.density is None:
+    if wanted.given is None and wanted.density is None and "pattern" not in wanted.options:
         name = wanted.method or _name(wanted.criterion)
         what = f"{'criterion' if wanted.criterion else 'method'}={name!r}"
-        raise UserError(f"{what} needs density=, the fraction that is kept, e.g. density=0.1")
+        raise UserError(
+            f"{what} needs density=, the fraction that is kept, e.g. density=0.1, or pattern='2:4'"
+        )
     if wanted.given is not None and wanted.density is not None:
         raise UserError(f"density={wanted.density!r} with a mask: what a mask keeps is its own")
 
@@ -162,8 +172,10 @@ def _check_criterion(wanted: Wanted) -> None:
     criterion = wanted.criterion
     function = get_criterion(criterion) if isinstance(criterion, str) else criterion
     own = {key: value for key, value in wanted.options.items() if key not in PRUNING}
-    for one in wanted.density.values() if isinstance(wanted.density, Mapping) else [wanted.density]:
-        check_density(one)
+    density = wanted.density
+    for one in density.values() if isinstance(density, Mapping) else [density]:
+        if one is not None:
+            check_density(one)
     check_options(function, _name(criterion), own)  # type: ignore[arg-type]
 
 
