@@ -33,8 +33,9 @@ FLOORS = (
     ("engine",),
     ("kernels",),
     ("data", "models", "state", "pruning", "coverage", "structure"),
-    ("selection", "schedule", "slots", "wrapped", "outside", "extraction", "patterns"),
-    ("allocation", "amounts", "layers", "topk", "files", "rng", "ties"),
+    ("selection", "schedule", "patterns"),
+    ("layers", "ties", "slots", "wrapped", "outside", "extraction"),
+    ("allocation", "amounts", "topk", "files", "rng"),
     ("errors", "mask", "sharding", "reparametrisation"),
 )
 """From the roof to the ground. What stands on one floor does not import its neighbours."""

@@ -4,8 +4,11 @@ of results is what `docs/results` holds.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -179,3 +182,19 @@ def test_deploy(folder, capsys):
     assert f"print(ticket.mask)  # {mask}" in page
     assert done["zeros"] >= 7400 - done["ticket"].mask.kept
     assert (folder / "ticket.pt2").stat().st_size > 0
+
+
+def test_rigl_in_two_processes(folder):
+    (script,) = blocks(DOCS / "your-model.md", "python rigl_ddp.py")
+    (folder / "rigl_ddp.py").write_text(script.text)
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        "rigl_ddp.py",
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (said,) = [line for line in done.stdout.splitlines() if "right" in line]
+    assert float(said.split()[-2].rstrip("%")) > 80
+    mask = torch.load(folder / "mask.pt")
+    assert sum(int(bits.sum()) for bits in mask.values()) == round(0.1 * 7400)

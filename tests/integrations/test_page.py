@@ -50,6 +50,10 @@ def test_lightning(folder):
     assert done["SparseCallback"].mask_of(folder / "rigl.ckpt") == done["sparse"].mask
     assert done["ticket"].mask.density == pytest.approx(0.125, abs=1e-3)
     assert is_zero(done["again"], done["ticket"].mask)
+    mask = done["sparse_images"].mask
+    assert is_zero(done["images"], mask)
+    assert mask.density == pytest.approx(0.3, abs=2e-3)
+    assert any("conv2" in name for name in mask)
     right = done["again"].net(done["x"][1400:]).argmax(1) == done["y"][1400:]
     assert right.float().mean() > 0.85
 
@@ -60,6 +64,8 @@ def test_transformers(folder):
     assert done["sparse"].mask.density == pytest.approx(0.2, abs=1e-3)
     assert is_zero(done["model"], done["sparse"].mask)
     assert len(done["sparse"].mask) == 8
+    assert set(done["mask"].densities.values()) == {0.5}
+    assert is_zero(done["dense"], done["mask"])
     assert done["trainer"].state.global_step == 60
     assert (folder / "gpt2" / "checkpoint-60" / "winnow.safetensors").is_file()
     logging.getLogger("transformers").setLevel(logging.WARNING)
