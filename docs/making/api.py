@@ -6,18 +6,27 @@ import importlib
 import inspect
 from collections.abc import Iterable
 
-MODULES = ("winnow", "winnow.criteria", "winnow.analysis", "winnow.data", "winnow.distributed")
+MODULES = (
+    "winnow", "winnow.criteria", "winnow.structure", "winnow.analysis", "winnow.data",
+    "winnow.distributed",
+)  # fmt: skip
 HANDED_OUT = (
     "winnow.algorithms.attach.Attach",
     "winnow.algorithms.dynamic.loop.Dynamic",
+    "winnow.coverage.Coverage",
+    "winnow.coverage.LeftOut",
+    "winnow.criteria.traits.Pruned",
     "winnow.experiment.arms.Arm",
     "winnow.experiments.Outcome",
+    "winnow.layers.LayerWeight",
+    "winnow.patterns.grains.NofM",
     "winnow.report.Curve",
     "winnow.report.Paths",
     "winnow.report.Results",
     "winnow.report.Row",
     "winnow.report.results.Finding",
     "winnow.sparsifying.Sparsified",
+    "winnow.structure.coupling.UnitAxes",
 )
 """What functions of these modules return or hand over, and nobody makes by hand."""
 

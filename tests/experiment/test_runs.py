@@ -90,6 +90,9 @@ def test_every_field_of_a_pruning_does(field):
         "augmented": True,
         "source": "c" * 64,
         "given": "d" * 64,
+        "structure": "unit",
+        "units": {"w": 2},
+        "grain": "row",
     }
     one = replace(RUN, pruning=PRUNING)
     assert replace(RUN, pruning=replace(PRUNING, **{field: others[field]})).id != one.id

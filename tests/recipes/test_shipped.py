@@ -85,7 +85,8 @@ def check_views_and_claims(name, recipe, experiment):
 def random_images(monkeypatch):
     """Images of the right shape in place of every dataset."""
 
-    def drawn(name, content):
+    def drawn(data):
+        name, content = data.name, data.content
         about, generator = facts(name), torch.Generator().manual_seed(0)
         shape, flat = (COUNT, *about.shape), (1.0,) * about.shape[0]
         x = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
