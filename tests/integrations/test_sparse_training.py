@@ -53,6 +53,7 @@ def test_steps_that_are_not_known_are_asked_for():
         sparse._begin(beginning(network(), steps=None))
 
 
+@pytest.mark.filterwarnings("ignore::winnow.TiedScores")
 def test_two_on_one_optimizer_and_optimizers_of_other_models_are_refused():
     model = network()
     there = beginning(model)
