@@ -9,7 +9,10 @@ import torch
 from torch import distributed as dist
 from two_ranks import on_two_ranks
 
-pytestmark = pytest.mark.skipif(not dist.is_available(), reason="torch without torch.distributed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not dist.is_available(), reason="torch without torch.distributed"),
+]
 
 
 @pytest.fixture(scope="module")

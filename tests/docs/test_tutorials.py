@@ -184,6 +184,7 @@ def test_deploy(folder, capsys):
     assert (folder / "ticket.pt2").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_rigl_in_two_processes(folder):
     (script,) = blocks(DOCS / "your-model.md", "python rigl_ddp.py")
     (folder / "rigl_ddp.py").write_text(script.text)

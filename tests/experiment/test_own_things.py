@@ -92,6 +92,7 @@ def weights(model):
     return {name: p.detach() for name, p in model.named_parameters()}
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on_and_gives_the_same(folder):
     words = ["run", "mine.yaml", "-q", "--jobs", "1", "-o", "train.steps=150it"]
     run = dense(train={**RECIPE["train"], "steps": "150it"})
