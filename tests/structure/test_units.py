@@ -131,6 +131,24 @@ def test_the_network_without_the_units_is_the_masked_one(name: str, scope: str) 
     assert mask.kept < mask.size
 
 
+class Pooled(nn.Module):
+    """A pool along the axis of the neurons: each one goes into its neighbours' places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.between, self.head = nn.Linear(8, 9), nn.Linear(9, 5), nn.Linear(5, 3)
+        self.pool = nn.AvgPool1d(3, stride=1, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(F.relu(self.between(self.pool(F.relu(self.wide(x[:, 0])))))).mean(1)
+
+
+def test_what_mixes_neurons_keeps_them() -> None:
+    structure = structure_of(Pooled(), torch.randn(2, 2, 8, 8))
+    assert dict.fromkeys(structure.sets) == {("between.weight",): None}
+    assert structure.prunable == 5
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_counts_are_exact_in_every_set(name: str) -> None:
     _, _, structure = ready(name)

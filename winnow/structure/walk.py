@@ -13,6 +13,8 @@ from winnow.structure.known import (
     APART_FUNCTIONS,
     APART_METHODS,
     APART_MODULES,
+    BY_CHANNEL_FUNCTIONS,
+    BY_CHANNEL_MODULES,
     TOGETHER_FUNCTIONS,
     TOGETHER_METHODS,
 )
@@ -74,12 +76,16 @@ class Walk:
             return self._convolution(node, layer)
         if isinstance(layer, nn.Flatten):
             return self._flattened(node, layer.start_dim, layer.end_dim)
+        if isinstance(layer, BY_CHANNEL_MODULES):
+            return self._by_channel(node)
         return self._apart(node) if isinstance(layer, APART_MODULES) else self._unknown(node)
 
     def _function(self, node: fx.Node) -> Channels | None:
         function: Any = node.target
         if function in APART_FUNCTIONS:
             return self._apart(node)
+        if function in BY_CHANNEL_FUNCTIONS:
+            return self._by_channel(node)
         if function in TOGETHER_FUNCTIONS:
             return self._together(node)
         if function is torch.flatten:
@@ -170,6 +176,11 @@ class Walk:
         if len(node.all_input_nodes) > 1:  # a weight that is no module's, a norm's for instance
             return self._unknown(node)
         return held
+
+    def _by_channel(self, node: fx.Node) -> Channels | None:
+        """Units stay apart where they are channels; along another axis they would be mixed."""
+        held = self._first(node)
+        return self._apart(node) if held is not None and held.axis == 1 else self._unknown(node)
 
     def _together(self, node: fx.Node) -> Channels | None:
         sides = [given for given in node.args[:2] if isinstance(given, fx.Node)]
