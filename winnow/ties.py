@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from winnow.mask import Mask
@@ -24,16 +26,14 @@ def tied(
     that ``before`` has removed do not compete.
     """
     names = [name for name in after if name in scores]
-    kept = {name: _alive(scores[name], after[name]) for name in names}
-    gone = {name: _gone(scores[name], before, after, name) for name in names}
     groups = [names] if together else [[name] for name in names]
     equal = stay = 0
     value = 0.0
     for group in groups:
-        if edge := _edge([kept[name] for name in group], [gone[name] for name in group]):
+        if edge := _edge(scores, before, after, group):
             value, on_it, removed = edge
             equal, stay = equal + on_it + removed, stay + on_it
-    whole = sum(len(kept[name]) + len(gone[name]) for name in names)
+    whole = sum(int(_competing(before, after, name).count_nonzero()) for name in names)
     if equal < max(2, _SHARE * whole):
         return None
     return (
@@ -51,23 +51,38 @@ _ABOUT_ZERO = (
 )
 
 
-def _alive(scores: Tensor, keep: Tensor) -> Tensor:
-    return scores[keep.to(scores.device)]
+def _competing(before: Mapping[str, Tensor] | None, after: Mask, name: str) -> Tensor:
+    """What was there before: all of it without an earlier mask."""
+    if before is None or name not in before:
+        return torch.ones_like(after[name])
+    return before[name].to(after[name].device)
 
 
-def _gone(scores: Tensor, before: Mapping[str, Tensor] | None, after: Mask, name: str) -> Tensor:
-    removed = ~after[name].to(scores.device)
-    if before is not None and name in before:
-        removed &= before[name].to(scores.device)
-    return scores[removed]
+def _edge(
+    scores: Mapping[str, Tensor], before: Mapping[str, Tensor] | None, after: Mask, group: list[str]
+) -> tuple[float, int, int] | None:
+    """The score on the edge, how many of it stay and how many go; None where no tie is cut.
 
-
-def _edge(kept: list[Tensor], gone: list[Tensor]) -> tuple[float, int, int] | None:
-    """The score on the edge, how many of it stay and how many go; None where no tie is cut."""
-    lowest = min((float(part.min()) for part in kept if part.numel()), default=None)
-    highest = max((float(part.max()) for part in gone if part.numel()), default=None)
-    if lowest is None or lowest != highest:
+    A tensor at a time, so that no copy of all scores is held.
+    """
+    lowest, highest = math.inf, -math.inf
+    for name in group:
+        kept, gone = _sides(scores, before, after, name)
+        lowest = min(lowest, float(kept.min())) if kept.numel() else lowest
+        highest = max(highest, float(gone.max())) if gone.numel() else highest
+    if lowest != highest:
         return None
-    on_it = sum(int((part == lowest).sum()) for part in kept)
-    removed = sum(int((part == lowest).sum()) for part in gone)
-    return lowest, on_it, removed
+    counts = [
+        [int((side == lowest).sum()) for side in _sides(scores, before, after, name)]
+        for name in group
+    ]
+    return lowest, sum(kept for kept, _ in counts), sum(gone for _, gone in counts)
+
+
+def _sides(
+    scores: Mapping[str, Tensor], before: Mapping[str, Tensor] | None, after: Mask, name: str
+) -> tuple[Tensor, Tensor]:
+    """The scores of what stays and of what goes."""
+    here, tensor = after[name].to(scores[name].device), scores[name]
+    goes = _competing(before, after, name).to(here.device) & ~here
+    return tensor[here], tensor[goes]

@@ -149,6 +149,24 @@ def test_what_mixes_neurons_keeps_them() -> None:
     assert structure.prunable == 5
 
 
+class Shared(nn.Module):
+    """The first layer's weight, transposed, is also the last one's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 6), nn.Linear(6, 5)
+        self.third = nn.Linear(5, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = F.relu(self.third(F.relu(self.second(F.relu(self.first(x))))))
+        return hidden @ self.first.weight
+
+
+def test_a_weight_that_is_read_elsewhere_stays_whole() -> None:
+    structure = structure_of(Shared(), torch.randn(2, 4))
+    assert list(structure.sets) == [("second.weight",)]
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_counts_are_exact_in_every_set(name: str) -> None:
     _, _, structure = ready(name)

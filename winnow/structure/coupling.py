@@ -85,6 +85,7 @@ def structure_of(model: nn.Module, example_input: Any, kind: UnitKind = "unit") 
     walk = Walk(model, graph, neurons=kind == "unit")
     for node in graph.graph.nodes:
         walk.visit(node)
+    walk.finish()
     found = _structure(model, walk)
     if not found.sets:
         raise UserError(

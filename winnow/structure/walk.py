@@ -53,7 +53,8 @@ class Walk:
         self.labels = Labels()
         self.weights: dict[str, WeightLabels] = {}
         self._neurons = neurons
-        self._modules = dict(graph.named_modules())
+        self._graph, self._modules = graph, dict(graph.named_modules())
+        self._read_elsewhere: set[str] = set()
         self._names = {id(p): name for name, p in reversed(parameters(model).items())}
         self._held: dict[fx.Node, Channels | None] = {}  # None: nothing that may go
 
@@ -63,10 +64,26 @@ class Walk:
             "call_module": self._module,
             "call_function": self._function,
             "call_method": self._method,
+            "get_attr": self._constant,
         }
         self._held[node] = known.get(node.op, self._unknown)(node)
 
+    def finish(self) -> None:
+        """After the last node: weights that something reads outside of their layers stay whole."""
+        for name in self._read_elsewhere & self.weights.keys():
+            own = self.weights[name]
+            for labels in (own.writes, own.reads):
+                if labels is not None:
+                    self.labels.fix(labels)
+
     # ---- nodes by kind
+
+    def _constant(self, node: fx.Node) -> None:
+        found: Any = self._graph
+        for part in str(node.target).split("."):
+            found = getattr(found, part)
+        if (name := self._names.get(id(found))) is not None:
+            self._read_elsewhere.add(name)
 
     def _module(self, node: fx.Node) -> Channels | None:
         layer: Any = self._modules[str(node.target)]
