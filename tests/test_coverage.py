@@ -9,24 +9,12 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from scored_networks import Tied
+from torch import nn
 
 import winnow as wn
 from winnow import LowCoverage, Mask
 from winnow.coverage import coverage, coverage_of
-
-
-class Tied(nn.Module):
-    """A language model whose head is its embedding."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedding, self.inner = nn.Embedding(7, 4), nn.Linear(4, 4)
-        self.head = nn.Linear(4, 7, bias=False)
-        self.head.weight = self.embedding.weight
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(F.relu(self.inner(self.embedding(x).mean(1))))
 
 
 class Own(nn.Module):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import distributed as dist
 from torch import nn
-from two_ranks import on_two_ranks
+from two_ranks import both, on_two_ranks, same
 
 import winnow as wn
 from winnow.distributed import (
@@ -31,18 +31,6 @@ NAMES = ["0.weight", "2.weight", "3.weight"]
 @pytest.fixture(scope="module")
 def results() -> list[dict[str, Any]]:
     return on_two_ranks("replicated_jobs")
-
-
-def both(results: list[dict[str, Any]], name: str) -> tuple[Any, Any]:
-    for rank in (0, 1):
-        assert not (isinstance(results[rank][name], str) and "Traceback" in results[rank][name]), (
-            results[rank][name]
-        )
-    return results[0][name], results[1][name]
-
-
-def same(one: Any, other: Any) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
 
 
 def test_scores_are_the_mean_of_all_ranks(results: list[dict[str, Any]]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from scored_networks import Tied
+from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
 import winnow as wn
@@ -137,19 +137,6 @@ def test_weights_without_values_have_no_scores() -> None:
         model = nn.Linear(3, 2)
     with pytest.raises(UserError, match="weight is on the meta device, and has no values to score"):
         wn.score(model, "magnitude")
-
-
-class Tied(nn.Module):
-    """A language model whose head is its embedding."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedding, self.inner = nn.Embedding(7, 4), nn.Linear(4, 4)
-        self.head = nn.Linear(4, 7, bias=False)
-        self.head.weight = self.embedding.weight
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(F.relu(self.inner(self.embedding(x).mean(1))))
 
 
 def test_an_embedding_and_what_is_tied_to_it_compete_only_where_they_are_named() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import distributed as dist
-from two_ranks import on_two_ranks
+from two_ranks import both, on_two_ranks, same
 
 pytestmark = [
     pytest.mark.slow,
@@ -18,18 +18,6 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def results() -> list[dict[str, Any]]:
     return on_two_ranks("sharded_jobs")
-
-
-def both(results: list[dict[str, Any]], name: str) -> tuple[Any, Any]:
-    for rank in (0, 1):
-        assert not (isinstance(results[rank][name], str) and "Traceback" in results[rank][name]), (
-            results[rank][name]
-        )
-    return results[0][name], results[1][name]
-
-
-def same(one: Any, other: Any) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
 
 
 def test_parts(results: list[dict[str, Any]]) -> None:

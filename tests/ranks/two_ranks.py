@@ -67,5 +67,19 @@ def _main(module: str, rank: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
+def both(results: list[dict[str, Any]], name: str) -> tuple[Any, Any]:
+    """What a job returned on both ranks; fails with its traceback where it raised."""
+    for rank in (0, 1):
+        assert not (isinstance(results[rank][name], str) and "Traceback" in results[rank][name]), (
+            results[rank][name]
+        )
+    return results[0][name], results[1][name]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two mappings of tensors are equal in every bit."""
+    return one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
+
+
 if __name__ == "__main__":
     _main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
