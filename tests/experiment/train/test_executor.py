@@ -87,6 +87,7 @@ def numbers(store: Path) -> dict[str, dict[str, object]]:
     return {name: {k: v for k, v in r.items() if k != "seconds"} for name, r in found.items()}
 
 
+@pytest.mark.slow
 def test_two_jobs_give_what_one_gives(cache, recipe, tmp_path, uninterrupted):
     done = winnow(cache, "run", recipe, "--jobs", 2, "--store", tmp_path / "runs")
     assert done.returncode == 0, done.stderr
@@ -94,6 +95,7 @@ def test_two_jobs_give_what_one_gives(cache, recipe, tmp_path, uninterrupted):
     assert numbers(tmp_path / "runs") == uninterrupted
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_ends_as_if_never_killed(cache, recipe, tmp_path, uninterrupted):
     draw = random.Random(5)
     store = tmp_path / "runs"
