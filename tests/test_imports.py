@@ -20,6 +20,7 @@ FLOORS = (
     ("cli", "integrations"),
     ("importing", "bench", "claims"),
     ("entering", "explaining"),
+    ("deploy",),
     ("experiments",),
     ("report",),
     ("experiment",),

@@ -1,0 +1,112 @@
+"""A network as a graph of ATen operations and its constants: what is shrunk, saved and run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from winnow.errors import UserError
+
+_ANY = 2  # what a free size is where one has to be named
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input: the name of forward's argument, its shape (None: any size) and its dtype."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: torch.dtype
+
+    def check(self, value: object) -> None:
+        """UserError for anything else."""
+        if not isinstance(value, Tensor):
+            raise UserError(f"input {self.name!r} is a {type(value).__name__}, not a tensor")
+        sizes = zip(value.shape, self.shape, strict=False)
+        fits = value.dim() == len(self.shape) and all(b in (a, None) for a, b in sizes)
+        if not fits or value.dtype != self.dtype:
+            wanted = ", ".join("any" if size is None else str(size) for size in self.shape)
+            raise UserError(
+                f"input {self.name!r} is {value.dtype} {list(value.shape)}: this network was "
+                f"deployed for {self.dtype} [{wanted}]"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network that its graph alone describes, without the class that it comes from.
+
+    ``graph``: a placeholder for each of ``inputs``, ``get_attr`` nodes whose targets are names of
+    ``constants``, calls of ATen functions without side effects (and of getitem, and of arithmetic
+    on sizes), and an output: a tuple of tensors. ``outputs`` says what forward makes of that tuple,
+    as `winnow.deploy.outputs` does.
+    """
+
+    graph: fx.Graph
+    constants: Mapping[str, Tensor]
+    inputs: tuple[Input, ...]
+    outputs: Any
+
+    def runnable(self) -> fx.GraphModule:
+        """Torch's own operations, in order: takes the inputs, returns the tuple of tensors."""
+        used = {str(n.target) for n in self.graph.nodes if n.op == "get_attr"}
+        root: Any = {name: self.constants[name] for name in sorted(used)}
+        return fx.GraphModule(root, self.graph, class_name="Network")
+
+    def shapes(self, batch: int = _ANY) -> dict[str, Any]:
+        """What every node gives, by its name, as fake tensors (a shape and a dtype, no values).
+
+        ``batch``: the size of every first dimension that is free; other free ones are 2.
+        """
+        recorder = _Recorder(self.runnable())
+        with FakeTensorMode(allow_non_fake_inputs=True) as fake, torch.no_grad():
+            given = [
+                fake.from_tensor(torch.empty(_sizes(one.shape, batch), dtype=one.dtype))
+                for one in self.inputs
+            ]
+            recorder.run(*given)
+        return recorder.values
+
+    def bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
+        """The inputs in order, from what forward was called with.
+
+        TypeError for missing and unknown ones, as Python raises; UserError for shapes and dtypes
+        that the network was not captured for.
+        """
+        names = [one.name for one in self.inputs]
+        if len(args) > len(names):
+            raise TypeError(f"forward takes {len(names)} inputs and got {len(args)}")
+        given = dict(zip(names, args, strict=False))
+        for name, value in kwargs.items():
+            if name not in names or name in given:
+                what = "got twice" if name in given else f"not one of {', '.join(names)}"
+                raise TypeError(f"forward: input {name!r} is {what}")
+            given[name] = value
+        if missing := [name for name in names if name not in given]:
+            raise TypeError(f"forward lacks its input {missing[0]!r}")
+        for one in self.inputs:
+            one.check(given[one.name])
+        return [given[name] for name in names]
+
+
+def _sizes(shape: tuple[int | None, ...], batch: int) -> tuple[int, ...]:
+    free = [batch if i == 0 else _ANY for i in range(len(shape))]
+    return tuple(free[i] if size is None else size for i, size in enumerate(shape))
+
+
+class _Recorder(fx.Interpreter):
+    """Keeps what every node gives."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.values: dict[str, Any] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        self.values[n.name] = value
+        return value
