@@ -205,7 +205,8 @@ def _fold(graph: fx.Graph, norm: fx.Node, constants: dict[str, Tensor]) -> None:
     scaled = (weight.double() * scale.view(-1, *[1] * (weight.dim() - 1))).to(weight.dtype)
     layer_given["weight"] = new_constant(graph, constants, layer, name, scaled)
     shifted = shift.to(weight.dtype)
-    layer_given["bias"] = new_constant(graph, constants, layer, f"{name.removesuffix('weight')}bias", shifted)
+    bias_name = f"{name.removesuffix('weight')}bias"
+    layer_given["bias"] = new_constant(graph, constants, layer, bias_name, shifted)
     set_arguments(layer, layer_given)
     norm.replace_all_uses_with(layer)
     graph.erase_node(norm)
