@@ -222,6 +222,7 @@ def _each(compute: Callable[..., Any], about: str) -> Any:
 
 add_blocks = _each(lambda b, x, y: b.fadd(x, y), "a + b")
 subtract_blocks = _each(lambda b, x, y: b.fsub(x, y), "a − b")
+multiply_blocks = _each(lambda b, x, y: b.fmul(x, y), "a · b")
 gate_block = _each(llvm.emit_where_positive, "a where b > 0, else 0")
 
 

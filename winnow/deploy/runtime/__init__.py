@@ -1,0 +1,1 @@
+"""Inference whose cost falls with density: programs of kernels, and what torch runs."""

@@ -1,0 +1,1 @@
+"""Kernels of inference: numba only; hashed alone for their cache."""

@@ -1,0 +1,105 @@
+"""Runs a part of a network for any number of examples."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from winnow.deploy.runtime.assemble import Program
+from winnow.deploy.runtime.kernels.program import run_program
+from winnow.kernels.arrays import NO_FLOATS, Floats, aligned
+
+
+class Runner(nn.Module):
+    """A part of a network, as programs for different numbers of examples side by side.
+
+    Tensors in and out have one example for each index of their leading dimensions: the first one
+    (maps, features), or all but the last (tokens).
+    """
+
+    def __init__(
+        self, programs: Sequence[Program], ranks: Sequence[int], shapes: Sequence[tuple[int, ...]]
+    ) -> None:
+        """``programs``: the one for most lanes first; each takes what is left of the examples, the
+        last one all of it. ``ranks``: of the inputs; ``shapes``: of an example of each output.
+        """
+        super().__init__()
+        self.programs = tuple(programs)
+        self.leading = 1 if ranks[0] in (2, 4) else ranks[0] - 1
+        self.shapes = tuple(shapes)
+        self._arenas = threading.local()  # calls in several threads do not meet
+
+    def forward(self, *given: Tensor) -> Any:
+        lead = given[0].shape[: self.leading]
+        count = lead[0] if self.leading == 1 else lead.numel()
+        inputs = [_flat(x) for x in given]
+        outputs = [
+            torch.empty((*lead, *shape), dtype=torch.float32) for shape in self.shapes
+        ]
+        targets = [out.numpy().reshape(-1) for out in outputs]
+        first = 0
+        for program in self.programs[:-1]:
+            while count - first >= program.lanes:
+                self._run(program, inputs, targets, first)
+                first += program.lanes
+        last = self.programs[-1]
+        while first < count:
+            if count - first >= last.lanes:
+                self._run(last, inputs, targets, first)
+            else:
+                self._rest(last, inputs, targets, first, count - first)
+            first += last.lanes
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def _arena(self, program: Program) -> Floats:
+        try:
+            held = self._arenas.held
+        except AttributeError:
+            held = self._arenas.held = {}
+        if program.lanes not in held:
+            held[program.lanes] = aligned(program.floats, 0.0)
+        arena: Floats = held[program.lanes]
+        return arena
+
+    def _run(
+        self, program: Program, inputs: list[Floats], targets: list[Floats], first: int
+    ) -> None:
+        p, arena = program, self._arena(program)
+        more = len(inputs) - 1
+        for i in range(more):
+            run_program(
+                p.code, i, i + 1, first, p.tables, p.weights, p.small, p.numbers, arena,
+                inputs[i], NO_FLOATS,
+            )  # fmt: skip
+        ends = p.length - len(targets) + 1
+        run_program(
+            p.code, more, ends, first, p.tables, p.weights, p.small, p.numbers, arena,
+            inputs[more], targets[0],
+        )  # fmt: skip
+        for i, target in enumerate(targets[1:]):
+            run_program(
+                p.code, ends + i, ends + i + 1, first, p.tables, p.weights, p.small, p.numbers,
+                arena, NO_FLOATS, target,
+            )  # fmt: skip
+
+    def _rest(
+        self, program: Program, inputs: list[Floats], targets: list[Floats], first: int, count: int
+    ) -> None:
+        """Fewer examples than there are lanes: the others are zeros."""
+        whole = [np.zeros(program.lanes * size, np.float32) for size in program.inputs]
+        for to, x, size in zip(whole, inputs, program.inputs, strict=True):
+            to[: count * size] = x[first * size : (first + count) * size]
+        made = [np.empty(program.lanes * size, np.float32) for size in program.outputs]
+        self._run(program, whole, made, 0)
+        for to, value, size in zip(targets, made, program.outputs, strict=True):
+            to[first * size : (first + count) * size] = value[: count * size]
+
+
+def _flat(x: Tensor) -> Floats:
+    array: Floats = x.detach().contiguous().numpy().reshape(-1)
+    return array
