@@ -145,6 +145,7 @@ def _network(program: ExportedProgram, names: tuple[str, ...], structure: Any) -
             graph.output(tuple(copied[n] for n in node.args[0]))
         elif node.op != "placeholder":
             copied[node] = graph.node_copy(node, copied.__getitem__)
+            copied[node].meta = {}  # values of the trace, which nothing here needs
         elif specs[node.name].kind is InputKind.USER_INPUT:
             name, value = names[len(inputs)], node.meta["val"]
             copied[node] = graph.placeholder(name)

@@ -15,7 +15,11 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).parents[1]
 
-KERNEL_FOLDERS = (_PACKAGE / "kernels", _PACKAGE / "engine" / "sparse_cpu" / "kernels")
+KERNEL_FOLDERS = (
+    _PACKAGE / "kernels",
+    _PACKAGE / "engine" / "sparse_cpu" / "kernels",
+    _PACKAGE / "deploy" / "runtime" / "kernels",
+)
 
 
 def code_hash(folders: Sequence[Path]) -> str:

@@ -20,7 +20,6 @@ from winnow.deploy.runtime.steps import (
     Pool,
     Product,
     Scale,
-    Step,
     Steps,
     Value,
     read_by,
@@ -57,7 +56,9 @@ class Program:
     @property
     def bytes(self) -> int:
         """What its constants take, without the arena."""
-        return sum(a.nbytes for a in (self.code, self.tables, self.weights, self.small, self.numbers))
+        return sum(
+            a.nbytes for a in (self.code, self.tables, self.weights, self.small, self.numbers)
+        )
 
 
 def assemble(part: Steps, lanes: int) -> Program:
@@ -125,7 +126,7 @@ class _Assembler:
 
     def program(self) -> Program:
         for value in self.part.inputs:
-            self._row(code.LOAD, out=value, **self._border(value))
+            self._row(code.LOAD, None, value, **self._border(value))
             self._used(value, 0)
         for step in self.part.steps:
             _ASSEMBLED[type(step)](self, step)
@@ -133,7 +134,7 @@ class _Assembler:
                 self._used(value, 1)
             self._used(step.out, 0)
         for value in self.part.outputs:
-            self._row(code.STORE, x=value, **self._border(value))
+            self._row(code.STORE, value, None, **self._border(value))
         if self.arena.length > np.iinfo(np.int32).max:
             raise UserError("the activations exceed 2³¹ floats: the input is too large")
         return Program(
@@ -216,21 +217,22 @@ class _Assembler:
             BIAS_AT=self.numbers.put(step.bias),
             MASK_AT=self.numbers.put(target.valid()) if masked else -1,
             BLOCKS_AT=self.tables.put(np.concatenate([counts, *where])),
-            **self._held(step, listed.values, step.weights.scale), **more,
+            **self._held(listed.values, step.weights.scale), **more,
         )  # fmt: skip
 
     def _dots(self, step: Product, source: Geometry, more: dict[str, int]) -> None:
         plane = self.geometry[step.out].plane
         listed = dot_slices(step, source)
-        scale = step.weights.scale
+        bias, scale = listed.of(step.bias), step.weights.scale
+        scales = None if scale is None else listed.of(scale)
         self._row(
             code.DOTS, x=step.x, out=step.out, CHANNELS=len(listed.start) - 1,
             START_AT=self.tables.put(np.concatenate([listed.start, listed.rows(plane)])),
-            OFFSET_AT=self.tables.put(listed.offset), BIAS_AT=self.numbers.put(listed.of(step.bias)),
-            **self._held(step, listed.values, None if scale is None else listed.of(scale)), **more,
+            OFFSET_AT=self.tables.put(listed.offset), BIAS_AT=self.numbers.put(bias),
+            **self._held(listed.values, scales), **more,
         )  # fmt: skip
 
-    def _held(self, step: Product, values: NDArray[Any], scale: Floats | None) -> dict[str, int]:
+    def _held(self, values: NDArray[Any], scale: Floats | None) -> dict[str, int]:
         if scale is None:
             return {"WEIGHT_AT": self.weights.put(values)}
         return {"WEIGHT_AT": self.small.put(values), "SCALE_AT": self.numbers.put(scale)}

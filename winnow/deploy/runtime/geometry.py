@@ -11,6 +11,7 @@ from winnow.deploy.runtime.kernels.product import LARGEST
 from winnow.deploy.runtime.steps import (
     Add,
     Concatenate,
+    Pool,
     Product,
     Scale,
     Step,
@@ -64,7 +65,8 @@ class Geometry:
     def places(self) -> Int64s:
         """(C · H · W,) where each number lies, in the order of channels, rows and columns."""
         c, i, j = np.ogrid[: self.channels, : self.height, : self.width]
-        return (c * self.plane + (i * self.row + j) * self.lanes).reshape(-1)
+        places: Int64s = (c * self.plane + (i * self.row + j) * self.lanes).reshape(-1)
+        return places
 
     def valid(self) -> Int64s:
         """(span, in whole vectors) 1 where a float of a plane is a pixel, else 0."""
@@ -152,14 +154,12 @@ def geometries(part: Steps, lanes: int) -> tuple[dict[Value, Geometry], dict[Pro
         if isinstance(step, Product):
             source = phases.get(step, step.x)
             border[source] = max(border.get(source, 0), phase_border(step))
-        elif hasattr(step, "padding"):
+        elif isinstance(step, Pool):
             border[step.x] = max(border.get(step.x, 0), *step.padding)
     values = [*_all(part), *phases.values()]
     wide = wholes.most(values, border)
     length = rows.most(values, {v: v.width + wide[v] for v in values})
-    made = {
-        v: Geometry(v.channels, v.height, v.width, length[v], wide[v], lanes) for v in values
-    }
+    made = {v: Geometry(v.channels, v.height, v.width, length[v], wide[v], lanes) for v in values}
     return made, {step: made[value] for step, value in phases.items()}
 
 

@@ -87,7 +87,5 @@ def _part(nodes: list[fx.Node], known: Known) -> Part:
     weights = {
         str(n.target): node for node in nodes for n in node.all_input_nodes if n.op == "get_attr"
     }
-    layers = {
-        step: weights[step.weights.name] for step in steps.steps if isinstance(step, Product)
-    }
+    layers = {step: weights[step.weights.name] for step in steps.steps if isinstance(step, Product)}
     return Part(tuple(nodes), inputs, outputs, steps, layers)

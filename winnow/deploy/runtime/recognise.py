@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -50,16 +50,17 @@ class Known:
     def shape(self, node: Any) -> Shape | None:
         """The shape of a float32 tensor; None for everything else."""
         value = self.shapes.get(node.name) if isinstance(node, fx.Node) else None
-        is_float = isinstance(value, Tensor) and value.dtype == torch.float32
-        return tuple(int(s) for s in value.shape) if is_float else None
+        if not isinstance(value, Tensor) or value.dtype != torch.float32:
+            return None
+        return tuple(int(s) for s in value.shape)
 
-    def example(self, node: Any) -> Shape | None:
+    def example(self, node: Any) -> tuple[int, int, int] | None:
         """(C, H, W) of one example; None where the value is no such map."""
         shape = self.shape(node)
         if shape is None or len(shape) < 2 or 0 in shape:
             return None
         if len(shape) == 4:
-            return shape[1:]
+            return shape[1], shape[2], shape[3]
         return (shape[-1], 1, 1) if len(shape) in (2, 3) else None
 
     def constant(self, node: Any) -> Tensor | None:
@@ -155,7 +156,10 @@ class _Builder:
         if _add(_Trial(self.known), node) is None or given[0] is given[1]:
             return False
         other = next((v for n in given if (v := self.values[n]) is not step.out), None)
-        if other is None or (other.channels, *other.pixels) != (step.out.channels, *step.out.pixels):
+        if other is None or (other.channels, *other.pixels) != (
+            step.out.channels,
+            *step.out.pixels,
+        ):
             return False
         made = [s.out for s in steps[: steps.index(step)]]
         return other in made or all(s.out is not other for s in steps)
@@ -183,8 +187,10 @@ def _convolution(b: _Builder, node: fx.Node) -> Product | None:
     bias = _bias(b, given["bias"], weights.shape[0])
     if bias is None:
         return None
-    pairs = [_pair(given[name]) for name in ("stride", "padding", "dilation")]
-    return Product(weights, bias, x, b.value(node), *pairs, groups=given["groups"])
+    stride, padding, dilation = (_pair(given[k]) for k in ("stride", "padding", "dilation"))
+    return Product(
+        weights, bias, x, b.value(node), stride, padding, dilation, groups=given["groups"]
+    )
 
 
 def _linear(b: _Builder, node: fx.Node) -> Product | None:
@@ -197,7 +203,7 @@ def _linear(b: _Builder, node: fx.Node) -> Product | None:
         return None
     # the features of a flattened map are its pixels
     shape = (weights.shape[0], x.channels, x.height, x.width)
-    own = Weights(weights.name, shape, weights.index, weights.values, weights.scale)
+    own = replace(weights, shape=shape)
     return Product(own, bias, x, b.value(node))
 
 
@@ -213,7 +219,9 @@ def _batch_norm(b: _Builder, node: fx.Node) -> Scale | None:
     x, shape = b.read(given["input"]), b.known.shape(node)
     names = ("running_mean", "running_var", "weight", "bias")
     mean, variance, gamma, beta = (b.known.constant(given[name]) for name in names)
-    missing = any(given[n] is not None and v is None for n, v in zip(names[2:], (gamma, beta), strict=True))
+    missing = any(
+        given[n] is not None and v is None for n, v in zip(names[2:], (gamma, beta), strict=True)
+    )
     if x is None or mean is None or variance is None or missing or given["training"]:
         return None
     if shape is None or len(shape) == 3:  # its channels are not the last dimension
@@ -247,7 +255,7 @@ def _add(b: _Builder, node: fx.Node) -> Add | None:
     if any(b.known.constant(n) is not None for n in sides):
         return None
     x, other = (b.read(n) for n in sides)
-    if x is None or other is None or (x.channels, *x.pixels) != (other.channels, *other.pixels):
+    if x is None or other is None or not _alike(x, other):
         return None
     out = Value(x.channels, x.height, x.width, rectified=x.rectified and other.rectified)
     return Add(x, other, out)
@@ -261,9 +269,13 @@ def _pool(b: _Builder, node: fx.Node) -> Pool | None:
         return None
     kernel, padding = _pair(given["kernel_size"]), _pair(given["padding"])
     stride = _pair(given["stride"]) if given["stride"] else kernel
-    if average and (given["divisor_override"] or not (given["count_include_pad"] or padding == (0, 0))):
+    if average and (
+        given["divisor_override"] or not (given["count_include_pad"] or padding == (0, 0))
+    ):
         return None
-    if not average and (_pair(given["dilation"]) != (1, 1) or (padding != (0, 0) and not x.rectified)):
+    if not average and (
+        _pair(given["dilation"]) != (1, 1) or (padding != (0, 0) and not x.rectified)
+    ):
         return None
     sides = zip(x.pixels, kernel, stride, padding, strict=True)
     if shape[2:] != tuple((n + 2 * p - k) // s + 1 for n, k, s, p in sides):  # ceil_mode
@@ -320,6 +332,10 @@ def _concatenated(b: _Builder, node: fx.Node) -> Concatenate | None:
         return None
     made.rectified = all(v.rectified for v in known)
     return Concatenate(known, made)
+
+
+def _alike(a: Value, b: Value) -> bool:
+    return (a.channels, *a.pixels) == (b.channels, *b.pixels)
 
 
 def _rectified(out: Value, x: Value) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from winnow.deploy.runtime.assemble import Program
 from winnow.deploy.runtime.kernels.program import run_program
 from winnow.kernels.arrays import NO_FLOATS, Floats, aligned
 
+_REMEMBERED = 256  # numbers of examples
+
 
 class Runner(nn.Module):
     """A part of a network, as programs for different numbers of examples side by side.
@@ -23,37 +25,47 @@ class Runner(nn.Module):
     """
 
     def __init__(
-        self, programs: Sequence[Program], ranks: Sequence[int], shapes: Sequence[tuple[int, ...]]
+        self,
+        programs: Mapping[int, Program],
+        seconds: Mapping[int, float],
+        ranks: Sequence[int],
+        shapes: Sequence[tuple[int, ...]],
     ) -> None:
-        """``programs``: the one for most lanes first; each takes what is left of the examples, the
-        last one all of it. ``ranks``: of the inputs; ``shapes``: of an example of each output.
+        """``programs``: by their lanes; ``seconds``: what one call of each takes. ``ranks``: of the
+        inputs; ``shapes``: of an example of each output.
         """
         super().__init__()
-        self.programs = tuple(programs)
+        self.programs, self.seconds = dict(programs), dict(seconds)
         self.leading = 1 if ranks[0] in (2, 4) else ranks[0] - 1
         self.shapes = tuple(shapes)
+        self._passes: dict[int, tuple[tuple[int, int], ...]] = {}
         self._arenas = threading.local()  # calls in several threads do not meet
+
+    def passes(self, count: int) -> tuple[tuple[int, int], ...]:
+        """For so many examples: lanes, and from which example on; the fastest for the rest each."""
+        if count not in self._passes:
+            made, first = [], 0
+            while first < count:
+                left = count - first
+                lanes = min(self.programs, key=lambda n: (self.seconds[n] / min(n, left), n))
+                made.append((lanes, first))
+                first += lanes
+            if len(self._passes) >= _REMEMBERED:
+                self._passes.clear()
+            self._passes[count] = tuple(made)
+        return self._passes[count]
 
     def forward(self, *given: Tensor) -> Any:
         lead = given[0].shape[: self.leading]
         count = lead[0] if self.leading == 1 else lead.numel()
         inputs = [_flat(x) for x in given]
-        outputs = [
-            torch.empty((*lead, *shape), dtype=torch.float32) for shape in self.shapes
-        ]
+        outputs = [torch.empty((*lead, *shape), dtype=torch.float32) for shape in self.shapes]
         targets = [out.numpy().reshape(-1) for out in outputs]
-        first = 0
-        for program in self.programs[:-1]:
-            while count - first >= program.lanes:
-                self._run(program, inputs, targets, first)
-                first += program.lanes
-        last = self.programs[-1]
-        while first < count:
-            if count - first >= last.lanes:
-                self._run(last, inputs, targets, first)
+        for lanes, first in self.passes(count):
+            if count - first >= lanes:
+                self._run(self.programs[lanes], inputs, targets, first)
             else:
-                self._rest(last, inputs, targets, first, count - first)
-            first += last.lanes
+                self._rest(self.programs[lanes], inputs, targets, first, count - first)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def _arena(self, program: Program) -> Floats:

@@ -41,6 +41,7 @@ class Weights:
 
     ``shape``: (O, I, kh, kw) of the dense weights, I for one group. ``index``: (nonzeros,) where
     they are in these, ascending. ``values``: (nonzeros,) float32, or int8 with ``scale`` (O,).
+    ``rank``: 2 for a linear layer's (O, I), whose last two sizes are 1 here.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Weights:
     index: Int64s
     values: NDArray[Any]
     scale: Floats | None = None
+    rank: int = 4
 
     @property
     def density(self) -> float:

@@ -24,7 +24,9 @@ def _place(context: Any, builder: Any, kinds: Any, args: Any, element: int) -> A
     return llvm.emit_address(context, builder, kinds[0], array, whole)
 
 
-def _row(context: Any, builder: Any, kind: Any, array: Any, start: Any, step: Any, j: int) -> Any:
+def _row(context: Any, builder: Any, kind: Any, args: Any, j: int) -> Any:
+    """Where example j begins: array[start + j·step]."""
+    array, start, step = args
     at = builder.add(start, builder.mul(step, ir.Constant(ir.IntType(64), j)))
     return llvm.emit_address(context, builder, kind, array, at)
 
@@ -40,7 +42,7 @@ def transpose_in(
         rows = [
             llvm.emit_read(
                 builder,
-                _row(context, builder, kinds[4], *args[4:], j),
+                _row(context, builder, kinds[4], args[4:], j),
                 llvm.vector_type(W),
             )
             for j in range(W)
@@ -69,7 +71,7 @@ def transpose_out(
             for i in range(W)
         ]
         for j, row in enumerate(interleaved(builder, rows)):
-            at = _row(context, builder, kinds[4], *args[4:], j)
+            at = _row(context, builder, kinds[4], args[4:], j)
             builder.store(row, builder.bitcast(at, row.type.as_pointer())).align = 4
         return context.get_dummy_value()
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from llvmlite import ir
+from numba.core import types
 
 from winnow.deploy.runtime.kernels.code import (
     AVERAGE,
@@ -26,25 +30,66 @@ from winnow.deploy.runtime.kernels.code import (
     STRIDE_H,
     STRIDE_W,
     WIDE,
-    X,
     X_PLANE,
     X_ROW,
+    X,
 )
+from winnow.kernels import llvm
 from winnow.kernels.arrays import Floats, Int32s, Int64s
 from winnow.kernels.compile import inlined, kernel
 from winnow.kernels.simd import (
+    Vector,
     W,
     add,
     fma,
     larger,
     load_vector,
     mul,
+    operation,
     relu,
     scalar,
     splat,
     store,
     where_positive,
 )
+
+
+@operation
+def every_second(typing: Any, array: Any, index: Any) -> Any:
+    """every_second(array float32, index): the elements index, index + 2, …: W of them."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        halves = []
+        for half in range(2):
+            at = builder.add(args[1], ir.Constant(ir.IntType(64), half * W))
+            place = llvm.emit_address(context, builder, signature.args[0], args[0], at)
+            halves.append(llvm.emit_read(builder, place, llvm.vector_type(W)))
+        return llvm.emit_pick(builder, halves[0], halves[1], range(0, 2 * W, 2))
+
+    return Vector(W)(array, types.intp), generate
+
+
+@operation
+def first_elements(typing: Any, vector: Any, count: Any) -> Any:
+    """first_elements(vector, count): the others are 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        integers = ir.VectorType(ir.IntType(32), W)
+        number = builder.trunc(args[1], ir.IntType(32))
+        one = builder.insert_element(
+            ir.Constant(integers, ir.Undefined), number, ir.Constant(ir.IntType(32), 0)
+        )
+        counts = llvm.emit_pick(builder, one, one, [0] * W)
+        inside = builder.icmp_signed("<", ir.Constant(integers, list(range(W))), counts)
+        return builder.select(inside, args[0], llvm.emit_constant(W, 0.0))
+
+    return vector(vector, types.intp), generate
+
+
+@inlined
+def strided(arena: Floats, at: int, stride: int) -> Any:
+    """W floats from a place on, 1 or 2 apart."""
+    return load_vector(arena, at) if stride == 1 else every_second(arena, at)
 
 
 @inlined
@@ -56,19 +101,45 @@ def larger_of(a: np.float32, b: np.float32) -> np.float32:
 @kernel
 def pool_single(op: Int64s, arena: Floats) -> None:
     """Maximum or average of windows, one example."""
-    share = np.float32(1) / np.float32(op[KERNEL_H] * op[KERNEL_W])
+    stride = op[STRIDE_W]
     for c in range(op[CHANNELS]):
         for i in range(op[HEIGHT]):
             row = op[X] + c * op[X_PLANE] + (i * op[STRIDE_H] - op[PAD_H]) * op[X_ROW] - op[PAD_W]
             to = op[OUT] + c * op[OUT_PLANE] + i * op[OUT_ROW]
-            for j in range(op[WIDE]):
-                at = row + j * op[STRIDE_W]
-                value = np.float32(0) if op[AVERAGE] != 0 else scalar(arena, at)
-                for y in range(op[KERNEL_H]):
-                    for x in range(op[KERNEL_W]):
-                        one = scalar(arena, at + y * op[X_ROW] + x)
-                        value = value + one if op[AVERAGE] != 0 else larger_of(value, one)
-                arena[to + j] = value * share if op[AVERAGE] != 0 else value
+            if stride <= 2:
+                pool_row(op, arena, row, to)
+            else:
+                for j in range(op[WIDE]):
+                    pool_pixel(op, arena, row + j * stride, to + j)
+
+
+@inlined
+def pool_row(op: Int64s, arena: Floats, row: int, to: int) -> None:
+    """A row of windows 1 or 2 apart. What is stored behind it is 0, or comes later."""
+    share = splat(np.float32(1) / np.float32(op[KERNEL_H] * op[KERNEL_W]))
+    for j in range(0, op[WIDE], W):
+        at = row + j * op[STRIDE_W]
+        value = splat(np.float32(0))
+        if op[AVERAGE] == 0:
+            value = strided(arena, at, op[STRIDE_W])
+        for y in range(op[KERNEL_H]):
+            for x in range(op[KERNEL_W]):
+                one = strided(arena, at + y * op[X_ROW] + x, op[STRIDE_W])
+                value = add(value, one) if op[AVERAGE] != 0 else larger(value, one)
+        value = mul(value, share) if op[AVERAGE] != 0 else value
+        store(arena, to + j, first_elements(value, op[WIDE] - j))
+
+
+@inlined
+def pool_pixel(op: Int64s, arena: Floats, at: int, to: int) -> None:
+    """One window."""
+    value = np.float32(0) if op[AVERAGE] != 0 else scalar(arena, at)
+    for y in range(op[KERNEL_H]):
+        for x in range(op[KERNEL_W]):
+            one = scalar(arena, at + y * op[X_ROW] + x)
+            value = value + one if op[AVERAGE] != 0 else larger_of(value, one)
+    share = np.float32(1) / np.float32(op[KERNEL_H] * op[KERNEL_W])
+    arena[to] = value * share if op[AVERAGE] != 0 else value
 
 
 @kernel
@@ -147,18 +218,34 @@ def split_phases(op: Int64s, arena: Floats) -> None:
     Channel (a·KERNEL_W + b)·CHANNELS + c has the pixels (i·STRIDE_H + a, j·STRIDE_W + b) of channel
     c, for a < KERNEL_H and b < KERNEL_W.
     """
-    lanes, channels = op[LANES], op[CHANNELS]
+    channels = op[CHANNELS]
     for a in range(op[KERNEL_H]):
         for b in range(op[KERNEL_W]):
             for c in range(channels):
                 plane = (a * op[KERNEL_W] + b) * channels + c
                 for i in range((op[HEIGHT] - a + op[STRIDE_H] - 1) // op[STRIDE_H]):
-                    row = op[X] + c * op[X_PLANE] + (i * op[STRIDE_H] + a) * op[X_ROW] + b * lanes
+                    row = op[X] + c * op[X_PLANE] + (i * op[STRIDE_H] + a) * op[X_ROW]
                     to = op[OUT] + plane * op[OUT_PLANE] + i * op[OUT_ROW]
-                    for j in range((op[WIDE] - b + op[STRIDE_W] - 1) // op[STRIDE_W]):
-                        at = row + j * op[STRIDE_W] * lanes
-                        for lane in range(lanes):
-                            arena[to + j * lanes + lane] = scalar(arena, at + lane)
+                    pixels = (op[WIDE] - b + op[STRIDE_W] - 1) // op[STRIDE_W]
+                    copy_strided(op, arena, row + b * op[LANES], to, pixels)
+
+
+@inlined
+def copy_strided(op: Int64s, arena: Floats, row: int, to: int, pixels: int) -> None:
+    """Pixels of a row to a row. What is stored behind it is 0, or comes later."""
+    lanes, stride = op[LANES], op[STRIDE_W]
+    if lanes >= W:
+        for j in range(pixels):
+            for lane in range(0, lanes, W):
+                value = load_vector(arena, row + j * stride * lanes + lane)
+                store(arena, to + j * lanes + lane, value)
+    elif stride <= 2:
+        for j in range(0, pixels, W):
+            value = strided(arena, row + j * stride, stride)
+            store(arena, to + j, first_elements(value, pixels - j))
+    else:
+        for j in range(pixels):
+            arena[to + j] = scalar(arena, row + j * stride)
 
 
 @kernel
