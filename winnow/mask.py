@@ -1,6 +1,7 @@
 """The mask: a frozen mapping from parameter name to boolean tensor, True = keep.
 
-This file imports torch and nothing of the project, so that everything else can import it first.
+Of the project this file imports `winnow.digest` alone, which imports nothing of it, so that
+everything else can import both first.
 Errors are therefore plain ValueError and TypeError.
 """
 
@@ -17,7 +18,10 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-MASK_FORMAT = 1  # version of the file layout of masks and tickets
+from winnow.digest import canonical_json, digest_of
+
+MASK_FORMAT = 1  # version of the file layout without a digest: states, and old masks and tickets
+DIGEST_FORMAT = 2  # the same with a digest over all of it
 
 
 class Mask(Mapping[str, Tensor]):
@@ -205,9 +209,9 @@ class Mask(Mapping[str, Tensor]):
         return cls({name: _unpack_bits(name, packed[name], shapes[name]) for name in shapes})
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write one safetensors file, bit-packed; it appears whole or not at all."""
+        """Write one safetensors file, bit-packed, with a digest; it appears whole or not at all."""
         packed, shapes = self.pack()
-        _write_whole(Path(path), to_bytes("mask", packed, {"shapes": shapes}))
+        _write_whole(Path(path), to_bytes("mask", packed, {"shapes": shapes}, digest=True))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Mask:
@@ -262,11 +266,15 @@ def density_total(mask: Mask, weights: nn.Module | Mapping[str, Tensor]) -> floa
     return _fraction(total - sum(removed.values()), total)
 
 
-def to_bytes(kind: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
-    """A safetensors file of ``tensors`` with JSON metadata ``about`` and a checksum.
+def to_bytes(
+    kind: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any], *, digest: bool = False
+) -> bytes:
+    """A safetensors file of ``tensors`` with JSON metadata ``about`` and a checksum of the tensors.
 
     ``kind`` ("mask", "ticket") is verified by ``from_bytes``. Every tensor is copied: safetensors
-    refuses shared memory (tied weights) and strides. Equal input gives equal bytes.
+    refuses shared memory (tied weights) and strides. Equal input gives equal bytes. ``digest``:
+    the digest of `winnow.digest` over tensors and metadata in place of the checksum. Raises
+    ValueError or TypeError for metadata that JSON cannot hold.
     """
     from safetensors.torch import save
 
@@ -274,13 +282,20 @@ def to_bytes(kind: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any])
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
-    header = {"kind": kind, "format": MASK_FORMAT, "checksum": _checksum(plain), **about}
+    if digest:
+        header = {"kind": kind, "format": DIGEST_FORMAT, **about}
+        text = canonical_json({**header, "digest": digest_of(plain, header)})
+    else:
+        header = {"kind": kind, "format": MASK_FORMAT, "checksum": _checksum(plain), **about}
+        text = json.dumps(header, allow_nan=False)
     # One metadata key: safetensors writes several in the order of a salted hash.
-    return save(plain, metadata={"winnow": json.dumps(header, allow_nan=False)})
+    return save(plain, metadata={"winnow": text})
 
 
 def from_bytes(kind: str, data: bytes, where: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the metadata of ``to_bytes``. ValueError names ``where`` and the problem."""
+    """The tensors and the metadata of ``to_bytes``; ``digest`` is in the metadata of a file that
+    has one. ValueError names ``where`` and the problem.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -288,20 +303,34 @@ def from_bytes(kind: str, data: bytes, where: str) -> tuple[dict[str, Tensor], d
         tensors = load(data)
         metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
         about = json.loads(metadata["winnow"])
-        found, version, checksum = about["kind"], int(about["format"]), about["checksum"]
-    except (SafetensorError, ValueError) as error:
+        found, version = about["kind"], about["format"]
+    except (SafetensorError, ValueError, RecursionError) as error:
         raise ValueError(f"{where} is damaged or no safetensors file: {error}") from error
     except (KeyError, TypeError) as error:
         raise ValueError(f"{where} was not written by Winnow: it is no {kind} file") from error
-    if version > MASK_FORMAT:
+    if type(version) is not int or version < MASK_FORMAT:
+        raise ValueError(f"{where} is damaged: there is no format {version!r}")
+    if version > DIGEST_FORMAT:
         raise ValueError(
-            f"{where} has format {version} of a newer Winnow; this reads {MASK_FORMAT}"
+            f"{where} has format {version} of a newer Winnow; this reads up to {DIGEST_FORMAT}"
         )
     if found != kind:
         raise ValueError(f"{where} holds a {found}, not a {kind}")
-    if checksum != _checksum(tensors):
+    if version == DIGEST_FORMAT:
+        _check_digest(tensors, about, where)
+    elif about.get("checksum") != _checksum(tensors):
         raise ValueError(f"{where} is damaged: its tensors do not match their checksum")
     return tensors, about
+
+
+def _check_digest(tensors: Mapping[str, Tensor], about: Mapping[str, Any], where: str) -> None:
+    rest = {key: value for key, value in about.items() if key != "digest"}
+    try:
+        same = about.get("digest") == digest_of(tensors, rest)
+    except (ValueError, RecursionError):  # a number that has become too large to be one
+        same = False
+    if not same:
+        raise ValueError(f"{where} is damaged: what it holds does not match its digest")
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,9 +13,11 @@ from torch import Tensor, nn
 
 from winnow.errors import UserError, unknown
 from winnow.files import write_whole
-from winnow.mask import Mask, from_bytes, to_bytes
+from winnow.mask import MASK_FORMAT, Mask, from_bytes, to_bytes
 from winnow.selection import uncompiled
 from winnow.sparsifying import fitting
+from winnow.survivors import Survivors, check_known
+from winnow.ticketfile import TicketParts, pack_ticket, unpack_ticket
 
 WEIGHTS = ("rewind", "final", "none")
 
@@ -27,13 +28,16 @@ class Ticket:
 
     ``rewind``: the full state_dict (weights and buffers, removed weights included) that it is
     trained from; ``final``: the state_dict after that training, if known; ``provenance``: what
-    JSON can hold. The tensors are copied. Raises UserError when the mask does not fit them.
+    JSON can hold; ``digest``: that of the file that it was read from, None without such a file or
+    from one of before digests. The tensors are copied. Raises UserError when the mask does not fit
+    them, or keeps weights that another ticket's file has left out.
     """
 
     mask: Mask
     rewind: Mapping[str, Tensor]
     final: Mapping[str, Tensor] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    digest: str | None = None
 
     def __post_init__(self) -> None:
         for part in ("rewind", "final"):
@@ -41,23 +45,35 @@ class Ticket:
             if tensors is not None:
                 object.__setattr__(self, part, _copied(part, tensors))
                 fitting(self.mask, getattr(self, part))
+                check_known(tensors, self.mask, f"{part} weights")
         object.__setattr__(self, "provenance", dict(self.provenance))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write one safetensors file: bit-packed mask, weights in their dtypes, JSON metadata.
-
-        It appears whole or not at all. Raises UserError for a provenance that JSON cannot hold.
+    @property
+    def removed_known(self) -> bool:
+        """Whether the removed weights are known. If not, they are 0 here: the file that the ticket
+        was read from has left them out. Masks that keep others need ``save(path, removed=True)``.
         """
-        packed, shapes = self.mask.pack()
-        about = {"shapes": shapes, "provenance": self.provenance, "final": self.final is not None}
+        return not isinstance(self.rewind, Survivors) and not isinstance(self.final, Survivors)
+
+    def save(
+        self, path: str | os.PathLike[str], *, removed: bool = False, half: bool = False
+    ) -> None:
+        """Write one compact safetensors file: mask, weights that are kept, metadata, a digest.
+
+        ``removed``: removed weights, too, which only other masks need (random masks as controls).
+        ``half``: float32 and float64 as float16, a rounding error of 0.05 %; they come back in
+        their own dtype. Without it every number comes back in the same bits.
+
+        The file appears whole or not at all. Raises UserError for a provenance that JSON cannot
+        hold, removed weights that are not known, or a value that float16 cannot hold.
+        """
+        parts = TicketParts(self.mask, self.rewind, self.final, self.provenance)
+        tensors, about = pack_ticket(parts, removed=removed, half=half)
         try:
-            json.dumps(about, allow_nan=False)
+            data = to_bytes("ticket", tensors, about, digest=True)
         except (TypeError, ValueError) as error:
             raise UserError(f"provenance must be plain JSON values: {error}") from error
-        tensors = {f"mask/{name}": bits for name, bits in packed.items()}
-        tensors |= {f"rewind/{name}": tensor for name, tensor in self.rewind.items()}
-        tensors |= {f"final/{name}": tensor for name, tensor in (self.final or {}).items()}
-        write_whole(Path(path), to_bytes("ticket", tensors, about))
+        write_whole(Path(path), data)
 
     def apply(self, model: nn.Module, weights: str = "rewind") -> Mask:
         """Copy weights and buffers into the model and zero the removed weights; give the mask.
@@ -91,7 +107,8 @@ class Ticket:
 
     def __repr__(self) -> str:
         trained = "" if self.final is None else ", trained"
-        return f"Ticket({self.mask!r}{trained})"
+        lost = "" if self.removed_known else ", removed weights left out"
+        return f"Ticket({self.mask!r}{trained}{lost})"
 
 
 def load(path: str | os.PathLike[str]) -> Ticket:
@@ -105,11 +122,19 @@ def load(path: str | os.PathLike[str]) -> Ticket:
     except ValueError as error:
         raise UserError(str(error)) from error
     try:
-        mask = Mask.unpack(_part(tensors, "mask"), about["shapes"])
-        final = _part(tensors, "final") if about["final"] else None
-        return Ticket(mask, _part(tensors, "rewind"), final, about["provenance"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        parts = (_unpacked_whole if about["format"] == MASK_FORMAT else unpack_ticket)(
+            tensors, about
+        )
+        return Ticket(parts.mask, parts.rewind, parts.final, parts.provenance, about.get("digest"))
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, MemoryError) as error:
         raise UserError(f"{path} is damaged: {error}") from error
+
+
+def _unpacked_whole(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> TicketParts:
+    """The parts of a file of before there were compact ones: every tensor whole."""
+    mask = Mask.unpack(_part(tensors, "mask"), about["shapes"])
+    final = _part(tensors, "final") if about["final"] else None
+    return TicketParts(mask, _part(tensors, "rewind"), final, about["provenance"])
 
 
 def _part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
@@ -121,7 +146,8 @@ def _copied(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, value in tensors.items():
         if not isinstance(value, Tensor):
             raise UserError(f"{part} weights: {name!r} is a {type(value).__name__}, not a tensor")
-    return {name: value.detach().clone() for name, value in tensors.items()}
+    copied = {name: value.detach().clone() for name, value in tensors.items()}
+    return Survivors(copied, tensors.known) if isinstance(tensors, Survivors) else copied
 
 
 def _check_same(ticket: Mapping[str, Tensor], model: Mapping[str, Any]) -> None:
