@@ -43,10 +43,10 @@ def _layers(network: Network) -> list[str]:
         layer = node.target in (aten.conv2d.default, aten.linear.default)
         weight = arguments(node)["weight"] if layer else None
         for given in node.all_input_nodes:
-            if given is weight and weight is not None:
-                names[str(given.target)] = None
-            elif given.op == "get_attr":
-                other.add(str(given.target))
+            if given.op == "get_attr":
+                name = str(given.target)
+                names |= {name: None} if given is weight else {}
+                other |= set() if given is weight else {name}
     values = {name: network.constants[name] for name in names if name not in other}
     return [n for n, v in values.items() if v.dtype == torch.float32 and v.dim() in (2, 4)]
 
