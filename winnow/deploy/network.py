@@ -56,17 +56,19 @@ class Network:
         """Torch's own operations, in order: takes the inputs, returns the tuple of tensors."""
         used = {str(n.target) for n in self.graph.nodes if n.op == "get_attr"}
         root: Any = {name: self.constants[name] for name in sorted(used)}
-        return fx.GraphModule(root, self.graph, class_name="Network")
+        module = fx.GraphModule(root, self.graph, class_name="Network")
+        self.graph.owning_module = None  # constants may be added to the graph later
+        return module
 
-    def shapes(self, batch: int = _ANY) -> dict[str, Any]:
+    def shapes(self, batch: int = _ANY, others: int = _ANY) -> dict[str, Any]:
         """What every node gives, by its name, as fake tensors (a shape and a dtype, no values).
 
-        ``batch``: the size of every first dimension that is free; other free ones are 2.
+        ``batch``: the size of every first dimension that is free; ``others``: of the others.
         """
         recorder = _Recorder(self.runnable())
         with FakeTensorMode(allow_non_fake_inputs=True) as fake, torch.no_grad():
             given = [
-                fake.from_tensor(torch.empty(_sizes(one.shape, batch), dtype=one.dtype))
+                fake.from_tensor(torch.empty(_sizes(one.shape, batch, others), dtype=one.dtype))
                 for one in self.inputs
             ]
             recorder.run(*given)
@@ -94,8 +96,8 @@ class Network:
         return [given[name] for name in names]
 
 
-def _sizes(shape: tuple[int | None, ...], batch: int) -> tuple[int, ...]:
-    free = [batch if i == 0 else _ANY for i in range(len(shape))]
+def _sizes(shape: tuple[int | None, ...], batch: int, others: int) -> tuple[int, ...]:
+    free = [batch if i == 0 else others for i in range(len(shape))]
     return tuple(free[i] if size is None else size for i, size in enumerate(shape))
 
 
