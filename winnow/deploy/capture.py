@@ -161,7 +161,8 @@ def _network(program: ExportedProgram, names: tuple[str, ...], structure: Any) -
 
 def _input(name: str, value: Any) -> Input:
     sizes = tuple(None if isinstance(s, torch.SymInt) else int(s) for s in value.shape)
-    return Input(name, sizes, value.dtype)
+    hints = [s.node.hint if isinstance(s, torch.SymInt) else s for s in value.shape]
+    return Input(name, sizes, value.dtype, tuple(int(hint) for hint in hints))
 
 
 def _constant(program: ExportedProgram, target: str) -> Tensor:

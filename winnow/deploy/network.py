@@ -17,11 +17,26 @@ _ANY = 2  # what a free size is where one has to be named
 
 @dataclass(frozen=True)
 class Input:
-    """One input: the name of forward's argument, its shape (None: any size) and its dtype."""
+    """One input: the name of forward's argument, its shape (None: any size) and its dtype.
+
+    ``sizes``: the example's shape, where a size has to be taken for one that may be any.
+    """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: torch.dtype
+    sizes: tuple[int, ...] = ()
+
+    def sized(self, batch: int | None = None, others: int | None = None) -> tuple[int, ...]:
+        """A shape that fits: ``batch`` for a first dimension that is free, ``others`` for the other
+        free ones; by default the example's.
+        """
+        own = self.sizes or tuple(_ANY if size is None else size for size in self.shape)
+        asked = [batch if i == 0 else others for i in range(len(own))]
+        return tuple(
+            mine if size is not None or wanted is None else wanted
+            for mine, size, wanted in zip(own, self.shape, asked, strict=True)
+        )
 
     def check(self, value: object) -> None:
         """UserError for anything else."""
@@ -60,15 +75,16 @@ class Network:
         self.graph.owning_module = None  # constants may be added to the graph later
         return module
 
-    def shapes(self, batch: int = _ANY, others: int = _ANY) -> dict[str, Any]:
+    def shapes(self, batch: int | None = None, others: int | None = None) -> dict[str, Any]:
         """What every node gives, by its name, as fake tensors (a shape and a dtype, no values).
 
-        ``batch``: the size of every first dimension that is free; ``others``: of the others.
+        ``batch``: the size of every first dimension that is free; ``others``: of the others; by
+        default the example's.
         """
         recorder = _Recorder(self.runnable())
         with FakeTensorMode(allow_non_fake_inputs=True) as fake, torch.no_grad():
             given = [
-                fake.from_tensor(torch.empty(_sizes(one.shape, batch, others), dtype=one.dtype))
+                fake.from_tensor(torch.empty(one.sized(batch, others), dtype=one.dtype))
                 for one in self.inputs
             ]
             recorder.run(*given)
@@ -94,11 +110,6 @@ class Network:
         for one in self.inputs:
             one.check(given[one.name])
         return [given[name] for name in names]
-
-
-def _sizes(shape: tuple[int | None, ...], batch: int, others: int) -> tuple[int, ...]:
-    free = [batch if i == 0 else others for i in range(len(shape))]
-    return tuple(free[i] if size is None else size for i, size in enumerate(shape))
 
 
 class _Recorder(fx.Interpreter):

@@ -61,7 +61,12 @@ def pack_network(sparse: SparseNetwork, about: Mapping[str, Any]) -> bytes:
     described = {
         "graph": graphjson.to_json(network.graph),
         "inputs": [
-            [one.name, list(one.shape), str(one.dtype).removeprefix("torch.")]
+            [
+                one.name,
+                list(one.shape),
+                str(one.dtype).removeprefix("torch."),
+                list(one.sized()),
+            ]
             for one in network.inputs
         ],
         "outputs": network.outputs,
@@ -127,12 +132,13 @@ def _weights(one: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Weights:
 
 
 def _input(one: Sequence[Any]) -> Input:
-    name, shape, dtype = one
+    name, shape, dtype, sizes = one
     found = getattr(torch, dtype)
-    fits = all(n is None or (type(n) is int and n > 0) for n in shape)
+    pairs = zip(shape, sizes, strict=True)
+    fits = all(type(b) is int and 0 < b < 2**31 and a in (None, b) for a, b in pairs)
     if not isinstance(found, torch.dtype) or not isinstance(name, str) or not fits:
         raise UserError(f"its input {name!r} is {shape!r} of {dtype!r}")
-    return Input(name, tuple(shape), found)
+    return Input(name, tuple(shape), found, tuple(sizes))
 
 
 def _check(graph: Any, constants: set[str], inputs: Sequence[Input]) -> None:

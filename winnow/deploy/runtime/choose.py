@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -23,12 +22,8 @@ from winnow.kernels.arrays import Floats, aligned
 BATCHES = (1, 16, 64)
 """Numbers of examples for which it is measured; another one runs as the nearest of these does."""
 
-LANES: Mapping[int, tuple[int, ...]] = {1: (1,), 16: (1, 16), 64: (1, 16, 64)}
-"""Examples side by side in the programs for each of them: 1, or whole vectors of any processor."""
-
 _TURNS = 5
 _LEAST = 1e-3  # seconds of a turn
-_TOKENS = 32  # of an input whose second dimension is free
 
 
 @dataclass(frozen=True)
@@ -74,13 +69,13 @@ def choice_of(plain: Mapping[str, Any]) -> Choice:
 
 def chosen(sparse: SparseNetwork, known: Known, batch: int) -> tuple[Plan, Choice]:
     """The fastest way to run a batch of this size, on the threads that torch has now."""
-    all_layers = plan(sparse, known, (), LANES[batch])
+    all_layers = plan(sparse, known)
     lanes = [_timed_lanes(runner.programs, runner.seconds) for runner in all_layers.runners]
-    layers = _layers(sparse, all_layers, batch)
+    layers = _layers(sparse, known, all_layers)
     slower = {node for node, layer in layers.items() if layer.in_torch}
-    ways = {"kernels": all_layers, "torch": plan(sparse, known, tuple(layers), ())}
+    ways = {"kernels": all_layers, "torch": plan(sparse, known, tuple(layers))}
     if slower and len(slower) < len(layers):
-        ways["both"] = plan(sparse, known, slower, LANES[batch])
+        ways["both"] = plan(sparse, known, slower)
         for runner in ways["both"].runners:
             _timed_lanes(runner.programs, runner.seconds)
     given = examples(sparse, batch)
@@ -106,8 +101,8 @@ def planned(sparse: SparseNetwork, known: Known, choice: Choice) -> Plan:
         if given.op == "get_attr" and str(given.target) in named
     ]
     if choice.way == "torch":
-        return plan(sparse, known, list(sparse.network.graph.nodes), ())
-    made = plan(sparse, known, nodes, LANES[choice.batch])
+        return plan(sparse, known, list(sparse.network.graph.nodes))
+    made = plan(sparse, known, nodes)
     if [set(of) for of in choice.lanes] != [set(r.programs) for r in made.runners]:
         raise ValueError("what was measured is of another network")
     for runner, seconds in zip(made.runners, choice.lanes, strict=True):
@@ -120,19 +115,16 @@ def examples(sparse: SparseNetwork, batch: int) -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)
     made = []
     for one in sparse.network.inputs:
-        free = [batch if i == 0 else _TOKENS for i in range(len(one.shape))]
-        shape = [free[i] if size is None else size for i, size in enumerate(one.shape)]
-        is_float = one.dtype.is_floating_point
-        made.append(
-            torch.randn(shape, generator=generator, dtype=one.dtype)
-            if is_float
-            else torch.zeros(shape, dtype=one.dtype)
-        )
+        shape = one.sized(batch)
+        if one.dtype.is_floating_point:
+            made.append(torch.randn(shape, generator=generator, dtype=one.dtype))
+        else:
+            made.append(torch.zeros(shape, dtype=one.dtype))
     return made
 
 
 def in_turns(calls: Mapping[str, Callable[[], object]], turns: int = _TURNS) -> dict[str, float]:
-    """The median seconds of each call, one turn of each after the other."""
+    """The least seconds of each call, one turn of each after the other: what disturbs only adds."""
     repeats = {name: _repeats(call) for name, call in calls.items()}
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(turns):
@@ -141,7 +133,7 @@ def in_turns(calls: Mapping[str, Callable[[], object]], turns: int = _TURNS) -> 
             for _ in range(repeats[name]):
                 call()
             taken[name].append((time.perf_counter() - begin) / repeats[name])
-    return {name: median(times) for name, times in taken.items()}
+    return {name: min(times) for name, times in taken.items()}
 
 
 def _repeats(call: Callable[[], object]) -> int:
@@ -179,9 +171,8 @@ def _rows(program: Program, begin: int, end: int) -> Callable[[], object]:
     return run
 
 
-def _layers(sparse: SparseNetwork, made: Plan, batch: int) -> dict[fx.Node, LayerChoice]:
+def _layers(sparse: SparseNetwork, known: Known, made: Plan) -> dict[fx.Node, LayerChoice]:
     """Every layer that kernels know, measured alone."""
-    shapes = sparse.shapes(batch)
     layers = {}
     for part, runner in zip(made.parts, made.runners, strict=True):
         best = min(runner.programs, key=lambda n: runner.seconds[n] / n)
@@ -189,9 +180,9 @@ def _layers(sparse: SparseNetwork, made: Plan, batch: int) -> dict[fx.Node, Laye
         products = [s for s in part.steps.steps if isinstance(s, Product)]
         for step, (begin, end) in zip(products, _product_rows(program), strict=True):
             node = part.layers[step]
-            count = _examples_of(shapes[node.name])
+            count = known.examples(node)
             taken = in_turns(
-                {"kernels": _rows(program, begin, end), "torch": _in_torch(sparse, node, shapes)}
+                {"kernels": _rows(program, begin, end), "torch": _in_torch(sparse, node, known)}
             )
             ours, theirs = taken["kernels"] / best * count, taken["torch"]
             name = step.weights.name
@@ -212,19 +203,11 @@ def _product_rows(program: Program) -> list[tuple[int, int]]:
     return found
 
 
-def _examples_of(value: Any) -> int:
-    """How many examples a layer's output has: its first dimension, or all but the last."""
-    shape = tuple(int(size) for size in value.shape)
-    return shape[0] if len(shape) in (2, 4) else int(np.prod(shape[:-1]))
-
-
-def _in_torch(
-    sparse: SparseNetwork, node: fx.Node, shapes: Mapping[str, Any]
-) -> Callable[[], object]:
+def _in_torch(sparse: SparseNetwork, node: fx.Node, known: Known) -> Callable[[], object]:
     def given(one: fx.Node) -> Tensor:
         if one.op == "get_attr":
             return sparse.value(str(one.target))
-        return torch.zeros(tuple(int(size) for size in shapes[one.name].shape))
+        return torch.zeros(known.shape(one) or ())
 
     args, kwargs = fx.node.map_arg((node.args, node.kwargs), given)
     function: Any = node.target

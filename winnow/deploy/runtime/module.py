@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from winnow.deploy.outputs import restored
-from winnow.deploy.runtime.choose import BATCHES, LANES, Choice, LayerChoice, chosen, planned
+from winnow.deploy.runtime.choose import BATCHES, Choice, LayerChoice, chosen, planned
 from winnow.deploy.runtime.kernels.program import ENTRIES
 from winnow.deploy.runtime.plan import Plan, SparseNetwork, plan
 from winnow.errors import UserError, unknown
@@ -48,15 +48,15 @@ class SparseModule(nn.Module):
             raise unknown("run", str(run), WAYS, f"It is one of {', '.join(WAYS)}")
         prepare("deploy", ENTRIES)
         self.sparse, self.about = sparse, dict(about or {})
-        known = sparse.known()
         self.choices: dict[int, Choice] = {}
         self._plans: dict[int, Plan] = {}
         before = {choice.batch: choice for choice in choices}
         for batch in BATCHES:
+            known = sparse.known(batch)
             if run == "kernels":
-                self._plans[batch] = plan(sparse, known, (), LANES[batch])
+                self._plans[batch] = plan(sparse, known)
             elif run == "torch":
-                self._plans[batch] = plan(sparse, known, list(sparse.network.graph.nodes), ())
+                self._plans[batch] = plan(sparse, known, list(sparse.network.graph.nodes))
             elif batch in before:
                 self.choices[batch] = before[batch]
                 self._plans[batch] = planned(sparse, known, before[batch])

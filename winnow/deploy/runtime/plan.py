@@ -17,6 +17,9 @@ from winnow.deploy.runtime.recognise import Known
 from winnow.deploy.runtime.runner import Runner
 from winnow.deploy.runtime.steps import Weights
 
+LANES = (1, 16, 64)
+"""Examples side by side in programs: 1, or whole vectors of any processor."""
+
 
 @dataclass(frozen=True, eq=False)
 class SparseNetwork:
@@ -28,11 +31,11 @@ class SparseNetwork:
     network: Network
     nonzeros: Mapping[str, Weights]
 
-    def known(self) -> Known:
-        """What parts are made with."""
-        return Known(self.network.constants, self.nonzeros, self.shapes())
+    def known(self, batch: int) -> Known:
+        """What parts are made with, for batches of this size."""
+        return Known(self.network.constants, self.nonzeros, self.shapes(batch))
 
-    def shapes(self, batch: int = 2) -> dict[str, Any]:
+    def shapes(self, batch: int) -> dict[str, Any]:
         """What every node gives, as `Network.shapes` does."""
         empty = {name: _without_memory(w) for name, w in self.nonzeros.items()}
         whole = Network(
@@ -78,20 +81,16 @@ class Plan:
         return self.runners[0] if alone and list(calls[0].args) == inputs else None
 
 
-def plan(
-    sparse: SparseNetwork,
-    known: Known,
-    in_torch: Collection[fx.Node],
-    lanes: Sequence[int],
-) -> Plan:
-    """The network with programs for these numbers of lanes, and with what torch shall run."""
-    graph = sparse.network.graph
-    parts = tuple(parts_of(graph, known, in_torch))
-    runners = tuple(_runner(part, known, lanes) for part in parts)
+def plan(sparse: SparseNetwork, known: Known, in_torch: Collection[fx.Node] = ()) -> Plan:
+    """The network as parts that kernels run, and with what torch shall run."""
+    parts = tuple(parts_of(sparse.network.graph, known, in_torch))
+    runners = tuple(_runner(part, known) for part in parts)
     return Plan(_joined(sparse, parts, runners), parts, runners)
 
 
-def _runner(part: Part, known: Known, lanes: Sequence[int]) -> Runner:
+def _runner(part: Part, known: Known) -> Runner:
+    rows = known.examples(part.outputs[0])
+    lanes = LANES[: 1 + (rows > 1) + (rows > LANES[1])]  # the last may have some to spare
     programs: dict[int, Program] = {n: assemble(part.steps, n) for n in lanes}
     ranks = [len(known.shape(node) or ()) for node in part.inputs]
     shapes = []

@@ -63,6 +63,11 @@ class Known:
             return shape[1], shape[2], shape[3]
         return (shape[-1], 1, 1) if len(shape) in (2, 3) else None
 
+    def examples(self, node: fx.Node) -> int:
+        """How many examples a value has: its first dimension, or all but the last of tokens."""
+        shape = self.shape(node) or (1,)
+        return shape[0] if len(shape) in (2, 4) else math.prod(shape[:-1])
+
     def constant(self, node: Any) -> Tensor | None:
         """The value of a constant."""
         known = isinstance(node, fx.Node) and node.op == "get_attr"

@@ -40,7 +40,9 @@ def checked(network: Network, model: nn.Module, example_input: Any) -> float:
         got = network.runnable()(*network.bound((), given))
     if len(got) != len(wanted):
         raise UserError(f"the deployed network gives {len(got)} outputs, the module {len(wanted)}")
-    return max([_compared(i, a, b) for i, (a, b) in enumerate(zip(got, wanted, strict=True))] or [0.0])
+    return max(
+        [_compared(i, a, b) for i, (a, b) in enumerate(zip(got, wanted, strict=True))] or [0.0]
+    )
 
 
 def _outputs(model: nn.Module, given: dict[str, Tensor], by_name: bool) -> list[Tensor]:
@@ -61,7 +63,9 @@ def _compared(which: int, got: Tensor, wanted: Tensor) -> float:
     if not wanted.is_floating_point():
         if torch.equal(got, wanted):
             return 0.0
-        raise UserError(f"output {which} of the deployed network is not the module's on the example")
+        raise UserError(
+            f"output {which} of the deployed network is not the module's on the example"
+        )
     same = (got == wanted) | (got.isnan() & wanted.isnan())
     difference = (got.double() - wanted.double()).abs().masked_fill(same, 0)
     scale = max(float(wanted.double().nan_to_num(0, 0, 0).abs().max()), _FLOOR)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import fx
 
 from winnow.deploy.network import Network
 from winnow.deploy.shrink.absorb import absorbed
@@ -66,7 +65,7 @@ def _two_shapes(network: Network) -> tuple[dict[str, Any], dict[str, Any]] | Non
     for batch, others in _SIZES:
         try:
             found.append(network.shapes(batch, others))
-        except Exception:  # noqa: BLE001, S112  whatever an operation raises for a size
+        except Exception:
             continue
         if len(found) == 2:
             return found[0], found[1]

@@ -209,7 +209,7 @@ def of_getitem(scene: Scene, node: fx.Node) -> Step | None:
     sizes = [part.shape[step.axis] for part in parts]
     if sum(sizes) != len(step.range):  # along another axis
         return passed(scene, source)
-    start = sum(sizes[:which % len(sizes)])
+    start = sum(sizes[: which % len(sizes)])
     return _part(source, step, torch.arange(start, start + sizes[which]))
 
 
@@ -269,7 +269,7 @@ def _fewer_parts(scene: Scene, node: fx.Node, axis: int, edit: Edit) -> None:
         value = scene.value(part)
         if value is not None and not bool(bits.all()):
             index = bits.nonzero().flatten()
-            part = edit.constant(node, part, "", value.index_select(axis, index))  # noqa: PLW2901
+            part = edit.constant(node, part, "", value.index_select(axis, index))
         parts.append(part)
     call["tensors"] = parts
     set_arguments(node, call)

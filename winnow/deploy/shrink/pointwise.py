@@ -53,7 +53,6 @@ def of_single(scene: Scene, node: fx.Node) -> Step | None:
         return passed(scene, source) if floating else None
     function: Any = node.target
 
-
     def apply(x: Tensor) -> Tensor:
         value: Tensor = function(x, *node.args[1:], **node.kwargs)
         return value

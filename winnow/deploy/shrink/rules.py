@@ -19,7 +19,7 @@ aten: Any = torch.ops.aten
 
 def step_of(scene: Scene, node: fx.Node) -> Step | None:
     """What is known of a node; None for what is not followed."""
-    if node.op != "call_function" or not scene.shape(node) and node not in _lists(scene, node):
+    if node.op != "call_function" or (not scene.shape(node) and node not in _lists(scene, node)):
         return None
     if node.target in pointwise.SINGLE and not _more_nodes(node):
         return pointwise.of_single(scene, node)

@@ -102,7 +102,9 @@ def _whole_groups(layer: Layer) -> tuple[Link]:
 def _rewrite(layer: Layer, made: Range, followed: bool, edit: Edit) -> None:
     """Fewer rows and columns; rows that decide nothing are zeros and a bias."""
     rows = edit.keep[layer.node]
-    columns = edit.keep[layer.source] if followed else torch.ones(len(layer.given), dtype=torch.bool)
+    columns = (
+        edit.keep[layer.source] if followed else torch.ones(len(layer.given), dtype=torch.bool)
+    )
     settled = (~edit.needed[layer.node] | made.constant) & _nonzero_rows(layer.weight)
     if bool(rows.all() & columns.all() & ~settled.any()):
         return
