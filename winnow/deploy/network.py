@@ -42,14 +42,18 @@ class Input:
         """UserError for anything else."""
         if not isinstance(value, Tensor):
             raise UserError(f"input {self.name!r} is a {type(value).__name__}, not a tensor")
-        sizes = zip(value.shape, self.shape, strict=False)
-        fits = value.dim() == len(self.shape) and all(b in (a, None) for a, b in sizes)
-        if not fits or value.dtype != self.dtype:
+        if value.dtype != self.dtype or not self._fits(value.shape):
             wanted = ", ".join("any" if size is None else str(size) for size in self.shape)
             raise UserError(
                 f"input {self.name!r} is {value.dtype} {list(value.shape)}: this network was "
                 f"deployed for {self.dtype} [{wanted}]"
             )
+
+    def _fits(self, shape: tuple[int, ...]) -> bool:
+        if shape[1:] == self.shape[1:]:  # the usual case, which is called for every forward pass
+            return bool(shape) and self.shape[0] in (None, shape[0])
+        sizes = zip(shape, self.shape, strict=False)
+        return len(shape) == len(self.shape) and all(b in (a, None) for a, b in sizes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +100,10 @@ class Network:
         TypeError for missing and unknown ones, as Python raises; UserError for shapes and dtypes
         that the network was not captured for.
         """
+        if not kwargs and len(args) == len(self.inputs):
+            for one, value in zip(self.inputs, args, strict=True):
+                one.check(value)
+            return list(args)
         names = [one.name for one in self.inputs]
         if len(args) > len(names):
             raise TypeError(f"forward takes {len(names)} inputs and got {len(args)}")

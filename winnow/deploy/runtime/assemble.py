@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,7 +49,7 @@ class Program:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
-    @property
+    @functools.cached_property
     def length(self) -> int:
         """How many rows it has."""
         return len(self.code) // code.WIDTH

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from winnow.deploy.outputs import restored
 from winnow.deploy.runtime.choose import BATCHES, Choice, LayerChoice, chosen, planned
@@ -74,14 +74,12 @@ class SparseModule(nn.Module):
                 f"the input is on {given[0].device}: a sparse module runs on the CPU; move it with "
                 ".cpu(), or deploy with format='torch' for other devices"
             )
-        batch = nearest(len(given[0]))
+        batch = _NEAREST.get(len(given[0]), BATCHES[-1])
         only = self._only[batch]
+        if only is not None:
+            return restored(network.outputs, (only.forward(*given),))
         with torch.no_grad():
-            if only is not None:
-                tensors: Sequence[Tensor] = (only(*given),)
-            else:
-                tensors = self._plans[batch].module(*given)
-        return restored(network.outputs, tensors)
+            return restored(network.outputs, self._plans[batch].module(*given))
 
     def table(self) -> str:
         """What was measured, in lines: for each batch size the ways, and the layers."""
@@ -105,6 +103,9 @@ class SparseModule(nn.Module):
 def nearest(count: int) -> int:
     """The batch size of `BATCHES` that is nearest, as a ratio."""
     return min(BATCHES, key=lambda batch: max(count / batch, batch / max(count, 1)))
+
+
+_NEAREST = {count: nearest(count) for count in range(BATCHES[-1] + 1)}
 
 
 def _lines(choice: Choice) -> list[str]:

@@ -129,8 +129,11 @@ def _joined(
             else:
                 later.append(node)
         left = later
-    new.lint()
-    return fx.GraphModule(root, new, class_name="Network")
+    module = fx.GraphModule(root, new, class_name="Network")
+    module.graph.eliminate_dead_code()  # sizes that only parts were asked for
+    module.graph.lint()
+    module.recompile()
+    return module
 
 
 def _call(graph: fx.Graph, made: dict[fx.Node, fx.Node], part: Part, name: str) -> None:

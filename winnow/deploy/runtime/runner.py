@@ -59,14 +59,19 @@ class Runner(nn.Module):
         lead = given[0].shape[: self.leading]
         count = lead[0] if self.leading == 1 else lead.numel()
         inputs = [_flat(x) for x in given]
-        outputs = [torch.empty((*lead, *shape), dtype=torch.float32) for shape in self.shapes]
-        targets = [out.numpy().reshape(-1) for out in outputs]
+        arrays = [np.empty((*lead, *shape), np.float32) for shape in self.shapes]
+        targets = [array.reshape(-1) for array in arrays]
+        self._pass(inputs, targets, count)
+        # numpy makes small arrays faster than torch does, and both share the memory
+        outputs = [torch.from_numpy(array) for array in arrays]
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def _pass(self, inputs: list[Floats], targets: list[Floats], count: int) -> None:
         for lanes, first in self.passes(count):
             if count - first >= lanes:
                 self._run(self.programs[lanes], inputs, targets, first)
             else:
                 self._rest(self.programs[lanes], inputs, targets, first, count - first)
-        return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def _arena(self, program: Program) -> Floats:
         try:
@@ -82,6 +87,12 @@ class Runner(nn.Module):
         self, program: Program, inputs: list[Floats], targets: list[Floats], first: int
     ) -> None:
         p, arena = program, self._arena(program)
+        if len(inputs) == len(targets) == 1:
+            run_program(
+                p.code, 0, p.length, first, p.tables, p.weights, p.small, p.numbers, arena,
+                inputs[0], targets[0],
+            )  # fmt: skip
+            return
         more = len(inputs) - 1
         for i in range(more):
             run_program(
@@ -113,5 +124,5 @@ class Runner(nn.Module):
 
 
 def _flat(x: Tensor) -> Floats:
-    array: Floats = x.detach().contiguous().numpy().reshape(-1)
+    array: Floats = x.detach().numpy().reshape(-1)  # a copy only where it is not contiguous
     return array
