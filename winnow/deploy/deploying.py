@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from winnow.deploy.capture import capture
+from winnow.deploy.loading import write_sparse
 from winnow.deploy.network import Network
+from winnow.deploy.runtime.module import SparseModule, Ways
+from winnow.deploy.runtime.sparse import sparse_network
 from winnow.deploy.shrink import Shrinking, checked, shrinking, shrunk
 from winnow.deploy.simplify import simplified
 from winnow.errors import UserError
