@@ -36,7 +36,7 @@ FLOORS = (
     ("data", "models", "state", "pruning", "coverage", "structure"),
     ("selection", "schedule", "patterns"),
     ("layers", "ties", "slots", "wrapped", "outside", "extraction"),
-    ("allocation", "amounts", "topk", "files", "rng"),
+    ("allocation", "amounts", "topk", "files", "hub", "rng"),
     ("errors", "mask", "sharding", "reparametrisation"),
 )
 """From the roof to the ground. What stands on one floor does not import its neighbours."""

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from winnow.deploy.capture import capture
-from winnow.deploy.exporting import batches, checked, export_torch, largest_difference, reexported
+from winnow.deploy.exporting import batches, export_torch, largest_difference, reexported, verified
 from winnow.errors import UserError
 
 
@@ -78,13 +78,13 @@ def test_a_batch_that_was_frozen_is_noticed(model, given):
     network = capture(model, given)
     frozen = model(*given)["logits"].detach()
     with pytest.raises(UserError, match="differs by inf"):
-        checked(network, lambda _: [frozen], given, "made up")
+        verified(network, lambda _: [frozen], given, "made up")
 
 
 def test_integers_must_be_equal():
     network = capture(nn.Identity(), (torch.arange(1000, 1006).view(2, 3),))
     with pytest.raises(UserError, match="differs by 1"):
-        checked(network, lambda given: [given[0] + 1], [torch.arange(6).view(2, 3)], "made up")
+        verified(network, lambda given: [given[0] + 1], [torch.arange(6).view(2, 3)], "made up")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from winnow.deploy.capture import silent
-from winnow.deploy.exporting import batches, checked, largest_difference, outputs_of, reexported
+from winnow.deploy.exporting import batches, largest_difference, outputs_of, reexported, verified
 from winnow.deploy.network import Network
 from winnow.deploy.onnx_int8 import Int8, quantised
 from winnow.deploy.onnx_session import OnnxSession, onnx_library
@@ -91,7 +91,7 @@ def export_onnx(
     model = _model(network, example)
     data = _bytes(model)
     session = OnnxSession(data)
-    difference = checked(network, lambda given: session(*given), example, "onnxruntime")
+    difference = verified(network, lambda given: session(*given), example, "onnxruntime")
     how, agreement, seen = None, 1.0, len(example[0])
     if int8:
         how, data = quantised(data, network, calibration)
