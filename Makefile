@@ -50,9 +50,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
-# Lightning, transformers and their like, whose models and loops tests use where they are installed.
+# Lightning, transformers, onnxruntime and their like, which tests use where they are installed.
 $(REAL): $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,real-models]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,real-models,onnx]'
 	@touch $(REAL)
 
 # What checks JavaScript, CSS and accessibility; node itself comes from a Python package.

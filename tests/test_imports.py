@@ -36,7 +36,7 @@ FLOORS = (
     ("data", "models", "state", "pruning", "coverage", "structure"),
     ("selection", "schedule", "patterns"),
     ("layers", "ties", "slots", "wrapped", "outside", "extraction"),
-    ("allocation", "amounts", "topk", "files", "rng", "survivors"),
+    ("allocation", "amounts", "topk", "files", "hub", "rng", "survivors"),
     ("errors", "mask", "sharding", "reparametrisation", "packing"),
     ("digest",),
 )

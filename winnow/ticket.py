@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from winnow.errors import UserError, unknown
 from winnow.files import write_whole
+from winnow.hub import resolve
 from winnow.mask import MASK_FORMAT, Mask, from_bytes, to_bytes
 from winnow.selection import uncompiled
 from winnow.sparsifying import fitting
@@ -112,13 +113,13 @@ class Ticket:
 
 
 def load(path: str | os.PathLike[str]) -> Ticket:
-    """Read a file of ``Ticket.save``.
+    """Read a file of ``Ticket.save``, also of the hub: ``hf://ORG/NAME[@REVISION][/FILE]``.
 
     Raises UserError, with the path and what is wrong, for a damaged or foreign file;
     FileNotFoundError when there is none.
     """
     try:
-        tensors, about = from_bytes("ticket", Path(path).read_bytes(), str(path))
+        tensors, about = from_bytes("ticket", resolve(path).read_bytes(), str(path))
     except ValueError as error:
         raise UserError(str(error)) from error
     try:

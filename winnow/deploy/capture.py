@@ -96,7 +96,7 @@ class _Plain(nn.Module):
 def _exported(plain: _Plain, given: list[Tensor]) -> ExportedProgram:
     free = ([_free(value) for value in given],)
     try:
-        with _quiet():
+        with silent():
             program: ExportedProgram = torch.export.export(
                 plain, (given,), dynamic_shapes=free, strict=False
             )
@@ -113,7 +113,8 @@ def _exported(plain: _Plain, given: list[Tensor]) -> ExportedProgram:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def silent() -> Iterator[None]:
+    """Without the warnings and log lines of what is called inside."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -140,17 +141,18 @@ def _network(program: ExportedProgram, names: tuple[str, ...], structure: Any) -
     inputs: list[Input] = []
     copied: dict[fx.Node, fx.Node] = {}
     specs = {spec.arg.name: spec for spec in program.graph_signature.input_specs}
+    placed = {node.name: node for node in program.graph.nodes}
+    given = [placed[n] for n, spec in specs.items() if spec.kind is InputKind.USER_INPUT]
+    for name, node in zip(names, given, strict=True):  # first: constants may have the same names
+        copied[node] = graph.placeholder(name)
+        inputs.append(_input(name, node.meta["val"]))
     for node in program.graph.nodes:
         if node.op == "output":
             graph.output(tuple(copied[n] for n in node.args[0]))
         elif node.op != "placeholder":
             copied[node] = graph.node_copy(node, copied.__getitem__)
             copied[node].meta = {}  # values of the trace, which nothing here needs
-        elif specs[node.name].kind is InputKind.USER_INPUT:
-            name, value = names[len(inputs)], node.meta["val"]
-            copied[node] = graph.placeholder(name)
-            inputs.append(_input(name, value))
-        else:
+        elif node not in copied:
             target = str(specs[node.name].target)
             name = target.removeprefix(_PREFIX)
             constants[name] = _constant(program, target)
@@ -160,9 +162,17 @@ def _network(program: ExportedProgram, names: tuple[str, ...], structure: Any) -
 
 
 def _input(name: str, value: Any) -> Input:
-    sizes = tuple(None if isinstance(s, torch.SymInt) else int(s) for s in value.shape)
+    sizes = tuple(_fixed(size) for size in value.shape)
     hints = [s.node.hint if isinstance(s, torch.SymInt) else s for s in value.shape]
     return Input(name, sizes, value.dtype, tuple(int(hint) for hint in hints))
+
+
+def _fixed(size: Any) -> int | None:
+    """A size that the forward pass allows alone; None where it may differ."""
+    if not isinstance(size, torch.SymInt):
+        return int(size)
+    known: int | None = size.node.maybe_as_int()  # such as where a constant was added
+    return known
 
 
 def _constant(program: ExportedProgram, target: str) -> Tensor:
