@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from winnow.errors import UserError
 from winnow.selection import uncompiled
 from winnow.state import State
+from winnow.survivors import check_known
 
 Pretrained = nn.Module | State | Mapping[str, Any] | str | os.PathLike[str]
 
@@ -34,7 +35,8 @@ def load_pretrained(model: nn.Module, source: Pretrained) -> None:
 
     The prefixes ``module.`` and ``_orig_mod.`` are taken off where all names have them. Values are
     converted to the model's dtypes. Raises UserError, and leaves the model untouched, for missing,
-    unexpected and wrong-shaped names, all told; FileNotFoundError when there is no file.
+    unexpected and wrong-shaped names, all told, and for a ticket whose file has left removed
+    weights out; FileNotFoundError when there is no file.
     """
     where, given = _read(source)
     own = dict(uncompiled(model).state_dict(keep_vars=True))
@@ -118,6 +120,7 @@ def _pickled(path: Path) -> Mapping[str, Any]:
 def _tensors(given: Mapping[str, Any], where: str) -> dict[str, Tensor]:
     inside = next((k for k in _INSIDE if isinstance(given.get(k), Mapping)), None)
     values = given if inside is None else given[inside]
+    check_known(values, {}, where)
     for name, value in values.items():
         if not isinstance(value, Tensor):
             raise UserError(f"{where}: {name!r} is a {type(value).__name__}, not a tensor")

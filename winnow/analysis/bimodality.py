@@ -17,6 +17,7 @@ from torch import Tensor
 
 from winnow.analysis.sigmas import SIGMA_BINS, SigmaHistogram, sigma_histograms
 from winnow.mask import Mask
+from winnow.survivors import check_known
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ def valley(counts: Sequence[int]) -> float:
 
 def _kept(initial: Mapping[str, Tensor], chosen: Mask) -> dict[str, tuple[Tensor, float]]:
     """By layer the kept initial weights, and σ of all of them."""
+    check_known(initial, {}, "initial weights, for their standard deviation")
     whole = {name: initial[name].detach().cpu().double() for name in chosen}
     keep = chosen.to("cpu")
     return {name: (t[keep[name]], float(t.std(correction=0))) for name, t in whole.items()}

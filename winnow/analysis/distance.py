@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from winnow.mask import Mask
+from winnow.survivors import check_known
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ def _pairs(
 ) -> dict[str, _Pair]:
     mask.check_fits(first)
     mask.check_fits(second)
+    check_known(first, mask, "the first weights")
+    check_known(second, mask, "the second weights")
     return {
         name: (_kept(first[name], keep), _kept(second[name], keep)) for name, keep in mask.items()
     }

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from winnow.mask import Mask
+from winnow.survivors import check_known
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ def _sums(
 ) -> dict[str, _Sums]:
     chosen.check_fits(initial)
     chosen.check_fits(weights)
+    check_known(initial, chosen, "initial weights")
+    check_known(weights, chosen, "weights")
     return {
         name: _of_layer(initial[name].detach().cpu()[keep], weights[name].detach().cpu()[keep])
         for name, keep in chosen.to("cpu").items()

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from winnow.mask import Mask
+from winnow.survivors import check_known
 
 SIGMA_BIN = 0.25
 """The width of a bin, in σ."""
@@ -62,6 +63,8 @@ def sigma_histograms(
     """
     chosen.check_fits(values)
     chosen.check_fits(initial)
+    check_known(values, chosen, "weights")
+    check_known(initial, {}, "initial weights, for their standard deviation")
     return {
         name: _histogram(
             values[name].detach().cpu()[keep].double(),

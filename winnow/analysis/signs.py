@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from winnow.mask import Mask
+from winnow.survivors import check_known
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ def layer_sign_agreements(
     """Name → `sign_agreement` of that layer alone. ValueError as there."""
     mask.check_fits(initial)
     mask.check_fits(weights)
+    check_known(initial, mask, "initial weights")
+    check_known(weights, mask, "weights")
     found = {}
     for name, keep in mask.to("cpu").items():
         before, after = initial[name].detach().cpu()[keep], weights[name].detach().cpu()[keep]

@@ -21,7 +21,7 @@ from winnow.cli.plan import plan_command
 from winnow.cli.report import report_command
 from winnow.cli.run import run_command
 from winnow.cli.store import ls_command, show_command
-from winnow.cli.tickets import import_command
+from winnow.cli.tickets import import_command, ticket_command
 
 COMMANDS: Mapping[str, Callable[..., Any]] = {
     "run": run_command,
@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
     "methods": methods_command,
     "ls": ls_command,
     "show": show_command,
+    "ticket": ticket_command,
     "enter": enter_command,
     "explain": explain_command,
     "report": report_command,

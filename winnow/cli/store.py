@@ -66,15 +66,21 @@ def show_command(
 
 def one_run(place: Store, name: str) -> Found:
     """The run whose folder is named, or whose folder or hash begins with a name."""
+    fitting = runs_named(place, name)
+    name = Path(name).name
+    if len(fitting) == 1:
+        return fitting[0]
+    if not fitting:
+        folders = [f.folder.name for f in place.all()]
+        raise unknown("run", name, folders, f"`winnow ls --store {place.path}` lists them")
+    some = ", ".join(f.folder.name for f in fitting[:4])
+    raise UserError(f"{len(fitting)} runs begin with {name!r}: {some}; write more of the name")
+
+
+def runs_named(place: Store, name: str) -> list[Found]:
+    """The run whose folder has a name, else all whose folder or hash begins with it."""
     name = Path(name).name  # a path to the folder, as a shell completes it, is fine
     found = place.all()
     exact = [f for f in found if f.folder.name == name]
     begun = [f for f in found if f.folder.name.startswith(name) or f.run.id.startswith(name)]
-    fitting = exact or begun
-    if len(fitting) == 1:
-        return fitting[0]
-    if not fitting:
-        folders = [f.folder.name for f in found]
-        raise unknown("run", name, folders, f"`winnow ls --store {place.path}` lists them")
-    some = ", ".join(f.folder.name for f in fitting[:4])
-    raise UserError(f"{len(fitting)} runs begin with {name!r}: {some}; write more of the name")
+    return exact or begun

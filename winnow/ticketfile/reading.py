@@ -22,7 +22,7 @@ class _Entry(NamedTuple):
     dtype: torch.dtype
     shape: list[int]
     stored: str
-    count: int
+    numbers: int
     keep: Tensor | None
 
 
@@ -47,7 +47,7 @@ class Reader:
             if name in same:
                 values = self._places[same[name]]
             else:
-                values, streams[entry.stored] = streams[entry.stored].tensor_split([entry.count])
+                values, streams[entry.stored] = streams[entry.stored].tensor_split([entry.numbers])
                 self._places[f"{part}/{name}"] = values
             found[name] = _tensor(name, entry, values)
         return Survivors(found, self._mask) if about["left_out"] else found
@@ -77,7 +77,7 @@ class Reader:
         counts: dict[str, int] = {}
         for name, entry in entries.items():
             if name not in same:
-                counts[entry.stored] = counts.get(entry.stored, 0) + entry.count
+                counts[entry.stored] = counts.get(entry.stored, 0) + entry.numbers
         if counts.keys() != coded.keys() or not same.keys() <= entries.keys():
             raise ValueError(f"{part} weights: {list(coded)} are written, and not {list(counts)}")
         return {
@@ -91,8 +91,8 @@ class Reader:
 
 
 def _tensor(name: str, entry: _Entry, values: Tensor) -> Tensor:
-    if str(values.dtype) != f"torch.{entry.stored}" or len(values) != entry.count:
+    if str(values.dtype) != f"torch.{entry.stored}" or len(values) != entry.numbers:
         here = f"{len(values)} of {values.dtype}"
-        raise ValueError(f"{name!r} has {entry.count} numbers of {entry.stored}, and not {here}")
+        raise ValueError(f"{name!r} has {entry.numbers} numbers of {entry.stored}, and not {here}")
     values = values.to(entry.dtype)
     return values.reshape(entry.shape) if entry.keep is None else spread_to(values, entry.keep)

@@ -21,6 +21,7 @@ from winnow.experiment.plan.setting import setting_of
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.runs import Run
 from winnow.experiment.store.images import Source
+from winnow.experiment.store.tickets import check_removed_known
 
 EXPLAINED = "-explained"
 """Behind the recipe's name, in that of the experiment."""
@@ -63,6 +64,7 @@ def explaining_plan(
     (subject,) = [one for one in whole.arms if one.name == arm]
     chosen = [node for node in whole.nodes if (node.arm, node.round) == (arm, round_)]
     _check(whole, subject, round_, chosen)
+    check_removed_known(whole.recipe, f"random masks beside {arm}")
     arms = control_arms_of(subject, names)
     setting = setting_of(whole.recipe, source)
     controls = [

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
-from winnow.experiment.expected import Experiment, FormatError, read_experiment, slug_of
+from winnow.experiment.expected import (
+    ExpectedPoint,
+    Experiment,
+    FormatError,
+    read_experiment,
+    slug_of,
+)
 from winnow.experiment.store.store import Store
 
 
@@ -44,6 +51,21 @@ def experiments_with(store: Store, run: str) -> list[Experiment]:
     folders = [path.parent for path in files if run in _text(path)]
     stored = [_read(store, folder) for folder in folders]
     return [one for one in stored if one and any(point.run == run for point in one.points)]
+
+
+def points_of_runs(
+    store: Store, runs: Collection[str]
+) -> dict[str, tuple[Experiment, ExpectedPoint]]:
+    """Where runs, by identity, stand: the first experiment with it, and its point."""
+    found: dict[str, tuple[Experiment, ExpectedPoint]] = {}
+    for path in sorted(store.path.glob("experiments/*/experiment.json")):
+        text = _text(path)
+        wanted = {run for run in runs if run not in found and run in text}
+        experiment = _read(store, path.parent) if wanted else None
+        for point in experiment.points if experiment else ():
+            if experiment and point.run in wanted:
+                found.setdefault(point.run, (experiment, point))
+    return found
 
 
 def _text(path: Path) -> str:

@@ -15,17 +15,18 @@ import torch
 from torch import Tensor, nn
 
 from winnow.errors import UserError
-from winnow.experiment.recipe.network import initialised_network, network
+from winnow.experiment.recipe.network import network
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.recipe.ticket import GivenTicket
-from winnow.experiment.runs import Run
-from winnow.experiment.store.store import Found, Store, read_found
+from winnow.experiment.store.run_tickets import unnamed_ticket
+from winnow.experiment.store.store import Store, read_found
 from winnow.experiment.store.weights import content_hash_of, read_weights
 from winnow.files import write_whole
 from winnow.mask import Mask, to_bytes
 from winnow.selection import prunable, resolve_names
 from winnow.state import State
 from winnow.statefile import pack_state
+from winnow.survivors import check_known
 from winnow.ticket import Ticket, load
 
 
@@ -42,19 +43,55 @@ class FittedTicket:
 
 
 def fitted_ticket(recipe: Recipe, given: GivenTicket) -> FittedTicket:
-    """The ticket of a recipe. UserError, by name, for what does not fit the recipe's network."""
+    """The ticket of a recipe. UserError, by name, for what does not fit the recipe's network, and
+    for controls that need removed weights that the ticket's file has left out.
+    """
     ticket, model = _read(given), network(recipe)
-    skipped = set(resolve_names(model, given.skip)) if given.skip else set()
+    skipped = _skipped(given, model)
     own = {name: tuple(w.shape) for name, w in prunable(model).items()}
     mask = Mask({name: keep for name, keep in ticket.mask.items() if name not in skipped})
     _check(given, {name: tuple(keep.shape) for name, keep in mask.items()}, own)
     if given.weights == "new":
         return FittedTicket(mask, mask_hash(mask), None, None)
+    source = _source(given, ticket)
+    if wanted := [arm for arm, count in _controls_by_other_masks(recipe).items() if count]:
+        _check_removed(given, source, skipped, f"controls: {', '.join(wanted)}")
+    state = _state_of(given, source, model, skipped)
+    return FittedTicket(mask, mask_hash(mask), state, content_hash_of(state))
+
+
+def check_removed_known(recipe: Recipe, why: str) -> None:
+    """UserError if the recipe's ticket is trained from weights of which its file has left the
+    removed ones out, which other masks would keep. ``why``: what needs them.
+    """
+    given = recipe.ticket
+    if given is not None and given.weights != "new":
+        skipped = _skipped(given, network(recipe))
+        _check_removed(given, _source(given, _read(given)), skipped, why)
+
+
+def _skipped(given: GivenTicket, model: nn.Module) -> set[str]:
+    return set(resolve_names(model, given.skip)) if given.skip else set()
+
+
+def _source(given: GivenTicket, ticket: Ticket) -> Mapping[str, Tensor]:
     source = ticket.rewind if given.weights == "rewound" else ticket.final
     if source is None:
         raise UserError(f"ticket.file {given.file} has no final weights: write weights: rewound")
-    state = _state_of(given, source, model, skipped)
-    return FittedTicket(mask, mask_hash(mask), state, content_hash_of(state))
+    return source
+
+
+def _check_removed(
+    given: GivenTicket, source: Mapping[str, Tensor], skipped: set[str], why: str
+) -> None:
+    skip = {name: torch.zeros((), dtype=torch.bool) for name in skipped}
+    check_known(source, skip, f"ticket.file {given.file}, for {why}")
+
+
+def _controls_by_other_masks(recipe: Recipe) -> dict[str, int]:
+    """The controls that train the ticket's weights under other masks, and how many there are."""
+    asked = recipe.controls
+    return {"random": asked.random, "random-order": asked.random_order}
 
 
 def copy_ticket(recipe: Recipe, store: Store) -> None:
@@ -115,7 +152,10 @@ def _mask_file(store: Store, content: str) -> Path:
 def _read(given: GivenTicket) -> Ticket:
     path = Path(given.file)
     try:
-        return _of_run(path) if path.is_dir() else load(path)
+        if path.is_dir():
+            needed = "both" if given.weights == "rewound" else "final"
+            return unnamed_ticket(read_found(path, None), needed)
+        return load(path)
     except FileNotFoundError:
         raise UserError(
             f"ticket.file {given.file}: there is no such file or folder: give a ticket file, or "
@@ -125,40 +165,6 @@ def _read(given: GivenTicket) -> Ticket:
         raise UserError(f"ticket.file {given.file}: {error}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"ticket.file {given.file} is no run's folder: {error}") from None
-
-
-def _of_run(folder: Path) -> Ticket:
-    """A stored run as a ticket."""
-    found = read_found(folder, None)
-    state = found.state("final")
-    if state.mask is None:
-        raise UserError("this run has no mask: it is a dense network")
-    final = {**state.weights, **state.buffers}
-    return Ticket(state.mask, _begun_with(found, final), final)
-
-
-def _begun_with(found: Found, final: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """The weights that a run was trained from, removed ones included; buffers as at the start."""
-    run, start = found.run, found.run.start
-    if start.kind == "init":
-        return {name: value.detach() for name, value in _initial(run).state_dict().items()}
-    if start.kind in ("state", "final") and start.run is not None:
-        begun = [
-            folder for folder in found.folder.parent.iterdir() if start.run[:12] in folder.name
-        ]
-        if begun:
-            name = "final" if start.step is None else f"step-{start.step}"
-            state = read_found(begun[0], start.run).state(name)
-            return {**final, **state.weights, **state.buffers}
-    raise UserError(
-        "the weights that this run was trained from are not beside it: give the store that it was "
-        "trained in, or weights: final or new"
-    )
-
-
-def _initial(run: Run) -> nn.Module:
-    data = run.data
-    return initialised_network(data.about, run.model, data.size, run.seeds["init"], run.draw)
 
 
 def _state_of(
