@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import copy
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from winnow.deploy.capture import capture
-from winnow.deploy.loading import write_sparse
+from winnow.deploy.capture import arguments_of, capture
+from winnow.deploy.exporting import largest_difference, verified
 from winnow.deploy.network import Network
+from winnow.deploy.outputs import flat, restored
 from winnow.deploy.runtime.module import SparseModule, Ways
 from winnow.deploy.runtime.sparse import sparse_network
 from winnow.deploy.shrink import Shrinking, checked, shrinking, shrunk
 from winnow.deploy.simplify import simplified
-from winnow.errors import UserError
+from winnow.errors import UserError, unknown
 from winnow.mask import Mask
 from winnow.selection import uncompiled
 from winnow.sparsifying import fitting
 from winnow.ticket import Ticket
+
+Format = Literal["sparse", "torch", "onnx"]
+FORMATS: tuple[Format, ...] = ("sparse", "torch", "onnx")
+
+
+class PlainModule(nn.Module):
+    """A network in torch's own operations, zeros and all, without the class that it comes from."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network, self.graph = network, network.runnable()
+        self.eval()
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the network returns."""
+        return restored(self.network.outputs, self.graph(*self.network.bound(args, kwargs)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +55,7 @@ class Prepared:
     went: Shrinking | None
     difference: float
     provenance: Mapping[str, Any]
+    example: tuple[Tensor, ...]
 
 
 def prepared(
@@ -66,7 +82,38 @@ def prepared(
     network = shrunk(captured) if shrink else captured
     difference = checked(network, own, example_input)
     went = shrinking(captured, network) if shrink else None
-    return Prepared(own, kept, network, went, difference, provenance)
+    example = tuple(arguments_of(own, example_input).values())
+    return Prepared(own, kept, network, went, difference, provenance, example)
+
+
+def module_of(
+    made: Prepared, format: Format = "sparse", *, int8: bool = False, run: Ways = "measured"
+) -> SparseModule | PlainModule:
+    """The network to call: sparse, or in torch's operations (which ONNX files are made of too).
+
+    Checked on the example; UserError where it gives something else. With ``int8`` it may.
+    """
+    if format not in FORMATS:
+        raise unknown("format", str(format), FORMATS, f"It is one of {', '.join(FORMATS)}")
+    if format != "sparse":
+        return PlainModule(made.network)
+    module = SparseModule(sparse_network(made.network, int8=int8), run=run)
+    if not int8:
+        verified(made.network, lambda given: _tensors(module, given), made.example, "SparseModule")
+    return module
+
+
+def int8_difference(made: Prepared, module: nn.Module) -> float:
+    """The largest difference that one byte a weight makes on the example, in outputs."""
+    with torch.no_grad():
+        wanted, found = made.network.runnable()(*made.example), _tensors(module, made.example)
+    return max(largest_difference(a, b) for a, b in zip(wanted, found, strict=True))
+
+
+def _tensors(module: nn.Module, given: Sequence[Tensor]) -> list[Tensor]:
+    tensors: list[Tensor] = []
+    flat(module(*given), tensors)
+    return tensors
 
 
 def _masked(model: nn.Module, mask: Mapping[str, Tensor]) -> Mask:
