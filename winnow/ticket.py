@@ -20,6 +20,10 @@ from winnow.survivors import Survivors, check_known
 from winnow.ticketfile import TicketParts, pack_ticket, unpack_ticket
 
 WEIGHTS = ("rewind", "final", "none")
+_DAMAGES = (
+    *(ValueError, KeyError, TypeError, AttributeError),
+    *(ArithmeticError, RuntimeError, MemoryError),  # shapes that no memory holds
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,11 +126,10 @@ def load(path: str | os.PathLike[str]) -> Ticket:
     except ValueError as error:
         raise UserError(str(error)) from error
     try:
-        parts = (_unpacked_whole if about["format"] == MASK_FORMAT else unpack_ticket)(
-            tensors, about
-        )
+        unpack = _unpacked_whole if about["format"] == MASK_FORMAT else unpack_ticket
+        parts = unpack(tensors, about)
         return Ticket(parts.mask, parts.rewind, parts.final, parts.provenance, about.get("digest"))
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, MemoryError) as error:
+    except _DAMAGES as error:
         raise UserError(f"{path} is damaged: {error}") from error
 
 
