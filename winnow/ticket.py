@@ -65,8 +65,9 @@ class Ticket:
         """Write one compact safetensors file: mask, weights that are kept, metadata, a digest.
 
         ``removed``: removed weights, too, which only other masks need (random masks as controls).
-        ``half``: float32 and float64 as float16, a rounding error of 0.05 %; they come back in
-        their own dtype. Without it every number comes back in the same bits.
+        ``half``: float32 and float64 as float16, rounded by up to 0.05 % (those below 6e-5 by up
+        to 3e-8); they come back in their own dtype. Without it every number comes back in the same
+        bits.
 
         The file appears whole or not at all. Raises UserError for a provenance that JSON cannot
         hold, removed weights that are not known, or a value that float16 cannot hold.

@@ -11,12 +11,23 @@ from command_line import folders, refused, winnow
 
 import winnow as wn
 from winnow.models import build
+from winnow.report import Paths
 
 pytestmark = pytest.mark.usefixtures("own_environment")
 
 
 def about(store, name):
     return json.loads((store / "runs" / name / "run.json").read_text())["run"]
+
+
+@pytest.fixture(scope="module")
+def finished(recipe, own_environment, tmp_path_factory):  # noqa: ARG001
+    """A store with all runs of the recipe, without a report."""
+    store = tmp_path_factory.mktemp("finished") / "runs"
+    with pytest.MonkeyPatch.context() as patch:
+        no_report = Paths(store, store, [])
+        patch.setattr("winnow.report.write_report", lambda *_, **__: no_report)
+        return store, winnow("run", recipe, "--store", store, "--jobs", 1)
 
 
 @pytest.fixture

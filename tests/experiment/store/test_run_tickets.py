@@ -32,7 +32,7 @@ def trained(store, changes):
     recipe = {key: value for key, value in {**BASE, **changes}.items() if value is not None}
     plan = expand("small", check_recipe(recipe, "small"), find_source("digits"))
     copy_ticket(plan.recipe, store)
-    execute(plan, store, Settings(1, provenance=ABOUT), pool=lambda _: InlinePool(store, []))
+    execute(plan, store, Settings(1, about=ABOUT), pool=lambda _: InlinePool(store, []))
     return plan
 
 
