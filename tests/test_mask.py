@@ -255,6 +255,8 @@ def test_damaged_and_foreign_files_are_named(tmp_path: Path) -> None:
     good = (tmp_path / "good").read_bytes()
     flipped = bytearray(good)
     flipped[-1] ^= 1
+    old = bytearray(to_bytes("mask", A.pack()[0], {"shapes": A.pack()[1]}))
+    old[-1] ^= 1
     newer = to_bytes("mask", {}, {"shapes": {}}).replace(
         f'format\\": {MASK_FORMAT}'.encode(), b'format\\": 7'
     )
@@ -263,7 +265,8 @@ def test_damaged_and_foreign_files_are_named(tmp_path: Path) -> None:
         "short": (good[:-1], "damaged"),
         "header": (good[:20], "damaged"),
         "text": (b"not a safetensors file at all", "damaged"),
-        "flipped": (bytes(flipped), "checksum"),
+        "flipped": (bytes(flipped), "digest"),
+        "old": (bytes(old), "checksum"),
         "foreign": (save({"w": torch.zeros(2)}), "not written by Winnow"),
         "ticket": (to_bytes("ticket", {}, {}), "holds a ticket, not a mask"),
         "newer": (newer, "newer Winnow"),

@@ -56,7 +56,7 @@ def test_files(trained: nn.Module, tmp_path: Path) -> None:
     mask = Mask.dense({"0.weight": trained.state_dict()["0.weight"]})
     other = network(2).state_dict()
     Ticket(mask, other, trained.state_dict()).save(tmp_path / "trained.safetensors")
-    Ticket(mask, trained.state_dict()).save(tmp_path / "fresh.safetensors")
+    Ticket(mask, trained.state_dict()).save(tmp_path / "fresh.safetensors", removed=True)
     for name in (
         "plain.safetensors", "weights.pth", "run", "run/final.safetensors",
         "trained.safetensors", "fresh.safetensors",

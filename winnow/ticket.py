@@ -21,6 +21,10 @@ from winnow.survivors import Survivors, check_known
 from winnow.ticketfile import TicketParts, pack_ticket, unpack_ticket
 
 WEIGHTS = ("rewind", "final", "none")
+_DAMAGES = (
+    *(ValueError, KeyError, TypeError, AttributeError),
+    *(ArithmeticError, RuntimeError, MemoryError),  # shapes that no memory holds
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +66,9 @@ class Ticket:
         """Write one compact safetensors file: mask, weights that are kept, metadata, a digest.
 
         ``removed``: removed weights, too, which only other masks need (random masks as controls).
-        ``half``: float32 and float64 as float16, a rounding error of 0.05 %; they come back in
-        their own dtype. Without it every number comes back in the same bits.
+        ``half``: float32 and float64 as float16, rounded by up to 0.05 % (those below 6e-5 by up
+        to 3e-8); they come back in their own dtype. Without it every number comes back in the same
+        bits.
 
         The file appears whole or not at all. Raises UserError for a provenance that JSON cannot
         hold, removed weights that are not known, or a value that float16 cannot hold.
@@ -123,11 +128,10 @@ def load(path: str | os.PathLike[str]) -> Ticket:
     except ValueError as error:
         raise UserError(str(error)) from error
     try:
-        parts = (_unpacked_whole if about["format"] == MASK_FORMAT else unpack_ticket)(
-            tensors, about
-        )
+        unpack = _unpacked_whole if about["format"] == MASK_FORMAT else unpack_ticket
+        parts = unpack(tensors, about)
         return Ticket(parts.mask, parts.rewind, parts.final, parts.provenance, about.get("digest"))
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, MemoryError) as error:
+    except _DAMAGES as error:
         raise UserError(f"{path} is damaged: {error}") from error
 
 

@@ -190,13 +190,16 @@ def test_tickets_and_masks(tmp_path):
     layer = torch.nn.Linear(9, 5)
     mask = Mask({"weight": layer.weight > 0})
     weights = layer.state_dict()
-    wn.Ticket(mask, weights, weights, sample("shapes")["provenance"]).save(tmp_path / "ticket")
+    final = {name: 2 * tensor for name, tensor in weights.items()}
+    wn.Ticket(mask, weights, final, sample("half")["provenance"]).save(tmp_path / "ticket")
     about, names = header(tmp_path / "ticket")
-    about["shapes"] = {"0.weight": [1, 1]}
-    assert_alike(sample("shapes"), about, "ticket")
-    assert names == {"mask/weight"} | {f"{w}/{n}" for w in ("rewind", "final") for n in weights}
+    assert_alike(sample("half"), about, "ticket")
+    assert names == {"mask", "rewind/float32", "final/float32"}
     mask.save(tmp_path / "mask")
-    assert header(tmp_path / "mask")[1] == {"weight"}
+    about, names = header(tmp_path / "mask")
+    about["shapes"] = {"0.weight": about["shapes"]["weight"]}
+    assert_alike(sample("shapes"), about, "mask")
+    assert names == {"weight"}
 
 
 def test_calibrations(tmp_path):

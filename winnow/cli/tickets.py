@@ -22,7 +22,7 @@ def ticket_command(
     ],
     to: Annotated[Path, typer.Option(metavar="FILE", help="The ticket to write.")],
     weights: Annotated[
-        str, typer.Option(metavar="PART", help="Of which training state: both, rewind or final.")
+        str, typer.Option(metavar="PART", help="Which weights: both, rewind or final.")
     ] = "both",
     half: Annotated[bool, typer.Option("--half", help="Write floats as float16.")] = False,
     removed: Annotated[
@@ -36,12 +36,13 @@ def ticket_command(
     wn.load reads it.
     """
     from winnow.experiment.store.run_tickets import ticket_of_run
+    from winnow.ticket import load
 
     check_new(to)
     found = masked_run(read_store(store), run)
     ticket = ticket_of_run(found.folder, weights)
     ticket.save(to, removed=removed, half=half)
-    print("\n".join([f"run: {found.folder.name}", *_about(ticket)]))
+    print("\n".join([f"run: {found.folder.name}", *_about(ticket), str(load(to))]))
     print(f"ticket: {to} ({to.stat().st_size / 1000:,.1f} KB)")
 
 
@@ -59,12 +60,12 @@ def _about(ticket: Ticket) -> list[str]:
     line = [f"line {about['line']}"] if about.get("line") else []
     arm = [about["arm"], f"replicate {about['replicate']}"] if "arm" in about else []
     names = [about["recipe"] or "no recipe", *line, *arm, about["network"], about["dataset"]]
-    kept = f"{ticket.mask.kept:,} of {ticket.mask.size:,} weights kept"
+    kept = f"{100 * ticket.mask.density:.3g} % of the weights kept"
     test = about["accuracy"].get("test")
     accuracy = "" if test is None else f", test accuracy {100 * test:.2f} % at the end"
     if about["status"] == "diverged":
         accuracy = ", and its training has diverged"
-    return [f"of: {', '.join(names)}", f"{kept} (density {ticket.mask.density:.4g}){accuracy}"]
+    return [f"of: {', '.join(names)}", f"{kept}{accuracy}"]
 
 
 def import_command(

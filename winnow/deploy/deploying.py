@@ -45,13 +45,15 @@ class PlainModule(nn.Module):
 class Prepared:
     """A masked model, and the network that gives the same with what decides nothing left out.
 
-    ``model``: a copy in evaluation whose removed weights are 0. ``difference``: of the outputs of
+    ``model``: a copy in evaluation whose removed weights are 0. ``captured``: the network before
+    anything was left out; ``went``: what was. ``example``: the inputs in order. ``difference``: of the outputs of
     both on the example, at most, as a share of the largest output.
     """
 
     model: nn.Module
     mask: Mask
     network: Network
+    captured: Network
     went: Shrinking | None
     difference: float
     provenance: Mapping[str, Any]
@@ -83,7 +85,7 @@ def prepared(
     difference = checked(network, own, example_input)
     went = shrinking(captured, network) if shrink else None
     example = tuple(arguments_of(own, example_input).values())
-    return Prepared(own, kept, network, went, difference, provenance, example)
+    return Prepared(own, kept, network, captured, went, difference, provenance, example)
 
 
 def module_of(

@@ -1,4 +1,4 @@
-"""What a stored run, or a ticket's provenance, says of a deployment: network, example, test data."""
+"""What is deployed where a run or a ticket is named: its network, an example, the test data."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def deployable_ticket(ticket: Ticket) -> Deployable:
     build = dict(ticket.provenance.get("build") or {})
     if not build:
         raise UserError(
-            "this ticket does not say which network it is of: name it with --model FILE.py:FUNCTION "
-            "and --input, e.g. --input 3x32x32; or use wn.deploy(model, ticket, example_input=…)"
+            "this ticket does not say which network it is of: name it with --model "
+            "FILE.py:FUNCTION and --input, e.g. --input 3x32x32; or use wn.deploy(model, ticket, …)"
         )
     shape = tuple(build.pop("inputs"))
     model = models.build(build.pop("name"), inputs=shape, **build)

@@ -90,6 +90,12 @@ def spread_to(values: Tensor, keep: Tensor) -> Tensor:
     return dense.reshape(keep.shape)
 
 
+def are_zero(tensor: Tensor) -> bool:
+    """Whether all numbers are 0 or −0, of any dtype."""
+    parts = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+    return not bool(parts.to(torch.float64).any())
+
+
 def _integers(flat: Tensor) -> Tensor:
     """A 1-d tensor as integers of the same size, (numbers, integers of each), sharing memory."""
     size = flat.element_size()

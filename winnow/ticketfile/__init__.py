@@ -15,8 +15,8 @@ from torch import Tensor
 
 from winnow.mask import Mask
 from winnow.ticketfile.layers import pack_layers, unpack_layers
-from winnow.ticketfile.reading import Reader
-from winnow.ticketfile.writing import Writer
+from winnow.ticketfile.reading import TicketReader
+from winnow.ticketfile.writing import TicketWriter
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def pack_ticket(
     not plain numbers.
     """
     tensors, layers = pack_layers(parts.mask)
-    writer = Writer(parts.mask, removed=removed, half=half)
+    writer = TicketWriter(parts.mask, removed=removed, half=half)
     rewind = writer.write("rewind", parts.rewind)
     final = None if parts.final is None else writer.write("final", parts.final)
     if final is not None and final["layout"] == rewind["layout"]:
@@ -55,7 +55,7 @@ def unpack_ticket(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Ti
     decoded is never larger than the shapes in ``about`` say.
     """
     mask = unpack_layers(tensors, about["mask"])
-    reader = Reader(tensors, mask, half=about["half"])
+    reader = TicketReader(tensors, mask, half=about["half"])
     first, last = about["rewind"], about["final"]
     rewind = reader.read("rewind", first, first["layout"])
     final = None

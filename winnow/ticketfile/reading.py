@@ -26,7 +26,7 @@ class _Entry(NamedTuple):
     keep: Tensor | None
 
 
-class Reader:
+class TicketReader:
     """Reads one part after the other; later ones may name numbers of earlier ones."""
 
     def __init__(self, tensors: Mapping[str, Tensor], mask: Mask, half: bool) -> None:

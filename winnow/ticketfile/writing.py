@@ -13,6 +13,7 @@ from torch import Tensor
 from winnow.errors import UserError
 from winnow.mask import Mask
 from winnow.packing.values import (
+    are_zero,
     as_tensor,
     dtype_name,
     kept_of,
@@ -27,7 +28,7 @@ _LARGEST = torch.finfo(torch.float16).max
 
 
 @dataclass
-class Writer:
+class TicketWriter:
     """Packs one part after the other into ``tensors``.
 
     ``removed``: removed weights too; ``half``: floats of more than 2 bytes as float16. ``places``:
@@ -68,17 +69,17 @@ class Writer:
         return about
 
     def _numbers(self, part: str, name: str, tensor: Tensor, about: dict[str, Any]) -> Tensor:
-        """The numbers of a tensor that are written, in its order. What is +0 where the mask removes
-        is known without being written.
+        """The numbers of a tensor that are written, in its order. What is 0 where the mask removes
+        is known without being written (−0 becomes +0, but with ``removed``).
         """
         values = tensor.reshape(-1)
         if name in self.mask:
             keep = self.mask[name].cpu()
-            lost = bool(as_tensor(number_bytes(kept_of(tensor, ~keep))).any())
-            if lost and self.removed:
+            rest = kept_of(tensor, ~keep)
+            if self.removed and bool(as_tensor(number_bytes(rest)).any()):
                 about["whole"].append(name)
             else:
-                about["left_out"] |= lost
+                about["left_out"] |= not are_zero(rest)
                 values = kept_of(tensor, keep)
         return _halved(part, name, values) if self.half else values
 

@@ -11,6 +11,7 @@ import winnow as wn
 from winnow.data.facts import facts
 from winnow.errors import UserError
 from winnow.experiment.plan.plan import expand
+from winnow.experiment.plan.why import explaining_plan
 from winnow.experiment.recipe.load import check_recipe
 from winnow.experiment.recipe.network import build_network
 from winnow.experiment.store.images import find_source
@@ -41,7 +42,7 @@ def ticket():
 
 @pytest.fixture
 def file(ticket, tmp_path):
-    ticket.save(tmp_path / "ticket.safetensors")
+    ticket.save(tmp_path / "ticket.safetensors", removed=True)
     return str(tmp_path / "ticket.safetensors")
 
 
@@ -97,6 +98,52 @@ def test_controls_share_its_mask_or_its_layer_densities(file, ticket, store):
     assert {round(p.density, 9) for p in plan.nodes if p.round} == {round(ticket.mask.density, 9)}
 
 
+@pytest.fixture
+def compact(ticket, tmp_path):
+    ticket.save(tmp_path / "compact.safetensors")
+    return tmp_path / "compact.safetensors"
+
+
+@pytest.mark.parametrize(("weights", "part"), [("rewound", "rewind"), ("final", "final")])
+def test_a_compact_ticket_begins_with_the_same_weights(compact, ticket, store, weights, part):
+    state = begun(planned(compact, weights=weights), "ticket", store)
+    source = getattr(ticket, part)
+    for name, value in state.weights.items():
+        kept = ticket.mask[name] if name in ticket.mask else torch.ones_like(value).bool()
+        assert torch.equal(value, source[name] * kept)
+
+
+@pytest.mark.parametrize("control", ["random", "random-order"])
+@pytest.mark.parametrize("weights", ["rewound", "final"])
+def test_random_masks_need_the_removed_weights(compact, control, weights):
+    said = rf"for controls: {control}: .* of 'hidden\.0\.weight' are wanted.*removed=True"
+    with pytest.raises(UserError, match=said):
+        planned(compact, {"controls": {control: 1}}, weights=weights)
+    planned(compact, {"controls": {control: 1}}, weights="new")
+
+
+def test_other_controls_do_not(compact, store):
+    controls = {"reinit": 1, "random-reinit": 1, "noise": [1.0], "permuted": 1, "order": 1}
+    plan = planned(compact, {"controls": controls})
+    for arm in ("reinit", "random-reinit", "noise-1", "permuted", "order"):
+        begun(plan, arm, store)
+
+
+def test_weights_that_are_known_to_be_zero_are_enough(ticket, tmp_path):
+    zeroed = {n: t * ticket.mask[n] if n in ticket.mask else t for n, t in ticket.final.items()}
+    wn.Ticket(ticket.mask, ticket.rewind, zeroed).save(tmp_path / "t.safetensors")
+    planned(tmp_path / "t.safetensors", {"controls": {"random": 1}}, weights="final")
+
+
+def test_what_explains_a_ticket_is_refused_too(compact, file):
+    source = find_source("digits")
+    names = {cell: cell for cell in ("reinit", "random", "random-reinit", "uniform-reinit")}
+    assert explaining_plan(planned(file), source, "ticket", 1, names).runs
+    with pytest.raises(UserError, match=r"for random masks beside ticket: .*removed=True"):
+        explaining_plan(planned(compact), source, "ticket", 1, names)
+    assert explaining_plan(planned(compact, weights="new"), source, "ticket", 1, names).runs
+
+
 def test_a_layer_that_is_skipped_is_dense_and_new(file, ticket, store):
     plan = planned(file, skip=["output"])
     dense = starting_state(points_of(plan, "ticket")[0].run, lambda _: None)
@@ -122,10 +169,10 @@ def test_a_head_for_other_classes_is_refused_by_name_and_can_be_skipped(file, ti
 
 
 def test_identity_is_that_of_the_content_not_of_the_file(file, ticket, tmp_path):
-    ticket.save(tmp_path / "elsewhere.safetensors")
+    ticket.save(tmp_path / "elsewhere.safetensors", removed=True)
     assert planned(file).runs.keys() == planned(tmp_path / "elsewhere.safetensors").runs.keys()
     changed = wn.Ticket(ticket.mask.inverted(), ticket.rewind)
-    changed.save(tmp_path / "other.safetensors")
+    changed.save(tmp_path / "other.safetensors", removed=True)
     assert planned(file).runs.keys() != planned(tmp_path / "other.safetensors").runs.keys()
 
 

@@ -21,7 +21,7 @@ from winnow.mask import Mask
 from winnow.survivors import Survivors
 from winnow.ticket import Ticket
 
-PARTS = ("both", "rewind", "final")
+RUN_WEIGHTS = ("both", "rewind", "final")
 _Weights = Mapping[str, Tensor]
 
 
@@ -33,8 +33,8 @@ def ticket_of_run(folder: Path, weights: str = "both") -> Ticket:
     word, no run's folder, a dense or damaged run, or weights that it was trained from which are
     not beside it.
     """
-    if weights not in PARTS:
-        raise unknown("weights", weights, PARTS, f"Choose from {', '.join(PARTS)}")
+    if weights not in RUN_WEIGHTS:
+        raise unknown("weights", weights, RUN_WEIGHTS, f"Choose from {', '.join(RUN_WEIGHTS)}")
     try:
         found = read_found(folder, None)
         ticket = unnamed_ticket(found, weights)
