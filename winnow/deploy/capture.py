@@ -39,7 +39,10 @@ def capture(model: nn.Module, example_input: Any) -> Network:
     examples = [_two(value) for value in given.values()]
     with torch.no_grad():
         structure = flat(plain.returned(examples), [])
-    return _network(_exported(plain, examples), tuple(given), structure)
+    network = _network(_exported(plain, examples), tuple(given), structure)
+    if _is_two_of_one(network, given):  # forward fixes the batch: at that of the example, then
+        network = _network(_exported(plain, list(given.values())), tuple(given), structure)
+    return network
 
 
 def arguments_of(model: nn.Module, example_input: Any) -> dict[str, Tensor]:
@@ -129,6 +132,11 @@ def _two(value: Tensor) -> Tensor:
     return torch.cat([value, value]) if len(value) == 1 else value
 
 
+def _is_two_of_one(network: Network, given: Mapping[str, Tensor]) -> bool:
+    """Whether a network takes the two examples that `_two` made of one, and no other number."""
+    return any(one.shape[0] == 2 and len(given[one.name]) == 1 for one in network.inputs)
+
+
 def _free(value: Tensor) -> dict[int, Any]:
     many = 1 if value.is_floating_point() else 2
     return {i: Dim.AUTO for i in range(min(many, value.dim())) if value.shape[i] > 1}
@@ -160,9 +168,17 @@ def _network(program: ExportedProgram, names: tuple[str, ...], structure: Any) -
 
 
 def _input(name: str, value: Any) -> Input:
-    sizes = tuple(None if isinstance(s, torch.SymInt) else int(s) for s in value.shape)
+    sizes = tuple(_fixed(size) for size in value.shape)
     hints = [s.node.hint if isinstance(s, torch.SymInt) else s for s in value.shape]
     return Input(name, sizes, value.dtype, tuple(int(hint) for hint in hints))
+
+
+def _fixed(size: int | torch.SymInt) -> int | None:
+    """A size that the graph depends on, such as a batch of which forward takes the ``len``."""
+    if isinstance(size, torch.SymInt):
+        known: int | None = size.node.maybe_as_int()
+        return known
+    return size
 
 
 def _constant(program: ExportedProgram, target: str) -> Tensor:
