@@ -12,6 +12,7 @@ import typer
 from winnow.cli.bench import bench_command
 from winnow.cli.catalogue import methods_command, recipes_command
 from winnow.cli.claims import claims_command
+from winnow.cli.deploy import deploy_command
 from winnow.cli.doctor import doctor_command
 from winnow.cli.enter import enter_command
 from winnow.cli.exits import guarded
@@ -37,6 +38,7 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
     "claims": claims_command,
     "export": export_command,
     "bench": bench_command,
+    "deploy": deploy_command,
     "import": import_command,
     "doctor": doctor_command,
 }

@@ -39,7 +39,10 @@ def capture(model: nn.Module, example_input: Any) -> Network:
     examples = [_two(value) for value in given.values()]
     with torch.no_grad():
         structure = flat(plain.returned(examples), [])
-    return _network(_exported(plain, examples), tuple(given), structure)
+    network = _network(_exported(plain, examples), tuple(given), structure)
+    if _is_two_of_one(network, given):  # forward fixes the batch: at that of the example, then
+        network = _network(_exported(plain, list(given.values())), tuple(given), structure)
+    return network
 
 
 def arguments_of(model: nn.Module, example_input: Any) -> dict[str, Tensor]:
@@ -128,6 +131,11 @@ def silent() -> Iterator[None]:
 def _two(value: Tensor) -> Tensor:
     """At least two examples: ``torch.export`` takes a size of 1 for a constant."""
     return torch.cat([value, value]) if len(value) == 1 else value
+
+
+def _is_two_of_one(network: Network, given: Mapping[str, Tensor]) -> bool:
+    """Whether a network takes the two examples that `_two` made of one, and no other number."""
+    return any(one.shape[0] == 2 and len(given[one.name]) == 1 for one in network.inputs)
 
 
 def _free(value: Tensor) -> dict[int, Any]:

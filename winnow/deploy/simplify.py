@@ -26,8 +26,8 @@ def simplified(network: Network) -> Network:
 
     Copies and checks of metadata are gone; views are reshapes, which need no layout; a batch norm
     is one ``aten.batch_norm``, or part of the convolution or linear layer before it where nothing
-    else uses that (in float64, rounded once); ``addmm`` with a constant matrix is a linear layer;
-    what depends on constants alone is a constant.
+    else uses that (in float64, rounded once); a product with a constant matrix (``addmm``,
+    ``matmul``, ``mm``) is a linear layer; what depends on constants alone is a constant.
     """
     graph, constants = _copied(network), dict(network.constants)
     for node in list(graph.nodes):
@@ -36,8 +36,12 @@ def simplified(network: Network) -> Network:
     for node in list(graph.nodes):
         if node.op == "call_function" and node.target is aten.addmm.default:
             _linear(graph, node, constants)
-    for node in list(graph.nodes):
-        if node.op == "call_function" and node.target is aten.batch_norm.default:
+        elif node.target in (aten.matmul.default, aten.mm.default):
+            _product(graph, node, constants)
+    norms = [node for node in graph.nodes if node.target is aten.batch_norm.default]
+    shapes = replace(network, graph=graph, constants=constants).shapes() if norms else {}
+    for node in norms:
+        if _is_over_units(node, shapes):
             _fold(graph, node, constants)
     return cleaned(replace(network, graph=graph, constants=constants))
 
@@ -182,10 +186,36 @@ def _linear(graph: fx.Graph, node: fx.Node, constants: dict[str, Tensor]) -> Non
     graph.erase_node(node)
 
 
+def _product(graph: fx.Graph, node: fx.Node, constants: dict[str, Tensor]) -> None:
+    """x·W, W constant: a linear layer with Wᵀ."""
+    x, by = node.args
+    matrix = constant(constants, by)
+    if matrix is None or matrix.dim() != 2:
+        return
+    name = str(by.target)  # type: ignore[union-attr]
+    turned = new_constant(graph, constants, node, f"{name}_t", matrix.t().contiguous())
+    with graph.inserting_before(node):
+        made = graph.call_function(aten.linear.default, (x, turned))
+    node.replace_all_uses_with(made)
+    graph.erase_node(node)
+
+
+def _is_over_units(norm: fx.Node, shapes: dict[str, Any]) -> bool:
+    """Whether a batch norm, which is over axis 1, is over the units that the layer before writes.
+
+    Those of a linear layer on (B, T, F) stand along the last axis.
+    """
+    layer: Any = norm.args[0]
+    if layer.target is aten.linear.default:
+        return bool(shapes[layer.name].dim() == 2)
+    weight: Any = arguments(layer)["weight"] if layer.target in CONVOLUTIONS else None
+    return weight is not None and bool(shapes[layer.name].dim() == shapes[weight.name].dim())
+
+
 def _fold(graph: fx.Graph, norm: fx.Node, constants: dict[str, Tensor]) -> None:
     """Multiply the batch norm after a layer into its weights."""
     layer = norm.args[0]
-    if not (isinstance(layer, fx.Node) and layer.target in (*CONVOLUTIONS, aten.linear.default)):
+    if not isinstance(layer, fx.Node):
         return
     layer_given, given = arguments(layer), arguments(norm)
     weight, bias = (constant(constants, layer_given[k]) for k in ("weight", "bias"))

@@ -38,7 +38,7 @@ def _absorb(edit: Edit, scene: Scene, node: fx.Node) -> None:
         return
     if not weight.dtype == value.dtype == scene.shapes[0][node.name].dtype:
         return
-    rows = _rows(layer, weight, given)
+    rows = _rows(weight, given)
     if len(vector) not in (1, rows):
         return
     total = vector.double().expand(rows) + (0 if bias is None else bias.double())
@@ -49,7 +49,7 @@ def _absorb(edit: Edit, scene: Scene, node: fx.Node) -> None:
     edit.erase(node)
 
 
-def _rows(layer: fx.Node, weight: Tensor, given: dict[str, Any]) -> int:
+def _rows(weight: Tensor, given: dict[str, Any]) -> int:
     turned = "output_padding" in given
     return weight.shape[1] * int(given["groups"]) if turned else len(weight)
 

@@ -50,7 +50,7 @@ def _once(network: Network) -> tuple[Network, bool]:
         stay = staying(network.graph, scene, decide)
         _check(scene, stay)
         edit = Edit(network.graph, dict(network.constants), stay, decide)
-        for node, step in list(scene.steps.items()):
+        for step in scene.steps.values():
             if step.rewrite is not None:
                 step.rewrite(edit)
         absorbed(edit, scene)

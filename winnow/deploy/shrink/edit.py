@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, fx
 
@@ -50,16 +51,17 @@ class Edit:
 
 def uses(graph: fx.Graph) -> Counter[str]:
     """How often each constant stands among the arguments of operations, by its name."""
-    found: Counter[str] = Counter()
-    for node in graph.nodes:
-        for given in _all_given(node):
-            if given.op == "get_attr":
-                found[str(given.target)] += 1
-    return found
+    given = (one for node in graph.nodes for one in given_nodes((node.args, node.kwargs)))
+    return Counter(str(one.target) for one in given if one.op == "get_attr")
 
 
-def _all_given(node: fx.Node) -> list[fx.Node]:
-    """The nodes among the arguments of a node, each as often as it stands there."""
+def given_nodes(arguments: Any) -> list[fx.Node]:
+    """The nodes among some arguments, each as often as it stands there."""
     found: list[fx.Node] = []
-    fx.node.map_arg((node.args, node.kwargs), lambda n: found.append(n) or n)
+
+    def note(node: fx.Node) -> fx.Node:
+        found.append(node)
+        return node
+
+    fx.node.map_arg(arguments, note)
     return found

@@ -58,7 +58,7 @@ def staying(graph: fx.Graph, scene: Scene, decide: Bits) -> Bits:
     for reading, alike in mergers:
         if bool(alike.any()):
             _keep_one(scene, reading, alike, stay)
-    for node, bits in stay.items():
+    for bits in stay.values():
         if not bool(bits.any()):  # a tensor without channels is none that every operation takes
             bits[0] = True
             _propagate(scene.steps, stay)

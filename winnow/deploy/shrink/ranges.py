@@ -108,10 +108,10 @@ def weighted(weight: Tensor, bias: Tensor | None, given: Range) -> Range:
 
     A sum over all taps of a channel whose values may differ from tap to tap.
     """
-    groups, outputs, inputs, taps = weight.shape
+    groups, _, inputs, taps = weight.shape
     rows = max(1, _BLOCK // max(1, groups * inputs * taps))
     low, high = (side.view(groups, 1, inputs) for side in (given.low, given.high))
-    parts = [_sums(part.double(), low, high) for part in weight.split(rows, dim=1)]
+    parts = [_sums(part.double(), low, high) for part in torch.split(weight, rows, dim=1)]
     below, above = (torch.cat(side, dim=1).reshape(-1) for side in zip(*parts, strict=True))
     if bias is None:
         return Range(below, above)

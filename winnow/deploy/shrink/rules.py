@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import fx
 
-from winnow.deploy.shrink import moves, pointwise, weights
+from winnow.deploy.shrink import moves, norms, parts, pointwise, pools, weights
+from winnow.deploy.shrink.edit import Edit, given_nodes
 from winnow.deploy.shrink.ranges import Range
 from winnow.deploy.shrink.steps import Scene, Step
 from winnow.deploy.simplify import arguments
@@ -19,24 +20,17 @@ aten: Any = torch.ops.aten
 
 def step_of(scene: Scene, node: fx.Node) -> Step | None:
     """What is known of a node; None for what is not followed."""
-    if node.op != "call_function" or (not scene.shape(node) and node not in _lists(scene, node)):
+    if node.op != "call_function" or not _gives_tensors(scene, node):
         return None
-    if node.target in pointwise.SINGLE and not _more_nodes(node):
+    if node.target in pointwise.SINGLE and not given_nodes((node.args[1:], node.kwargs)):
         return pointwise.of_single(scene, node)
     rule = _RULES.get(node.target)
     return None if rule is None else rule(scene, node)
 
 
-def _lists(scene: Scene, node: fx.Node) -> list[fx.Node]:
-    """The node, if it gives a list of tensors."""
-    return [node] if isinstance(scene.shapes[0].get(node.name), (list, tuple)) else []
-
-
-def _more_nodes(node: fx.Node) -> bool:
-    """Whether other arguments than the first are computed."""
-    found: list[fx.Node] = []
-    fx.node.map_arg((node.args[1:], node.kwargs), lambda n: found.append(n) or n)
-    return bool(found)
+def _gives_tensors(scene: Scene, node: fx.Node) -> bool:
+    value = scene.shapes[0].get(node.name)
+    return bool(scene.shape(node)) or isinstance(value, (list, tuple))
 
 
 def _of_embedding(scene: Scene, node: fx.Node) -> Step | None:
@@ -47,7 +41,7 @@ def _of_embedding(scene: Scene, node: fx.Node) -> Step | None:
         return None
     made = Range(table.amin(0), table.amax(0))
 
-    def rewrite(edit: Any) -> None:
+    def rewrite(edit: Edit) -> None:
         if edit.goes(node):
             call = arguments(node)
             fewer = table[:, edit.keep[node]]
@@ -67,22 +61,22 @@ _RULES: dict[Any, Callable[[Scene, fx.Node], Step | None]] = {
     aten.unsqueeze.default: moves.of_axes,
     aten.squeeze.dim: moves.of_axes,
     aten.squeeze.dims: moves.of_axes,
-    aten.mean.dim: moves.of_reduction,
-    aten.sum.dim_IntList: moves.of_reduction,
-    aten.amax.default: moves.of_reduction,
-    aten.amin.default: moves.of_reduction,
-    aten.select.int: moves.of_select,
-    aten.slice.Tensor: moves.of_slice,
-    aten.split.Tensor: moves.of_split,
-    aten.split_with_sizes.default: moves.of_split,
-    operator.getitem: moves.of_getitem,
-    aten.cat.default: moves.of_cat,
-    aten.pad.default: moves.of_pad,
-    aten.constant_pad_nd.default: moves.of_pad,
-    aten.batch_norm.default: pointwise.of_batch_norm,
-    aten.prelu.default: pointwise.of_prelu,
+    aten.mean.dim: pools.of_reduction,
+    aten.sum.dim_IntList: pools.of_reduction,
+    aten.amax.default: pools.of_reduction,
+    aten.amin.default: pools.of_reduction,
+    aten.select.int: parts.of_select,
+    aten.slice.Tensor: parts.of_slice,
+    aten.split.Tensor: parts.of_split,
+    aten.split_with_sizes.default: parts.of_split,
+    operator.getitem: parts.of_getitem,
+    aten.cat.default: parts.of_cat,
+    aten.pad.default: parts.of_pad,
+    aten.constant_pad_nd.default: parts.of_pad,
+    aten.batch_norm.default: norms.of_batch_norm,
+    aten.prelu.default: norms.of_prelu,
     aten.embedding.default: _of_embedding,
-    **dict.fromkeys(moves.POOLS, moves.of_pool),
+    **dict.fromkeys(pools.POOLS, pools.of_pool),
     **dict.fromkeys(pointwise.PAIRS, pointwise.of_pair),
     **dict.fromkeys(weights.LAYERS, weights.of_layer),
 }

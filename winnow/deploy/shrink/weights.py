@@ -108,7 +108,7 @@ def _rewrite(layer: Layer, made: Range, followed: bool, edit: Edit) -> None:
     settled = (~edit.needed[layer.node] | made.constant) & _nonzero_rows(layer.weight)
     if bool(rows.all() & columns.all() & ~settled.any()):
         return
-    groups, outputs, inputs, _ = layer.weight.shape
+    groups, outputs = layer.weight.shape[:2]
     weight = layer.weight.clone()
     weight[settled.view(groups, outputs)] = 0
     bias = torch.zeros(len(rows), dtype=torch.float64)
