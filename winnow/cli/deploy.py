@@ -102,7 +102,7 @@ def _own(ticket: Ticket, model: str | None, shape: str | None) -> Deployable:
     from winnow.outside import load_outside
 
     if model is None or shape is None:
-        raise UserError("--model and --input go together: the network, and one example of its input")
+        raise UserError("--model and --input go together: a network, and the shape of an example")
     sizes = shape.split("x")
     if not all(size.isdecimal() and int(size) > 0 for size in sizes):
         raise UserError(f"--input {shape} is no shape of one example, e.g. 3x32x32 or 784")

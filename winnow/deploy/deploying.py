@@ -46,8 +46,8 @@ class Prepared:
     """A masked model, and the network that gives the same with what decides nothing left out.
 
     ``model``: a copy in evaluation whose removed weights are 0. ``captured``: the network before
-    anything was left out; ``went``: what was. ``example``: the inputs in order. ``difference``: of the outputs of
-    both on the example, at most, as a share of the largest output.
+    anything was left out; ``went``: what was. ``example``: the inputs in order. ``difference``: of
+    the outputs of both on it, at most, as a share of the largest output.
     """
 
     model: nn.Module

@@ -128,7 +128,7 @@ def write_folder(
         file = folder / FILES[format]
         notes, runner = _write_file(file, made, module, format, int8, given)
         card = _card(made, format, file, notes, given)
-        card = _measured(card, made, runner, module, format, int8, given)
+        card = _measured(card, made, runner, module, given)
         write_card(folder, card)
     return card
 
@@ -197,8 +197,6 @@ def _measured(
     made: Prepared,
     runner: nn.Module | OnnxSession,
     module: nn.Module,
-    format: Format,
-    int8: bool,
     given: Given,
 ) -> Card:
     """The card with times, and with accuracy where there is data."""
