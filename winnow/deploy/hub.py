@@ -11,6 +11,7 @@ from winnow.errors import UserError
 from winnow.hub import HOW_TO_LOG_IN, hub_library
 
 CARD_FILE = "card.json"
+README_FILE = "README.md"
 _PART = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?"
 _REPOSITORY = re.compile(f"{_PART}/{_PART}")
 _LONGEST = 96  # characters of a name, says the hub
@@ -20,15 +21,16 @@ def push(
     folder: Path,
     repo_id: str,
     *,
-    private: bool = False,
+    private: bool | None = None,
     token: str | None = None,
     message: str | None = None,
 ) -> str:
     """Upload a folder that ``winnow deploy`` wrote to a model repository; give its address.
 
     ``repo_id``: ORG/NAME, made where there is none; one that is there gets a commit more, and stays
-    as private as it is. ``token``: else that of ``hf auth login`` or of $HF_TOKEN. ``message``: of
-    the commit. Files whose names begin with a dot stay here.
+    as private as it is. ``private``: None leaves it to the organisation: most are public.
+    ``token``: else that of ``hf auth login`` or of $HF_TOKEN. ``message``: of the commit. Files
+    whose names begin with a dot stay here.
 
     Raises UserError for a folder without a card or without what the card is of, a malformed name,
     no login, and what the hub refuses.
@@ -68,7 +70,7 @@ def _card(folder: Path) -> dict[str, Any]:
         ) from error
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise UserError(f"{folder / CARD_FILE} is damaged: deploy again ({error!r})") from error
-    if missing := [name for name in ("README.md", file) if not (folder / name).is_file()]:
+    if missing := [name for name in (README_FILE, file) if not (folder / name).is_file()]:
         raise UserError(f"{folder} lacks {' and '.join(missing)}: deploy again")
     return {"title": title, "file": file}
 
