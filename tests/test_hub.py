@@ -137,9 +137,7 @@ def test_a_hub_that_cannot_be_reached(monkeypatch):
         raise library.errors.LocalEntryNotFoundError("check") from OSError("no route\nat all")
 
     monkeypatch.setattr(library, "hf_hub_download", unreachable)
-    with pytest.raises(
-        UserError, match=r"name/ticket\.safetensors: .*OSError: no route\)$"
-    ):
+    with pytest.raises(UserError, match=r"name/ticket\.safetensors: .*OSError: no route\)$"):
         resolve("hf://org/name")
 
 

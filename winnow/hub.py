@@ -23,7 +23,7 @@ _OTHER_KINDS = ("datasets", "spaces")
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file of a model repository. ``revision``: a branch, tag or commit; None: the main branch."""
+    """A file of a model repository. ``revision``: a branch, tag or commit; None: the main one."""
 
     repo: str
     file: str

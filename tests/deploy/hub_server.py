@@ -123,7 +123,7 @@ def running_hub() -> Iterator[Hub]:
 def asked_of(
     address: str, home: Path, code: str, **environment: str
 ) -> subprocess.CompletedProcess:
-    """Run Python whose hub is another one: huggingface_hub reads where it is when it is imported."""
+    """Run Python whose hub is another one: its client reads the address when it is imported."""
     plain = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING"))}
     given = {**plain, "HF_ENDPOINT": address, "HF_HOME": str(home), **environment}
     given["NO_PROXY"] = "127.0.0.1"
