@@ -24,14 +24,14 @@ import torch
 from script import arguments, keep, parse
 from torch import Tensor, nn
 
-from winnow.deploy.capture import capture
-from winnow.deploy.measure import Latency, Rival, latencies, module_rival
-from winnow.deploy.network import Network
-from winnow.deploy.onnx import export_onnx
-from winnow.deploy.onnx_session import OnnxSession
-from winnow.deploy.runtime.module import SparseModule
-from winnow.deploy.runtime.sparse import sparse_network
-from winnow.deploy.simplify import simplified
+from winnow.deployment.capture import capture
+from winnow.deployment.measure import Latency, Rival, latencies, module_rival
+from winnow.deployment.network import Network
+from winnow.deployment.onnx import export_onnx
+from winnow.deployment.onnx_session import OnnxSession
+from winnow.deployment.runtime.module import SparseModule
+from winnow.deployment.runtime.sparse import sparse_network
+from winnow.deployment.simplify import simplified
 from winnow.engine.turns import machine
 from winnow.errors import UserError
 from winnow.models import build

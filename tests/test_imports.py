@@ -20,7 +20,7 @@ FLOORS = (
     ("cli", "integrations"),
     ("importing", "bench", "claims"),
     ("entering", "explaining"),
-    ("deploy",),
+    ("deployment",),
     ("experiments",),
     ("report",),
     ("experiment",),

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from winnow.algorithms.surgeon import operate
     from winnow.algorithms.trained import prune_trained
     from winnow.coverage import LowCoverage
+    from winnow.deployment.folder import deploy
+    from winnow.deployment.loading import load_deployed
+    from winnow.deployment.runtime.module import SparseModule
     from winnow.errors import UserError
     from winnow.experiments import run
     from winnow.importing import import_ticket
@@ -34,14 +37,17 @@ __all__ = [
     "LowCoverage",
     "Mask",
     "Scores",
+    "SparseModule",
     "Ticket",
     "TiedScores",
     "UserError",
     "__version__",
+    "deploy",
     "dynamic",
     "imp",
     "import_ticket",
     "load",
+    "load_deployed",
     "operate",
     "prune",
     "prune_at_init",
@@ -57,13 +63,16 @@ _MODULES = {
     "LowCoverage": "winnow.coverage",
     "Mask": "winnow.mask",
     "Scores": "winnow.scoring",
+    "SparseModule": "winnow.deployment.runtime.module",
     "Ticket": "winnow.ticket",
     "TiedScores": "winnow.ties",
     "UserError": "winnow.errors",
+    "deploy": "winnow.deployment.folder",
     "dynamic": "winnow.algorithms.dynamic.loop",
     "imp": "winnow.algorithms.imp",
     "import_ticket": "winnow.importing",
     "load": "winnow.ticket",
+    "load_deployed": "winnow.deployment.loading",
     "operate": "winnow.algorithms.surgeon",
     "prune": "winnow.pruning",
     "prune_at_init": "winnow.algorithms.at_init",

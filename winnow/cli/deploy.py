@@ -13,9 +13,9 @@ from winnow.cli.store import read_store
 from winnow.errors import UserError, unknown
 
 if TYPE_CHECKING:
-    from winnow.deploy.card import Card
-    from winnow.deploy.deploying import Format
-    from winnow.deploy.of_run import Deployable
+    from winnow.deployment.card import Card
+    from winnow.deployment.deploying import Format
+    from winnow.deployment.of_run import Deployable
     from winnow.ticket import Ticket
 
 
@@ -53,8 +53,8 @@ def deploy_command(
     E.g. winnow deploy lth/digits --to deployed. wn.load_deployed reads it, without the network's
     class. A run is measured on its test images, a ticket file on speed alone.
     """
-    from winnow.deploy.deploying import FORMATS, module_of, prepared
-    from winnow.deploy.folder import Given, write_folder
+    from winnow.deployment.deploying import FORMATS, module_of, prepared
+    from winnow.deployment.folder import Given, write_folder
 
     chosen: Format | None = next((known for known in FORMATS if known == format), None)
     if chosen is None:
@@ -62,7 +62,7 @@ def deploy_command(
     if to.exists() or to.is_symlink():
         raise UserError(f"--to {to} is there already: name another folder, or remove it first")
     if push is not None:
-        from winnow.deploy.hub import check_name
+        from winnow.deployment.hub import check_name
 
         check_name(push)
     found = _deployable(what, model, input, store)
@@ -74,13 +74,13 @@ def deploy_command(
     card = write_folder(to, made, module, chosen, int8=int8, given=given)
     print("\n".join(_summary(card, to)))
     if push is not None:
-        from winnow.deploy.hub import push as upload
+        from winnow.deployment.hub import push as upload
 
         print(f"pushed: {upload(to, push)}")
 
 
 def _deployable(what: str, model: str | None, shape: str | None, store: Path | None) -> Deployable:
-    from winnow.deploy.of_run import deployable_run, deployable_ticket
+    from winnow.deployment.of_run import deployable_run, deployable_ticket
     from winnow.hub import is_hub_address
     from winnow.ticket import load
 
@@ -98,7 +98,7 @@ def _own(ticket: Ticket, model: str | None, shape: str | None) -> Deployable:
     """A ticket of one's own network. UserError: what is missing, or is no network or shape."""
     from torch import nn, randn
 
-    from winnow.deploy.of_run import Deployable
+    from winnow.deployment.of_run import Deployable
     from winnow.outside import load_outside
 
     if model is None or shape is None:
@@ -120,7 +120,7 @@ def _title(found: Deployable) -> str:
 
 
 def _summary(card: Card, to: Path) -> list[str]:
-    from winnow.deploy.measure import printed_seconds
+    from winnow.deployment.measure import printed_seconds
 
     lines = [
         f"file: {to / card.file} ({card.size / 1000:,.1f} KB; dense weights "

@@ -18,7 +18,7 @@ _PACKAGE = Path(__file__).parents[1]
 KERNEL_FOLDERS = (
     _PACKAGE / "kernels",
     _PACKAGE / "engine" / "sparse_cpu" / "kernels",
-    _PACKAGE / "deploy" / "runtime" / "kernels",
+    _PACKAGE / "deployment" / "runtime" / "kernels",
 )
 
 

@@ -1,0 +1,296 @@
+"""From steps to a program of kernels for a number of examples side by side."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from winnow.deployment.runtime.geometry import Geometry, geometries, is_strided, phase_counts
+from winnow.deployment.runtime.kernels import code
+from winnow.deployment.runtime.kernels.product import LARGEST
+from winnow.deployment.runtime.nonzeros import dot_slices, product_nonzeros
+from winnow.deployment.runtime.steps import (
+    Add,
+    Concatenate,
+    Mean,
+    Pool,
+    Product,
+    Scale,
+    Steps,
+    Value,
+    read_by,
+)
+from winnow.errors import UserError
+from winnow.kernels.arrays import Floats, Int32s, Int64s
+from winnow.kernels.simd import W
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Rows of `winnow.deployment.runtime.kernels.code` and the constants that they point to.
+
+    ``lanes``: examples side by side. ``floats``: the length of the arena, which begins as zeros.
+    ``inputs``, ``outputs``: numbers of one example of each.
+    The first rows load the inputs, the last ones store the outputs.
+    """
+
+    lanes: int
+    code: Int64s
+    tables: Int32s
+    weights: Floats
+    small: NDArray[np.int8]
+    numbers: Floats
+    floats: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    @functools.cached_property
+    def length(self) -> int:
+        """How many rows it has."""
+        return len(self.code) // code.WIDTH
+
+    @property
+    def bytes(self) -> int:
+        """What its constants take, without the arena."""
+        return sum(
+            a.nbytes for a in (self.code, self.tables, self.weights, self.small, self.numbers)
+        )
+
+
+def assemble(part: Steps, lanes: int) -> Program:
+    """The program of a part of a network for ``lanes`` examples: 1 or a multiple of W.
+
+    UserError where an activation is larger than 2³¹ floats.
+    """
+    return _Assembler(part, lanes).program()
+
+
+@dataclass
+class _Constants:
+    """Arrays that grow, and equal pieces of which are kept once."""
+
+    kind: Any
+    pieces: list[NDArray[Any]] = field(default_factory=list)
+    length: int = 0
+    known: dict[bytes, int] = field(default_factory=dict)
+
+    def put(self, values: Any) -> int:
+        """Where these values lie."""
+        piece = np.ascontiguousarray(values, self.kind)
+        key = piece.tobytes()
+        if key not in self.known:
+            self.known[key] = self.length
+            self.pieces.append(piece)
+            self.length += len(piece)
+        return self.known[key]
+
+    def whole(self) -> NDArray[Any]:
+        """All of them, and a vector behind the last one."""
+        return np.concatenate([*self.pieces, np.zeros(4 * W, self.kind)])
+
+
+class _Arena:
+    """Where values lie: one place serves values of one geometry, one after the other."""
+
+    def __init__(self) -> None:
+        self.length = 2 * W  # so that a place may be read in front of the first one
+        self._free: defaultdict[Geometry, list[int]] = defaultdict(list)
+
+    def take(self, geometry: Geometry) -> int:
+        """Where pixel (0, 0) of channel 0 lies."""
+        if self._free[geometry]:
+            return self._free[geometry].pop()
+        begin = self.length
+        self.length += geometry.size
+        return begin + geometry.origin
+
+    def release(self, geometry: Geometry, place: int) -> None:
+        self._free[geometry].append(place)
+
+
+class _Assembler:
+    def __init__(self, part: Steps, lanes: int) -> None:
+        self.part, self.lanes = part, lanes
+        self.geometry, self.phases = geometries(part, lanes)
+        self.tables, self.weights = _Constants(np.int32), _Constants(np.float32)
+        self.small, self.numbers = _Constants(np.int8), _Constants(np.float32)
+        self.arena = _Arena()
+        self.place: dict[Value, int] = {}
+        self.uses = Counter(v for step in part.steps for v in read_by(step))
+        self.uses.update(part.outputs)
+        self.rows: list[Int64s] = []
+
+    def program(self) -> Program:
+        for value in self.part.inputs:
+            self._row(code.LOAD, None, value, **self._border(value))
+            self._used(value, 0)
+        for step in self.part.steps:
+            _ASSEMBLED[type(step)](self, step)
+            for value in read_by(step):
+                self._used(value, 1)
+            self._used(step.out, 0)
+        for value in self.part.outputs:
+            self._row(code.STORE, value, None, **self._border(value))
+        if self.arena.length > np.iinfo(np.int32).max:
+            raise UserError("the activations exceed 2³¹ floats: the input is too large")
+        return Program(
+            self.lanes, np.concatenate(self.rows),
+            self.tables.whole(), self.weights.whole(), self.small.whole(), self.numbers.whole(),
+            self.arena.length,
+            tuple(v.size for v in self.part.inputs), tuple(v.size for v in self.part.outputs),
+        )  # fmt: skip
+
+    # ---- values
+
+    def _at(self, value: Value) -> int:
+        if value not in self.place:
+            self.place[value] = self.arena.take(self.geometry[value])
+        return self.place[value]
+
+    def _used(self, value: Value, times: int) -> None:
+        """Give up the place of a value that nothing reads any more."""
+        self.uses[value] -= times
+        if self.uses[value] <= 0 and value in self.place:
+            self.arena.release(self.geometry[value], self.place.pop(value))
+
+    def _row(
+        self, operation: int, x: Value | None = None, out: Value | None = None, **more: int
+    ) -> None:
+        row = np.full(code.WIDTH, -1, np.int64)
+        row[code.OPERATION], row[code.LANES], row[code.RELU] = operation, self.lanes, 0
+        if out is not None:
+            row[code.CHANNELS] = out.channels
+            row[code.OUT], row[code.OUT_PLANE] = self._at(out), self.geometry[out].plane
+        if x is not None:
+            row[code.X], row[code.X_PLANE] = self._at(x), self.geometry[x].plane
+        for name, value in more.items():
+            row[getattr(code, name)] = value
+        self.rows.append(row)
+
+    def _border(self, value: Value) -> dict[str, int]:
+        places = self.geometry[value].places()
+        return {"FEATURES": value.size, "PLACES_AT": self.tables.put(places)}
+
+    # ---- steps
+
+    def multiply(self, step: Product) -> None:
+        source, at = self.geometry[step.x], self._at(step.x)
+        if is_strided(step):
+            source = self.phases[step]
+            at = self._phases(step, source)
+        more = {"X": at, "RELU": int(step.relu)}
+        if step.residual is not None:
+            more |= {
+                "RESIDUAL": self._at(step.residual),
+                "RESIDUAL_PLANE": self.geometry[step.residual].plane,
+            }
+        if self.lanes == 1 and step.out.pixels == (1, 1):
+            self._dots(step, source, more)
+        else:
+            self._multiply(step, source, more)
+
+    def _phases(self, step: Product, target: Geometry) -> int:
+        at = self.arena.take(target)  # for good: what is no pixel of a phase must stay 0
+        down, right = phase_counts(step)
+        self._row(
+            code.PHASES, x=step.x, CHANNELS=step.x.channels, OUT=at, OUT_PLANE=target.plane,
+            X_ROW=self._row_step(step.x), OUT_ROW=target.row * self.lanes,
+            HEIGHT=step.x.height, WIDE=step.x.width, KERNEL_H=down, KERNEL_W=right,
+            STRIDE_H=step.stride[0], STRIDE_W=step.stride[1],
+        )  # fmt: skip
+        return at
+
+    def _multiply(self, step: Product, source: Geometry, more: dict[str, int]) -> None:
+        target = self.geometry[step.out]
+        blocks = target.blocks()
+        listed = product_nonzeros(step, source, max(count for _, count in blocks))
+        where = [[f for f, count in blocks if count == n] for n in range(LARGEST, 0, -1)]
+        counts = [len(of) for of in reversed(where)]
+        masked = self.lanes == 1 and not target.valid().all()
+        self._row(
+            code.MULTIPLY, x=step.x, out=step.out, SLABS=listed.slabs,
+            START_AT=self.tables.put(listed.start), OFFSET_AT=self.tables.put(listed.offset),
+            BIAS_AT=self.numbers.put(step.bias),
+            MASK_AT=self.numbers.put(target.valid()) if masked else -1,
+            BLOCKS_AT=self.tables.put(np.concatenate([counts, *where])),
+            **self._held(listed.values, step.weights.scale), **more,
+        )  # fmt: skip
+
+    def _dots(self, step: Product, source: Geometry, more: dict[str, int]) -> None:
+        plane = self.geometry[step.out].plane
+        listed = dot_slices(step, source)
+        bias, scale = listed.of(step.bias), step.weights.scale
+        scales = None if scale is None else listed.of(scale)
+        self._row(
+            code.DOTS, x=step.x, out=step.out, CHANNELS=len(listed.start) - 1,
+            START_AT=self.tables.put(np.concatenate([listed.start, listed.rows(plane)])),
+            OFFSET_AT=self.tables.put(listed.offset), BIAS_AT=self.numbers.put(bias),
+            **self._held(listed.values, scales), **more,
+        )  # fmt: skip
+
+    def _held(self, values: NDArray[Any], scale: Floats | None) -> dict[str, int]:
+        if scale is None:
+            return {"WEIGHT_AT": self.weights.put(values)}
+        return {"WEIGHT_AT": self.small.put(values), "SCALE_AT": self.numbers.put(scale)}
+
+    def _row_step(self, value: Value) -> int:
+        return self.geometry[value].row * self.lanes
+
+    def pool(self, step: Pool) -> None:
+        self._row(
+            code.POOL, x=step.x, out=step.out, HEIGHT=step.out.height, WIDE=step.out.width,
+            X_ROW=self._row_step(step.x), OUT_ROW=self._row_step(step.out),
+            KERNEL_H=step.kernel[0], KERNEL_W=step.kernel[1], STRIDE_H=step.stride[0],
+            STRIDE_W=step.stride[1], PAD_H=step.padding[0], PAD_W=step.padding[1],
+            AVERAGE=int(step.average),
+        )  # fmt: skip
+
+    def mean(self, step: Mean) -> None:
+        self._row(
+            code.MEAN, x=step.x, out=step.out, HEIGHT=step.x.height, WIDE=step.x.width,
+            X_ROW=self._row_step(step.x),
+        )  # fmt: skip
+
+    def add(self, step: Add) -> None:
+        other = -1 if step.other is None else self._at(step.other)
+        geometry = self.geometry[step.out]
+        count = (geometry.channels - 1) * geometry.plane + geometry.span
+        self._row(
+            code.ADD, x=step.x, out=step.out, OTHER=other, COUNT=count, RELU=int(step.relu)
+        )  # fmt: skip
+
+    def scale(self, step: Scale) -> None:
+        geometry = self.geometry[step.out]
+        runs = geometry.runs()
+        masked = self.lanes == 1 and not geometry.valid().all()
+        table = np.array([len(runs), *(n for run in runs for n in run)])
+        self._row(
+            code.SCALE, x=step.x, out=step.out, RELU=int(step.relu),
+            SCALE_AT=self.numbers.put(step.scale), BIAS_AT=self.numbers.put(step.shift),
+            MASK_AT=self.numbers.put(geometry.valid()) if masked else -1,
+            BLOCKS_AT=self.tables.put(table),
+        )  # fmt: skip
+
+    def concatenate(self, step: Concatenate) -> None:
+        begin, plane = self._at(step.out), self.geometry[step.out].plane
+        for part in step.parts:
+            self._row(
+                code.COPY, x=part, CHANNELS=part.channels, OUT=begin, OUT_PLANE=plane,
+                COUNT=self.geometry[part].span,
+            )  # fmt: skip
+            begin += part.channels * plane
+
+
+_ASSEMBLED: dict[type, Any] = {
+    Product: _Assembler.multiply,
+    Pool: _Assembler.pool,
+    Mean: _Assembler.mean,
+    Add: _Assembler.add,
+    Scale: _Assembler.scale,
+    Concatenate: _Assembler.concatenate,
+}

@@ -1,0 +1,128 @@
+"""Runs a part of a network for any number of examples."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from winnow.deployment.runtime.assemble import Program
+from winnow.deployment.runtime.kernels.program import run_program
+from winnow.kernels.arrays import NO_FLOATS, Floats, aligned
+
+_REMEMBERED = 256  # numbers of examples
+
+
+class Runner(nn.Module):
+    """A part of a network, as programs for different numbers of examples side by side.
+
+    Tensors in and out have one example for each index of their leading dimensions: the first one
+    (maps, features), or all but the last (tokens).
+    """
+
+    def __init__(
+        self,
+        programs: Mapping[int, Program],
+        seconds: Mapping[int, float],
+        ranks: Sequence[int],
+        shapes: Sequence[tuple[int, ...]],
+    ) -> None:
+        """``programs``: by their lanes; ``seconds``: what one call of each takes. ``ranks``: of the
+        inputs; ``shapes``: of an example of each output.
+        """
+        super().__init__()
+        self.programs, self.seconds = dict(programs), dict(seconds)
+        self.leading = 1 if ranks[0] in (2, 4) else ranks[0] - 1
+        self.shapes = tuple(shapes)
+        self._passes: dict[int, tuple[tuple[int, int], ...]] = {}
+        self._arenas = threading.local()  # calls in several threads do not meet
+
+    def passes(self, count: int) -> tuple[tuple[int, int], ...]:
+        """For so many examples: lanes, and from which example on; the fastest for the rest each."""
+        if count not in self._passes:
+            made, first = [], 0
+            while first < count:
+                left = count - first
+                lanes = min(self.programs, key=lambda n: (self.seconds[n] / min(n, left), n))
+                made.append((lanes, first))
+                first += lanes
+            if len(self._passes) >= _REMEMBERED:
+                self._passes.clear()
+            self._passes[count] = tuple(made)
+        return self._passes[count]
+
+    def forward(self, *given: Tensor) -> Any:
+        lead = given[0].shape[: self.leading]
+        count = lead[0] if self.leading == 1 else lead.numel()
+        inputs = [_flat(x) for x in given]
+        arrays = [np.empty((*lead, *shape), np.float32) for shape in self.shapes]
+        targets = [array.reshape(-1) for array in arrays]
+        self._pass(inputs, targets, count)
+        # numpy makes small arrays faster than torch does, and both share the memory
+        outputs = [torch.from_numpy(array) for array in arrays]
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def _pass(self, inputs: list[Floats], targets: list[Floats], count: int) -> None:
+        for lanes, first in self.passes(count):
+            if count - first >= lanes:
+                self._run(self.programs[lanes], inputs, targets, first)
+            else:
+                self._rest(self.programs[lanes], inputs, targets, first, count - first)
+
+    def _arena(self, program: Program) -> Floats:
+        try:
+            held = self._arenas.held
+        except AttributeError:
+            held = self._arenas.held = {}
+        if program.lanes not in held:
+            held[program.lanes] = aligned(program.floats, 0.0)
+        arena: Floats = held[program.lanes]
+        return arena
+
+    def _run(
+        self, program: Program, inputs: list[Floats], targets: list[Floats], first: int
+    ) -> None:
+        p, arena = program, self._arena(program)
+        if len(inputs) == len(targets) == 1:
+            run_program(
+                p.code, 0, p.length, first, p.tables, p.weights, p.small, p.numbers, arena,
+                inputs[0], targets[0],
+            )  # fmt: skip
+            return
+        more = len(inputs) - 1
+        for i in range(more):
+            run_program(
+                p.code, i, i + 1, first, p.tables, p.weights, p.small, p.numbers, arena,
+                inputs[i], NO_FLOATS,
+            )  # fmt: skip
+        ends = p.length - len(targets) + 1
+        run_program(
+            p.code, more, ends, first, p.tables, p.weights, p.small, p.numbers, arena,
+            inputs[more], targets[0],
+        )  # fmt: skip
+        for i, target in enumerate(targets[1:]):
+            run_program(
+                p.code, ends + i, ends + i + 1, first, p.tables, p.weights, p.small, p.numbers,
+                arena, NO_FLOATS, target,
+            )  # fmt: skip
+
+    def _rest(
+        self, program: Program, inputs: list[Floats], targets: list[Floats], first: int, count: int
+    ) -> None:
+        """Fewer examples than there are lanes: the others are zeros."""
+        whole = [np.zeros(program.lanes * size, np.float32) for size in program.inputs]
+        for to, x, size in zip(whole, inputs, program.inputs, strict=True):
+            to[: count * size] = x[first * size : (first + count) * size]
+        made = [np.empty(program.lanes * size, np.float32) for size in program.outputs]
+        self._run(program, whole, made, 0)
+        for to, value, size in zip(targets, made, program.outputs, strict=True):
+            to[first * size : (first + count) * size] = value[: count * size]
+
+
+def _flat(x: Tensor) -> Floats:
+    array: Floats = x.detach().numpy().reshape(-1)  # a copy only where it is not contiguous
+    return array
