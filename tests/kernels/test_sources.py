@@ -88,9 +88,9 @@ def test_names_of_files_change_the_key_and_other_folders_do_not(folder: Path) ->
     assert key([folder]) != was
 
 
-def test_the_key_is_that_of_the_two_folders_of_kernels() -> None:
+def test_the_key_is_that_of_the_folders_of_kernels() -> None:
     names = [path.relative_to(PACKAGE).as_posix() for path in KERNEL_FOLDERS]
-    assert names == ["kernels", "engine/sparse_cpu/kernels"]
+    assert names == ["kernels", "engine/sparse_cpu/kernels", "deployment/runtime/kernels"]
     assert all(list(path.glob("*.py")) for path in KERNEL_FOLDERS)
     assert key() == key(KERNEL_FOLDERS)
     assert code_hash(KERNEL_FOLDERS) != code_hash(KERNEL_FOLDERS[:1])

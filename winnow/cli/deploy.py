@@ -54,7 +54,7 @@ def deploy_command(
     class. A run is measured on its test images, a ticket file on speed alone.
     """
     from winnow.deployment.deploying import FORMATS, module_of, prepared
-    from winnow.deployment.folder import Given, write_folder
+    from winnow.deployment.folder import CardSources, write_folder
 
     chosen: Format | None = next((known for known in FORMATS if known == format), None)
     if chosen is None:
@@ -70,7 +70,7 @@ def deploy_command(
     module = module_of(made, chosen, int8=int8)
     data = None if found.data is None else ((found.data[0],), found.data[1])
     name = found.ticket.provenance.get("dataset") if data is not None else None
-    given = Given(data, name, beside or (), _title(found))
+    given = CardSources(data, name, beside or (), _title(found))
     card = write_folder(to, made, module, chosen, int8=int8, given=given)
     print("\n".join(_summary(card, to)))
     if push is not None:

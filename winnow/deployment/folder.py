@@ -38,7 +38,7 @@ from winnow.errors import UserError
 from winnow.files import whole_folder
 from winnow.ticket import Ticket
 
-FILES: Mapping[Format, str] = {
+FILE_NAMES: Mapping[Format, str] = {
     "sparse": FILE_NAME,
     "torch": "network.pt2",
     "onnx": "network.onnx",
@@ -48,7 +48,7 @@ _CALIBRATION = 256  # examples that the ranges of int8 activations are measured 
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class CardSources:
     """What a card can say beyond the network: test data, rivals, and whose it is.
 
     ``data``: inputs in order and labels; ``name``: of the data. ``beside``: further rivals, of
@@ -99,7 +99,7 @@ def deploy(
     module = module_of(made, format, int8=int8, run=run)
     if to is not None:
         given = None if data is None else (_inputs(data[0]), data[1])
-        told = Given(given, None, beside, title)
+        told = CardSources(given, None, beside, title)
         write_folder(Path(to), made, module, format, int8=int8, given=told)
     elif format == "onnx":
         raise UserError("format='onnx' is a file: say where it goes, deploy(…, to=FOLDER)")
@@ -113,19 +113,19 @@ def write_folder(
     format: Format,
     *,
     int8: bool = False,
-    given: Given | None = None,
+    given: CardSources | None = None,
 ) -> Card:
     """Write a deployed network and its card as a new folder, whole or not at all.
 
     UserError for a folder that exists, and for what cannot be exported or measured.
     """
-    given = given or Given()
+    given = given or CardSources()
     if to.exists() or to.is_symlink():
         raise UserError(f"{to} is there already: name another folder, or remove it first")
     if unknown := [name for name in given.beside if name not in BESIDE]:
         raise UserError(f"beside: {unknown[0]!r} is none of {', '.join(BESIDE)}")
     with whole_folder(to) as folder:
-        file = folder / FILES[format]
+        file = folder / FILE_NAMES[format]
         notes, runner = _write_file(file, made, module, format, int8, given)
         card = _card(made, format, file, notes, given)
         card = _measured(card, made, runner, module, given)
@@ -139,7 +139,7 @@ def _write_file(
     module: SparseModule | PlainModule,
     format: Format,
     int8: bool,
-    given: Given,
+    given: CardSources,
 ) -> tuple[list[str], nn.Module | OnnxSession]:
     """Write the network; what a card says of it, and what runs the file."""
     if isinstance(module, SparseModule):
@@ -167,13 +167,13 @@ _WHERE = (
 _ZEROS = "torch multiplies by zeros as by any other number: what is smaller here is whole units."
 
 
-def _calibration(made: Prepared, given: Given) -> tuple[Tensor, ...]:
+def _calibration(made: Prepared, given: CardSources) -> tuple[Tensor, ...]:
     if given.data is None:
         return made.example
     return tuple(value[:_CALIBRATION] for value in given.data[0])
 
 
-def _card(made: Prepared, format: Format, file: Path, notes: list[str], given: Given) -> Card:
+def _card(made: Prepared, format: Format, file: Path, notes: list[str], given: CardSources) -> Card:
     dense = sum(t.numel() * t.element_size() for t in made.model.state_dict().values())
     inputs = card_inputs(made.network.inputs)
     units: tuple[LayerUnits, ...] = ()
@@ -197,7 +197,7 @@ def _measured(
     made: Prepared,
     runner: nn.Module | OnnxSession,
     module: nn.Module,
-    given: Given,
+    given: CardSources,
 ) -> Card:
     """The card with times, and with accuracy where there is data."""
     names = [one.name for one in made.network.inputs]
@@ -220,7 +220,7 @@ def _by_name(model: nn.Module, names: Sequence[str]) -> Any:
     return lambda *inputs: model(**dict(zip(names, inputs, strict=True)))
 
 
-def _onnx_rivals(made: Prepared, given: Given) -> dict[str, Rival]:
+def _onnx_rivals(made: Prepared, given: CardSources) -> dict[str, Rival]:
     """The dense network in ONNX Runtime, float32 and int8, as far as is asked for."""
     dense = made.captured
     rivals: dict[str, Rival] = {}

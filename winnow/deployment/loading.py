@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from winnow.deployment.runtime.choose import Choice, choice_of
+from winnow.deployment.runtime.choose import BatchChoice, choice_of
 from winnow.deployment.runtime.module import SparseModule, Ways
 from winnow.deployment.saved import pack_network, unpack_network
 from winnow.engine.turns import machine
@@ -56,7 +56,7 @@ def _loaded(data: bytes, where: str, run: Ways) -> SparseModule:
         return SparseModule(saved.sparse, run=run, about=about)
 
 
-def _choices(plain: Any) -> Sequence[Choice]:
+def _choices(plain: Any) -> Sequence[BatchChoice]:
     try:
         return [choice_of(one) for one in plain]
     except (KeyError, TypeError, ValueError, AttributeError):

@@ -14,7 +14,7 @@ from torch import Tensor
 from winnow.deployment import graphjson
 from winnow.deployment.network import Input, Network
 from winnow.deployment.runtime.plan import SparseNetwork
-from winnow.deployment.runtime.steps import Weights
+from winnow.deployment.runtime.steps import SparseWeights
 from winnow.errors import UserError
 from winnow.mask import from_bytes, to_bytes
 from winnow.packing.keeps import pack_keep, unpack_keep
@@ -24,7 +24,7 @@ _KIND = "deployed network"
 
 
 @dataclass(frozen=True, eq=False)
-class Saved:
+class SavedNetwork:
     """What a file holds: a network, and what else is known of it (JSON)."""
 
     sparse: SparseNetwork
@@ -79,7 +79,7 @@ def pack_network(sparse: SparseNetwork, about: Mapping[str, Any]) -> bytes:
         raise UserError(f"what is said about a network must be plain JSON: {error}") from error
 
 
-def unpack_network(data: bytes, where: str) -> Saved:
+def unpack_network(data: bytes, where: str) -> SavedNetwork:
     """What `pack_network` wrote. UserError, with ``where`` and the reason, for anything else."""
     try:
         tensors, described = from_bytes(_KIND, data, where)
@@ -93,7 +93,7 @@ def unpack_network(data: bytes, where: str) -> Saved:
         raise UserError(f"{where} is damaged: {error}") from error
 
 
-def _unpacked(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> Saved:
+def _unpacked(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> SavedNetwork:
     graph = graphjson.from_json(described["graph"])
     nonzeros = {one["name"]: _weights(one, tensors) for one in described["layers"]}
     constants = {
@@ -104,10 +104,10 @@ def _unpacked(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> Sa
     inputs = tuple(_input(one) for one in described["inputs"])
     _check(graph, {*constants, *nonzeros}, inputs)
     network = Network(graph, constants, inputs, described["outputs"])
-    return Saved(SparseNetwork(network, nonzeros), described["about"])
+    return SavedNetwork(SparseNetwork(network, nonzeros), described["about"])
 
 
-def _weights(one: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Weights:
+def _weights(one: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> SparseWeights:
     name, shape, rank = one["name"], tuple(one["shape"]), one["rank"]
     plain = all(type(n) is int and 0 < n < 2**31 for n in shape)
     if (
@@ -128,15 +128,15 @@ def _weights(one: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Weights:
         if found.shape != (shape[0],) or found.dtype != torch.float32:
             raise UserError(f"the scales of its layer {name!r} are {list(found.shape)}")
         scale = found.numpy()
-    return Weights(name, shape, index, values.numpy(), scale, rank)
+    return SparseWeights(name, shape, index, values.numpy(), scale, rank)
 
 
 def _input(one: Sequence[Any]) -> Input:
     name, shape, dtype, sizes = one
     found = getattr(torch, dtype)
     pairs = zip(shape, sizes, strict=True)
-    fits = all(type(b) is int and 0 < b < 2**31 and a in (None, b) for a, b in pairs)
-    if not isinstance(found, torch.dtype) or not isinstance(name, str) or not fits:
+    runs_in_kernels = all(type(b) is int and 0 < b < 2**31 and a in (None, b) for a, b in pairs)
+    if not isinstance(found, torch.dtype) or not isinstance(name, str) or not runs_in_kernels:
         raise UserError(f"its input {name!r} is {shape!r} of {dtype!r}")
     return Input(name, tuple(shape), found, tuple(sizes))
 

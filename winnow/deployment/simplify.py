@@ -18,7 +18,7 @@ _CHECKS = {"_assert_tensor_metadata", "_assert_scalar", "_assert_async", "sym_co
 _SAME = {aten.clone.default, aten.dropout.default, aten.lift_fresh_copy.default,
          aten.alias.default, aten.detach.default}  # fmt: skip
 _BATCH_NORM = aten._native_batch_norm_legit_no_training.default
-CONVOLUTIONS = (aten.conv1d.default, aten.conv2d.default, aten.conv3d.default)
+CONVOLUTION_CALLS = (aten.conv1d.default, aten.conv2d.default, aten.conv3d.default)
 
 
 def simplified(network: Network) -> Network:
@@ -208,7 +208,7 @@ def _is_over_units(norm: fx.Node, shapes: dict[str, Any]) -> bool:
     layer: Any = norm.args[0]
     if layer.target is aten.linear.default:
         return bool(shapes[layer.name].dim() == 2)
-    weight: Any = arguments(layer)["weight"] if layer.target in CONVOLUTIONS else None
+    weight: Any = arguments(layer)["weight"] if layer.target in CONVOLUTION_CALLS else None
     return weight is not None and bool(shapes[layer.name].dim() == shapes[weight.name].dim())
 
 

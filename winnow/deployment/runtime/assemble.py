@@ -15,13 +15,13 @@ from winnow.deployment.runtime.kernels import code
 from winnow.deployment.runtime.kernels.product import LARGEST
 from winnow.deployment.runtime.nonzeros import dot_slices, product_nonzeros
 from winnow.deployment.runtime.steps import (
-    Add,
-    Concatenate,
-    Mean,
-    Pool,
-    Product,
-    Scale,
-    Steps,
+    ConcatenateStep,
+    MeanStep,
+    PoolStep,
+    ProductStep,
+    ScaleStep,
+    StepList,
+    SumStep,
     Value,
     read_by,
 )
@@ -62,7 +62,7 @@ class Program:
         )
 
 
-def assemble(part: Steps, lanes: int) -> Program:
+def assemble(part: StepList, lanes: int) -> Program:
     """The program of a part of a network for ``lanes`` examples: 1 or a multiple of W.
 
     UserError where an activation is larger than 2³¹ floats.
@@ -114,7 +114,7 @@ class _Arena:
 
 
 class _Assembler:
-    def __init__(self, part: Steps, lanes: int) -> None:
+    def __init__(self, part: StepList, lanes: int) -> None:
         self.part, self.lanes = part, lanes
         self.geometry, self.phases = geometries(part, lanes)
         self.tables, self.weights = _Constants(np.int32), _Constants(np.float32)
@@ -178,7 +178,7 @@ class _Assembler:
 
     # ---- steps
 
-    def multiply(self, step: Product) -> None:
+    def multiply(self, step: ProductStep) -> None:
         source, at = self.geometry[step.x], self._at(step.x)
         if is_strided(step):
             source = self.phases[step]
@@ -194,7 +194,7 @@ class _Assembler:
         else:
             self._multiply(step, source, more)
 
-    def _phases(self, step: Product, target: Geometry) -> int:
+    def _phases(self, step: ProductStep, target: Geometry) -> int:
         at = self.arena.take(target)  # for good: what is no pixel of a phase must stay 0
         down, right = phase_counts(step)
         self._row(
@@ -205,7 +205,7 @@ class _Assembler:
         )  # fmt: skip
         return at
 
-    def _multiply(self, step: Product, source: Geometry, more: dict[str, int]) -> None:
+    def _multiply(self, step: ProductStep, source: Geometry, more: dict[str, int]) -> None:
         target = self.geometry[step.out]
         blocks = target.blocks()
         listed = product_nonzeros(step, source, max(count for _, count in blocks))
@@ -221,7 +221,7 @@ class _Assembler:
             **self._held(listed.values, step.weights.scale), **more,
         )  # fmt: skip
 
-    def _dots(self, step: Product, source: Geometry, more: dict[str, int]) -> None:
+    def _dots(self, step: ProductStep, source: Geometry, more: dict[str, int]) -> None:
         plane = self.geometry[step.out].plane
         listed = dot_slices(step, source)
         bias, scale = listed.of(step.bias), step.weights.scale
@@ -241,7 +241,7 @@ class _Assembler:
     def _row_step(self, value: Value) -> int:
         return self.geometry[value].row * self.lanes
 
-    def pool(self, step: Pool) -> None:
+    def pool(self, step: PoolStep) -> None:
         self._row(
             code.POOL, x=step.x, out=step.out, HEIGHT=step.out.height, WIDE=step.out.width,
             X_ROW=self._row_step(step.x), OUT_ROW=self._row_step(step.out),
@@ -250,13 +250,13 @@ class _Assembler:
             AVERAGE=int(step.average),
         )  # fmt: skip
 
-    def mean(self, step: Mean) -> None:
+    def mean(self, step: MeanStep) -> None:
         self._row(
             code.MEAN, x=step.x, out=step.out, HEIGHT=step.x.height, WIDE=step.x.width,
             X_ROW=self._row_step(step.x),
         )  # fmt: skip
 
-    def add(self, step: Add) -> None:
+    def add(self, step: SumStep) -> None:
         other = -1 if step.other is None else self._at(step.other)
         geometry = self.geometry[step.out]
         count = (geometry.channels - 1) * geometry.plane + geometry.span
@@ -264,7 +264,7 @@ class _Assembler:
             code.ADD, x=step.x, out=step.out, OTHER=other, COUNT=count, RELU=int(step.relu)
         )  # fmt: skip
 
-    def scale(self, step: Scale) -> None:
+    def scale(self, step: ScaleStep) -> None:
         geometry = self.geometry[step.out]
         runs = geometry.runs()
         masked = self.lanes == 1 and not geometry.valid().all()
@@ -276,7 +276,7 @@ class _Assembler:
             BLOCKS_AT=self.tables.put(table),
         )  # fmt: skip
 
-    def concatenate(self, step: Concatenate) -> None:
+    def concatenate(self, step: ConcatenateStep) -> None:
         begin, plane = self._at(step.out), self.geometry[step.out].plane
         for part in step.parts:
             self._row(
@@ -287,10 +287,10 @@ class _Assembler:
 
 
 _ASSEMBLED: dict[type, Any] = {
-    Product: _Assembler.multiply,
-    Pool: _Assembler.pool,
-    Mean: _Assembler.mean,
-    Add: _Assembler.add,
-    Scale: _Assembler.scale,
-    Concatenate: _Assembler.concatenate,
+    ProductStep: _Assembler.multiply,
+    PoolStep: _Assembler.pool,
+    MeanStep: _Assembler.mean,
+    SumStep: _Assembler.add,
+    ScaleStep: _Assembler.scale,
+    ConcatenateStep: _Assembler.concatenate,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,16 +13,17 @@ from torch import Tensor, fx
 from winnow.deployment.runtime.assemble import Program
 from winnow.deployment.runtime.kernels import code
 from winnow.deployment.runtime.kernels.program import run_program
-from winnow.deployment.runtime.plan import Plan, SparseNetwork, plan
+from winnow.deployment.runtime.plan import ExecutionPlan, SparseNetwork, plan
 from winnow.deployment.runtime.recognise import Known
-from winnow.deployment.runtime.steps import Product
+from winnow.deployment.runtime.steps import ProductStep
+from winnow.engine.turns import Repeat, in_turns
 from winnow.kernels.arrays import Floats, aligned
 
 BATCHES = (1, 16, 64)
 """Numbers of examples for which it is measured; another one runs as the nearest of these does."""
 
 _TURNS = 5
-_LEAST = 1e-3  # seconds of a turn
+_TURN = 1e-3  # seconds of a turn
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class LayerChoice:
 
 
 @dataclass(frozen=True)
-class Choice:
+class BatchChoice:
     """How batches of about this size are run, and what was measured: seconds a call of each way.
 
     ``way``: "kernels" (every layer that they know), "torch" (none), or "both" (layer by layer).
@@ -60,14 +60,16 @@ class Choice:
         return asdict(self) | {"lanes": [{str(n): s for n, s in of.items()} for of in self.lanes]}
 
 
-def choice_of(plain: Mapping[str, Any]) -> Choice:
-    """What `Choice.plain` wrote. KeyError, TypeError, ValueError for anything else."""
+def choice_of(plain: Mapping[str, Any]) -> BatchChoice:
+    """What `BatchChoice.plain` wrote. KeyError, TypeError, ValueError for anything else."""
     layers = tuple(LayerChoice(**one) for one in plain["layers"])
     lanes = tuple({int(n): float(s) for n, s in of.items()} for of in plain["lanes"])
-    return Choice(int(plain["batch"]), str(plain["way"]), dict(plain["seconds"]), layers, lanes)
+    return BatchChoice(
+        int(plain["batch"]), str(plain["way"]), dict(plain["seconds"]), layers, lanes
+    )
 
 
-def chosen(sparse: SparseNetwork, known: Known, batch: int) -> tuple[Plan, Choice]:
+def chosen(sparse: SparseNetwork, known: Known, batch: int) -> tuple[ExecutionPlan, BatchChoice]:
     """The fastest way to run a batch of this size, on the threads that torch has now."""
     all_layers = plan(sparse, known)
     lanes = [_timed_lanes(runner.programs, runner.seconds) for runner in all_layers.runners]
@@ -78,9 +80,9 @@ def chosen(sparse: SparseNetwork, known: Known, batch: int) -> tuple[Plan, Choic
         ways["both"] = plan(sparse, known, slower)
         for runner in ways["both"].runners:
             _timed_lanes(runner.programs, runner.seconds)
-    given = examples(sparse, batch)
+    given = made_inputs(sparse, batch)
     can = {way: made for way, made in ways.items() if way == "torch" or made.parts}
-    seconds = in_turns({way: _call(made.module, given) for way, made in can.items()})
+    seconds = least_seconds({way: _call(made.module, given) for way, made in can.items()})
     way = min(seconds, key=lambda name: seconds[name])
     in_torch = {"kernels": set[fx.Node](), "torch": set(layers), "both": slower}[way]
     listed = tuple(
@@ -88,10 +90,10 @@ def chosen(sparse: SparseNetwork, known: Known, batch: int) -> tuple[Plan, Choic
         for node, one in layers.items()
     )
     lanes = [dict(runner.seconds) for runner in ways[way].runners]
-    return ways[way], Choice(batch, way, seconds, listed, tuple(lanes))
+    return ways[way], BatchChoice(batch, way, seconds, listed, tuple(lanes))
 
 
-def planned(sparse: SparseNetwork, known: Known, choice: Choice) -> Plan:
+def plan_chosen(sparse: SparseNetwork, known: Known, choice: BatchChoice) -> ExecutionPlan:
     """The plan that was chosen before, without measuring. ValueError where it does not fit."""
     named = {layer.name for layer in choice.layers if layer.in_torch}
     nodes = [
@@ -110,7 +112,7 @@ def planned(sparse: SparseNetwork, known: Known, choice: Choice) -> Plan:
     return made
 
 
-def examples(sparse: SparseNetwork, batch: int) -> list[Tensor]:
+def made_inputs(sparse: SparseNetwork, batch: int) -> list[Tensor]:
     """Inputs of the right shapes and kinds: normal numbers, or zeros where they are whole."""
     generator = torch.Generator().manual_seed(0)
     made = []
@@ -123,25 +125,18 @@ def examples(sparse: SparseNetwork, batch: int) -> list[Tensor]:
     return made
 
 
-def in_turns(calls: Mapping[str, Callable[[], object]], turns: int = _TURNS) -> dict[str, float]:
-    """The least seconds of each call, one turn of each after the other: what disturbs only adds."""
-    repeats = {name: _repeats(call) for name, call in calls.items()}
-    taken: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(turns):
-        for name, call in calls.items():
-            begin = time.perf_counter()
-            for _ in range(repeats[name]):
-                call()
-            taken[name].append((time.perf_counter() - begin) / repeats[name])
-    return {name: min(times) for name, times in taken.items()}
+def least_seconds(calls: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+    """The least seconds of each call, in turns: what disturbs only adds."""
+    sides = {name: _repeated(call) for name, call in calls.items()}
+    return {name: min(times) for name, times in in_turns(sides, 0.0, _TURN, _TURNS).items()}
 
 
-def _repeats(call: Callable[[], object]) -> int:
-    """So many calls that they take a millisecond."""
-    call()
-    begin = time.perf_counter()
-    call()
-    return max(1, int(_LEAST / max(time.perf_counter() - begin, 1e-7)))
+def _repeated(call: Callable[[], object]) -> Repeat:
+    def repeat(count: int) -> None:
+        for _ in range(count):
+            call()
+
+    return repeat
 
 
 def _call(module: fx.GraphModule, given: Sequence[Tensor]) -> Callable[[], object]:
@@ -154,7 +149,7 @@ def _call(module: fx.GraphModule, given: Sequence[Tensor]) -> Callable[[], objec
 
 def _timed_lanes(programs: Mapping[int, Program], seconds: dict[int, float]) -> dict[int, float]:
     """Measure one call of each program; the times go to ``seconds``."""
-    timed = in_turns({str(n): _rows(p, 0, p.length) for n, p in programs.items()})
+    timed = least_seconds({str(n): _rows(p, 0, p.length) for n, p in programs.items()})
     seconds.update({n: timed[str(n)] for n in programs})
     return seconds
 
@@ -171,17 +166,17 @@ def _rows(program: Program, begin: int, end: int) -> Callable[[], object]:
     return run
 
 
-def _layers(sparse: SparseNetwork, known: Known, made: Plan) -> dict[fx.Node, LayerChoice]:
+def _layers(sparse: SparseNetwork, known: Known, made: ExecutionPlan) -> dict[fx.Node, LayerChoice]:
     """Every layer that kernels know, measured alone."""
     layers = {}
     for part, runner in zip(made.parts, made.runners, strict=True):
         best = min(runner.programs, key=lambda n: runner.seconds[n] / n)
         program = runner.programs[best]
-        products = [s for s in part.steps.steps if isinstance(s, Product)]
+        products = [s for s in part.steps.steps if isinstance(s, ProductStep)]
         for step, (begin, end) in zip(products, _product_rows(program), strict=True):
             node = part.layers[step]
             count = known.examples(node)
-            taken = in_turns(
+            taken = least_seconds(
                 {"kernels": _rows(program, begin, end), "torch": _in_torch(sparse, node, known)}
             )
             ours, theirs = taken["kernels"] / best * count, taken["torch"]

@@ -9,13 +9,13 @@ import numpy as np
 
 from winnow.deployment.runtime.kernels.product import LARGEST
 from winnow.deployment.runtime.steps import (
-    Add,
-    Concatenate,
-    Pool,
-    Product,
-    Scale,
-    Step,
-    Steps,
+    ConcatenateStep,
+    MapStep,
+    PoolStep,
+    ProductStep,
+    ScaleStep,
+    StepList,
+    SumStep,
     Value,
     read_by,
 )
@@ -99,21 +99,21 @@ class Geometry:
         return made
 
 
-def phase_value(step: Product) -> Value:
+def phase_value(step: ProductStep) -> Value:
     """The phases of the input of a product with strides, as channels."""
     (sh, sw), (kh, kw) = step.stride, phase_counts(step)
     high, wide = (-(-side // s) for side, s in zip(step.x.pixels, (sh, sw), strict=True))
     return Value(kh * kw * step.x.channels, high, wide)
 
 
-def phase_counts(step: Product) -> tuple[int, int]:
+def phase_counts(step: ProductStep) -> tuple[int, int]:
     """How many first rows and columns some tap of the kernel needs: all of them up to the last."""
     sides = zip(step.weights.shape[2:], step.stride, step.padding, step.dilation, strict=True)
     down, right = (max((t * d - p) % s for t in range(k)) + 1 for k, s, p, d in sides)
     return down, right
 
 
-def phase_border(step: Product) -> int:
+def phase_border(step: ProductStep) -> int:
     """The border that a map of phases, or the input of a product without stride, needs."""
     needed = 0
     sides = zip(
@@ -126,35 +126,37 @@ def phase_border(step: Product) -> int:
     return needed
 
 
-def is_strided(step: Step) -> bool:
+def is_strided(step: MapStep) -> bool:
     """Whether a product takes phases of its input."""
-    return isinstance(step, Product) and step.stride != (1, 1)
+    return isinstance(step, ProductStep) and step.stride != (1, 1)
 
 
-def geometries(part: Steps, lanes: int) -> tuple[dict[Value, Geometry], dict[Product, Geometry]]:
+def geometries(
+    part: StepList, lanes: int
+) -> tuple[dict[Value, Geometry], dict[ProductStep, Geometry]]:
     """The geometry of every value, and of the phases of every product with strides.
 
     What a step reads and writes at the same places has rows of one length; sums have one geometry.
     """
     rows, wholes = _Groups(), _Groups()
-    phases = {s: phase_value(s) for s in part.steps if isinstance(s, Product) and is_strided(s)}
+    phases = {s: phase_value(s) for s in part.steps if isinstance(s, ProductStep) and is_strided(s)}
     border: dict[Value, int] = {}
     for step in part.steps:
-        if isinstance(step, Product) and step.out.pixels != (1, 1):
+        if isinstance(step, ProductStep) and step.out.pixels != (1, 1):
             rows.join(phases.get(step, step.x), step.out)
             if step.residual is not None:
                 rows.join(step.residual, step.out)
-        elif isinstance(step, (Add, Scale)):
+        elif isinstance(step, (SumStep, ScaleStep)):
             for value in read_by(step):
                 wholes.join(value, step.out)
                 rows.join(value, step.out)
-        elif isinstance(step, Concatenate):
+        elif isinstance(step, ConcatenateStep):
             for value in step.parts:
                 rows.join(value, step.out)
-        if isinstance(step, Product):
+        if isinstance(step, ProductStep):
             source = phases.get(step, step.x)
             border[source] = max(border.get(source, 0), phase_border(step))
-        elif isinstance(step, Pool):
+        elif isinstance(step, PoolStep):
             border[step.x] = max(border.get(step.x, 0), *step.padding)
     values = [*_all(part), *phases.values()]
     wide = wholes.most(values, border)
@@ -163,7 +165,7 @@ def geometries(part: Steps, lanes: int) -> tuple[dict[Value, Geometry], dict[Pro
     return made, {step: made[value] for step, value in phases.items()}
 
 
-def _all(part: Steps) -> Iterator[Value]:
+def _all(part: StepList) -> Iterator[Value]:
     seen = dict.fromkeys(part.inputs)
     for step in part.steps:
         seen |= dict.fromkeys([*read_by(step), step.out])

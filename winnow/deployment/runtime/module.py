@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from winnow.deployment.outputs import restored
-from winnow.deployment.runtime.choose import BATCHES, Choice, LayerChoice, chosen, planned
+from winnow.deployment.runtime.choose import BATCHES, BatchChoice, LayerChoice, chosen, plan_chosen
 from winnow.deployment.runtime.kernels.program import ENTRIES
-from winnow.deployment.runtime.plan import Plan, SparseNetwork, plan
+from winnow.deployment.runtime.plan import ExecutionPlan, SparseNetwork, plan
 from winnow.errors import UserError, unknown
 from winnow.kernels.cache import prepare
 
@@ -35,7 +35,7 @@ class SparseModule(nn.Module):
         sparse: SparseNetwork,
         *,
         run: Ways = "measured",
-        choices: Sequence[Choice] = (),
+        choices: Sequence[BatchChoice] = (),
         about: Mapping[str, Any] | None = None,
     ) -> None:
         """``run``: "measured" takes the fastest way; "kernels" and "torch" do without measuring.
@@ -48,8 +48,8 @@ class SparseModule(nn.Module):
             raise unknown("run", str(run), WAYS, f"It is one of {', '.join(WAYS)}")
         prepare("deploy", ENTRIES)
         self.sparse, self.about = sparse, dict(about or {})
-        self.choices: dict[int, Choice] = {}
-        self._plans: dict[int, Plan] = {}
+        self.choices: dict[int, BatchChoice] = {}
+        self._plans: dict[int, ExecutionPlan] = {}
         before = {choice.batch: choice for choice in choices}
         for batch in BATCHES:
             known = sparse.known(batch)
@@ -59,7 +59,7 @@ class SparseModule(nn.Module):
                 self._plans[batch] = plan(sparse, known, list(sparse.network.graph.nodes))
             elif batch in before:
                 self.choices[batch] = before[batch]
-                self._plans[batch] = planned(sparse, known, before[batch])
+                self._plans[batch] = plan_chosen(sparse, known, before[batch])
             else:
                 self._plans[batch], self.choices[batch] = chosen(sparse, known, batch)
         self._only = {batch: made.only for batch, made in self._plans.items()}
@@ -108,7 +108,7 @@ def nearest(count: int) -> int:
 _NEAREST = {count: nearest(count) for count in range(BATCHES[-1] + 1)}
 
 
-def _lines(choice: Choice) -> list[str]:
+def _lines(choice: BatchChoice) -> list[str]:
     ways = ", ".join(f"{way} {s * 1e6:,.0f} µs" for way, s in choice.seconds.items())
     first = f"batch {choice.batch}: {choice.way} ({ways})"
     return [first, *(_line(layer) for layer in choice.layers)]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winnow.deployment.runtime.geometry import Geometry, is_strided, phase_counts
-from winnow.deployment.runtime.steps import Product
+from winnow.deployment.runtime.steps import ProductStep
 from winnow.engine.sparse_cpu.graph.lists import slab_planes
 from winnow.kernels.arrays import Int64s
 from winnow.kernels.simd import W
@@ -33,7 +33,7 @@ class _Places(NamedTuple):
     offset: Int64s
 
 
-def product_nonzeros(step: Product, source: Geometry, vectors: int) -> Nonzeros:
+def product_nonzeros(step: ProductStep, source: Geometry, vectors: int) -> Nonzeros:
     """Row by row, in slabs of as many planes as the first-level cache holds for one block.
 
     ``vectors``: of the largest block.
@@ -74,7 +74,7 @@ class Slices:
         return np.where(self.order >= 0, self.order * plane, -1)
 
 
-def dot_slices(step: Product, source: Geometry) -> Slices:
+def dot_slices(step: ProductStep, source: Geometry) -> Slices:
     """The rows by their number of nonzeros, W to a slice, each filled up to the longest."""
     row, _, offset = _places(step, source)
     counts = np.bincount(row, minlength=step.out.channels)
@@ -96,7 +96,7 @@ def dot_slices(step: Product, source: Geometry) -> Slices:
     return Slices(start, places, values, order)
 
 
-def _places(step: Product, source: Geometry) -> _Places:
+def _places(step: ProductStep, source: Geometry) -> _Places:
     """Where each nonzero reads, in floats from pixel (0, 0) of channel 0 of the source."""
     row, channel, down, right = np.unravel_index(step.weights.index, step.weights.shape)
     channel = channel + row // (step.out.channels // step.groups) * step.weights.shape[1]
@@ -110,7 +110,7 @@ def _places(step: Product, source: Geometry) -> _Places:
     return _Places(row, channel, offset)
 
 
-def _reach(step: Product) -> tuple[int, int]:
+def _reach(step: ProductStep) -> tuple[int, int]:
     """Rows and columns that the taps of a product span, of the phases where it has strides."""
     sides = zip(step.weights.shape[2:], step.stride, step.dilation, strict=True)
     high, wide = ((k - 1) * d // s + 1 for k, s, d in sides)

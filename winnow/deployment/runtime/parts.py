@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from torch import fx
 
-from winnow.deployment.runtime.recognise import Known, UnfitError, fits, steps_of
-from winnow.deployment.runtime.steps import Product, Steps
+from winnow.deployment.runtime.recognise import Known, UnfitError, runs_in_kernels, steps_from
+from winnow.deployment.runtime.steps import ProductStep, StepList
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class KernelPart:
     """Nodes that one program runs, the nodes that it needs and those that others need of it.
 
     ``layers``: for each product the node of its layer.
@@ -21,11 +21,13 @@ class Part:
     nodes: tuple[fx.Node, ...]
     inputs: tuple[fx.Node, ...]
     outputs: tuple[fx.Node, ...]
-    steps: Steps
-    layers: dict[Product, fx.Node]
+    steps: StepList
+    layers: dict[ProductStep, fx.Node]
 
 
-def parts_of(graph: fx.Graph, known: Known, in_torch: Collection[fx.Node] = ()) -> list[Part]:
+def kernel_parts(
+    graph: fx.Graph, known: Known, in_torch: Collection[fx.Node] = ()
+) -> list[KernelPart]:
     """The parts of a network that kernels can run, without the nodes that torch shall run.
 
     Neighbours are one part where no node of torch's lies between them. A part without a layer that
@@ -39,8 +41,8 @@ def parts_of(graph: fx.Graph, known: Known, in_torch: Collection[fx.Node] = ()) 
             left.add(error.args[0])
 
 
-def _parts(graph: fx.Graph, known: Known, left: Collection[fx.Node]) -> list[Part]:
-    ours = [n for n in graph.nodes if n not in left and fits(n, known)]
+def _parts(graph: fx.Graph, known: Known, left: Collection[fx.Node]) -> list[KernelPart]:
+    ours = [n for n in graph.nodes if n not in left and runs_in_kernels(n, known)]
     made = (_part(nodes, known) for nodes in _connected(graph, ours))
     return [part for part in made if part.layers]
 
@@ -73,7 +75,7 @@ def _connected(graph: fx.Graph, ours: list[fx.Node]) -> list[list[fx.Node]]:
     return list(found.values())
 
 
-def _part(nodes: list[fx.Node], known: Known) -> Part:
+def _part(nodes: list[fx.Node], known: Known) -> KernelPart:
     inside = set(nodes)
     needed = dict.fromkeys(
         n
@@ -83,9 +85,11 @@ def _part(nodes: list[fx.Node], known: Known) -> Part:
     )
     wanted = [node for node in nodes if any(user not in inside for user in node.users)]
     inputs, outputs = tuple(needed), tuple(wanted)
-    steps = steps_of(nodes, inputs, outputs, known)
+    steps = steps_from(nodes, inputs, outputs, known)
     weights = {
         str(n.target): node for node in nodes for n in node.all_input_nodes if n.op == "get_attr"
     }
-    layers = {step: weights[step.weights.name] for step in steps.steps if isinstance(step, Product)}
-    return Part(tuple(nodes), inputs, outputs, steps, layers)
+    layers = {
+        step: weights[step.weights.name] for step in steps.steps if isinstance(step, ProductStep)
+    }
+    return KernelPart(tuple(nodes), inputs, outputs, steps, layers)

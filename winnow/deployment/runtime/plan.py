@@ -12,10 +12,10 @@ from torch import Tensor, fx
 
 from winnow.deployment.network import Network
 from winnow.deployment.runtime.assemble import Program, assemble
-from winnow.deployment.runtime.parts import Part, parts_of
+from winnow.deployment.runtime.parts import KernelPart, kernel_parts
 from winnow.deployment.runtime.recognise import Known
 from winnow.deployment.runtime.runner import Runner
-from winnow.deployment.runtime.steps import Weights
+from winnow.deployment.runtime.steps import SparseWeights
 
 LANES = (1, 16, 64)
 """Examples side by side in programs: 1, or whole vectors of any processor."""
@@ -29,7 +29,7 @@ class SparseNetwork:
     """
 
     network: Network
-    nonzeros: Mapping[str, Weights]
+    nonzeros: Mapping[str, SparseWeights]
 
     def known(self, batch: int) -> Known:
         """What parts are made with, for batches of this size."""
@@ -53,23 +53,23 @@ class SparseNetwork:
         return self.network.constants[name]
 
 
-def dense_tensor(weights: Weights) -> Tensor:
+def dense_tensor(weights: SparseWeights) -> Tensor:
     """The weights of a layer, (O, I) or (O, I, kh, kw), zeros included."""
     whole = torch.from_numpy(weights.dense())
     return whole if weights.rank == 4 else whole.reshape(whole.shape[:2])
 
 
-def _without_memory(weights: Weights) -> Tensor:
+def _without_memory(weights: SparseWeights) -> Tensor:
     shape = weights.shape if weights.rank == 4 else weights.shape[:2]
     return torch.zeros(1).expand(shape)
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class ExecutionPlan:
     """One way to run a network: ``module`` takes and returns tensors as `Network.runnable` does."""
 
     module: fx.GraphModule
-    parts: tuple[Part, ...]
+    parts: tuple[KernelPart, ...]
     runners: tuple[Runner, ...]
 
     @property
@@ -81,14 +81,14 @@ class Plan:
         return self.runners[0] if alone and list(calls[0].args) == inputs else None
 
 
-def plan(sparse: SparseNetwork, known: Known, in_torch: Collection[fx.Node] = ()) -> Plan:
+def plan(sparse: SparseNetwork, known: Known, in_torch: Collection[fx.Node] = ()) -> ExecutionPlan:
     """The network as parts that kernels run, and with what torch shall run."""
-    parts = tuple(parts_of(sparse.network.graph, known, in_torch))
+    parts = tuple(kernel_parts(sparse.network.graph, known, in_torch))
     runners = tuple(_runner(part, known) for part in parts)
-    return Plan(_joined(sparse, parts, runners), parts, runners)
+    return ExecutionPlan(_joined(sparse, parts, runners), parts, runners)
 
 
-def _runner(part: Part, known: Known) -> Runner:
+def _runner(part: KernelPart, known: Known) -> Runner:
     rows = known.examples(part.outputs[0])
     lanes = LANES[: 1 + (rows > 1) + (rows > LANES[1])]  # the last may have some to spare
     programs: dict[int, Program] = {n: assemble(part.steps, n) for n in lanes}
@@ -101,7 +101,7 @@ def _runner(part: Part, known: Known) -> Runner:
 
 
 def _joined(
-    sparse: SparseNetwork, parts: Sequence[Part], runners: Sequence[Runner]
+    sparse: SparseNetwork, parts: Sequence[KernelPart], runners: Sequence[Runner]
 ) -> fx.GraphModule:
     """A graph of torch's nodes and a call for each part, when all that it needs is there."""
     old, new = sparse.network.graph, fx.Graph()
@@ -136,7 +136,7 @@ def _joined(
     return module
 
 
-def _call(graph: fx.Graph, made: dict[fx.Node, fx.Node], part: Part, name: str) -> None:
+def _call(graph: fx.Graph, made: dict[fx.Node, fx.Node], part: KernelPart, name: str) -> None:
     call = graph.call_module(name, tuple(made[n] for n in part.inputs))
     if len(part.outputs) == 1:
         made[part.outputs[0]] = call

@@ -12,23 +12,23 @@ import torch
 from torch import Tensor, fx
 
 from winnow.deployment.runtime.steps import (
-    Add,
-    Concatenate,
-    Mean,
-    Pool,
-    Product,
-    Scale,
-    Step,
-    Steps,
+    ConcatenateStep,
+    MapStep,
+    MeanStep,
+    PoolStep,
+    ProductStep,
+    ScaleStep,
+    SparseWeights,
+    StepList,
+    SumStep,
     Value,
-    Weights,
 )
 from winnow.deployment.simplify import arguments
 from winnow.kernels.arrays import Floats
 
 aten: Any = torch.ops.aten
 
-Shape = tuple[int, ...]
+_Shape = tuple[int, ...]
 
 
 class UnfitError(Exception):
@@ -44,10 +44,10 @@ class Known:
     """
 
     constants: Mapping[str, Tensor]
-    weights: Mapping[str, Weights]
+    weights: Mapping[str, SparseWeights]
     shapes: Mapping[str, Any]
 
-    def shape(self, node: Any) -> Shape | None:
+    def shape(self, node: Any) -> _Shape | None:
         """The shape of a float32 tensor; None for everything else."""
         value = self.shapes.get(node.name) if isinstance(node, fx.Node) else None
         if not isinstance(value, Tensor) or value.dtype != torch.float32:
@@ -73,13 +73,13 @@ class Known:
         known = isinstance(node, fx.Node) and node.op == "get_attr"
         return self.constants.get(str(node.target)) if known else None
 
-    def nonzeros(self, node: Any) -> Weights | None:
+    def nonzeros(self, node: Any) -> SparseWeights | None:
         """The nonzeros of a constant that has them."""
         known = isinstance(node, fx.Node) and node.op == "get_attr"
         return self.weights.get(str(node.target)) if known else None
 
 
-def fits(node: fx.Node, known: Known) -> bool:
+def runs_in_kernels(node: fx.Node, known: Known) -> bool:
     """Whether kernels can run a node."""
     maker = _MAKERS.get(node.target) if node.op == "call_function" else None
     if maker is None or known.example(node) is None:
@@ -87,13 +87,13 @@ def fits(node: fx.Node, known: Known) -> bool:
     return maker(_Trial(known), node) is not None
 
 
-def steps_of(nodes: Sequence[fx.Node], inputs: Sequence[fx.Node], outputs: Sequence[fx.Node],
-             known: Known) -> Steps:  # fmt: skip
+def steps_from(nodes: Sequence[fx.Node], inputs: Sequence[fx.Node], outputs: Sequence[fx.Node],
+             known: Known) -> StepList:  # fmt: skip
     """The steps of some nodes in order, fused where one pass can do the work."""
     builder = _Builder(known)
     for node in inputs:
         builder.values[node] = builder.value(node)
-    made = Steps(inputs=[builder.values[node] for node in inputs])
+    made = StepList(inputs=[builder.values[node] for node in inputs])
     kept = set(outputs)
     for node in nodes:
         if builder.fused(node, made.steps, kept):
@@ -125,20 +125,20 @@ class _Builder:
         """The value of an input of a step."""
         return self.values.get(node)
 
-    def fused(self, node: fx.Node, steps: list[Step], kept: set[fx.Node]) -> bool:
+    def fused(self, node: fx.Node, steps: list[MapStep], kept: set[fx.Node]) -> bool:
         """Do a ReLU or a sum with the step that makes its input, where nothing else uses that."""
         given = [n for n in node.args[:2] if isinstance(n, fx.Node)]
         alone = [self.values[n] for n in given if n in self.values and self._alone(n, kept)]
         if node.target in _RELUS:
             step = next((s for s in reversed(steps) if s.out in alone), None)
-            if not isinstance(step, (Product, Add, Scale)) or step.relu:
+            if not isinstance(step, (ProductStep, SumStep, ScaleStep)) or step.relu:
                 return False
             step.relu = step.out.rectified = True
         elif node.target is aten.add.Tensor:
             step = next((s for s in reversed(steps) if s.out in alone), None)
             if not self._takes_sum(node, step, steps, given):
                 return False
-            assert isinstance(step, Product)
+            assert isinstance(step, ProductStep)
             step.residual = next(v for n in given if (v := self.values[n]) is not step.out)
         else:
             return False
@@ -151,12 +151,12 @@ class _Builder:
         return all(len(n.users) == 1 and n not in kept for n in held)
 
     def _takes_sum(
-        self, node: fx.Node, step: Step | None, steps: list[Step], given: list[fx.Node]
+        self, node: fx.Node, step: MapStep | None, steps: list[MapStep], given: list[fx.Node]
     ) -> bool:
         """Whether the last step that makes one side of a sum is a product that may add the other
         side, which exists by then.
         """
-        if not isinstance(step, Product) or step.relu or step.residual is not None:
+        if not isinstance(step, ProductStep) or step.relu or step.residual is not None:
             return False
         if _add(_Trial(self.known), node) is None or given[0] is given[1]:
             return False
@@ -181,7 +181,7 @@ class _Trial(_Builder):
 # ---- layers
 
 
-def _convolution(b: _Builder, node: fx.Node) -> Product | None:
+def _convolution(b: _Builder, node: fx.Node) -> ProductStep | None:
     given = arguments(node)
     weights, x = b.known.nonzeros(given["weight"]), b.read(given["input"])
     shape = b.known.shape(node)
@@ -193,12 +193,12 @@ def _convolution(b: _Builder, node: fx.Node) -> Product | None:
     if bias is None:
         return None
     stride, padding, dilation = (_pair(given[k]) for k in ("stride", "padding", "dilation"))
-    return Product(
+    return ProductStep(
         weights, bias, x, b.value(node), stride, padding, dilation, groups=given["groups"]
     )
 
 
-def _linear(b: _Builder, node: fx.Node) -> Product | None:
+def _linear(b: _Builder, node: fx.Node) -> ProductStep | None:
     given = arguments(node)
     weights, x = b.known.nonzeros(given["weight"]), b.read(given["input"])
     if weights is None or x is None:
@@ -209,7 +209,7 @@ def _linear(b: _Builder, node: fx.Node) -> Product | None:
     # the features of a flattened map are its pixels
     shape = (weights.shape[0], x.channels, x.height, x.width)
     own = replace(weights, shape=shape)
-    return Product(own, bias, x, b.value(node))
+    return ProductStep(own, bias, x, b.value(node))
 
 
 def _bias(b: _Builder, node: Any, rows: int) -> Floats | None:
@@ -219,7 +219,7 @@ def _bias(b: _Builder, node: Any, rows: int) -> Floats | None:
     return None if value is None or value.shape != (rows,) else value.float().numpy()
 
 
-def _batch_norm(b: _Builder, node: fx.Node) -> Scale | None:
+def _batch_norm(b: _Builder, node: fx.Node) -> ScaleStep | None:
     given = arguments(node)
     x, shape = b.read(given["input"]), b.known.shape(node)
     names = ("running_mean", "running_var", "weight", "bias")
@@ -237,21 +237,21 @@ def _batch_norm(b: _Builder, node: fx.Node) -> Scale | None:
     shift = shift if beta is None else shift + beta.double()
     if len(scale) != x.channels:
         return None
-    return Scale(x, b.value(node), scale.float().numpy(), shift.float().numpy())
+    return ScaleStep(x, b.value(node), scale.float().numpy(), shift.float().numpy())
 
 
 # ---- between them
 
 
-def _relu(b: _Builder, node: fx.Node) -> Add | None:
+def _relu(b: _Builder, node: fx.Node) -> SumStep | None:
     x = b.read(node.args[0])
     if x is None:
         return None
     out = Value(x.channels, x.height, x.width, rectified=True)
-    return Add(x, None, out, relu=True)
+    return SumStep(x, None, out, relu=True)
 
 
-def _add(b: _Builder, node: fx.Node) -> Add | None:
+def _add(b: _Builder, node: fx.Node) -> SumStep | None:
     given = arguments(node)
     sides = (given["self"], given["other"])
     shapes = [b.known.shape(n) for n in sides]
@@ -263,10 +263,10 @@ def _add(b: _Builder, node: fx.Node) -> Add | None:
     if x is None or other is None or not _alike(x, other):
         return None
     out = Value(x.channels, x.height, x.width, rectified=x.rectified and other.rectified)
-    return Add(x, other, out)
+    return SumStep(x, other, out)
 
 
-def _pool(b: _Builder, node: fx.Node) -> Pool | None:
+def _pool(b: _Builder, node: fx.Node) -> PoolStep | None:
     given = arguments(node)
     x, shape = b.read(given["self"]), b.known.shape(node)
     average = node.target is aten.avg_pool2d.default
@@ -285,31 +285,31 @@ def _pool(b: _Builder, node: fx.Node) -> Pool | None:
     sides = zip(x.pixels, kernel, stride, padding, strict=True)
     if shape[2:] != tuple((n + 2 * p - k) // s + 1 for n, k, s, p in sides):  # ceil_mode
         return None
-    return Pool(x, _rectified(b.value(node), x), kernel, stride, padding, average)
+    return PoolStep(x, _rectified(b.value(node), x), kernel, stride, padding, average)
 
 
-def _adaptive_pool(b: _Builder, node: fx.Node) -> Mean | Pool | None:
+def _adaptive_pool(b: _Builder, node: fx.Node) -> MeanStep | PoolStep | None:
     given = arguments(node)
     x, size = b.read(given["self"]), _pair(given["output_size"])
     shape = b.known.shape(node)
     if x is None or shape is None or len(shape) != 4:
         return None
     if size == (1, 1):
-        return Mean(x, _rectified(b.value(node), x))
+        return MeanStep(x, _rectified(b.value(node), x))
     if any(n % s for n, s in zip(x.pixels, size, strict=True)):
         return None
     window = (x.height // size[0], x.width // size[1])
-    return Pool(x, _rectified(b.value(node), x), window, window, (0, 0), True)
+    return PoolStep(x, _rectified(b.value(node), x), window, window, (0, 0), True)
 
 
-def _mean(b: _Builder, node: fx.Node) -> Mean | None:
+def _mean(b: _Builder, node: fx.Node) -> MeanStep | None:
     given = arguments(node)
     x, rank = b.read(given["self"]), len(b.known.shape(given["self"]) or ())
     if x is None or rank != 4 or given["dtype"] is not None or given["dim"] is None:
         return None
     if sorted(d % rank for d in given["dim"]) != [2, 3]:
         return None
-    return Mean(x, _rectified(Value(x.channels, 1, 1), x))
+    return MeanStep(x, _rectified(Value(x.channels, 1, 1), x))
 
 
 def _flattened(b: _Builder, node: fx.Node) -> Value | None:
@@ -323,7 +323,7 @@ def _flattened(b: _Builder, node: fx.Node) -> Value | None:
     return x if before == after else None
 
 
-def _concatenated(b: _Builder, node: fx.Node) -> Concatenate | None:
+def _concatenated(b: _Builder, node: fx.Node) -> ConcatenateStep | None:
     given = arguments(node)
     parts: Any = given["tensors"]
     shapes = [b.known.shape(n) for n in parts]
@@ -336,7 +336,7 @@ def _concatenated(b: _Builder, node: fx.Node) -> Concatenate | None:
     if given["dim"] != 1 or not same or sum(v.channels for v in known) != made.channels:
         return None
     made.rectified = all(v.rectified for v in known)
-    return Concatenate(known, made)
+    return ConcatenateStep(known, made)
 
 
 def _alike(a: Value, b: Value) -> bool:
@@ -354,7 +354,7 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 _RELUS = {aten.relu.default, aten.relu_.default}
-_MAKERS: dict[Any, Callable[[_Builder, fx.Node], Step | Value | None]] = {
+_MAKERS: dict[Any, Callable[[_Builder, fx.Node], MapStep | Value | None]] = {
     aten.conv2d.default: _convolution,
     aten.linear.default: _linear,
     aten.batch_norm.default: _batch_norm,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from winnow.deployment.network import Network
 from winnow.deployment.runtime.plan import SparseNetwork
-from winnow.deployment.runtime.steps import Weights
+from winnow.deployment.runtime.steps import SparseWeights
 from winnow.deployment.simplify import arguments
 
 aten: Any = torch.ops.aten
@@ -27,9 +27,9 @@ def sparse_network(network: Network, *, int8: bool = False) -> SparseNetwork:
     """
     nonzeros = {}
     for name in _layers(network):
-        weights = weights_of(name, network.constants[name])
+        weights = nonzeros_of(name, network.constants[name])
         if weights.density <= _DENSE or np.prod(weights.shape) <= _SMALL:
-            nonzeros[name] = quantised(weights) if int8 else weights
+            nonzeros[name] = int8_weights(weights) if int8 else weights
     kept = {name: v for name, v in network.constants.items() if name not in nonzeros}
     whole = Network(network.graph, kept, network.inputs, network.outputs)
     return SparseNetwork(whole, nonzeros)
@@ -51,19 +51,19 @@ def _layers(network: Network) -> list[str]:
     return [n for n, v in values.items() if v.dtype == torch.float32 and v.dim() in (2, 4)]
 
 
-def weights_of(name: str, values: Tensor) -> Weights:
+def nonzeros_of(name: str, values: Tensor) -> SparseWeights:
     """The nonzeros of (O, I) or (O, I, kh, kw)."""
     array = values.detach().cpu().float().contiguous().numpy()
     shape = (*array.shape, 1, 1)[:4]
     index = np.flatnonzero(array)
-    return Weights(name, shape, index, array.reshape(-1)[index], rank=array.ndim)
+    return SparseWeights(name, shape, index, array.reshape(-1)[index], rank=array.ndim)
 
 
-def quantised(weights: Weights) -> Weights:
+def int8_weights(weights: SparseWeights) -> SparseWeights:
     """One byte for each weight: value / scale, rounded; a row's scale is its largest / 127."""
     rows = weights.index // int(np.prod(weights.shape[1:]))
     largest = np.zeros(weights.shape[0], np.float32)
     np.maximum.at(largest, rows, np.abs(weights.values))
     scale = (np.where(largest > 0, largest, 127) / 127).astype(np.float32)
     values = np.clip(np.rint(weights.values / scale[rows]), -127, 127).astype(np.int8)
-    return Weights(weights.name, weights.shape, weights.index, values, scale, weights.rank)
+    return SparseWeights(weights.name, weights.shape, weights.index, values, scale, weights.rank)

@@ -36,7 +36,7 @@ class Value:
 
 
 @dataclass(frozen=True, eq=False)
-class Weights:
+class SparseWeights:
     """The nonzeros of a layer.
 
     ``shape``: (O, I, kh, kw) of the dense weights, I for one group. ``index``: (nonzeros,) where
@@ -65,10 +65,10 @@ class Weights:
 
 
 @dataclass(eq=False)
-class Product:
+class ProductStep:
     """A convolution; a linear layer is one whose kernel is the whole map ``x``."""
 
-    weights: Weights
+    weights: SparseWeights
     bias: Floats  # (O,)
     x: Value
     out: Value
@@ -81,7 +81,7 @@ class Product:
 
 
 @dataclass(eq=False)
-class Pool:
+class PoolStep:
     """The maximum or average of windows."""
 
     x: Value
@@ -93,7 +93,7 @@ class Pool:
 
 
 @dataclass(eq=False)
-class Mean:
+class MeanStep:
     """The mean over all pixels."""
 
     x: Value
@@ -101,7 +101,7 @@ class Mean:
 
 
 @dataclass(eq=False)
-class Add:
+class SumStep:
     """The sum of two maps; of one where ``other`` is None."""
 
     x: Value
@@ -111,7 +111,7 @@ class Add:
 
 
 @dataclass(eq=False)
-class Scale:
+class ScaleStep:
     """Each channel times a number plus another one."""
 
     x: Value
@@ -122,29 +122,29 @@ class Scale:
 
 
 @dataclass(eq=False)
-class Concatenate:
+class ConcatenateStep:
     """The channels of several maps, one after the other."""
 
     parts: list[Value]
     out: Value
 
 
-Step = Product | Pool | Mean | Add | Scale | Concatenate
+MapStep = ProductStep | PoolStep | MeanStep | SumStep | ScaleStep | ConcatenateStep
 
 
 @dataclass(eq=False)
-class Steps:
+class StepList:
     """A part of a network: what comes in, the steps in order, what goes out."""
 
     inputs: list[Value] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
+    steps: list[MapStep] = field(default_factory=list)
     outputs: list[Value] = field(default_factory=list)
 
 
-def read_by(step: Step) -> list[Value]:
+def read_by(step: MapStep) -> list[Value]:
     """The values that a step reads."""
-    if isinstance(step, Concatenate):
+    if isinstance(step, ConcatenateStep):
         return list(step.parts)
-    more = step.residual if isinstance(step, Product) else None
-    more = step.other if isinstance(step, Add) else more
+    more = step.residual if isinstance(step, ProductStep) else None
+    more = step.other if isinstance(step, SumStep) else more
     return [step.x] if more is None else [step.x, more]

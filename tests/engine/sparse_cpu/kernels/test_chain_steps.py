@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from winnow.engine.sparse_cpu.chain.lists import KeptLayer
 from winnow.engine.sparse_cpu.chain.network import chain_network
-from winnow.engine.sparse_cpu.kernels.chain_network import NONZERO, Network
+from winnow.engine.sparse_cpu.kernels.chain_network import NONZERO, ChainNetwork
 from winnow.engine.sparse_cpu.kernels.chain_pixels import FlatImages
 from winnow.engine.sparse_cpu.kernels.chain_steps import ENTRIES, evaluate_chain, train_chain
 from winnow.engine.sparse_cpu.kernels.groups import prepare_chain_kernels
@@ -51,7 +51,7 @@ def draw_images(draw, features: int, classes: int) -> FlatImages:
     )
 
 
-def fill(draw, network: Network, flat, layers) -> list[torch.Tensor]:
+def fill(draw, network: ChainNetwork, flat, layers) -> list[torch.Tensor]:
     """Give the network random weights; returns them dense (outputs, inputs + 1), in float64."""
     dense = []
     for layer, places, row in zip(layers, flat, network.table, strict=True):
@@ -62,7 +62,7 @@ def fill(draw, network: Network, flat, layers) -> list[torch.Tensor]:
     return dense
 
 
-def differentiate(network: Network, images: FlatImages, batch: np.ndarray) -> float:
+def differentiate(network: ChainNetwork, images: FlatImages, batch: np.ndarray) -> float:
     """The mean loss of a batch; the network keeps its gradient, and its weights as they are.
 
     A step with rate 0 in which the gradient could be clipped, but is not.

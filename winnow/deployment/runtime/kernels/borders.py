@@ -80,7 +80,7 @@ def transpose_out(
 
 
 @kernel
-def load_examples(op: Int64s, first: int, tables: Int32s, arena: Floats, x: Floats) -> None:
+def read_examples(op: Int64s, first: int, tables: Int32s, arena: Floats, x: Floats) -> None:
     """L examples of x (N · features,) from number ``first`` on, to where the table says."""
     features, lanes, at, base = op[FEATURES], op[LANES], op[PLACES_AT], op[OUT]
     start = first * features
@@ -101,7 +101,7 @@ def load_examples(op: Int64s, first: int, tables: Int32s, arena: Floats, x: Floa
 
 @kernel
 def store_examples(op: Int64s, first: int, tables: Int32s, arena: Floats, out: Floats) -> None:
-    """The way out of `load_examples`."""
+    """The way out of `read_examples`."""
     features, lanes, at, base = op[FEATURES], op[LANES], op[PLACES_AT], op[X]
     start = first * features
     if lanes < W or features < W:

@@ -32,8 +32,8 @@ from winnow.kernels.simd import Vector, W, add, fma, load_vector, mul, operation
 
 
 @operation
-def gather(typing: Any, array: Any, base: Any, places: Any, first: Any) -> Any:
-    """gather(array, base, places, first): element i is array[base + places[first + i]]."""
+def gather_places(typing: Any, array: Any, base: Any, places: Any, first: Any) -> Any:
+    """gather_places(array, base, places, first): element i is array[base + places[first + i]]."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kinds, word = signature.args, ir.IntType(64)
@@ -82,7 +82,7 @@ def scatter(typing: Any, vector: Any, array: Any, base: Any, places: Any, first:
 
 
 @kernel
-def dots(op: Int64s, tables: Int32s, weights: Floats, numbers: Floats, arena: Floats) -> None:
+def slice_dots(op: Int64s, tables: Int32s, weights: Floats, numbers: Floats, arena: Floats) -> None:
     """out = weights · x + bias, and what else comes in; then maybe ReLU.
 
     ``START_AT``: (slices + 1,) where the slices of the nonzeros begin, in vectors, then (W ·
@@ -96,22 +96,22 @@ def dots(op: Int64s, tables: Int32s, weights: Floats, numbers: Floats, arena: Fl
         a = load_vector(numbers, op[BIAS_AT] + s * W)
         b = splat(np.float32(0))
         if op[RESIDUAL] >= 0:
-            b = gather(arena, op[RESIDUAL], tables, rows + s * W)
+            b = gather_places(arena, op[RESIDUAL], tables, rows + s * W)
         while k + 1 < end:
-            a = fma(load_vector(weights, w), gather(arena, op[X], tables, at), a)
-            b = fma(load_vector(weights, w + W), gather(arena, op[X], tables, at + W), b)
+            a = fma(load_vector(weights, w), gather_places(arena, op[X], tables, at), a)
+            b = fma(load_vector(weights, w + W), gather_places(arena, op[X], tables, at + W), b)
             k, at, w = k + 2, at + 2 * W, w + 2 * W
         if k < end:
-            a = fma(load_vector(weights, w), gather(arena, op[X], tables, at), a)
+            a = fma(load_vector(weights, w), gather_places(arena, op[X], tables, at), a)
         a = add(a, b)
         scatter(relu(a) if op[RELU] != 0 else a, arena, op[OUT], tables, rows + s * W)
 
 
 @kernel
-def dots_int8(
+def slice_dots_int8(
     op: Int64s, tables: Int32s, weights: NDArray[np.int8], numbers: Floats, arena: Floats
 ) -> None:
-    """`dots` with weights of one byte and a scale for each row."""
+    """`slice_dots` with weights of one byte and a scale for each row."""
     slices = op[CHANNELS]
     rows = op[START_AT] + slices + 1
     for s in range(slices):
@@ -119,13 +119,13 @@ def dots_int8(
         at, w = op[OFFSET_AT] + k * W, op[WEIGHT_AT] + k * W
         a = b = splat(np.float32(0))
         while k + 1 < end:
-            a = fma(load_bytes(weights, w), gather(arena, op[X], tables, at), a)
-            b = fma(load_bytes(weights, w + W), gather(arena, op[X], tables, at + W), b)
+            a = fma(load_bytes(weights, w), gather_places(arena, op[X], tables, at), a)
+            b = fma(load_bytes(weights, w + W), gather_places(arena, op[X], tables, at + W), b)
             k, at, w = k + 2, at + 2 * W, w + 2 * W
         if k < end:
-            a = fma(load_bytes(weights, w), gather(arena, op[X], tables, at), a)
+            a = fma(load_bytes(weights, w), gather_places(arena, op[X], tables, at), a)
         scaled = mul(add(a, b), load_vector(numbers, op[SCALE_AT] + s * W))
         a = add(scaled, load_vector(numbers, op[BIAS_AT] + s * W))
         if op[RESIDUAL] >= 0:
-            a = add(a, gather(arena, op[RESIDUAL], tables, rows + s * W))
+            a = add(a, gather_places(arena, op[RESIDUAL], tables, rows + s * W))
         scatter(relu(a) if op[RELU] != 0 else a, arena, op[OUT], tables, rows + s * W)

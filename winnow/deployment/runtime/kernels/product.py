@@ -57,7 +57,7 @@ def add_nonzero(
 
 
 @inlined
-def add_row(
+def add_nonzeros(
     block: Any, weights: Any, w: int, end: int, tables: Int32s, at: int, x: Floats, base: int
 ) -> Any:
     """The block and the products of the nonzeros w to end; small blocks take several at a time."""
@@ -97,7 +97,7 @@ def first_sums(block: Any, op: Int64s, r: int, f: int, numbers: Floats, arena: F
 
 
 @inlined
-def finished(block: Any, op: Int64s, f: int, numbers: Floats) -> Any:
+def finish_block(block: Any, op: Int64s, f: int, numbers: Floats) -> Any:
     """The sums after ReLU, and 0 where there is no pixel."""
     if op[RELU] != 0:
         block = rectify_block(block)
@@ -106,11 +106,11 @@ def finished(block: Any, op: Int64s, f: int, numbers: Floats) -> Any:
     return block
 
 
-def _multiplier(count: int, quantised: bool) -> Any:
+def _multiplier(count: int, int8_weights: bool) -> Any:
     """The kernel for blocks of so many vectors; weights are float32, or int8 with a scale a row."""
     zero = zero_block(1, 1, count, 1)
 
-    @named_kernel(f"multiply_{count}{'_int8' if quantised else ''}")
+    @named_kernel(f"multiply_{count}{'_int8' if int8_weights else ''}")
     def multiply(
         op: Int64s, f: int, tables: Int32s, weights: Any, numbers: Floats, arena: Floats
     ) -> None:
@@ -125,19 +125,19 @@ def _multiplier(count: int, quantised: bool) -> Any:
                 block = zero()
                 if slab > 0:
                     block = load_block(block, arena, to, 0, 0, W)
-                elif not quantised:
+                elif not int8_weights:
                     block = first_sums(block, op, r, f, numbers, arena)
                 w = op[WEIGHT_AT] + k
-                block = add_row(
+                block = add_nonzeros(
                     block, weights, w, op[WEIGHT_AT] + end, tables, op[OFFSET_AT] + k, arena,
                     op[X] + f,
                 )  # fmt: skip
                 if slab == slabs - 1:
-                    if quantised:
+                    if int8_weights:
                         scale = fill_block(block, splat(scalar(numbers, op[SCALE_AT] + r)))
                         first = first_sums(block, op, r, f, numbers, arena)
                         block = add_blocks(multiply_blocks(block, scale), first)
-                    block = finished(block, op, f, numbers)
+                    block = finish_block(block, op, f, numbers)
                 store_block(block, arena, to, 0, 0, W)
 
     return multiply

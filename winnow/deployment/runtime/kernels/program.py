@@ -6,7 +6,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from winnow.deployment.runtime.kernels.borders import load_examples, store_examples
+from winnow.deployment.runtime.kernels.borders import read_examples, store_examples
 from winnow.deployment.runtime.kernels.code import (
     ADD,
     COPY,
@@ -24,7 +24,7 @@ from winnow.deployment.runtime.kernels.code import (
     STORE,
     WIDTH,
 )
-from winnow.deployment.runtime.kernels.dots import dots, dots_int8
+from winnow.deployment.runtime.kernels.dots import slice_dots, slice_dots_int8
 from winnow.deployment.runtime.kernels.maps import (
     add_maps,
     copy_channels,
@@ -69,11 +69,11 @@ def run_program(
                 multiply_map(op, tables, weights, numbers, arena)
         elif what == DOTS:
             if op[SCALE_AT] >= 0:
-                dots_int8(op, tables, small, numbers, arena)
+                slice_dots_int8(op, tables, small, numbers, arena)
             else:
-                dots(op, tables, weights, numbers, arena)
+                slice_dots(op, tables, weights, numbers, arena)
         elif what == LOAD:
-            load_examples(op, first, tables, arena, x)
+            read_examples(op, first, tables, arena, x)
         elif what == STORE:
             store_examples(op, first, tables, arena, out)
         elif what == POOL:

@@ -24,7 +24,7 @@ class KeptLayer:
 
 @dataclass(frozen=True)
 class ChainLists:
-    """The nonzeros of one layer as kernels take them; see `Network` for the arrays.
+    """The nonzeros of one layer as kernels take them; see `ChainNetwork` for the arrays.
 
     ``places``: where they are in (O, I + 1). ``biases``: which of these, ascending, are biases.
     """

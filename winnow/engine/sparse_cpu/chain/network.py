@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from winnow.engine.sparse_cpu.chain.lists import ChainLists, KeptLayer, chain_lists
-from winnow.engine.sparse_cpu.kernels.chain_network import INPUT, NONZEROS, Network
+from winnow.engine.sparse_cpu.kernels.chain_network import INPUT, NONZEROS, ChainNetwork
 from winnow.kernels.arrays import Int64s, aligned
 from winnow.kernels.simd import TILE, W
 
 
 def chain_network(
     layers: Sequence[KeptLayer], slots: int, batch: int
-) -> tuple[Network, list[ChainLists]]:
+) -> tuple[ChainNetwork, list[ChainLists]]:
     """The arrays of a chain of layers, weights at 0, for batches of up to ``batch`` examples.
 
     ``slots``: optimizer slots for each weight, 0 to 2. Also returns every layer's lists.
@@ -28,7 +28,7 @@ def chain_network(
     logits = tiles * (lists[-1].outputs + 1) * TILE
     table = _table(lists, np.array([inputs[:-1], deltas[:-1]], np.int64).T)
     arrays, lists = _joined(lists)
-    network = Network(
+    network = ChainNetwork(
         table=table,
         **arrays,
         **_trained(len(arrays["column"]), slots),
@@ -40,8 +40,8 @@ def chain_network(
 
 
 def relisted(
-    network: Network, lists: Sequence[ChainLists], slots: int
-) -> tuple[Network, list[ChainLists]]:
+    network: ChainNetwork, lists: Sequence[ChainLists], slots: int
+) -> tuple[ChainNetwork, list[ChainLists]]:
     """The network with other lists of its layers and the buffers that it has, and these lists.
 
     Where every layer has as many nonzeros as before, the numbers in training stay in their arrays;
@@ -56,7 +56,7 @@ def relisted(
 
 
 def _table(lists: Sequence[ChainLists], buffers: Int64s) -> Int64s:
-    """``Network.table``; ``buffers``: its columns INPUT and DELTA."""
+    """``ChainNetwork.table``; ``buffers``: its columns INPUT and DELTA."""
     starts, nonzeros, columns, back = (
         np.cumsum([0] + [len(layer.arrays[name]) for layer in lists])[:-1]
         for name in ("start", "column", "column_start", "row")

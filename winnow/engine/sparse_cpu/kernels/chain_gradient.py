@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from winnow.engine.sparse_cpu.kernels.chain_network import Network
+from winnow.engine.sparse_cpu.kernels.chain_network import ChainNetwork
 from winnow.engine.sparse_cpu.kernels.update import update_vector
 from winnow.kernels.arrays import Floats, Int32s
 from winnow.kernels.compile import kernel
@@ -32,7 +32,7 @@ from winnow.kernels.simd import (
 
 @kernel
 def use_gradient(
-    net: Network, k: int, g: Any, accumulate: bool, fuse: bool, rule: int, step: Floats
+    net: ChainNetwork, k: int, g: Any, accumulate: bool, fuse: bool, rule: int, step: Floats
 ) -> None:
     """Use the gradient of the weights k to k + W − 1: add what other tiles gave, update or keep."""
     if accumulate:
@@ -45,7 +45,7 @@ def use_gradient(
 
 @kernel
 def tile_gradient(
-    net: Network,
+    net: ChainNetwork,
     slabs: int,
     outputs: int,
     start: Int32s,

@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 from winnow.kernels.arrays import Floats, Int32s, Int64s
 
-# Columns of `Network.table`: a row describes a layer. The last three say where its part of the
+# Columns of `ChainNetwork.table`: a row describes a layer. The last three say where its part of the
 # concatenated arrays begins; nonzeros start at multiples of W.
 INPUTS, OUTPUTS, SLABS, RELU, START, NONZERO, NONZEROS, COLUMN_START, BACK, INPUT, DELTA = range(11)
 
 
-class Network(NamedTuple):
+class ChainNetwork(NamedTuple):
     """All layers, concatenated. n: nonzeros, every layer's padded to a multiple of W."""
 
     table: Int64s  # (layers, 11)

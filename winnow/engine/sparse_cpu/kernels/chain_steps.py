@@ -21,7 +21,7 @@ from winnow.engine.sparse_cpu.kernels.chain_network import (
     RELU,
     SLABS,
     START,
-    Network,
+    ChainNetwork,
 )
 from winnow.engine.sparse_cpu.kernels.chain_pixels import FlatImages, fetch_ahead, gather_tile
 from winnow.engine.sparse_cpu.kernels.chain_product import multiply_tile, multiply_tile_back
@@ -36,7 +36,7 @@ _SAFE = 1e37  # a squared gradient norm below this overflows nowhere in float32
 
 
 @kernel
-def layer_input(net: Network, layer: int, tile: int) -> Floats:
+def layer_input(net: ChainNetwork, layer: int, tile: int) -> Floats:
     """The input (inputs + 1, TILE) of a layer; of the layer after the last: the logits."""
     if layer < len(net.table):
         row = net.table[layer]
@@ -47,14 +47,14 @@ def layer_input(net: Network, layer: int, tile: int) -> Floats:
 
 
 @kernel
-def layer_delta(net: Network, layer: int, tile: int) -> Floats:
+def layer_delta(net: ChainNetwork, layer: int, tile: int) -> Floats:
     """The gradient (outputs + 1, TILE) by the output of a layer, before its ReLU."""
     row = net.table[layer]
     return net.delta[row[DELTA] + tile * (row[OUTPUTS] + 1) * TILE :]
 
 
 @kernel
-def forward_tile(net: Network, tile: int) -> None:
+def forward_tile(net: ChainNetwork, tile: int) -> None:
     """Activations of all layers from the input of the first, for one tile."""
     for layer in range(len(net.table)):
         row = net.table[layer]
@@ -71,7 +71,7 @@ def forward_tile(net: Network, tile: int) -> None:
 
 
 @kernel
-def backward_tile(net: Network, tile: int) -> None:
+def backward_tile(net: ChainNetwork, tile: int) -> None:
     """Deltas of all layers from that of the last, for one tile."""
     for layer in range(len(net.table) - 1, 0, -1):
         row = net.table[layer]
@@ -89,7 +89,7 @@ def backward_tile(net: Network, tile: int) -> None:
 
 
 @kernel
-def chain_gradients(net: Network, tiles: int, fuse: bool, rule: int, step: Floats) -> None:
+def chain_gradients(net: ChainNetwork, tiles: int, fuse: bool, rule: int, step: Floats) -> None:
     """All gradients, stored; or, with ``fuse``, the weights updated with them at once."""
     for layer in range(len(net.table)):
         row = net.table[layer]
@@ -111,7 +111,7 @@ def chain_gradients(net: Network, tiles: int, fuse: bool, rule: int, step: Float
 
 
 @kernel
-def gradient_bound(net: Network, tiles: int, first: float) -> float:
+def gradient_bound(net: ChainNetwork, tiles: int, first: float) -> float:
     """At least the squared norm of the gradient, before it is computed.
 
     ‖delta xᵀ‖ <= ‖delta‖ ‖x‖ in Frobenius norms. ``first``: a bound of the first layer's ‖x‖².
@@ -130,7 +130,7 @@ def gradient_bound(net: Network, tiles: int, first: float) -> float:
 
 
 @kernel
-def pass_batch(net: Network, images: FlatImages, batch: Int64s, starts: Int64s) -> float:
+def pass_batch(net: ChainNetwork, images: FlatImages, batch: Int64s, starts: Int64s) -> float:
     """Forward, loss and deltas of a batch (image numbers). Returns the summed loss."""
     last = len(net.table) - 1
     loss = 0.0
@@ -152,7 +152,7 @@ def pass_batch(net: Network, images: FlatImages, batch: Int64s, starts: Int64s) 
 
 
 @kernel
-def careful_update(net: Network, tiles: int, rule: int, step: Floats, clip: float) -> bool:
+def careful_update(net: ChainNetwork, tiles: int, rule: int, step: Floats, clip: float) -> bool:
     """All gradients first, then their norm, then the update; False, and none, if not finite."""
     chain_gradients(net, tiles, False, rule, step)
     norm = math.sqrt(squares(net.gradient, net.gradient.size))
@@ -165,7 +165,7 @@ def careful_update(net: Network, tiles: int, rule: int, step: Floats, clip: floa
 
 @kernel
 def train_chain(
-    net: Network,
+    net: ChainNetwork,
     images: FlatImages,
     order: Int64s,
     first: int,
@@ -205,7 +205,7 @@ def train_chain(
 
 
 @kernel
-def evaluate_chain(net: Network, images: FlatImages, examples: Int64s) -> tuple[float, int]:
+def evaluate_chain(net: ChainNetwork, images: FlatImages, examples: Int64s) -> tuple[float, int]:
     """Summed loss and right answers of these images."""
     starts = np.empty(TILE, np.int64)
     last = len(net.table) - 1
@@ -228,7 +228,7 @@ _floats, _integers, _numbers = types.float32[::1], types.int32[::1], types.int64
 _named: Any = types.NamedTuple
 _network = _named(
     [types.int64[:, ::1], *[_integers] * 5, *[_floats] * 7],
-    Network,
+    ChainNetwork,
 )
 _images = _named([types.uint8[::1], _numbers, _floats, _floats, _floats], FlatImages)
 _int, _float, _doubles = types.int64, types.float64, types.float64[::1]
