@@ -36,7 +36,7 @@ def push(
     no login, and what the hub refuses.
     """
     card = _card(folder)
-    _check_name(repo_id)
+    check_name(repo_id)
     library = hub_library()
     if token is None and library.get_token() is None:
         raise UserError(f"pushing to {repo_id} needs a login to the hub: {HOW_TO_LOG_IN}")
@@ -75,7 +75,7 @@ def _card(folder: Path) -> dict[str, Any]:
     return {"title": title, "file": file}
 
 
-def _check_name(repo_id: str) -> None:
+def check_name(repo_id: str) -> None:
     """UserError, before anything is asked of the hub, for what it would not take."""
     fits = _REPOSITORY.fullmatch(repo_id) and len(repo_id) <= _LONGEST
     if not fits or "--" in repo_id or ".." in repo_id or repo_id.endswith(".git"):

@@ -19,7 +19,7 @@ from torch import Tensor
 from winnow.deploy.capture import silent
 from winnow.deploy.exporting import batches, largest_difference, outputs_of, reexported, verified
 from winnow.deploy.network import Network
-from winnow.deploy.onnx_int8 import Int8, quantised
+from winnow.deploy.onnx_int8 import Int8, to_int8
 from winnow.deploy.onnx_session import OnnxSession, onnx_library
 from winnow.errors import UserError
 from winnow.files import write_whole
@@ -94,7 +94,7 @@ def export_onnx(
     difference = verified(network, lambda given: session(*given), example, "onnxruntime")
     how, agreement, seen = None, 1.0, len(example[0])
     if int8:
-        how, data = quantised(data, network, calibration)
+        how, data = to_int8(data, network, calibration)
         given = example if calibration is None else calibration
         difference, agreement, seen = _compared(network, OnnxSession(data), given)
     write_whole(path, data)

@@ -56,7 +56,7 @@ class Int8:
         return told
 
 
-def quantised(
+def to_int8(
     data: bytes, network: Network, calibration: Sequence[Tensor] | None
 ) -> tuple[Int8, bytes]:
     """A quantised copy of a network's float32 ONNX file, both as bytes.
