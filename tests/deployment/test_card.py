@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -93,7 +95,7 @@ def test_a_readme_whole(card):
     lines = front_matter(card_text(card))[1].splitlines()
     for line in (
         "# LeNet-300-100 at 5 %: MNIST",
-        "|  | dense | `network.safetensors` |",
+        "|  | as given | `network.safetensors` |",
         "| size | 1.07 MB | 74.2 kB (14.4 times smaller) |",
         "| prunable weights | 10,070 | 1,007 (10.0 %) |",
         "| accuracy on MNIST, test images, 10,000 examples | 98.01 % | 98.00 % |",
@@ -223,8 +225,10 @@ def test_sizes_have_three_digits(size, text):
     assert bytes_text(size) == text
 
 
-def test_this_machine_says_what_measurements_hold_for():
+def test_this_machine_says_what_measurements_hold_for(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", types.SimpleNamespace(__version__="1.2.3"))
     here = this_machine()
+    assert here["onnxruntime"] == "1.2.3"
     assert here.keys() >= {"name", "processor", "float32 lanes", "torch", "threads"}
     assert here["name"] == processor_name() != ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,8 +128,12 @@ def loading_code(kind: DeployedFormat, file: str, inputs: Iterable[CardInput]) -
 
 
 def this_machine() -> dict[str, str | int | None]:
-    """What was measured on: as `winnow.engine.turns.machine`, and the processor as it is sold."""
-    return {"name": processor_name(), **machine()}
+    """What was measured on: as `winnow.engine.turns.machine`, the processor as it is sold, and
+    onnxruntime where it is in use.
+    """
+    runtime: Any = sys.modules.get("onnxruntime")
+    known = {} if runtime is None else {"onnxruntime": str(runtime.__version__)}
+    return {"name": processor_name(), **machine(), **known}
 
 
 def processor_name() -> str:

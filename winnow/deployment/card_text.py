@@ -94,7 +94,7 @@ def _summary(card: Card) -> str:
         rows.append(["largest difference of outputs", "", f"{card.difference:.2g}"])
     if card.date is not None:
         rows.append(["date", "", _line(card.date)])
-    return _table(["", "dense", f"`{card.file}`"], rows)
+    return _table(["", "as given", f"`{card.file}`"], rows)
 
 
 def _accuracy(value: Accuracy | None) -> str:
