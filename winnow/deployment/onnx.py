@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-<<<<<<< HEAD:winnow/deployment/onnx.py
 from winnow.deployment.capture import silent
 from winnow.deployment.exporting import (
     batches,
@@ -28,13 +27,6 @@ from winnow.deployment.exporting import (
 from winnow.deployment.network import Network
 from winnow.deployment.onnx_int8 import Int8, to_int8
 from winnow.deployment.onnx_session import OnnxSession, onnx_library
-=======
-from winnow.deployment.capture import silent
-from winnow.deployment.exporting import batches, largest_difference, outputs_of, reexported, verified
-from winnow.deployment.network import Network
-from winnow.deployment.onnx_int8 import Int8, to_int8
-from winnow.deployment.onnx_session import OnnxSession, onnx_library
->>>>>>> onnx:winnow/deployment/onnx.py
 from winnow.errors import UserError
 from winnow.files import write_whole
 
@@ -52,7 +44,7 @@ class OnnxExport:
     """An ONNX file that was written.
 
     ``difference``: the largest one between its outputs and the network's, on the examples it was
-    checked on. ``int8``: how it was to_int8, None for float32. ``agreement``: the share of
+    checked on. ``int8``: how it was quantised, None for float32. ``agreement``: the share of
     examples (or tokens) in which the largest entry of the first output is the same; 1 for float32.
     ``examples``: how many of them there were.
     """
