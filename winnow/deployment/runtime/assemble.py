@@ -54,6 +54,11 @@ class Program:
         """How many rows it has."""
         return len(self.code) // code.WIDTH
 
+    @functools.cached_property
+    def held(self) -> tuple[Int32s, Floats, NDArray[np.int8], Floats]:
+        """The constants, in the order in which `run_program` takes them."""
+        return self.tables, self.weights, self.small, self.numbers
+
     @property
     def bytes(self) -> int:
         """What its constants take, without the arena."""

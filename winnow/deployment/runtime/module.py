@@ -69,12 +69,12 @@ class SparseModule(nn.Module):
         """What the network returns. UserError for shapes and dtypes it was not deployed for."""
         network = self.sparse.network
         given = network.bound(args, kwargs)
-        if given[0].device.type != "cpu":
+        if not given[0].is_cpu:
             raise UserError(
                 f"the input is on {given[0].device}: a sparse module runs on the CPU; move it with "
                 ".cpu(), or deploy with format='torch' for other devices"
             )
-        batch = _NEAREST.get(len(given[0]), BATCHES[-1])
+        batch = _NEAREST.get(given[0].shape[0], BATCHES[-1])
         only = self._only[batch]
         if only is not None:
             return restored(network.outputs, (only.forward(*given),))
