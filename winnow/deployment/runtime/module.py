@@ -10,7 +10,7 @@ from torch import nn
 
 from winnow.deployment.outputs import restored
 from winnow.deployment.runtime.choose import BATCHES, BatchChoice, LayerChoice, chosen, plan_chosen
-from winnow.deployment.runtime.kernels.program import ENTRIES
+from winnow.deployment.runtime.kernels.program import ENTRIES, ENTRIES_INT8
 from winnow.deployment.runtime.plan import ExecutionPlan, SparseNetwork, plan
 from winnow.errors import UserError, unknown
 from winnow.kernels.cache import prepare
@@ -46,7 +46,7 @@ class SparseModule(nn.Module):
         super().__init__()
         if run not in WAYS:
             raise unknown("run", str(run), WAYS, f"It is one of {', '.join(WAYS)}")
-        prepare("deploy", ENTRIES)
+        _prepare(sparse)
         self.sparse, self.about = sparse, dict(about or {})
         self.choices: dict[int, BatchChoice] = {}
         self._plans: dict[int, ExecutionPlan] = {}
@@ -103,6 +103,15 @@ class SparseModule(nn.Module):
 def nearest(count: int) -> int:
     """The batch size of `BATCHES` that is nearest, as a ratio."""
     return min(BATCHES, key=lambda batch: max(count / batch, batch / max(count, 1)))
+
+
+def _prepare(sparse: SparseNetwork) -> None:
+    """Load the kernels, or compile them, once for this machine."""
+    kinds = {weights.values.dtype.name for weights in sparse.nonzeros.values()}
+    if "float32" in kinds:
+        prepare("deployed", ENTRIES)
+    if "int8" in kinds:
+        prepare("deployed-int8", ENTRIES_INT8)
 
 
 _NEAREST = {count: nearest(count) for count in range(BATCHES[-1] + 1)}

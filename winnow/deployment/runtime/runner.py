@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from winnow.deployment.runtime.assemble import Program
-from winnow.deployment.runtime.kernels.program import run_program
 from winnow.kernels.arrays import NO_FLOATS, Floats, aligned
 
 _REMEMBERED = 256  # numbers of examples
@@ -92,11 +91,11 @@ class Runner(nn.Module):
         arena, held = self._arena(program), program.held
         more, ends = len(inputs) - 1, program.length - len(targets) + 1
         for i in range(more):
-            run_program(program.code, i, i + 1, first, *held, arena, inputs[i], NO_FLOATS)
-        run_program(program.code, more, ends, first, *held, arena, inputs[more], targets[0])
+            program.run(program.code, i, i + 1, first, *held, arena, inputs[i], NO_FLOATS)
+        program.run(program.code, more, ends, first, *held, arena, inputs[more], targets[0])
         for i in range(1, len(targets)):
             last = ends + i - 1
-            run_program(program.code, last, last + 1, first, *held, arena, NO_FLOATS, targets[i])
+            program.run(program.code, last, last + 1, first, *held, arena, NO_FLOATS, targets[i])
 
     def _rest(
         self, program: Program, inputs: list[Floats], targets: list[Floats], first: int, count: int
