@@ -23,8 +23,9 @@ class Range:
     high: Tensor
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "low", self.low.double().nan_to_num(-torch.inf, torch.inf))
-        object.__setattr__(self, "high", self.high.double().nan_to_num(torch.inf, torch.inf))
+        for side, free in (("low", -torch.inf), ("high", torch.inf)):
+            value: Tensor = getattr(self, side).double()
+            object.__setattr__(self, side, value.masked_fill(value.isnan(), free))
 
     def __len__(self) -> int:
         return len(self.low)
