@@ -103,7 +103,7 @@ def test_other_shapes_dtypes_and_numbers_of_outputs_are_refused() -> None:
         checked(network, Two(), example)
     with pytest.raises(UserError, match=r"float32 \[2, 3\], the module's torch.float32 \[6\]"):
         checked(network, nn.Flatten(0), example)
-    with pytest.raises(UserError, match="float32 .* the module's torch.float64"):
+    with pytest.raises(UserError, match=r"float32 .* the module's torch.float64"):
         checked(network, nn.Sequential(nn.Identity()).append(_Double()), example)
 
 

@@ -53,7 +53,7 @@ def _outputs(model: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tenso
     own = copy.deepcopy(uncompiled(model)).eval().cpu()
     tensors: list[Tensor] = []
     with torch.no_grad():
-        flat(own(*args, **kwargs), tensors)
+        flat(own(*map(torch.clone, args), **{n: v.clone() for n, v in kwargs.items()}), tensors)
     return tensors
 
 
