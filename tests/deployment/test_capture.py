@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from winnow.deploy.capture import arguments_of, capture
-from winnow.deploy.network import Network
-from winnow.deploy.outputs import restored
+from winnow.deployment.capture import arguments_of, capture
+from winnow.deployment.network import Network
+from winnow.deployment.outputs import restored
 from winnow.errors import UserError
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from winnow.deploy.capture import capture
-from winnow.deploy.network import Input, Network
+from winnow.deployment.capture import capture
+from winnow.deployment.network import Input, Network
 from winnow.errors import UserError
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from winnow.deploy.outputs import flat, restored
+from winnow.deployment.outputs import flat, restored
 from winnow.errors import UserError
 
 A, B, C = torch.zeros(1), torch.ones(2), torch.ones(3)

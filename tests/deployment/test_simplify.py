@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from winnow.deploy.capture import capture
-from winnow.deploy.network import Network
-from winnow.deploy.simplify import arguments, set_arguments, simplified
+from winnow.deployment.capture import capture
+from winnow.deployment.network import Network
+from winnow.deployment.simplify import arguments, set_arguments, simplified
 
 
 def operations(network: Network) -> list[str]:

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from winnow.deploy.capture import capture
-from winnow.deploy.network import Network
-from winnow.deploy.shrink import checked, shrunk
-from winnow.deploy.shrink.check import ROUNDINGS
-from winnow.deploy.simplify import simplified
+from winnow.deployment.capture import capture
+from winnow.deployment.network import Network
+from winnow.deployment.shrink import checked, shrunk
+from winnow.deployment.shrink.check import ROUNDINGS
+from winnow.deployment.simplify import simplified
 from winnow.errors import UserError
 
 

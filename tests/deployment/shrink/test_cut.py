@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from masked_networks import Residual, drawn, mask
 from torch import Tensor, nn
 
-from winnow.deploy.capture import capture
-from winnow.deploy.network import Network
-from winnow.deploy.outputs import flat
-from winnow.deploy.shrink import layer_sizes, shrunk
-from winnow.deploy.simplify import simplified
+from winnow.deployment.capture import capture
+from winnow.deployment.network import Network
+from winnow.deployment.outputs import flat
+from winnow.deployment.shrink import layer_sizes, shrunk
+from winnow.deployment.simplify import simplified
 
 
 def small(model: nn.Module, example: Tensor) -> Network:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from winnow.deploy.shrink.ranges import Range, added, anything, either, multiplied, weighted
+from winnow.deployment.shrink.ranges import Range, added, anything, either, multiplied, weighted
 
 inf = torch.inf
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from winnow.deploy.capture import capture
-from winnow.deploy.shrink import checked, layer_sizes, shrunk
-from winnow.deploy.simplify import simplified
+from winnow.deployment.capture import capture
+from winnow.deployment.shrink import checked, layer_sizes, shrunk
+from winnow.deployment.simplify import simplified
 from winnow.models import build
 from winnow.structure import prune_units, structure_of
 

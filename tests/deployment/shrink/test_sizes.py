@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from winnow.deploy.capture import capture
-from winnow.deploy.shrink import LayerSize, Shrinking, layer_sizes, shrinking, shrunk
-from winnow.deploy.simplify import simplified
+from winnow.deployment.capture import capture
+from winnow.deployment.shrink import LayerSize, Shrinking, layer_sizes, shrinking, shrunk
+from winnow.deployment.simplify import simplified
 
 
 def test_sizes_of_all_kinds_of_layers() -> None:

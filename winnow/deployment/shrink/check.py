@@ -29,8 +29,8 @@ def checked(network: Network, model: nn.Module, example_input: Any) -> float:
     """The largest difference of outputs on an example, as a share of the largest output.
 
     ``model``: the masked module, run in evaluation on a copy. ``example_input``: as for
-    `winnow.deployment.capture.capture`. Each output may differ by `ROUNDINGS` of its largest value, for
-    16-bit floats by 8; integers and bits have to be equal.
+    `winnow.deployment.capture.capture`. Each output may differ by `ROUNDINGS` of its largest value,
+    for 16-bit floats by 8; integers and bits have to be equal.
 
     Raises UserError where they differ by more: nothing may be written then.
     """
