@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from winnow.deployment.capture import capture
 from winnow.deployment.network import Network
 from winnow.deployment.outputs import flat
-from winnow.deployment.shrink import layer_sizes, shrunk
+from winnow.deployment.shrink import shrunk, sizes_of_layers
 from winnow.deployment.simplify import simplified
 
 
@@ -39,7 +39,7 @@ def assert_equal(network: Network, model: nn.Module, given: Tensor, tolerance: f
 
 
 def outputs_of(network: Network) -> dict[str, tuple[int, int]]:
-    return {name: (size.outputs, size.inputs) for name, size in layer_sizes(network).items()}
+    return {name: (size.outputs, size.inputs) for name, size in sizes_of_layers(network).items()}
 
 
 def random_network(seed: int) -> None:
@@ -48,7 +48,7 @@ def random_network(seed: int) -> None:
     assert_equal(network, model, example, 1e-12)
     assert_equal(network, model, 3 * torch.randn(5, *example.shape[1:], dtype=example.dtype), 1e-12)
     once_more = shrunk(network)
-    assert layer_sizes(once_more) == layer_sizes(network)
+    assert sizes_of_layers(once_more) == sizes_of_layers(network)
 
 
 @settings(max_examples=8)
@@ -362,7 +362,7 @@ def test_convolutions_of_all_dimensions(dims: int) -> None:
     model = model.double()
     x = torch.randn(2, 2, *[4] * dims, dtype=torch.float64)
     network = small(model, x)
-    assert layer_sizes(network)["4.weight"].outputs < 5
+    assert sizes_of_layers(network)["4.weight"].outputs < 5
     assert_equal(network, model, x, 1e-13)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from winnow.deployment.capture import capture
-from winnow.deployment.shrink import checked, layer_sizes, shrunk
+from winnow.deployment.shrink import checked, shrunk, sizes_of_layers
 from winnow.deployment.simplify import simplified
 from winnow.models import build
 from winnow.structure import prune_units, structure_of
@@ -58,7 +58,7 @@ def test_masks_of_whole_units_leave_exactly_those(
     mask = prune_units({n: w.abs() for n, w in weights.items()}, structure, 0.3, least=1)
     masked(model, mask)
     after = shrunk(simplified(capture(model, example)))
-    sizes, first = layer_sizes(after), next(iter(mask))
+    sizes, first = sizes_of_layers(after), next(iter(mask))
     assert sizes.keys() == mask.keys()
     for layer, bits in mask.items():
         outputs = bits.shape[0] if layer == "output.weight" else some(bits, 0)
@@ -102,7 +102,7 @@ def test_sizes_are_those_of_torch_pruning() -> None:
         linear = isinstance(layers[name], nn.Linear)
         take = pruning.prune_linear_out_channels if linear else pruning.prune_conv_out_channels
         theirs.get_pruning_group(layers[name], take, idxs=units).prune()
-    assert {n: (size.outputs, size.inputs) for n, size in layer_sizes(ours).items()} == {
+    assert {n: (size.outputs, size.inputs) for n, size in sizes_of_layers(ours).items()} == {
         f"{name}.weight": tuple(layer.weight.shape[:2])
         for name, layer in layers.items()
         if isinstance(layer, (nn.Conv2d, nn.Linear))

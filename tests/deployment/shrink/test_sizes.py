@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from winnow.deployment.capture import capture
-from winnow.deployment.shrink import LayerSize, Shrinking, layer_sizes, shrinking, shrunk
+from winnow.deployment.shrink import LayerSize, Shrinking, shrinking, shrunk, sizes_of_layers
 from winnow.deployment.simplify import simplified
 
 
@@ -17,7 +17,7 @@ def test_sizes_of_all_kinds_of_layers() -> None:
     )  # fmt: skip
     with torch.no_grad():
         model[5].weight[:, :20] = 0
-    found = layer_sizes(simplified(capture(model, torch.randn(2, 2, 4, 4))))
+    found = sizes_of_layers(simplified(capture(model, torch.randn(2, 2, 4, 4))))
     assert found == {
         "0.weight": LayerSize(6, 2, 108, 108),
         "2.weight": LayerSize(4, 6, 12, 12),

@@ -32,7 +32,7 @@ class Range:
 
     @property
     def constant(self) -> Tensor:
-        """Bits (C,)."""
+        """ChannelBits (C,)."""
         return (self.low == self.high) & self.low.isfinite()
 
     @property
@@ -76,7 +76,7 @@ def anything(count: int) -> Range:
     return Range(-free, free)
 
 
-def joined(ranges: list[Range]) -> Range:
+def in_a_row(ranges: list[Range]) -> Range:
     """Ranges one after the other."""
     return Range(torch.cat([r.low for r in ranges]), torch.cat([r.high for r in ranges]))
 
