@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +31,7 @@ class Both(nn.Module):
         return {"logits": logits, "label": logits.argmax(1)}
 
 
+@functools.cache
 def made() -> tuple[nn.Module, Network, dict[str, Tensor]]:
     torch.manual_seed(0)
     model, example = Both(), {"values": torch.randn(6, 3)}

@@ -14,12 +14,18 @@ from winnow.deployment.simplify import simplified
 from winnow.models import build
 from winnow.structure import prune_units, structure_of
 
+
+def _own(name: str, side: int, marks: Any = (), **options: Any) -> Any:
+    channels = 1 if "lenet" in name else 3
+    return pytest.param(name, (channels, side, side), options, marks=marks)
+
+
 NETWORKS = [
-    ("lenet-300-100", (1, 28, 28), {}),
-    ("conv-4", (3, 16, 16), {"width": 0.25}),
-    ("vgg-19", (3, 32, 32), {"width": 0.125}),
-    ("resnet-20", (3, 16, 16), {}),
-    ("resnet-20", (3, 16, 16), {"shortcut": "padded"}),
+    _own("lenet-300-100", 28),
+    _own("conv-4", 8, width=0.25),
+    _own("vgg-19", 32, pytest.mark.slow, width=0.125),
+    _own("resnet-20", 8, pytest.mark.slow),
+    _own("resnet-20", 8, shortcut="padded"),
 ]
 IDS = ["lenet", "conv-4", "vgg-19", "resnet-20", "resnet-20-padded"]
 
