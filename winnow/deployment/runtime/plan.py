@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from winnow.deployment.runtime.steps import SparseWeights
 LANES = (1, 16, 64)
 """Examples side by side in programs: 1, or whole vectors of any processor."""
 
+_ANOTHER = 3  # a number of examples that no plan is made for
+
 
 @dataclass(frozen=True, eq=False)
 class SparseNetwork:
@@ -33,9 +36,20 @@ class SparseNetwork:
 
     def known(self, batch: int) -> Known:
         """What parts are made with, for batches of this size."""
-        return Known(self.network.constants, self.nonzeros, self.shapes(batch))
+        return Known(self.network.constants, self.nonzeros, self.shapes(batch), self._others)
 
-    def shapes(self, batch: int) -> dict[str, Any]:
+    @functools.cached_property
+    def _others(self) -> dict[str, Any]:
+        """What every node gives for other inputs than the example and those of plans."""
+        lengths = [n for one in self.network.inputs for n in one.free_lengths]
+        for others in [*(n - 1 for n in lengths if n > 1), *(n + 1 for n in lengths)]:
+            try:
+                return self.shapes(_ANOTHER, others)
+            except Exception:  # whatever a network raises that is limited to some lengths
+                continue
+        return self.shapes(_ANOTHER)
+
+    def shapes(self, batch: int, others: int | None = None) -> dict[str, Any]:
         """What every node gives, as `Network.shapes` does."""
         empty = {name: _without_memory(w) for name, w in self.nonzeros.items()}
         whole = Network(
@@ -44,7 +58,7 @@ class SparseNetwork:
             self.network.inputs,
             self.network.outputs,
         )
-        return whole.shapes(batch)
+        return whole.shapes(batch, others)
 
     def value(self, name: str) -> Tensor:
         """A constant, whole."""
