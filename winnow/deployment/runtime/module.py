@@ -69,9 +69,9 @@ class SparseModule(nn.Module):
         """What the network returns. UserError for shapes and dtypes it was not deployed for."""
         network = self.sparse.network
         given = network.bound(args, kwargs)
-        if given[0].device.type != "cpu":
+        if away := [one.device for one in given if one.device.type != "cpu"]:
             raise UserError(
-                f"the input is on {given[0].device}: a sparse module runs on the CPU; move it with "
+                f"the input is on {away[0]}: a sparse module runs on the CPU; move it with "
                 ".cpu(), or deploy with format='torch' for other devices"
             )
         batch = _NEAREST.get(len(given[0]), BATCHES[-1])

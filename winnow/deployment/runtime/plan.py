@@ -122,12 +122,13 @@ def _joined(
     of = {node: i for i, part in enumerate(parts) for node in part.nodes}
     made: dict[fx.Node, fx.Node] = {}
     waiting = list(range(len(parts)))
-    root: dict[str, Any] = {f"part_{i}": runner for i, runner in enumerate(runners)}
+    names = _free_names(old, len(parts))
+    root: dict[str, Any] = dict(zip(names, runners, strict=True))
     left = list(old.nodes)
     while left:
         later = []
         for i in [i for i in waiting if all(n in made for n in parts[i].inputs)]:
-            _call(new, made, parts[i], f"part_{i}")
+            _call(new, made, parts[i], names[i])
             waiting.remove(i)
         for node in left:
             if node in of:
@@ -148,6 +149,15 @@ def _joined(
     module.graph.lint()
     module.recompile()
     return module
+
+
+def _free_names(graph: fx.Graph, count: int) -> list[str]:
+    """Names of parts: no constant has one, nor is in a module of this name."""
+    taken = {str(n.target).partition(".")[0] for n in graph.nodes if n.op == "get_attr"}
+    stem = "part"
+    while any(name.startswith(f"{stem}_") for name in taken):
+        stem += "_"
+    return [f"{stem}_{i}" for i in range(count)]
 
 
 def _call(graph: fx.Graph, made: dict[fx.Node, fx.Node], part: KernelPart, name: str) -> None:

@@ -101,6 +101,11 @@ def _lead(shape: _Shape) -> _Shape:
     return shape[:1] if len(shape) in (2, 4) else shape[:-1]
 
 
+def is_layer(node: fx.Node) -> bool:
+    """Whether a node that kernels run has weights."""
+    return node.target in (aten.conv2d.default, aten.linear.default)
+
+
 def runs_in_kernels(node: fx.Node, known: Known) -> bool:
     """Whether kernels can run a node."""
     maker = _MAKERS.get(node.target) if node.op == "call_function" else None

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from winnow.deployment.runtime.assemble import Program
 from winnow.deployment.runtime.kernels.program import run_program
+from winnow.errors import UserError
 from winnow.kernels.arrays import NO_FLOATS, Floats, aligned
 
 _REMEMBERED = 256  # numbers of examples
@@ -38,6 +39,7 @@ class Runner(nn.Module):
         self.programs, self.seconds = dict(programs), dict(seconds)
         self.leading = 1 if ranks[0] in (2, 4) else ranks[0] - 1
         self.shapes = tuple(shapes)
+        self._sizes = next(iter(self.programs.values())).inputs
         self._passes: dict[int, tuple[tuple[int, int], ...]] = {}
         self._arenas = threading.local()  # calls in several threads do not meet
 
@@ -59,6 +61,12 @@ class Runner(nn.Module):
         lead = given[0].shape[: self.leading]
         count = lead[0] if self.leading == 1 else lead.numel()
         inputs = [_flat(x) for x in given]
+        for x, size in zip(inputs, self._sizes, strict=True):
+            if len(x) != count * size:  # kernels would read what is not theirs
+                raise UserError(
+                    f"{count} examples of {size} numbers were expected, not {len(x)} numbers: this "
+                    "network was deployed for inputs of other sizes"
+                )
         arrays = [np.empty((*lead, *shape), np.float32) for shape in self.shapes]
         targets = [array.reshape(-1) for array in arrays]
         self._pass(inputs, targets, count)
