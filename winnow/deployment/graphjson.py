@@ -7,8 +7,10 @@ arithmetic on sizes; anything else is refused.
 
 from __future__ import annotations
 
+import keyword
 import math
 import operator
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +29,7 @@ _PYTHON = {
 } | {"math.ceil": math.ceil, "math.floor": math.floor, "torch.sym_max": torch.sym_max,
      "torch.sym_min": torch.sym_min, "torch.sym_float": torch.sym_float,
      "torch.sym_not": torch.sym_not, "torch.sym_int": torch.sym_int}  # fmt: skip
+_PATH = re.compile(r"[\w-]+(\.[\w-]+)*")  # of a constant: names of modules and of a tensor
 _NAMES = {function: name for name, function in _PYTHON.items()}
 _KINDS: Mapping[str, type] = {
     "dtype": torch.dtype,
@@ -37,6 +40,8 @@ _KINDS: Mapping[str, type] = {
 
 def to_json(graph: fx.Graph) -> list[dict[str, Any]]:
     """A list of nodes. UserError for an operation that no file may hold, by name."""
+    for node in graph.nodes:
+        _check_names(node.op, str(node.target), node.kwargs)
     return [
         {
             "name": node.name,
@@ -60,10 +65,13 @@ def from_json(nodes: Any) -> fx.Graph:
                 raise UserError(f"its graph has a node {name!r} of kind {op!r}")
             args = tuple(_value(one, made) for one in entry["args"])
             kwargs = {str(key): _value(one, made) for key, one in entry["kwargs"].items()}
+            _check_names(op, target, kwargs)
             called: Any = _function(target) if op == "call_function" else target
             made[name] = graph.create_node(op, called, args, kwargs, name)
         graph.lint()
-    except (KeyError, TypeError, AttributeError, RuntimeError, RecursionError) as error:
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, RecursionError) as error:
         raise UserError(f"its graph is damaged ({type(error).__name__}: {error})") from error
     return graph
 
@@ -76,7 +84,20 @@ def allowed(target: Any) -> bool:
     if not isinstance(target, torch._ops.OpOverload) or target.namespace != "aten" or not schema:
         return False
     reads = any("file" in argument.name for argument in schema.arguments)
-    return not schema.is_mutable and not reads
+    return not schema.is_mutable and not reads and bool(schema.returns)
+
+
+def _check_names(op: str, target: str, kwargs: Mapping[str, Any]) -> None:
+    """UserError for a name that would be more than that in a line of Python.
+
+    `torch.fx` writes names into the source that it compiles, as they are.
+    """
+    plain = [*kwargs, *([target] if op == "placeholder" else [])]
+    wrong = [name for name in plain if not name.isidentifier() or keyword.iskeyword(name)]
+    if op == "get_attr" and not _PATH.fullmatch(target):
+        wrong.append(target)
+    if wrong:
+        raise UserError(f"its graph has the name {wrong[0]!r}, which no deployed file may hold")
 
 
 def _name_of(node: fx.Node) -> str:

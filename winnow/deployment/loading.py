@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from winnow.deployment.runtime.choose import BatchChoice, choice_of
-from winnow.deployment.runtime.module import SparseModule, Ways
+from winnow.deployment.runtime.module import WAYS, SparseModule, Ways
 from winnow.deployment.saved import pack_network, unpack_network
 from winnow.engine.turns import machine
-from winnow.errors import UserError
+from winnow.errors import UserError, unknown
 
 FILE_NAME = "network.safetensors"
 
@@ -44,16 +44,26 @@ def to_file(module: SparseModule) -> bytes:
 
 
 def _loaded(data: bytes, where: str, run: Ways) -> SparseModule:
+    if run not in WAYS:
+        raise unknown("run", str(run), WAYS, f"It is one of {', '.join(WAYS)}")
     saved = unpack_network(data, where)
     about = {k: v for k, v in saved.about.items() if k not in ("machine", "choices")}
     here = saved.about.get("machine") == measured_on()
     known = _choices(saved.about.get("choices", [])) if here and run == "measured" else ()
     try:
-        return SparseModule(saved.sparse, run=run, choices=known, about=about)
-    except UserError:
-        raise
-    except ValueError:  # measured for a network that these parts are not of
-        return SparseModule(saved.sparse, run=run, about=about)
+        try:
+            return SparseModule(saved.sparse, run=run, choices=known, about=about)
+        except UserError:
+            raise
+        except ValueError:  # measured for a network that these parts are not of
+            return SparseModule(saved.sparse, run=run, about=about)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+    except Exception as error:  # whatever torch raises for a graph that no network had
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"{where} is damaged: its graph does not run ({type(error).__name__}: {reason})"
+        ) from error
 
 
 def _choices(plain: Any) -> Sequence[BatchChoice]:

@@ -38,6 +38,12 @@ class Input:
             for mine, size, wanted in zip(own, self.shape, asked, strict=True)
         )
 
+    @property
+    def free_lengths(self) -> list[int]:
+        """The example's sizes of what is free behind the first dimension."""
+        sizes = zip(self.sized(), self.shape, strict=True)
+        return [size for size, fixed in list(sizes)[1:] if fixed is None]
+
     def check(self, value: object) -> None:
         """UserError for anything else."""
         if not isinstance(value, Tensor):

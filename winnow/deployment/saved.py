@@ -13,6 +13,7 @@ from torch import Tensor
 
 from winnow.deployment import graphjson
 from winnow.deployment.network import Input, Network
+from winnow.deployment.outputs import restored
 from winnow.deployment.runtime.plan import SparseNetwork
 from winnow.deployment.runtime.steps import SparseWeights
 from winnow.errors import UserError
@@ -21,6 +22,10 @@ from winnow.packing.keeps import pack_keep, unpack_keep
 from winnow.packing.values import as_bytes, as_tensor, pack_values, unpack_values
 
 _KIND = "deployed network"
+_WRONG = (
+    KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RuntimeError,
+    RecursionError, MemoryError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +94,7 @@ def unpack_network(data: bytes, where: str) -> SavedNetwork:
         return _unpacked(tensors, described)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+    except _WRONG as error:
         raise UserError(f"{where} is damaged: {error}") from error
 
 
@@ -103,13 +108,17 @@ def _unpacked(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> Sa
     }
     inputs = tuple(_input(one) for one in described["inputs"])
     _check(graph, {*constants, *nonzeros}, inputs)
+    returned = list(graph.nodes)[-1].args[0]
+    restored(described["outputs"], list(returned))  # or it raises what is wrong
+    if not isinstance(described["about"], dict):
+        raise UserError("what it says about its network is no mapping")
     network = Network(graph, constants, inputs, described["outputs"])
     return SavedNetwork(SparseNetwork(network, nonzeros), described["about"])
 
 
 def _weights(one: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> SparseWeights:
     name, shape, rank = one["name"], tuple(one["shape"]), one["rank"]
-    plain = all(type(n) is int and 0 < n < 2**31 for n in shape)
+    plain = all(type(n) is int and n > 0 for n in shape) and math.prod(shape) < 2**31
     if (
         len(shape) != 4
         or not plain

@@ -115,8 +115,10 @@ class _Arena:
 
     def take(self, geometry: Geometry) -> int:
         """Where pixel (0, 0) of channel 0 lies."""
-        if self._free[geometry]:
-            return self._free[geometry].pop()
+        return self._free[geometry].pop() if self._free[geometry] else self.fresh(geometry)
+
+    def fresh(self, geometry: Geometry) -> int:
+        """A place where nothing has been: zeros."""
         begin = self.length
         self.length += geometry.size
         return begin + geometry.origin
@@ -207,7 +209,7 @@ class _Assembler:
             self._multiply(step, source, more)
 
     def _phases(self, step: ProductStep, target: Geometry) -> int:
-        at = self.arena.take(target)  # for good: what is no pixel of a phase must stay 0
+        at = self.arena.fresh(target)  # and for good: what is no pixel of a phase must stay 0
         down, right = phase_counts(step)
         self._row(
             code.PHASES, x=step.x, CHANNELS=step.x.channels, OUT=at, OUT_PLANE=target.plane,

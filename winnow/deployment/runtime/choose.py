@@ -61,11 +61,18 @@ class BatchChoice:
 
 def choice_of(plain: Mapping[str, Any]) -> BatchChoice:
     """What `BatchChoice.plain` wrote. KeyError, TypeError, ValueError for anything else."""
-    layers = tuple(LayerChoice(**one) for one in plain["layers"])
+    layers = tuple(_layer_of(**one) for one in plain["layers"])
+    seconds = {str(way): float(s) for way, s in plain["seconds"].items()}
     lanes = tuple({int(n): float(s) for n, s in of.items()} for of in plain["lanes"])
-    return BatchChoice(
-        int(plain["batch"]), str(plain["way"]), dict(plain["seconds"]), layers, lanes
-    )
+    if plain["way"] not in seconds:
+        raise ValueError(f"{plain['way']!r} is none of the ways that were measured")
+    return BatchChoice(int(plain["batch"]), plain["way"], seconds, layers, lanes)
+
+
+def _layer_of(
+    name: str, density: float, kernels: float, torch: float, in_torch: bool
+) -> LayerChoice:
+    return LayerChoice(str(name), float(density), float(kernels), float(torch), bool(in_torch))
 
 
 def chosen(sparse: SparseNetwork, known: Known, batch: int) -> tuple[ExecutionPlan, BatchChoice]:
@@ -73,7 +80,7 @@ def chosen(sparse: SparseNetwork, known: Known, batch: int) -> tuple[ExecutionPl
     all_layers = plan(sparse, known)
     lanes = [_timed_lanes(runner.programs, runner.seconds) for runner in all_layers.runners]
     layers = _layers(sparse, known, all_layers)
-    slower = {node for node, layer in layers.items() if layer.in_torch}
+    slower = _slower(layers)
     ways = {"kernels": all_layers, "torch": plan(sparse, known, tuple(layers))}
     if slower and len(slower) < len(layers):
         ways["both"] = plan(sparse, known, slower)
@@ -182,6 +189,14 @@ def _layers(sparse: SparseNetwork, known: Known, made: ExecutionPlan) -> dict[fx
             name = step.weights.name
             layers[node] = LayerChoice(name, step.weights.density, ours, theirs, theirs < ours)
     return layers
+
+
+def _slower(layers: Mapping[fx.Node, LayerChoice]) -> set[fx.Node]:
+    """The layers that torch runs faster; those of one weight together."""
+    saved: dict[str, float] = {}
+    for layer in layers.values():
+        saved[layer.name] = saved.get(layer.name, 0.0) + layer.torch - layer.kernels
+    return {node for node, layer in layers.items() if saved[layer.name] < 0}
 
 
 def _product_rows(program: Program) -> list[tuple[int, int]]:

@@ -69,9 +69,9 @@ class SparseModule(nn.Module):
         """What the network returns. UserError for shapes and dtypes it was not deployed for."""
         network = self.sparse.network
         given = network.bound(args, kwargs)
-        if not given[0].is_cpu:
+        if away := [one.device for one in given if not one.is_cpu]:
             raise UserError(
-                f"the input is on {given[0].device}: a sparse module runs on the CPU; move it with "
+                f"the input is on {away[0]}: a sparse module runs on the CPU; move it with "
                 ".cpu(), or deploy with format='torch' for other devices"
             )
         batch = _NEAREST.get(given[0].shape[0], BATCHES[-1])

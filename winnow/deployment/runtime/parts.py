@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 from torch import fx
 
-from winnow.deployment.runtime.recognise import Known, UnfitError, runs_in_kernels, steps_from
+from winnow.deployment.runtime.recognise import (
+    Known,
+    UnfitError,
+    is_layer,
+    runs_in_kernels,
+    steps_from,
+)
 from winnow.deployment.runtime.steps import ProductStep, StepList
 
 
@@ -44,7 +50,7 @@ def kernel_parts(
 def _parts(graph: fx.Graph, known: Known, left: Collection[fx.Node]) -> list[KernelPart]:
     ours = [n for n in graph.nodes if n not in left and runs_in_kernels(n, known)]
     made = (_part(nodes, known) for nodes in _connected(graph, ours))
-    return [part for part in made if part.layers]
+    return [part for part in made if part.layers and part.outputs]
 
 
 def _connected(graph: fx.Graph, ours: list[fx.Node]) -> list[list[fx.Node]]:
@@ -86,10 +92,7 @@ def _part(nodes: list[fx.Node], known: Known) -> KernelPart:
     wanted = [node for node in nodes if any(user not in inside for user in node.users)]
     inputs, outputs = tuple(needed), tuple(wanted)
     steps = steps_from(nodes, inputs, outputs, known)
-    weights = {
-        str(n.target): node for node in nodes for n in node.all_input_nodes if n.op == "get_attr"
-    }
-    layers = {
-        step: weights[step.weights.name] for step in steps.steps if isinstance(step, ProductStep)
-    }
+    # in the order of nodes; two may have one weight
+    products = [step for step in steps.steps if isinstance(step, ProductStep)]
+    layers = dict(zip(products, filter(is_layer, nodes), strict=True))
     return KernelPart(tuple(nodes), inputs, outputs, steps, layers)

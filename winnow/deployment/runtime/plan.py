@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from winnow.deployment.runtime.steps import SparseWeights
 LANES = (1, 16, 64)
 """Examples side by side in programs: 1, or whole vectors of any processor."""
 
+_ANOTHER = 3  # a number of examples that no plan is made for
+
 
 @dataclass(frozen=True, eq=False)
 class SparseNetwork:
@@ -33,9 +36,20 @@ class SparseNetwork:
 
     def known(self, batch: int) -> Known:
         """What parts are made with, for batches of this size."""
-        return Known(self.network.constants, self.nonzeros, self.shapes(batch))
+        return Known(self.network.constants, self.nonzeros, self.shapes(batch), self._others)
 
-    def shapes(self, batch: int) -> dict[str, Any]:
+    @functools.cached_property
+    def _others(self) -> dict[str, Any]:
+        """What every node gives for other inputs than the example and those of plans."""
+        lengths = [n for one in self.network.inputs for n in one.free_lengths]
+        for others in [*(n - 1 for n in lengths if n > 1), *(n + 1 for n in lengths)]:
+            try:
+                return self.shapes(_ANOTHER, others)
+            except Exception:  # whatever a network raises that is limited to some lengths
+                continue
+        return self.shapes(_ANOTHER)
+
+    def shapes(self, batch: int, others: int | None = None) -> dict[str, Any]:
         """What every node gives, as `Network.shapes` does."""
         empty = {name: _without_memory(w) for name, w in self.nonzeros.items()}
         whole = Network(
@@ -44,7 +58,7 @@ class SparseNetwork:
             self.network.inputs,
             self.network.outputs,
         )
-        return whole.shapes(batch)
+        return whole.shapes(batch, others)
 
     def value(self, name: str) -> Tensor:
         """A constant, whole."""
@@ -108,12 +122,13 @@ def _joined(
     of = {node: i for i, part in enumerate(parts) for node in part.nodes}
     made: dict[fx.Node, fx.Node] = {}
     waiting = list(range(len(parts)))
-    root: dict[str, Any] = {f"part_{i}": runner for i, runner in enumerate(runners)}
+    names = _free_names(old, len(parts))
+    root: dict[str, Any] = dict(zip(names, runners, strict=True))
     left = list(old.nodes)
     while left:
         later = []
         for i in [i for i in waiting if all(n in made for n in parts[i].inputs)]:
-            _call(new, made, parts[i], f"part_{i}")
+            _call(new, made, parts[i], names[i])
             waiting.remove(i)
         for node in left:
             if node in of:
@@ -134,6 +149,15 @@ def _joined(
     module.graph.lint()
     module.recompile()
     return module
+
+
+def _free_names(graph: fx.Graph, count: int) -> list[str]:
+    """Names of parts: no constant has one, nor is in a module of this name."""
+    taken = {str(n.target).partition(".")[0] for n in graph.nodes if n.op == "get_attr"}
+    stem = "part"
+    while any(name.startswith(f"{stem}_") for name in taken):
+        stem += "_"
+    return [f"{stem}_{i}" for i in range(count)]
 
 
 def _call(graph: fx.Graph, made: dict[fx.Node, fx.Node], part: KernelPart, name: str) -> None:

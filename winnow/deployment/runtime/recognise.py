@@ -39,34 +39,44 @@ class UnfitError(Exception):
 class Known:
     """What is known of a network's nodes: constants and nonzeros by name, and shapes by node.
 
-    ``lead`` dimensions, of which every example of a part of the network has its own, are the first
-    one, or all but the last of tokens (B, T, F).
+    ``shapes``: for one number of examples; ``others``: for another one, and for other lengths of
+    tokens where these are free, so that it can be told which sizes are the same for all of them.
+    Every example of a part of the network has its own place in leading dimensions: the first one,
+    or all but the last of tokens (B, T, F).
     """
 
     constants: Mapping[str, Tensor]
     weights: Mapping[str, SparseWeights]
     shapes: Mapping[str, Any]
+    others: Mapping[str, Any]
 
     def shape(self, node: Any) -> _Shape | None:
         """The shape of a float32 tensor; None for everything else."""
-        value = self.shapes.get(node.name) if isinstance(node, fx.Node) else None
-        if not isinstance(value, Tensor) or value.dtype != torch.float32:
-            return None
-        return tuple(int(s) for s in value.shape)
+        return _shape(self.shapes, node)
 
     def example(self, node: Any) -> tuple[int, int, int] | None:
-        """(C, H, W) of one example; None where the value is no such map."""
-        shape = self.shape(node)
-        if shape is None or len(shape) < 2 or 0 in shape:
+        """(C, H, W) of one example; None where the value is no such map, or has other sizes for
+        other inputs.
+        """
+        shape, other = self.shape(node), _shape(self.others, node)
+        if shape is None or other is None or not 2 <= len(shape) <= 4 or 0 in shape:
             return None
-        if len(shape) == 4:
-            return shape[1], shape[2], shape[3]
-        return (shape[-1], 1, 1) if len(shape) in (2, 3) else None
+        first = len(_lead(shape))
+        if shape[first:] != other[first:]:
+            return None
+        return (shape[1], shape[2], shape[3]) if len(shape) == 4 else (shape[-1], 1, 1)
 
     def examples(self, node: fx.Node) -> int:
         """How many examples a value has: its first dimension, or all but the last of tokens."""
-        shape = self.shape(node) or (1,)
-        return shape[0] if len(shape) in (2, 4) else math.prod(shape[:-1])
+        return math.prod(_lead(self.shape(node) or (1, 1)))
+
+    def together(self, nodes: Sequence[Any]) -> bool:
+        """Whether values have the same leading dimensions, for whatever number of examples."""
+        for shapes in (self.shapes, self.others):
+            found = [_shape(shapes, node) for node in nodes]
+            if len({None if shape is None else _lead(shape) for shape in found}) > 1:
+                return False
+        return True
 
     def constant(self, node: Any) -> Tensor | None:
         """The value of a constant."""
@@ -77,6 +87,23 @@ class Known:
         """The nonzeros of a constant that has them."""
         known = isinstance(node, fx.Node) and node.op == "get_attr"
         return self.weights.get(str(node.target)) if known else None
+
+
+def _shape(shapes: Mapping[str, Any], node: Any) -> _Shape | None:
+    value = shapes.get(node.name) if isinstance(node, fx.Node) else None
+    if not isinstance(value, Tensor) or value.dtype != torch.float32:
+        return None
+    return tuple(int(s) for s in value.shape)
+
+
+def _lead(shape: _Shape) -> _Shape:
+    """The leading dimensions: the first one, or all but the last of tokens (B, T, F)."""
+    return shape[:1] if len(shape) in (2, 4) else shape[:-1]
+
+
+def is_layer(node: fx.Node) -> bool:
+    """Whether a node that kernels run has weights."""
+    return node.target in (aten.conv2d.default, aten.linear.default)
 
 
 def runs_in_kernels(node: fx.Node, known: Known) -> bool:
@@ -201,14 +228,14 @@ def _convolution(b: _Builder, node: fx.Node) -> ProductStep | None:
 def _linear(b: _Builder, node: fx.Node) -> ProductStep | None:
     given = arguments(node)
     weights, x = b.known.nonzeros(given["weight"]), b.read(given["input"])
-    if weights is None or x is None:
+    shape = b.known.shape(given["input"])
+    if weights is None or x is None or shape is None or len(shape) == 4:  # of maps: over columns
         return None
     bias = _bias(b, given["bias"], weights.shape[0])
     if bias is None or x.size != weights.shape[1]:
         return None
     # the features of a flattened map are its pixels
-    shape = (weights.shape[0], x.channels, x.height, x.width)
-    own = replace(weights, shape=shape)
+    own = replace(weights, shape=(weights.shape[0], x.channels, x.height, x.width))
     return ProductStep(own, bias, x, b.value(node))
 
 
@@ -260,7 +287,7 @@ def _add(b: _Builder, node: fx.Node) -> SumStep | None:
     if any(b.known.constant(n) is not None for n in sides):
         return None
     x, other = (b.read(n) for n in sides)
-    if x is None or other is None or not _alike(x, other):
+    if x is None or other is None or not _alike(x, other) or not b.known.together(sides):
         return None
     out = Value(x.channels, x.height, x.width, rectified=x.rectified and other.rectified)
     return SumStep(x, other, out)
@@ -316,7 +343,9 @@ def _flattened(b: _Builder, node: fx.Node) -> Value | None:
     """(B, C, H, W) → (B, C · H · W), and what changes nothing: the same value."""
     x = b.read(node.args[0])
     before, after = b.known.shape(node.args[0]), b.known.shape(node)
-    if x is None or before is None or after is None or before[0] != after[0]:
+    if x is None or before is None or after is None:
+        return None
+    if not b.known.together([node.args[0], node]):
         return None
     if len(after) == 2 and len(before) == 4 and math.prod(before[1:]) == after[1]:
         return x
@@ -329,6 +358,8 @@ def _concatenated(b: _Builder, node: fx.Node) -> ConcatenateStep | None:
     shapes = [b.known.shape(n) for n in parts]
     values = [b.read(n) for n in parts]
     if any(v is None for v in values) or any(s is None or len(s) not in (2, 4) for s in shapes):
+        return None
+    if not b.known.together(parts):
         return None
     made = b.value(node)
     known = [v for v in values if v is not None]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from winnow.deployment.runtime.assemble import Program
+from winnow.errors import UserError
 from winnow.kernels.arrays import NO_FLOATS, Floats, aligned
 
 _REMEMBERED = 256  # numbers of examples
@@ -38,6 +39,7 @@ class Runner(nn.Module):
         self.programs, self.seconds = dict(programs), dict(seconds)
         self.leading = 1 if ranks[0] in (2, 4) else ranks[0] - 1
         self.shapes = tuple(shapes)
+        self._sizes = next(iter(self.programs.values())).inputs
         self._passes: dict[int, tuple[tuple[int, int], ...]] = {}
         self._arenas = threading.local()  # calls in several threads do not meet
 
@@ -62,6 +64,12 @@ class Runner(nn.Module):
         count = lead[0] if self.leading == 1 else math.prod(lead)
         # reshaping copies only what is not contiguous
         flat = [x.reshape(-1) for x in inputs]
+        for x, size in zip(flat, self._sizes, strict=True):
+            if len(x) != count * size:  # kernels would read what is not theirs
+                raise UserError(
+                    f"{count} examples of {size} numbers were expected, not {len(x)} numbers: this "
+                    "network was deployed for inputs of other sizes"
+                )
         self._pass(flat, [array.reshape(-1) for array in arrays], count)
         # numpy makes small arrays faster than torch does, and both share the memory
         if len(arrays) == 1:
@@ -87,7 +95,7 @@ class Runner(nn.Module):
     def _run(
         self, program: Program, inputs: list[Floats], targets: list[Floats], first: int
     ) -> None:
-        """The first input and output go along with all between; the others come before and after."""
+        """The first input and output go along with all between; others come before and after."""
         arena, held = self._arena(program), program.held
         more, ends = len(inputs) - 1, program.length - len(targets) + 1
         for i in range(more):
