@@ -70,7 +70,9 @@ def choice_of(plain: Mapping[str, Any]) -> BatchChoice:
     return BatchChoice(int(plain["batch"]), plain["way"], seconds, layers, lanes)
 
 
-def _layer_of(name: str, density: float, kernels: float, torch: float, in_torch: bool) -> LayerChoice:
+def _layer_of(
+    name: str, density: float, kernels: float, torch: float, in_torch: bool
+) -> LayerChoice:
     return LayerChoice(str(name), float(density), float(kernels), float(torch), bool(in_torch))
 
 
