@@ -70,7 +70,8 @@ def deploy_command(
     module = module_of(made, chosen, int8=int8)
     data = None if found.data is None else ((found.data[0],), found.data[1])
     name = found.ticket.provenance.get("dataset") if data is not None else None
-    given = CardSources(data, name, beside or (), _title(found))
+    calibration = None if found.calibration is None else (found.calibration,)
+    given = CardSources(data, calibration, name, beside or (), _title(found))
     card = write_folder(to, made, module, chosen, int8=int8, given=given)
     print("\n".join(_summary(card, to)))
     if push is not None:
@@ -109,7 +110,7 @@ def _own(ticket: Ticket, model: str | None, shape: str | None) -> Deployable:
     network = load_outside(model, "--model")()
     if not isinstance(network, nn.Module):
         raise UserError(f"--model {model} returned a {type(network).__name__}, not an nn.Module")
-    return Deployable(network, ticket, randn(2, *map(int, sizes)), None)
+    return Deployable(network, ticket, randn(2, *map(int, sizes)))
 
 
 def _title(found: Deployable) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram
-from torch.export.graph_signature import InputKind
+from torch.export.graph_signature import InputKind, OutputKind
 
 from winnow.deployment.network import Input, Network
 from winnow.deployment.outputs import flat
@@ -38,7 +38,7 @@ def capture(model: nn.Module, example_input: Any) -> Network:
     plain = _Plain(own, isinstance(example_input, Mapping), list(given))
     examples = [_two(value) for value in given.values()]
     with torch.no_grad():
-        structure = flat(plain.returned(examples), [])
+        structure = flat(plain.returned([value.clone() for value in examples]), [])
     network = _network(_exported(plain, examples), tuple(given), structure)
     if _is_two_of_one(network, given):  # forward fixes the batch: at that of the example, then
         network = _network(_exported(plain, list(given.values())), tuple(given), structure)
@@ -148,6 +148,7 @@ def _network(program: ExportedProgram, names: tuple[str, ...], structure: Any) -
     constants: dict[str, Tensor] = {}
     inputs: list[Input] = []
     copied: dict[fx.Node, fx.Node] = {}
+    kept: dict[Any, str] = {}  # tied weights are one constant
     specs = {spec.arg.name: spec for spec in program.graph_signature.input_specs}
     placed = {node.name: node for node in program.graph.nodes}
     given = [placed[n] for n, spec in specs.items() if spec.kind is InputKind.USER_INPUT]
@@ -156,14 +157,15 @@ def _network(program: ExportedProgram, names: tuple[str, ...], structure: Any) -
         inputs.append(_input(name, node.meta["val"]))
     for node in program.graph.nodes:
         if node.op == "output":
-            graph.output(tuple(copied[n] for n in node.args[0]))
+            graph.output(tuple(copied[n] for n in _returned(program, node)))
         elif node.op != "placeholder":
             copied[node] = graph.node_copy(node, copied.__getitem__)
             copied[node].meta = {}  # values of the trace, which nothing here needs
         elif node not in copied:
             target = str(specs[node.name].target)
-            name = target.removeprefix(_PREFIX)
-            constants[name] = _constant(program, target)
+            value = _constant(program, target)
+            name = kept.setdefault(_place(value), target.removeprefix(_PREFIX))
+            constants.setdefault(name, value.clone())
             copied[node] = graph.get_attr(name)
     graph.eliminate_dead_code()
     return Network(graph, constants, tuple(inputs), structure)
@@ -186,4 +188,28 @@ def _fixed(size: Any) -> int | None:
 def _constant(program: ExportedProgram, target: str) -> Tensor:
     found = program.state_dict.get(target)
     value: Tensor = program.constants[target] if found is None else found
-    return value.detach().clone()
+    return value.detach()
+
+
+def _place(value: Tensor) -> Any:
+    """Where in memory a tensor is, so that two names of one are found."""
+    if not value.numel():
+        return id(value)
+    return value.data_ptr(), value.shape, value.stride(), value.dtype
+
+
+def _returned(program: ExportedProgram, node: fx.Node) -> list[fx.Node]:
+    """What forward returns, without what it leaves in its arguments.
+
+    UserError where it leaves something in a buffer.
+    """
+    specs = program.graph_signature.output_specs
+    for spec in specs:
+        if spec.kind is OutputKind.BUFFER_MUTATION:
+            raise UserError(
+                f"forward changes its buffer {str(spec.target).removeprefix(_PREFIX)!r}: what is "
+                "deployed keeps nothing between calls, so leave the buffer alone in evaluation"
+            )
+    given: Any = node.args[0]
+    kinds = [spec.kind for spec in specs]
+    return [n for n, kind in zip(given, kinds, strict=True) if kind is OutputKind.USER_OUTPUT]

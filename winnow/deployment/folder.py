@@ -30,7 +30,7 @@ from winnow.deployment.deploying import (
 )
 from winnow.deployment.exporting import export_torch
 from winnow.deployment.loading import FILE_NAME, to_file
-from winnow.deployment.measure import Rival, accuracy_of, latencies, module_rival
+from winnow.deployment.measure import BATCH_SIZES, Rival, accuracy_of, latencies, module_rival
 from winnow.deployment.onnx import export_onnx
 from winnow.deployment.onnx_session import OnnxSession
 from winnow.deployment.runtime.module import SparseModule, Ways
@@ -51,11 +51,13 @@ _CALIBRATION = 256  # examples that the ranges of int8 activations are measured 
 class CardSources:
     """What a card can say beyond the network: test data, rivals, and whose it is.
 
-    ``data``: inputs in order and labels; ``name``: of the data. ``beside``: further rivals, of
+    ``data``: inputs in order and labels; ``name``: of the data. ``calibration``: inputs in order,
+    others than those, on which the ranges of int8 activations are measured. ``beside``: further rivals, of
     `BESIDE`. ``title``, ``license``, ``date``: as `winnow.deployment.card.Card` has them.
     """
 
     data: tuple[tuple[Tensor, ...], Tensor] | None = None
+    calibration: tuple[Tensor, ...] | None = None
     name: str | None = None
     beside: Sequence[str] = ()
     title: str | None = None
@@ -73,6 +75,7 @@ def deploy(
     int8: bool = False,
     shrink: bool = True,
     data: tuple[Any, Tensor] | None = None,
+    calibration: Any = None,
     beside: Sequence[str] = (),
     run: Ways = "measured",
     title: str | None = None,
@@ -89,7 +92,9 @@ def deploy(
 
     ``to``: a new folder for the file, ``README.md`` (a model card) and ``card.json``, which say its
     size, latency on one thread, accuracy before and after on ``data`` (inputs and labels), and
-    density by layer. ``beside``: what else is timed, "onnx" and "onnx-int8".
+    density by layer. ``calibration``: inputs on which int8 ONNX files measure the ranges of their
+    activations, others than those; without them convolutions stay float32. ``beside``: what else is
+    timed, "onnx" and "onnx-int8".
 
     The model stays as it is. Raises UserError where a mask does not fit, where ``torch.export``
     cannot follow the forward pass, and where outputs differ from the masked model's on the example:
@@ -99,7 +104,8 @@ def deploy(
     module = module_of(made, format, int8=int8, run=run)
     if to is not None:
         given = None if data is None else (_inputs(data[0]), data[1])
-        told = CardSources(given, None, beside, title)
+        ranges = None if calibration is None else _inputs(calibration)
+        told = CardSources(given, ranges, None, beside, title)
         write_folder(Path(to), made, module, format, int8=int8, given=told)
     elif format == "onnx":
         raise UserError("format='onnx' is a file: say where it goes, deploy(…, to=FOLDER)")
@@ -155,7 +161,7 @@ def _write_file(
         export_torch(made.network, file, made.example)
         return [_ZEROS], module
     written = export_onnx(
-        made.network, file, made.example, int8=int8, calibration=_calibration(made, given)
+        made.network, file, made.example, int8=int8, calibration=_calibration(given)
     )
     return written.notes(), OnnxSession(file)
 
@@ -167,10 +173,8 @@ _WHERE = (
 _ZEROS = "torch multiplies by zeros as by any other number: what is smaller here is whole units."
 
 
-def _calibration(made: Prepared, given: CardSources) -> tuple[Tensor, ...]:
-    if given.data is None:
-        return made.example
-    return tuple(value[:_CALIBRATION] for value in given.data[0])
+def _calibration(given: CardSources) -> tuple[Tensor, ...] | None:
+    return None if given.calibration is None else tuple(v[:_CALIBRATION] for v in given.calibration)
 
 
 def _card(made: Prepared, format: Format, file: Path, notes: list[str], given: CardSources) -> Card:
@@ -204,7 +208,9 @@ def _measured(
     ours = runner.prepared if isinstance(runner, OnnxSession) else module_rival(module, names)
     rivals: dict[str, Rival] = {"this file": ours, "dense, torch": module_rival(made.model, names)}
     rivals |= _onnx_rivals(made, given)
-    card = replace(card, latencies=latencies(rivals, made.example))
+    sizes = {one.shape[0] for one in made.network.inputs} - {None}
+    batches = tuple(size for size in sizes if size is not None) or BATCH_SIZES
+    card = replace(card, latencies=latencies(rivals, made.example, batches))
     if given.data is None:
         return card
     inputs, labels = given.data
@@ -229,7 +235,7 @@ def _onnx_rivals(made: Prepared, given: CardSources) -> dict[str, Rival]:
             file = Path(folder) / f"{name}.onnx"
             export_onnx(
                 dense, file, made.example, int8=name == "onnx-int8",
-                calibration=_calibration(made, given),
+                calibration=_calibration(given),
             )  # fmt: skip
             label = "dense, ONNX Runtime" + (" int8" if name == "onnx-int8" else "")
             rivals[label] = OnnxSession(file.read_bytes()).prepared

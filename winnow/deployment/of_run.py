@@ -18,16 +18,20 @@ from winnow.experiment.train.job import make_job
 from winnow.ticket import Ticket
 
 _EXAMPLES = 2
+_CALIBRATION = 256
 
 
 @dataclass(frozen=True, eq=False)
 class Deployable:
-    """A ticket with its network. ``data``: scaled images and labels of the test set, if known."""
+    """A ticket with its network. ``data``: scaled images and labels of the test set, if known;
+    ``calibration``: some scaled images of the training set.
+    """
 
     model: nn.Module
     ticket: Ticket
     example: Tensor
-    data: tuple[Tensor, Tensor] | None
+    data: tuple[Tensor, Tensor] | None = None
+    calibration: Tensor | None = None
 
 
 def deployable_run(folder: Path, *, measure: bool = True) -> Deployable:
@@ -41,11 +45,14 @@ def deployable_run(folder: Path, *, measure: bool = True) -> Deployable:
     model = network_of_run(run.data, run.model)
     shape = run.data.about.inputs(run.data.size)
     if not measure:
-        return Deployable(model, ticket, _example(shape), None)
+        return Deployable(model, ticket, _example(shape))
     feed = Feed(make_job(run), torch.device("cpu"))
     everything = torch.arange(feed.count("test"))
     images, labels = feed.splits["test"].take(everything)
-    return Deployable(model, ticket, _example(shape), (feed.normalised(images), labels))
+    some = torch.arange(min(_CALIBRATION, feed.count("train")))
+    calibration = feed.normalised(feed.splits["train"].take(some)[0])
+    data = (feed.normalised(images), labels)
+    return Deployable(model, ticket, calibration[:_EXAMPLES], data, calibration)
 
 
 def deployable_ticket(ticket: Ticket) -> Deployable:
@@ -61,7 +68,7 @@ def deployable_ticket(ticket: Ticket) -> Deployable:
         )
     shape = tuple(build.pop("inputs"))
     model = models.build(build.pop("name"), inputs=shape, **build)
-    return Deployable(model, ticket, _example(shape), None)
+    return Deployable(model, ticket, _example(shape))
 
 
 def _example(shape: tuple[int, ...]) -> Tensor:

@@ -118,7 +118,7 @@ def _unpacked(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> Sa
 
 def _weights(one: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> SparseWeights:
     name, shape, rank = one["name"], tuple(one["shape"]), one["rank"]
-    plain = all(type(n) is int and 0 < n for n in shape) and math.prod(shape) < 2**31
+    plain = all(type(n) is int and n > 0 for n in shape) and math.prod(shape) < 2**31
     if (
         len(shape) != 4
         or not plain

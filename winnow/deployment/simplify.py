@@ -230,13 +230,13 @@ def _fold(graph: fx.Graph, norm: fx.Node, constants: dict[str, Tensor]) -> None:
     shift = -mean.double() if bias is None else bias.double() - mean.double()
     shift = shift * scale if beta is None else shift * scale + beta.double()
     name = str(layer_given["weight"].target)
-    if len(layer_given["weight"].users) == 1:
-        del constants[name]  # the new one takes its name
+    for old in (layer_given["weight"], layer_given["bias"]):
+        if old is not None and len(old.users) == 1:
+            del constants[str(old.target)]  # the new one takes its name
     scaled = (weight.double() * scale.view(-1, *[1] * (weight.dim() - 1))).to(weight.dtype)
     layer_given["weight"] = new_constant(graph, constants, layer, name, scaled)
-    shifted = shift.to(weight.dtype)
-    bias_name = f"{name.removesuffix('weight')}bias"
-    layer_given["bias"] = new_constant(graph, constants, layer, bias_name, shifted)
+    own = f"{name.removesuffix('weight')}bias" if bias is None else str(layer_given["bias"].target)
+    layer_given["bias"] = new_constant(graph, constants, layer, own, shift.to(weight.dtype))
     set_arguments(layer, layer_given)
     norm.replace_all_uses_with(layer)
     graph.erase_node(norm)

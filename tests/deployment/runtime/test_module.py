@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
-import torch
 from runtime.networks import (
     OWN,
     check_equal,
     given_to,
     own_network,
-    ready,
     sparse_module,
 )
-from torch import nn
-
-from winnow.errors import UserError
-from winnow.models import build
 
 COUNTS = (0, 1, 2, 3, 4, 5, 15, 16, 17, 40, 64, 65, 130)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from winnow.deployment.runtime.geometry import Geometry, geometries, is_strided, phase_counts
 from winnow.deployment.runtime.kernels import code
 from winnow.deployment.runtime.kernels.product import LARGEST
+from winnow.deployment.runtime.kernels.program import run_program, run_program_int8
 from winnow.deployment.runtime.nonzeros import dot_slices, product_nonzeros
 from winnow.deployment.runtime.steps import (
     ConcatenateStep,
@@ -42,8 +44,7 @@ class Program:
     lanes: int
     code: Int64s
     tables: Int32s
-    weights: Floats
-    small: NDArray[np.int8]
+    weights: NDArray[Any]
     numbers: Floats
     floats: int
     inputs: tuple[int, ...]
@@ -54,12 +55,23 @@ class Program:
         """How many rows it has."""
         return len(self.code) // code.WIDTH
 
+    @functools.cached_property
+    def held(self) -> tuple[Int32s, NDArray[Any], Floats]:
+        """The constants, in the order in which kernels take them."""
+        return self.tables, self.weights, self.numbers
+
+    @functools.cached_property
+    def run(self) -> Callable[..., None]:
+        """The kernel that runs it: for float32 weights, or for those of one byte."""
+        run: Callable[..., None] = (
+            run_program if self.weights.dtype == np.float32 else run_program_int8
+        )
+        return run
+
     @property
     def bytes(self) -> int:
         """What its constants take, without the arena."""
-        return sum(
-            a.nbytes for a in (self.code, self.tables, self.weights, self.small, self.numbers)
-        )
+        return sum(a.nbytes for a in (self.code, *self.held))
 
 
 def assemble(part: StepList, lanes: int) -> Program:
@@ -119,8 +131,8 @@ class _Assembler:
     def __init__(self, part: StepList, lanes: int) -> None:
         self.part, self.lanes = part, lanes
         self.geometry, self.phases = geometries(part, lanes)
-        self.tables, self.weights = _Constants(np.int32), _Constants(np.float32)
-        self.small, self.numbers = _Constants(np.int8), _Constants(np.float32)
+        self.tables, self.numbers = _Constants(np.int32), _Constants(np.float32)
+        self.weights = _Constants(_kind(part))
         self.arena = _Arena()
         self.place: dict[Value, int] = {}
         self.uses = Counter(v for step in part.steps for v in read_by(step))
@@ -142,7 +154,7 @@ class _Assembler:
             raise UserError("the activations exceed 2³¹ floats: the input is too large")
         return Program(
             self.lanes, np.concatenate(self.rows),
-            self.tables.whole(), self.weights.whole(), self.small.whole(), self.numbers.whole(),
+            self.tables.whole(), self.weights.whole(), self.numbers.whole(),
             self.arena.length,
             tuple(v.size for v in self.part.inputs), tuple(v.size for v in self.part.outputs),
         )  # fmt: skip
@@ -236,9 +248,8 @@ class _Assembler:
         )  # fmt: skip
 
     def _held(self, values: NDArray[Any], scale: Floats | None) -> dict[str, int]:
-        if scale is None:
-            return {"WEIGHT_AT": self.weights.put(values)}
-        return {"WEIGHT_AT": self.small.put(values), "SCALE_AT": self.numbers.put(scale)}
+        at = {"WEIGHT_AT": self.weights.put(values)}
+        return at if scale is None else at | {"SCALE_AT": self.numbers.put(scale)}
 
     def _row_step(self, value: Value) -> int:
         return self.geometry[value].row * self.lanes
@@ -286,6 +297,14 @@ class _Assembler:
                 COUNT=self.geometry[part].span,
             )  # fmt: skip
             begin += part.channels * plane
+
+
+def _kind(part: StepList) -> Any:
+    """The type of all weights of a part."""
+    kinds = {s.weights.values.dtype for s in part.steps if isinstance(s, ProductStep)}
+    if len(kinds) > 1:
+        raise ValueError(f"the layers of one part have weights of several types: {kinds}")
+    return next(iter(kinds), np.dtype(np.float32))
 
 
 _ASSEMBLED: dict[type, Any] = {

@@ -12,7 +12,6 @@ from torch import Tensor, fx
 
 from winnow.deployment.runtime.assemble import Program
 from winnow.deployment.runtime.kernels import code
-from winnow.deployment.runtime.kernels.program import run_program
 from winnow.deployment.runtime.plan import ExecutionPlan, SparseNetwork, plan
 from winnow.deployment.runtime.recognise import Known
 from winnow.deployment.runtime.steps import ProductStep
@@ -168,7 +167,7 @@ def _rows(program: Program, begin: int, end: int) -> Callable[[], object]:
     out: Floats = np.zeros(most, np.float32)
 
     def run() -> None:
-        run_program(p.code, begin, end, 0, p.tables, p.weights, p.small, p.numbers, arena, x, out)
+        p.run(p.code, begin, end, 0, *p.held, arena, x, out)
 
     return run
 

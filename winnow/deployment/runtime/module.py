@@ -10,7 +10,7 @@ from torch import nn
 
 from winnow.deployment.outputs import restored
 from winnow.deployment.runtime.choose import BATCHES, BatchChoice, LayerChoice, chosen, plan_chosen
-from winnow.deployment.runtime.kernels.program import ENTRIES
+from winnow.deployment.runtime.kernels.program import ENTRIES, ENTRIES_INT8
 from winnow.deployment.runtime.plan import ExecutionPlan, SparseNetwork, plan
 from winnow.errors import UserError, unknown
 from winnow.kernels.cache import prepare
@@ -46,7 +46,7 @@ class SparseModule(nn.Module):
         super().__init__()
         if run not in WAYS:
             raise unknown("run", str(run), WAYS, f"It is one of {', '.join(WAYS)}")
-        prepare("deploy", ENTRIES)
+        _prepare(sparse)
         self.sparse, self.about = sparse, dict(about or {})
         self.choices: dict[int, BatchChoice] = {}
         self._plans: dict[int, ExecutionPlan] = {}
@@ -69,12 +69,12 @@ class SparseModule(nn.Module):
         """What the network returns. UserError for shapes and dtypes it was not deployed for."""
         network = self.sparse.network
         given = network.bound(args, kwargs)
-        if away := [one.device for one in given if one.device.type != "cpu"]:
+        if away := [one.device for one in given if not one.is_cpu]:
             raise UserError(
                 f"the input is on {away[0]}: a sparse module runs on the CPU; move it with "
                 ".cpu(), or deploy with format='torch' for other devices"
             )
-        batch = _NEAREST.get(len(given[0]), BATCHES[-1])
+        batch = _NEAREST.get(given[0].shape[0], BATCHES[-1])
         only = self._only[batch]
         if only is not None:
             return restored(network.outputs, (only.forward(*given),))
@@ -103,6 +103,15 @@ class SparseModule(nn.Module):
 def nearest(count: int) -> int:
     """The batch size of `BATCHES` that is nearest, as a ratio."""
     return min(BATCHES, key=lambda batch: max(count / batch, batch / max(count, 1)))
+
+
+def _prepare(sparse: SparseNetwork) -> None:
+    """Load the kernels, or compile them, once for this machine."""
+    kinds = {weights.values.dtype.name for weights in sparse.nonzeros.values()}
+    if "float32" in kinds:
+        prepare("deployed", ENTRIES)
+    if "int8" in kinds:
+        prepare("deployed-int8", ENTRIES_INT8)
 
 
 _NEAREST = {count: nearest(count) for count in range(BATCHES[-1] + 1)}

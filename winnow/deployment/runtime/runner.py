@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from winnow.deployment.runtime.assemble import Program
-from winnow.deployment.runtime.kernels.program import run_program
 from winnow.errors import UserError
 from winnow.kernels.arrays import NO_FLOATS, Floats, aligned
 
@@ -58,65 +58,52 @@ class Runner(nn.Module):
         return self._passes[count]
 
     def forward(self, *given: Tensor) -> Any:
-        lead = given[0].shape[: self.leading]
-        count = lead[0] if self.leading == 1 else lead.numel()
-        inputs = [_flat(x) for x in given]
-        for x, size in zip(inputs, self._sizes, strict=True):
+        inputs = [x.detach().numpy() for x in given]
+        lead = inputs[0].shape[: self.leading]
+        arrays = [np.empty((*lead, *shape), np.float32) for shape in self.shapes]
+        count = lead[0] if self.leading == 1 else math.prod(lead)
+        # reshaping copies only what is not contiguous
+        flat = [x.reshape(-1) for x in inputs]
+        for x, size in zip(flat, self._sizes, strict=True):
             if len(x) != count * size:  # kernels would read what is not theirs
                 raise UserError(
                     f"{count} examples of {size} numbers were expected, not {len(x)} numbers: this "
                     "network was deployed for inputs of other sizes"
                 )
-        arrays = [np.empty((*lead, *shape), np.float32) for shape in self.shapes]
-        targets = [array.reshape(-1) for array in arrays]
-        self._pass(inputs, targets, count)
+        self._pass(flat, [array.reshape(-1) for array in arrays], count)
         # numpy makes small arrays faster than torch does, and both share the memory
-        outputs = [torch.from_numpy(array) for array in arrays]
-        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+        if len(arrays) == 1:
+            return torch.from_numpy(arrays[0])
+        return tuple(torch.from_numpy(array) for array in arrays)
 
     def _pass(self, inputs: list[Floats], targets: list[Floats], count: int) -> None:
         for lanes, first in self.passes(count):
+            program = self.programs[lanes]
             if count - first >= lanes:
-                self._run(self.programs[lanes], inputs, targets, first)
+                self._run(program, inputs, targets, first)
             else:
-                self._rest(self.programs[lanes], inputs, targets, first, count - first)
+                self._rest(program, inputs, targets, first, count - first)
 
     def _arena(self, program: Program) -> Floats:
+        held: Any = self._arenas.__dict__  # of this thread
         try:
-            held = self._arenas.held
-        except AttributeError:
-            held = self._arenas.held = {}
-        if program.lanes not in held:
-            held[program.lanes] = aligned(program.floats, 0.0)
-        arena: Floats = held[program.lanes]
+            arena: Floats = held[program.lanes]
+        except KeyError:
+            arena = held[program.lanes] = aligned(program.floats, 0.0)
         return arena
 
     def _run(
         self, program: Program, inputs: list[Floats], targets: list[Floats], first: int
     ) -> None:
-        p, arena = program, self._arena(program)
-        if len(inputs) == len(targets) == 1:
-            run_program(
-                p.code, 0, p.length, first, p.tables, p.weights, p.small, p.numbers, arena,
-                inputs[0], targets[0],
-            )  # fmt: skip
-            return
-        more = len(inputs) - 1
+        """The first input and output go along with all between; others come before and after."""
+        arena, held = self._arena(program), program.held
+        more, ends = len(inputs) - 1, program.length - len(targets) + 1
         for i in range(more):
-            run_program(
-                p.code, i, i + 1, first, p.tables, p.weights, p.small, p.numbers, arena,
-                inputs[i], NO_FLOATS,
-            )  # fmt: skip
-        ends = p.length - len(targets) + 1
-        run_program(
-            p.code, more, ends, first, p.tables, p.weights, p.small, p.numbers, arena,
-            inputs[more], targets[0],
-        )  # fmt: skip
-        for i, target in enumerate(targets[1:]):
-            run_program(
-                p.code, ends + i, ends + i + 1, first, p.tables, p.weights, p.small, p.numbers,
-                arena, NO_FLOATS, target,
-            )  # fmt: skip
+            program.run(program.code, i, i + 1, first, *held, arena, inputs[i], NO_FLOATS)
+        program.run(program.code, more, ends, first, *held, arena, inputs[more], targets[0])
+        for i in range(1, len(targets)):
+            last = ends + i - 1
+            program.run(program.code, last, last + 1, first, *held, arena, NO_FLOATS, targets[i])
 
     def _rest(
         self, program: Program, inputs: list[Floats], targets: list[Floats], first: int, count: int
@@ -129,8 +116,3 @@ class Runner(nn.Module):
         self._run(program, whole, made, 0)
         for to, value, size in zip(targets, made, program.outputs, strict=True):
             to[first * size : (first + count) * size] = value[: count * size]
-
-
-def _flat(x: Tensor) -> Floats:
-    array: Floats = x.detach().numpy().reshape(-1)  # a copy only where it is not contiguous
-    return array

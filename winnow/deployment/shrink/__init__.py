@@ -6,6 +6,6 @@
 
 from winnow.deployment.shrink.check import checked
 from winnow.deployment.shrink.cut import shrunk
-from winnow.deployment.shrink.sizes import LayerSize, Shrinking, layer_sizes, shrinking
+from winnow.deployment.shrink.sizes import LayerSize, Shrinking, shrinking, sizes_of_layers
 
-__all__ = ["LayerSize", "Shrinking", "checked", "layer_sizes", "shrinking", "shrunk"]
+__all__ = ["LayerSize", "Shrinking", "checked", "shrinking", "shrunk", "sizes_of_layers"]

@@ -15,8 +15,8 @@ from winnow.deployment.outputs import flat
 from winnow.errors import UserError
 from winnow.selection import uncompiled
 
-ROUNDINGS = 512
-"""How many roundings of the largest output two outputs may differ by: 6e-5 of it for float32.
+ROUNDINGS = 256
+"""How many roundings of the largest output two outputs may differ by: 3e-5 of it for float32.
 
 A rounding is the distance from 1 to the next number of the dtype. Layers that sum in another order
 differ by a few tens in the networks measured, a lost bias or unit by thousands and more.
@@ -29,15 +29,19 @@ def checked(network: Network, model: nn.Module, example_input: Any) -> float:
     """The largest difference of outputs on an example, as a share of the largest output.
 
     ``model``: the masked module, run in evaluation on a copy. ``example_input``: as for
-    `winnow.deployment.capture.capture`. Each output may differ by `ROUNDINGS` of its largest value, for
-    16-bit floats by 8; integers and bits have to be equal.
+    `winnow.deployment.capture.capture`. Each output may differ by `ROUNDINGS` of its largest value,
+    for 16-bit floats by 8; integers and bits have to be equal.
 
     Raises UserError where they differ by more: nothing may be written then.
     """
     given = arguments_of(model, example_input)
-    wanted = _outputs(model, given, isinstance(example_input, Mapping))
+    args: tuple[Tensor, ...] = ()
+    kwargs = given
+    if not isinstance(example_input, Mapping):
+        args, kwargs = tuple(given.values()), {}
+    wanted = _outputs(model, args, kwargs)
     with torch.no_grad():
-        got = network.runnable()(*network.bound((), given))
+        got = network.runnable()(*network.bound(args, kwargs))
     if len(got) != len(wanted):
         raise UserError(f"the deployed network gives {len(got)} outputs, the module {len(wanted)}")
     return max(
@@ -45,11 +49,11 @@ def checked(network: Network, model: nn.Module, example_input: Any) -> float:
     )
 
 
-def _outputs(model: nn.Module, given: dict[str, Tensor], by_name: bool) -> list[Tensor]:
+def _outputs(model: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> list[Tensor]:
     own = copy.deepcopy(uncompiled(model)).eval().cpu()
     tensors: list[Tensor] = []
     with torch.no_grad():
-        flat(own(**given) if by_name else own(*given.values()), tensors)
+        flat(own(*map(torch.clone, args), **{n: v.clone() for n, v in kwargs.items()}), tensors)
     return tensors
 
 

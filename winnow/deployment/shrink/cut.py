@@ -9,8 +9,8 @@ import torch
 
 from winnow.deployment.network import Network
 from winnow.deployment.shrink.absorb import absorbed
-from winnow.deployment.shrink.edit import Edit, uses
-from winnow.deployment.shrink.marks import Bits, needed, staying
+from winnow.deployment.shrink.edit import Edit, times_used
+from winnow.deployment.shrink.marks import ChannelBits, deciding, staying
 from winnow.deployment.shrink.rules import step_of
 from winnow.deployment.shrink.steps import Scene
 from winnow.deployment.simplify import cleaned, simplified
@@ -41,12 +41,12 @@ def _once(network: Network) -> tuple[Network, bool]:
     shapes = _two_shapes(network)
     if shapes is None:
         return network, False
-    scene = Scene(dict(network.constants), uses(network.graph), shapes)
+    scene = Scene(dict(network.constants), times_used(network.graph), shapes)
     with torch.no_grad():
         for node in network.graph.nodes:
             if (step := step_of(scene, node)) is not None:
                 scene.steps[node] = step
-        decide = needed(network.graph, scene)
+        decide = deciding(network.graph, scene)
         stay = staying(network.graph, scene, decide)
         _check(scene, stay)
         edit = Edit(network.graph, dict(network.constants), stay, decide)
@@ -72,7 +72,7 @@ def _two_shapes(network: Network) -> tuple[dict[str, Any], dict[str, Any]] | Non
     return None
 
 
-def _check(scene: Scene, stay: Bits) -> None:
+def _check(scene: Scene, stay: ChannelBits) -> None:
     for node, step in scene.steps.items():
         for link in step.links:
             if bool((stay[node][link.out] != stay[link.source][link.into]).any()):

@@ -39,7 +39,7 @@ class Edit:
         self.done.append(user.name)
         if old is not None:
             name = str(old.target)
-            if uses(self.graph)[name] == 1:
+            if times_used(self.graph)[name] == 1:
                 del self.constants[name]
         return new_constant(self.graph, self.constants, user, name, value.contiguous())
 
@@ -49,7 +49,7 @@ class Edit:
         self.graph.erase_node(node)
 
 
-def uses(graph: fx.Graph) -> Counter[str]:
+def times_used(graph: fx.Graph) -> Counter[str]:
     """How often each constant stands among the arguments of operations, by its name."""
     given = (one for node in graph.nodes for one in given_nodes((node.args, node.kwargs)))
     return Counter(str(one.target) for one in given if one.op == "get_attr")

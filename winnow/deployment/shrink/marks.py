@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, fx
 
-from winnow.deployment.shrink.steps import Reading, Scene, Step
+from winnow.deployment.shrink.steps import ChannelReading, Scene, Step
 
-Bits = dict[fx.Node, Tensor]
+ChannelBits = dict[fx.Node, Tensor]
 _LEAST = 1e-3
 
 
-def needed(graph: fx.Graph, scene: Scene) -> Bits:
+def deciding(graph: fx.Graph, scene: Scene) -> ChannelBits:
     """Of every node that is followed: the channels (C,) whose values decide an output.
 
     Not those that only weights of zero read, nor those that go into what is constant whatever they
@@ -36,10 +36,10 @@ def needed(graph: fx.Graph, scene: Scene) -> Bits:
     return bits
 
 
-def staying(graph: fx.Graph, scene: Scene, decide: Bits) -> Bits:
+def staying(graph: fx.Graph, scene: Scene, decide: ChannelBits) -> ChannelBits:
     """Of every node that is followed: the channels (C,) that have to stay."""
     stay = {node: torch.zeros(len(s.range), dtype=torch.bool) for node, s in scene.steps.items()}
-    mergers: list[tuple[Reading, Tensor]] = []
+    mergers: list[tuple[ChannelReading, Tensor]] = []
     for node in graph.nodes:
         step = scene.steps.get(node)
         for source in _followed(scene, node):
@@ -77,7 +77,7 @@ def _whole(node: fx.Node, step: Step) -> list[fx.Node]:
     return [source for source in node.all_input_nodes if source not in known]
 
 
-def _keep_one(scene: Scene, reading: Reading, alike: Tensor, stay: Bits) -> None:
+def _keep_one(scene: Scene, reading: ChannelReading, alike: Tensor, stay: ChannelBits) -> None:
     """One of the constant channels that a layer reads as one has to stay: the largest, or one that
     stays anyway and is not much smaller, as the weights are divided by it.
     """
@@ -89,7 +89,7 @@ def _keep_one(scene: Scene, reading: Reading, alike: Tensor, stay: Bits) -> None
         _propagate(scene.steps, stay)
 
 
-def _propagate(steps: Mapping[fx.Node, Step], stay: Bits) -> None:
+def _propagate(steps: Mapping[fx.Node, Step], stay: ChannelBits) -> None:
     """What is linked stays together."""
     links = [(node, link) for node, step in steps.items() for link in step.links]
     changed = True

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx
 
 from winnow.deployment.shrink.edit import Edit
-from winnow.deployment.shrink.ranges import Range, anything, either, joined
+from winnow.deployment.shrink.ranges import Range, anything, either, in_a_row
 from winnow.deployment.shrink.steps import Link, Scene, Step, passed, same_channels
 from winnow.deployment.simplify import arguments, set_arguments
 
@@ -135,7 +135,7 @@ def _side_by_side(scene: Scene, node: fx.Node, parts: list[fx.Node], axis: int) 
         fixed.append(torch.full((size,), not followed and value is None))
         start += size
     return Step(
-        axis, joined(ranges), tuple(links), torch.cat(fixed), None,
+        axis, in_a_row(ranges), tuple(links), torch.cat(fixed), None,
         partial(_fewer_parts, scene, node, axis),
     )  # fmt: skip
 
@@ -180,7 +180,7 @@ def of_pad(scene: Scene, node: fx.Node) -> Step | None:
     ends = [filled.at(torch.zeros(size, dtype=torch.long)) for size in (before, after)]
     link = Link(source, torch.arange(count) + before, torch.arange(count))
     return Step(
-        step.axis, joined([ends[0], made, ends[1]]), (link,), None, None,
+        step.axis, in_a_row([ends[0], made, ends[1]]), (link,), None, None,
         partial(_pad_less, node, own, before, after),
     )  # fmt: skip
 

@@ -23,15 +23,16 @@ class Range:
     high: Tensor
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "low", self.low.double().nan_to_num(-torch.inf, torch.inf))
-        object.__setattr__(self, "high", self.high.double().nan_to_num(torch.inf, torch.inf))
+        for side, free in (("low", -torch.inf), ("high", torch.inf)):
+            value: Tensor = getattr(self, side).double()
+            object.__setattr__(self, side, value.masked_fill(value.isnan(), free))
 
     def __len__(self) -> int:
         return len(self.low)
 
     @property
     def constant(self) -> Tensor:
-        """Bits (C,)."""
+        """ChannelBits (C,)."""
         return (self.low == self.high) & self.low.isfinite()
 
     @property
@@ -75,7 +76,7 @@ def anything(count: int) -> Range:
     return Range(-free, free)
 
 
-def joined(ranges: list[Range]) -> Range:
+def in_a_row(ranges: list[Range]) -> Range:
     """Ranges one after the other."""
     return Range(torch.cat([r.low for r in ranges]), torch.cat([r.high for r in ranges]))
 

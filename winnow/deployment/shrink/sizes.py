@@ -58,10 +58,10 @@ def shrinking(before: Network, after: Network) -> Shrinking:
 
     ``before`` as `winnow.deployment.simplify.simplified` returns it, with the same names.
     """
-    return Shrinking(layer_sizes(before), layer_sizes(after))
+    return Shrinking(sizes_of_layers(before), sizes_of_layers(after))
 
 
-def layer_sizes(network: Network) -> dict[str, LayerSize]:
+def sizes_of_layers(network: Network) -> dict[str, LayerSize]:
     """The linear layers and convolutions of a network, by the names of their weights, in order."""
     constants = dict(network.constants)
     found = {}

@@ -22,7 +22,7 @@ class Link:
     into: Tensor
 
 
-class Reading(Protocol):
+class ChannelReading(Protocol):
     """How a layer with weights reads the channels (I,) of its input."""
 
     @property
@@ -30,10 +30,10 @@ class Reading(Protocol):
         """The input."""
 
     def read(self, rows: Tensor) -> Tensor:
-        """Bits (I,): the channels that some weight of these rows (O,) reads."""
+        """ChannelBits (I,): the channels that some weight of these rows (O,) reads."""
 
     def exempt(self) -> tuple[Tensor, Tensor]:
-        """Bits (I,): channels that the bias can take over, and those that can become one."""
+        """ChannelBits (I,): channels that the bias can take over, and those that can become one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Step:
     range: Range
     links: tuple[Link, ...] = ()
     fixed: Tensor | None = None
-    reading: Reading | None = None
+    reading: ChannelReading | None = None
     rewrite: Callable[[Edit], None] | None = None
 
 

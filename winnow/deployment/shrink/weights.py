@@ -24,7 +24,7 @@ LAYERS = (*_PLAIN, *_TURNED)
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class WeightedLayer:
     """One call of a layer.
 
     ``weight`` (G, O, I, taps): its constant, for G groups. ``even``: a channel of one value
@@ -39,13 +39,13 @@ class Layer:
     given: Range
 
     def read(self, rows: Tensor) -> Tensor:
-        """Bits (G · I,): the channels that some weight of these rows (G · O,) reads."""
+        """ChannelBits (G · I,): the channels that some weight of these rows (G · O,) reads."""
         groups, outputs = self.weight.shape[:2]
         some = (self.weight != 0).any(-1) & rows.view(groups, outputs, 1)
         return some.any(1).reshape(-1)
 
     def exempt(self) -> tuple[Tensor, Tensor]:
-        """Bits (I,): channels that the bias can take over, and those that can become one."""
+        """ChannelBits (I,): channels that the bias can take over, and those that can become one."""
         constant = self.given.constant
         if self.even:
             return constant, torch.zeros_like(constant)
@@ -70,7 +70,7 @@ def of_layer(scene: Scene, node: fx.Node) -> Step | None:
     inputs = view.shape[0] * view.shape[2]
     given = before.range if before is not None and followed else anything(inputs)
     even = linear or _even(call)
-    layer = Layer(node, source, view, bias, even, given)
+    layer = WeightedLayer(node, source, view, bias, even, given)
     links = () if groups == 1 else _whole_groups(layer)
     if links and not followed:
         return None
@@ -91,7 +91,7 @@ def _even(call: dict[str, Any]) -> bool:
     return padding == "valid" if isinstance(padding, str) else not any(padding)
 
 
-def _whole_groups(layer: Layer) -> tuple[Link]:
+def _whole_groups(layer: WeightedLayer) -> tuple[Link]:
     """All channels that a group reads and writes, together."""
     groups, outputs, inputs, _ = layer.weight.shape
     out = torch.arange(groups * outputs).view(groups, outputs, 1).expand(-1, -1, inputs)
@@ -99,7 +99,7 @@ def _whole_groups(layer: Layer) -> tuple[Link]:
     return (Link(layer.source, out.reshape(-1), into.reshape(-1)),)
 
 
-def _rewrite(layer: Layer, made: Range, followed: bool, edit: Edit) -> None:
+def _rewrite(layer: WeightedLayer, made: Range, followed: bool, edit: Edit) -> None:
     """Fewer rows and columns; rows that decide nothing are zeros and a bias."""
     rows = edit.keep[layer.node]
     columns = (
@@ -152,7 +152,7 @@ def _merged(weight: Tensor, given: Range, keep: Tensor) -> Tensor:
     return weight
 
 
-def _replace(layer: Layer, weight: Tensor, bias: Tensor, edit: Edit) -> None:
+def _replace(layer: WeightedLayer, weight: Tensor, bias: Tensor, edit: Edit) -> None:
     node, call = layer.node, arguments(layer.node)
     kernel = edit.constants[str(call["weight"].target)].shape[2:]
     if node.target in _TURNED:

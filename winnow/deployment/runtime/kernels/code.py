@@ -2,7 +2,7 @@
 
 A program is an int64 array of rows of `WIDTH`. The first number of a row is its operation, the
 others its arguments, by the names below. Arguments that end in ``_AT`` are places in an array of
-constants: ``tables`` (int32), ``weights`` (float32), ``small`` (int8) or ``numbers`` (float32).
+constants: ``tables`` (int32), ``weights`` (float32 or int8) or ``numbers`` (float32).
 ``X``, ``OUT`` and ``RESIDUAL`` are places in the arena, which holds all activations. -1 stands for
 "there is none".
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 WIDTH = 24
 
 # operations
-LOAD, STORE, MULTIPLY, DOTS, POOL, MEAN, ADD, RECTIFY, SCALE, PHASES, COPY = range(11)
+LOAD, STORE, MULTIPLY, DOTS, POOL, MEAN, ADD, SCALE, PHASES, COPY = range(10)
 
 # arguments that several operations have
 OPERATION, CHANNELS, X, X_PLANE, OUT, OUT_PLANE, RELU, LANES = range(8)
@@ -31,5 +31,5 @@ FEATURES, PLACES_AT = range(8, 10)
 HEIGHT, WIDE, X_ROW, OUT_ROW, KERNEL_H, KERNEL_W, STRIDE_H, STRIDE_W = range(8, 16)
 PAD_H, PAD_W, AVERAGE = range(16, 19)
 
-# ADD, RECTIFY, COPY: floats that lie together; SCALE: see MULTIPLY for MASK_AT and BLOCKS_AT
+# ADD, COPY: floats that lie together; SCALE: see MULTIPLY for MASK_AT and BLOCKS_AT
 COUNT, OTHER = range(8, 10)

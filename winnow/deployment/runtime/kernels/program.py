@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
 from numba import types
-from numpy.typing import NDArray
 
 from winnow.deployment.runtime.kernels.borders import read_examples, store_examples
 from winnow.deployment.runtime.kernels.code import (
@@ -18,9 +18,7 @@ from winnow.deployment.runtime.kernels.code import (
     OPERATION,
     PHASES,
     POOL,
-    RECTIFY,
     SCALE,
-    SCALE_AT,
     STORE,
     WIDTH,
 )
@@ -36,70 +34,73 @@ from winnow.deployment.runtime.kernels.maps import (
 )
 from winnow.deployment.runtime.kernels.product import multiply_map, multiply_map_int8
 from winnow.kernels.arrays import Floats, Int32s, Int64s
-from winnow.kernels.compile import EntryPoint, kernel
+from winnow.kernels.compile import EntryPoint, named_kernel
 from winnow.kernels.simd import W
 
 
-@kernel
-def run_program(
-    code: Int64s,
-    begin: int,
-    end: int,
-    first: int,
-    tables: Int32s,
-    weights: Floats,
-    small: NDArray[np.int8],
-    numbers: Floats,
-    arena: Floats,
-    x: Floats,
-    out: Floats,
-) -> None:
-    """The operations begin to end of a program, for L examples from number ``first`` on.
+def _interpreter(name: str, multiply: Any, dots: Any) -> Any:
+    """The kernel that runs programs, with weights of one kind."""
 
-    ``x``: what LOAD reads, ``out``: what STORE writes, (examples · features,). See
-    `winnow.deployment.runtime.kernels.code`.
-    """
-    for i in range(begin, end):
-        op = code[i * WIDTH : (i + 1) * WIDTH]
-        what = op[OPERATION]
-        if what == MULTIPLY:
-            if op[SCALE_AT] >= 0:
-                multiply_map_int8(op, tables, small, numbers, arena)
-            else:
-                multiply_map(op, tables, weights, numbers, arena)
-        elif what == DOTS:
-            if op[SCALE_AT] >= 0:
-                slice_dots_int8(op, tables, small, numbers, arena)
-            else:
-                slice_dots(op, tables, weights, numbers, arena)
-        elif what == LOAD:
-            read_examples(op, first, tables, arena, x)
-        elif what == STORE:
-            store_examples(op, first, tables, arena, out)
-        elif what == POOL:
-            if op[LANES] < W:
-                pool_single(op, arena)
-            else:
-                pool_lanes(op, arena)
-        elif what == MEAN:
-            mean_of_pixels(op, arena)
-        elif what in (ADD, RECTIFY):
-            add_maps(op, arena)
-        elif what == SCALE:
-            scale_channels(op, tables, numbers, arena)
-        elif what == PHASES:
-            split_phases(op, arena)
-        elif what == COPY:
-            copy_channels(op, arena)
+    @named_kernel(name)
+    def run(
+        code: Int64s,
+        begin: int,
+        end: int,
+        first: int,
+        tables: Int32s,
+        weights: Any,
+        numbers: Floats,
+        arena: Floats,
+        x: Floats,
+        out: Floats,
+    ) -> None:
+        for i in range(begin, end):
+            op = code[i * WIDTH : (i + 1) * WIDTH]
+            what = op[OPERATION]
+            if what == MULTIPLY:
+                multiply(op, tables, weights, numbers, arena)
+            elif what == DOTS:
+                dots(op, tables, weights, numbers, arena)
+            elif what == LOAD:
+                read_examples(op, first, tables, arena, x)
+            elif what == STORE:
+                store_examples(op, first, tables, arena, out)
+            elif what == POOL:
+                if op[LANES] < W:
+                    pool_single(op, arena)
+                else:
+                    pool_lanes(op, arena)
+            elif what == MEAN:
+                mean_of_pixels(op, arena)
+            elif what == ADD:
+                add_maps(op, arena)
+            elif what == SCALE:
+                scale_channels(op, tables, numbers, arena)
+            elif what == PHASES:
+                split_phases(op, arena)
+            elif what == COPY:
+                copy_channels(op, arena)
 
+    return run
+
+
+run_program = _interpreter("run_program", multiply_map, slice_dots)
+"""The operations begin to end of a program, for L examples from number ``first`` on.
+
+``weights``: float32. ``x``: what LOAD reads, ``out``: what STORE writes, (examples · features,). See
+`winnow.deployment.runtime.kernels.code`.
+"""
+
+run_program_int8 = _interpreter("run_program_int8", multiply_map_int8, slice_dots_int8)
+"""The same with weights of one byte and a scale for each row."""
 
 _floats, _n = types.float32[::1], types.int64
-ENTRIES = (
-    EntryPoint(
-        run_program,
-        (
-            *(types.int64[::1], _n, _n, _n, types.int32[::1], _floats),
-            *(types.int8[::1], _floats, _floats, _floats, _floats),
-        ),
-    ),
-)
+
+
+def _entry(run: Any, weights: Any) -> EntryPoint:
+    numbers = (types.int64[::1], _n, _n, _n, types.int32[::1])
+    return EntryPoint(run, (*numbers, weights, _floats, _floats, _floats, _floats))
+
+
+ENTRIES = (_entry(run_program, _floats),)
+ENTRIES_INT8 = (_entry(run_program_int8, types.int8[::1]),)
