@@ -33,7 +33,7 @@ def flat(value: Any, tensors: list[Tensor]) -> Any:
 
 
 def restored(structure: Any, tensors: Sequence[Any]) -> Any:
-    """What `flat` took apart."""
+    """What `flat` took apart. Errors of many kinds for a structure that `flat` never made."""
     if structure is None:
         return None
     if isinstance(structure, int):
@@ -42,4 +42,4 @@ def restored(structure: Any, tensors: Sequence[Any]) -> Any:
     if kind == "dict":
         return {name: restored(one, tensors) for name, one in inside.items()}
     values = [restored(one, tensors) for one in inside]
-    return tuple(values) if kind == "tuple" else values
+    return {"tuple": tuple, "list": list}[kind](values)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 
 from winnow.deployment import graphjson
 from winnow.deployment.network import Input, Network
@@ -155,6 +155,9 @@ def _check(graph: Any, constants: set[str], inputs: Sequence[Input]) -> None:
     placed = [str(n.target) for n in nodes if n.op == "placeholder"]
     if len(placed) != len(inputs) or not nodes or nodes[-1].op != "output":
         raise UserError(f"its graph has {len(placed)} inputs for {len(inputs)}, or no output")
+    (returned,) = nodes[-1].args
+    if not all(isinstance(one, fx.Node) for one in returned):
+        raise UserError(f"its graph returns {returned!r}, not tensors")
     missing = [
         str(n.target) for n in nodes if n.op == "get_attr" and str(n.target) not in constants
     ]

@@ -65,6 +65,8 @@ def unpack_values(coding: str, data: bytes, dtype: str, count: int) -> Tensor:
 
 def number_bytes(part: Tensor) -> bytes:
     """The numbers of a tensor as they lie in memory, in row-major order."""
+    if part.numel() == 0:  # whose stride may be 0, of which torch makes no bytes
+        return b""
     return part.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
