@@ -176,7 +176,7 @@ def test_compare_methods(folder, capsys):  # noqa: ARG001
         assert re.search(rf"^{arm} +10.0%  \d\d\.\d\d%$", printed, re.M)
 
 
-def test_deploy(folder, capsys):
+def test_deploy(kernels, folder, capsys):  # noqa: ARG001
     done = run_python(DOCS / "deploy.md", {})
     page = (DOCS / "deploy.md").read_text()
     mask, *table = capsys.readouterr().out.splitlines()
