@@ -42,7 +42,9 @@ def test_classes_come_back_as_plain_ones() -> None:
     assert type(restored(structure, tensors)) is dict
 
 
-@pytest.mark.parametrize("value", [1.5, "text", {A}, [object()]], ids=["float", "text", "set", "list"])
+@pytest.mark.parametrize(
+    "value", [1.5, "text", {A}, [object()]], ids=["float", "text", "set", "list"]
+)
 def test_anything_else_is_refused_by_its_class(value: Any) -> None:
     inside = value[0] if isinstance(value, list) else value
     with pytest.raises(UserError, match=f"returns a {type(inside).__name__}, which no file"):
