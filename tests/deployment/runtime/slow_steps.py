@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from winnow.deployment.runtime.assemble import assemble
-from winnow.deployment.runtime.kernels.program import ENTRIES
+from winnow.deployment.runtime.kernels.program import ENTRIES, ENTRIES_INT8
 from winnow.deployment.runtime.runner import Runner
 from winnow.deployment.runtime.sparse import int8_weights, nonzeros_of
 from winnow.deployment.runtime.steps import (
@@ -22,7 +22,8 @@ from winnow.deployment.runtime.steps import (
 )
 from winnow.kernels.cache import prepare
 
-prepare("deploy", ENTRIES)
+prepare("deployed", ENTRIES)
+prepare("deployed-int8", ENTRIES_INT8)
 
 LANES = (1, 16, 64)
 

@@ -62,8 +62,8 @@ class Runner(nn.Module):
         lead = inputs[0].shape[: self.leading]
         arrays = [np.empty((*lead, *shape), np.float32) for shape in self.shapes]
         count = lead[0] if self.leading == 1 else math.prod(lead)
-        # reshaping copies only what is not contiguous
-        flat = [x.reshape(-1) for x in inputs]
+        # copies only what is not contiguous, which reshaping alone may leave with steps between
+        flat = [np.ascontiguousarray(x).reshape(-1) for x in inputs]
         for x, size in zip(flat, self._sizes, strict=True):
             if len(x) != count * size:  # kernels would read what is not theirs
                 raise UserError(
