@@ -29,7 +29,7 @@ from winnow.deployment.deploying import (
     prepared,
 )
 from winnow.deployment.exporting import export_torch
-from winnow.deployment.loading import FILE_NAME, to_file
+from winnow.deployment.loading import FILE_NAME
 from winnow.deployment.measure import BATCH_SIZES, Rival, accuracy_of, latencies, module_rival
 from winnow.deployment.onnx import export_onnx
 from winnow.deployment.onnx_session import OnnxSession
@@ -149,7 +149,7 @@ def _write_file(
 ) -> tuple[list[str], nn.Module | OnnxSession]:
     """Write the network; what a card says of it, and what runs the file."""
     if isinstance(module, SparseModule):
-        file.write_bytes(to_file(module))
+        module.save(file)
         notes = [_WHERE]
         if int8:
             notes.append(
