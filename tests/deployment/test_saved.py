@@ -117,8 +117,7 @@ def test_every_damaged_byte_is_found(int8):
         try:
             saved = unpack_network(bytes(damaged), "this/file")
         except UserError as error:
-            assert "this/file" in str(error)
-            refused += 1
+            refused += "this/file" in str(error)
         else:  # a space of JSON's
             check_same(small(int8), saved.sparse)
             assert saved.about == {"title": "small"}

@@ -52,8 +52,8 @@ class CardSources:
     """What a card can say beyond the network: test data, rivals, and whose it is.
 
     ``data``: inputs in order and labels; ``name``: of the data. ``calibration``: inputs in order,
-    others than those, on which the ranges of int8 activations are measured. ``beside``: further rivals, of
-    `BESIDE`. ``title``, ``license``, ``date``: as `winnow.deployment.card.Card` has them.
+    others than those, on which the ranges of int8 activations are measured. ``beside``: further
+    rivals, of `BESIDE`. ``title``, ``license``, ``date``: as `winnow.deployment.card.Card` has them.
     """
 
     data: tuple[tuple[Tensor, ...], Tensor] | None = None

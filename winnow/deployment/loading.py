@@ -11,7 +11,7 @@ FILE_NAME = "network.safetensors"
 
 
 def load_deployed(path: str | os.PathLike[str], *, run: Ways = "measured") -> SparseModule:
-    """The network of a file that ``winnow deploy`` or ``SparseModule.save`` wrote, or of its folder.
+    """The network of a file that ``winnow deploy`` or ``SparseModule.save`` wrote, or of a folder.
 
     Needs neither the network's class nor the ticket; nothing in the file is code. ``run``:
     "measured" runs each layer as is fastest, which is measured again (seconds) where the file was

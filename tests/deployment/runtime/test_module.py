@@ -190,7 +190,7 @@ def test_inputs_that_do_not_fit():
         (x.double(), y), (x, y.half()), (x[:, :6], y), (x, y[0]), (x[None], y), (x.long(), y),
         (x.tolist(), y), (None, y), (torch.ones(()), y),
     ):  # fmt: skip
-        with pytest.raises(UserError, match="input '(image|other)' is"):
+        with pytest.raises(UserError, match=r"input '(image|other)' is"):
             module(*wrong)
     for away in ((x.to("meta"), y), (x, y.to("meta"))):
         with pytest.raises(UserError, match="runs on the CPU"):
