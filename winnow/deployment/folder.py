@@ -53,7 +53,8 @@ class CardSources:
 
     ``data``: inputs in order and labels; ``name``: of the data. ``calibration``: inputs in order,
     others than those, on which the ranges of int8 activations are measured. ``beside``: further
-    rivals, of `BESIDE`. ``title``, ``license``, ``date``: as `winnow.deployment.card.Card` has them.
+    rivals, of `BESIDE`. ``title``, ``license``, ``date``: as `winnow.deployment.card.Card` has
+    them.
     """
 
     data: tuple[tuple[Tensor, ...], Tensor] | None = None
