@@ -10,9 +10,9 @@ Read in this order:
 
 1. `network`, `capture`, `simplify`: a module as a graph, without its class.
 2. `shrink`: an equal network without units that decide nothing.
-3. `runtime`: from ``steps`` over ``geometry`` and ``assemble`` to a program of kernels (``kernels``);
+3. `runtime`: from ``steps`` over ``geometry`` and ``assemble`` to a program of ``kernels``;
    ``recognise``, ``parts`` and ``plan`` find what kernels can run, ``choose`` what they shall;
    ``module`` is what users call.
 4. `graphjson`, `saved`, `loading`: the file. `onnx`, `exporting`: the other formats.
-5. `measure`, `card`, `hub`: what is told of it. `deploying`, `folder`: all of it, as wn.deploy does.
+5. `measure`, `card`, `hub`: what is told of it. `deploying`, `folder`: all of it, as `wn.deploy`.
 """
