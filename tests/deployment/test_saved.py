@@ -145,6 +145,11 @@ def changed(edit, tensors_edit=None) -> bytes:
     return to_bytes(KIND, tensors, described, digest=True)
 
 
+def node(name, op, target, args=(), **kwargs):
+    """An entry of a graph."""
+    return {"name": name, "op": op, "target": target, "args": list(args), "kwargs": kwargs}
+
+
 def put(*path):
     """An edit: the last of ``path`` in the place that the others lead to."""
 
