@@ -6,8 +6,8 @@ import pickle
 
 import pytest
 import torch
+from network_files import changed, node, put
 from runtime.networks import check_equal, given_to, ready, sparse_module
-from test_saved import changed, node, put
 from torch import nn
 
 from winnow.deployment import loading

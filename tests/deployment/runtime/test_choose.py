@@ -47,8 +47,8 @@ def clock(monkeypatch, ways, layers):
         for call in calls.values():
             call()  # they can all be run
         if set(calls) <= {"1", "16", "64"}:
-            return {name: 1.0 for name in calls}
-        if "both" in calls or len(calls) == 2 and not told.layers:
+            return dict.fromkeys(calls, 1.0)
+        if "both" in calls or (len(calls) == 2 and not told.layers):
             return {way: ways[way] for way in calls}
         told.layers -= 1
         return dict(zip(("kernels", "torch"), next(turns), strict=True))
