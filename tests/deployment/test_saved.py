@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-import functools
-import json
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from runtime.networks import given_to, own_network, ready
-from torch import fx, nn
+from network_files import changed, put, small
+from runtime.networks import given_to, own_network
+from torch import fx
 
 from winnow.deployment.capture import capture
 from winnow.deployment.graphjson import to_json
@@ -23,17 +22,6 @@ from winnow.deployment.runtime.steps import SparseWeights
 from winnow.deployment.saved import pack_network, unpack_network
 from winnow.deployment.simplify import simplified
 from winnow.errors import UserError
-from winnow.mask import from_bytes, to_bytes
-
-KIND = "deployed network"
-
-
-@functools.cache
-def small(int8: bool = False) -> SparseNetwork:
-    """Two layers, one of them sparse."""
-    torch.manual_seed(0)
-    model = ready(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)))
-    return sparse_network(simplified(capture(model, torch.ones(2, 4))), int8=int8)
 
 
 def check_same(a: SparseNetwork, b: SparseNetwork) -> None:
@@ -129,30 +117,6 @@ def test_every_missing_end_is_found():
     for end in range(0, len(data), 7):
         with pytest.raises(UserError, match="this/file"):
             unpack_network(data[:end], "this/file")
-
-
-def changed(edit, tensors_edit=None) -> bytes:
-    """A file whose digest fits what was done to it."""
-    tensors, described = from_bytes(KIND, pack_network(small(), {}), "here")
-    described = json.loads(json.dumps(described))
-    for key in ("kind", "format", "digest"):
-        described.pop(key)
-    tensors = dict(tensors)
-    edit(described)
-    if tensors_edit is not None:
-        tensors_edit(tensors)
-    return to_bytes(KIND, tensors, described, digest=True)
-
-
-def put(*path):
-    """An edit: the last of ``path`` in the place that the others lead to."""
-
-    def edit(described):
-        for key in path[:-2]:
-            described = described[key]
-        described[path[-2]] = path[-1]
-
-    return edit
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,29 @@
+"""Programs on narrower vectors than this machine's: the same tests, in a new process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from winnow.kernels import simd
+
+TESTS = ["test_programs.py", "test_geometry.py", "test_nonzeros.py", "test_runner.py"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [w for w in simd.WIDTHS if w < simd.W])
+def test_narrower_vectors(width):
+    folder = Path(__file__).parent
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    done = subprocess.run(
+        [*command, *(str(folder / name) for name in TESTS)],
+        env={**os.environ, "WINNOW_SIMD_LANES": str(width)},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout
