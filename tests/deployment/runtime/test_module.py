@@ -76,11 +76,13 @@ def check_paper(name, shape, options, run, int8=False):
         assert all(plan.only is not None for plan in module._plans.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "shape", "options"), PAPERS)
 def test_networks_of_papers(name, shape, options):
     check_paper(name, shape, options, "kernels")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "shape", "options"), PAPERS[:1] + PAPERS[-1:])
 def test_networks_of_papers_in_int8(name, shape, options):
     check_paper(name, shape, options, "kernels", int8=True)
@@ -117,6 +119,7 @@ def test_measured_ways_are_equal():
     assert again.choices == module.choices
 
 
+@pytest.mark.slow
 def test_what_it_keeps_in_memory_falls_with_density():
     def size(density):
         torch.manual_seed(0)

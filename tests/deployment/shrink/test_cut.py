@@ -126,6 +126,7 @@ def captured(model: Chain, *shape: int) -> Network:
     return capture(model, torch.randn(3, *shape, dtype=torch.float64))
 
 
+@pytest.mark.slow
 @settings(max_examples=9)
 @given(
     seed=st.integers(0, 10**6),

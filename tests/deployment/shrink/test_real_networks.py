@@ -14,6 +14,8 @@ from winnow.deployment.simplify import simplified
 from winnow.models import build
 from winnow.structure import prune_units, structure_of
 
+pytestmark = pytest.mark.slow
+
 
 def _own(name: str, side: int, marks: Any = (), **options: Any) -> Any:
     channels = 1 if "lenet" in name else 3
