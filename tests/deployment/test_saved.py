@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 
 import numpy as np
@@ -98,19 +99,18 @@ def test_captured_networks(name, int8):
 @pytest.mark.parametrize("int8", [False, True])
 def test_every_damaged_byte_is_found(int8):
     data = pack_network(small(int8), {"title": "small"})
-    refused = 0
+    read = []
     for i in range(len(data)):
         damaged = bytearray(data)
         damaged[i] ^= 1 << (i % 8)
-        try:
-            saved = unpack_network(bytes(damaged), "this/file")
-        except UserError as error:
-            assert "this/file" in str(error)
-            refused += 1
-        else:  # a space of JSON's
-            check_same(small(int8), saved.sparse)
-            assert saved.about == {"title": "small"}
-    assert refused > 0.99 * len(data)
+        with contextlib.suppress(UserError):
+            read.append(unpack_network(bytes(damaged), "this/file"))
+    assert len(read) < 0.01 * len(data)
+    for saved in read:  # a space of JSON's
+        check_same(small(int8), saved.sparse)
+        assert saved.about == {"title": "small"}
+    with pytest.raises(UserError, match="this/file"):
+        unpack_network(data[:-1] + bytes([data[-1] ^ 1]), "this/file")
 
 
 def test_every_missing_end_is_found():

@@ -190,7 +190,7 @@ def test_inputs_that_do_not_fit():
         (x.double(), y), (x, y.half()), (x[:, :6], y), (x, y[0]), (x[None], y), (x.long(), y),
         (x.tolist(), y), (None, y), (torch.ones(()), y),
     ):  # fmt: skip
-        with pytest.raises(UserError, match="input '(image|other)' is"):
+        with pytest.raises(UserError, match=r"input '(image|other)' is"):
             module(*wrong)
     for away in ((x.to("meta"), y), (x, y.to("meta"))):
         with pytest.raises(UserError, match="runs on the CPU"):
@@ -263,3 +263,9 @@ def test_the_nearest_batch():
         64,
         64,
     ]
+
+
+def test_tokens_are_examples():
+    """Seven tokens of one text run side by side."""
+    runners = SparseModule(captured("tokens"), run="kernels")._plans[1].runners
+    assert any(set(runner.programs) == {1, 16} for runner in runners)
