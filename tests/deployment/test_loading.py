@@ -89,7 +89,7 @@ def test_measured_again_elsewhere(made, tmp_path, monkeypatch):
     "choices",
     [
         [{"batch": 1, "way": "kernels", "seconds": {"kernels": 1.0}, "layers": [], "lanes": []}],
-        [{"batch": 1}], [5], {"batch": 1}, None, "kernels",
+        [{"batch": 1}], None,
     ],
 )  # fmt: skip
 def test_choices_that_do_not_fit_are_made_again(tmp_path, choices):

@@ -86,8 +86,7 @@ def test_networks_come_back_bit_by_bit(shape, rank, int8, seed, density, kind):
     assert pack_network(saved.sparse, saved.about) == data
 
 
-@pytest.mark.parametrize("name", ["squeeze", "several"])
-@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize(("name", "int8"), [("squeeze", False), ("several", True)])
 def test_captured_networks(name, int8):
     model, shapes = own_network(name)
     network = simplified(capture(model, given_to(shapes, 3)))
