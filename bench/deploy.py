@@ -7,9 +7,9 @@ Inference alone, on one thread: a batch of 1 and one of 64 images; 128 tokens fo
 of a transformer. Weights are masked at random, each layer at the same density, and batch norms have
 statistics. All rivals are called from Python with tensors or arrays that are ready. torch is there
 too, and Winnow's file with weights of one byte. The goals are those of the issue that asked for the
-runtime, as multiples of the peer in brackets. Times are of
-the processor, which others may share: quote the ratios. Needs onnxruntime, onnx and onnxscript (pip install 'winnow[onnx]'); without them torch
-is the only peer. Writes bench/results/deploy.json.
+runtime, as multiples of the peer in brackets. Times are of the processor, which others may share:
+quote the ratios. Needs onnxruntime, onnx and onnxscript (pip install 'winnow[onnx]'); without them
+torch is the only peer. Writes bench/results/deploy.json.
 """
 
 from __future__ import annotations

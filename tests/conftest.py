@@ -23,6 +23,16 @@ def own_cache(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="session")
+def kernels():
+    """The kernels of inference from the user's cache, before tests have a cache of their own."""
+    from winnow.deployment.runtime.kernels.program import ENTRIES, ENTRIES_INT8
+    from winnow.kernels.cache import prepare
+
+    prepare("deployed", ENTRIES)
+    prepare("deployed-int8", ENTRIES_INT8)
+
+
 @pytest.fixture(scope="module")
 def no_fsync():
     """Files need not outlast a power cut here."""

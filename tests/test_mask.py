@@ -13,8 +13,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save
 from torch import Tensor, nn
 
+from winnow.digest import digest_of
 from winnow.mask import MASK_FORMAT, Mask, density_total, from_bytes, to_bytes
 
 
@@ -249,8 +251,6 @@ def test_equal_masks_give_equal_bytes_in_every_process(tmp_path: Path) -> None:
 
 
 def test_damaged_and_foreign_files_are_named(tmp_path: Path) -> None:
-    from safetensors.torch import save
-
     A.save(tmp_path / "good")
     good = (tmp_path / "good").read_bytes()
     flipped = bytearray(good)
@@ -279,6 +279,36 @@ def test_damaged_and_foreign_files_are_named(tmp_path: Path) -> None:
             Mask.load(tmp_path / name)
     with pytest.raises(FileNotFoundError):
         Mask.load(tmp_path / "none")
+
+
+def test_no_bit_can_flip_unseen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    A.save(tmp_path / "m")
+    whole, read = (tmp_path / "m").read_bytes(), bytearray()
+    monkeypatch.setattr(Path, "read_bytes", lambda _: bytes(read))
+    for bit in range(8 * len(whole)):
+        read = bytearray(whole)
+        read[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(ValueError, match="flipped"):
+            Mask.load("flipped")
+
+
+def test_files_of_before_there_were_digests_load(tmp_path: Path) -> None:
+    packed, shapes = A.pack()
+    (tmp_path / "old").write_bytes(to_bytes("mask", packed, {"shapes": shapes}))
+    assert Mask.load(tmp_path / "old") == A
+
+
+def test_a_digest_is_no_choice_of_the_file(tmp_path: Path) -> None:
+    """A file without one says that it is old, and then has the checksum of old files."""
+    packed, shapes = A.pack()
+    data = to_bytes("mask", packed, {"shapes": shapes}, digest=True)
+    for version in (1, 0, -1, True, 1.0, "2", None):
+        about = {"kind": "mask", "format": version, "shapes": shapes}
+        (tmp_path / "m").write_bytes(save(packed, {"winnow": json.dumps(about)}))
+        with pytest.raises(ValueError, match="m is damaged"):
+            Mask.load(tmp_path / "m")
+    found, about = from_bytes("mask", data, "here")
+    assert about["digest"] == digest_of(found, {"kind": "mask", "format": 2, "shapes": shapes})
 
 
 def test_every_dtype_survives_the_file() -> None:

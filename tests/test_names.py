@@ -9,7 +9,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "winnow"
 
 HOMONYMS = {
-    "aten": "torch.ops.aten, of which type checkers know nothing: a line in each file that calls it",
+    "aten": "torch.ops.aten, of which type checkers know nothing: a line in each file of calls",
     "ENTRIES": "the kernels of a file: engine/sparse_cpu/kernels/groups.py compiles them together",
     "SparseCallback": "integrations: the adapter of each trainer, taken from its own module",
 }

@@ -13,7 +13,7 @@ import winnow as wn
 pytestmark = pytest.mark.usefixtures("own_environment")
 COMMANDS = (
     *("run", "plan", "recipes", "methods", "ls", "show", "report", "claims", "bench"),
-    *("import", "doctor"),
+    *("ticket", "import", "doctor"),
 )
 
 

@@ -134,19 +134,21 @@ def test_a_damaged_run_is_named_and_nothing_else_is_lost(recipe, store, tmp_path
     assert name in err
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "ls", "show", "report", "claims"])
+@pytest.mark.parametrize("command", ["run", "plan", "ls", "show", "ticket", "report", "claims"])
 def test_a_store_of_a_newer_winnow_is_refused_by_every_command(command, recipe, tmp_path):
     (tmp_path / "store.json").write_text('{"format": 99}')
     arguments = {"ls": [], "show": ["x"], "report": [recipe, "--out", tmp_path / "o"]}
+    arguments["ticket"] = ["x", "--to", tmp_path / "t"]
     answer = winnow(command, *arguments.get(command, [recipe]), "--store", tmp_path)
     refused(answer, f"the store {tmp_path} has format 99", "newer Winnow", "--store DIR")
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "ls", "show", "report", "claims"])
+@pytest.mark.parametrize("command", ["run", "plan", "ls", "show", "ticket", "report", "claims"])
 def test_a_store_that_is_a_file_is_refused_by_every_command(command, recipe, tmp_path):
     path = tmp_path / "file"
     path.write_text("mine")
     arguments = {"ls": [], "show": ["x"], "report": [recipe, "--out", tmp_path / "o"]}
+    arguments["ticket"] = ["x", "--to", tmp_path / "t"]
     answer = winnow(command, *arguments.get(command, [recipe]), "--store", path)
     refused(answer, f"the store {path}", "--store DIR")
     assert path.read_text() == "mine"

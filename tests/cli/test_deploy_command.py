@@ -12,17 +12,8 @@ from command_line import folders, refused, winnow
 import winnow as wn
 from winnow.data import load_images
 from winnow.deployment import folder as deployed_folders
-from winnow.deployment.runtime.kernels.program import ENTRIES, ENTRIES_INT8
-from winnow.kernels.cache import prepare
 
 pytestmark = pytest.mark.usefixtures("kernels", "own_environment", "quick")
-
-
-@pytest.fixture(scope="session")
-def kernels():
-    """Kernels from the user's cache, before tests have one of their own."""
-    prepare("deployed", ENTRIES)
-    prepare("deployed-int8", ENTRIES_INT8)
 
 
 @pytest.fixture

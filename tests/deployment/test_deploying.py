@@ -104,7 +104,7 @@ def test_a_ticket_without_trained_weights_is_refused(model, mask):
 def test_what_does_not_fit_is_refused_by_name(model, mask):
     with pytest.raises(wn.UserError, match=r"'0\.weight'"):
         wn.deploy(model, {"0.weight": torch.ones(3, 3, dtype=torch.bool)}, IMAGES[:1])
-    with pytest.raises(wn.UserError, match="sparce.*sparse"):
+    with pytest.raises(wn.UserError, match=r"sparce.*sparse"):
         wn.deploy(model, mask, IMAGES[:1], format="sparce")
     with pytest.raises(wn.UserError, match="to=FOLDER"):
         wn.deploy(model, mask, IMAGES[:1], format="onnx")

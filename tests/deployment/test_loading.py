@@ -10,9 +10,9 @@ from network_files import changed, node, put
 from runtime.networks import check_equal, given_to, ready, sparse_module
 from torch import nn
 
-from winnow.deployment import loading
-from winnow.deployment.loading import FILE_NAME, load_deployed, measured_on, to_file
+from winnow.deployment.loading import FILE_NAME, load_deployed
 from winnow.deployment.runtime import module as modules
+from winnow.deployment.runtime.choose import measured_on
 from winnow.deployment.runtime.module import SparseModule
 from winnow.errors import UserError
 from winnow.files import write_whole
@@ -52,12 +52,12 @@ def no_pickle(monkeypatch):
 @pytest.mark.usefixtures("no_measuring", "no_pickle")
 def test_there_and_back(made, tmp_path):
     model, module = made
-    write_whole(tmp_path / FILE_NAME, to_file(module))
+    write_whole(tmp_path / FILE_NAME, module.to_bytes())
     for path in (tmp_path, tmp_path / FILE_NAME, str(tmp_path)):
         again = load_deployed(path)
         assert again.choices == module.choices
         assert again.about == {"title": "a test"}
-        assert to_file(again) == to_file(module)
+        assert again.to_bytes() == module.to_bytes()
     for count in (0, 1, 5, 70):
         (x,) = given_to([(5,)], count)
         assert torch.equal(again(x), module(x))
@@ -70,8 +70,8 @@ def test_there_and_back(made, tmp_path):
 
 def test_measured_again_elsewhere(made, tmp_path, monkeypatch):
     _, module = made
-    monkeypatch.setattr(loading, "measured_on", lambda: {**measured_on(), "threads": 99})
-    write_whole(tmp_path / FILE_NAME, to_file(module))
+    monkeypatch.setattr(modules, "measured_on", lambda: {**measured_on(), "threads": 99})
+    write_whole(tmp_path / FILE_NAME, module.to_bytes())
     monkeypatch.undo()
     asked, own = [], modules.chosen
 
@@ -101,6 +101,16 @@ def test_choices_that_do_not_fit_are_made_again(tmp_path, choices):
     assert again(torch.ones(2, 4)).shape == (2, 2)
 
 
+def test_a_module_is_saved_and_pickled_as_its_file(made, tmp_path):
+    _, module = made
+    module.save(tmp_path / "new" / "a.safetensors")
+    assert (tmp_path / "new" / "a.safetensors").read_bytes() == module.to_bytes()
+    again = pickle.loads(pickle.dumps(module))
+    assert again.choices == module.choices
+    (x,) = given_to([(5,)], 4)
+    assert torch.equal(again(x), module(x))
+
+
 def test_there_is_no_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         load_deployed(tmp_path / "none")
@@ -117,7 +127,7 @@ def test_what_is_no_such_file(tmp_path):
 
 
 def test_an_unknown_way(made, tmp_path):
-    write_whole(tmp_path / FILE_NAME, to_file(made[1]))
+    write_whole(tmp_path / FILE_NAME, made[1].to_bytes())
     with pytest.raises(UserError, match="run"):
         load_deployed(tmp_path, run="fast")
 

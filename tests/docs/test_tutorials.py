@@ -4,6 +4,7 @@ of results is what `docs/results` holds.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -175,13 +176,33 @@ def test_compare_methods(folder, capsys):  # noqa: ARG001
         assert re.search(rf"^{arm} +10.0%  \d\d\.\d\d%$", printed, re.M)
 
 
-def test_deploy(folder, capsys):
+def test_deploy(kernels, folder, capsys):  # noqa: ARG001
     done = run_python(DOCS / "deploy.md", {})
     page = (DOCS / "deploy.md").read_text()
-    (mask,) = capsys.readouterr().out.splitlines()
+    mask, *table = capsys.readouterr().out.splitlines()
     assert f"print(ticket.mask)  # {mask}" in page
-    assert done["zeros"] >= 7400 - done["ticket"].mask.kept
-    assert (folder / "ticket.pt2").stat().st_size > 0
+    assert [line.split(":")[0] for line in table if line[0] != " "] == [
+        "batch 1", "batch 16", "batch 64",
+    ]  # fmt: skip
+    names = {path.name for path in (folder / "deployed").iterdir()}
+    assert names == {"README.md", "card.json", "network.safetensors"}
+    assert (folder / "deployed" / "network.safetensors").stat().st_size < 8000
+    assert done["shipped"].sparse.nonzeros
+
+
+def test_a_transformer_is_deployed(folder):
+    pytest.importorskip("transformers", reason="needs winnow[transformers]")
+    (script,) = blocks(DOCS / "deploy.md", "python gpt2.py")
+    (folder / "gpt2.py").write_text(script.text)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "gpt2.py", "4"], cwd=folder, env=environment, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "transformer.h.1.mlp.c_fc.weight_t: density 0.500" in done.stdout
+    card = json.loads((folder / "gpt2-2-4" / "card.json").read_text())
+    assert card["before"]["correct"] == card["after"]["correct"]
 
 
 @pytest.mark.slow

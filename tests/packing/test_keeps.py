@@ -63,6 +63,16 @@ def test_masks_take_little_more_than_their_entropy() -> None:
     assert len(pack_keep(pattern)[1]) < 200
 
 
+def test_large_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which only the shorter coding is deflated."""
+    monkeypatch.setattr("winnow.packing.keeps._LARGE", 100)
+    for density, coding in ((0.03, "deflated gaps"), (0.3, "deflated bits"), (0.5, "bits")):
+        keep = drawn((100, 200), density)
+        found, data = pack_keep(keep)
+        assert found == coding
+        assert torch.equal(unpack_keep(found, data, [100, 200]), keep)
+
+
 def test_masks_that_are_not_contiguous() -> None:
     keep = drawn((30, 50), 0.1).t()[::2]
     coding, data = pack_keep(keep)

@@ -29,7 +29,7 @@ from winnow.deployment.deploying import (
     prepared,
 )
 from winnow.deployment.exporting import export_torch
-from winnow.deployment.loading import FILE_NAME, to_file
+from winnow.deployment.loading import FILE_NAME
 from winnow.deployment.measure import BATCH_SIZES, Rival, accuracy_of, latencies, module_rival
 from winnow.deployment.onnx import export_onnx
 from winnow.deployment.onnx_session import OnnxSession
@@ -52,8 +52,9 @@ class CardSources:
     """What a card can say beyond the network: test data, rivals, and whose it is.
 
     ``data``: inputs in order and labels; ``name``: of the data. ``calibration``: inputs in order,
-    others than those, on which the ranges of int8 activations are measured. ``beside``: further rivals, of
-    `BESIDE`. ``title``, ``license``, ``date``: as `winnow.deployment.card.Card` has them.
+    others than those, on which the ranges of int8 activations are measured. ``beside``: further
+    rivals, of `BESIDE`. ``title``, ``license``, ``date``: as `winnow.deployment.card.Card` has
+    them.
     """
 
     data: tuple[tuple[Tensor, ...], Tensor] | None = None
@@ -149,7 +150,7 @@ def _write_file(
 ) -> tuple[list[str], nn.Module | OnnxSession]:
     """Write the network; what a card says of it, and what runs the file."""
     if isinstance(module, SparseModule):
-        file.write_bytes(to_file(module))
+        module.save(file)
         notes = [_WHERE]
         if int8:
             notes.append(

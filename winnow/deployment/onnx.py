@@ -85,8 +85,8 @@ def export_onnx(
     the names of forward's arguments, outputs those of the dict that forward returns, else
     ``output``.
 
-    ``int8``: weights of 8 bits, see `winnow.deployment.onnx_int8`, made of the float32 model after that
-    was checked. ``calibration``: inputs like the example, more of them (100 to 1,000), which
+    ``int8``: weights of 8 bits, see `winnow.deployment.onnx_int8`, made of the float32 model after
+    that was checked. ``calibration``: inputs like the example, more of them (100 to 1,000), which
     convolutions need; the difference is measured on them where they are given.
 
     Raises UserError for what is not installed, what ``torch.onnx`` cannot write, a file of over

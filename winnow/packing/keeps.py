@@ -13,6 +13,7 @@ from torch import Tensor
 from winnow.packing.deflate import deflated, inflated
 
 _LONG = 255  # a byte of this value: so many are removed, and the gap goes on
+_LARGE = 1 << 20  # bytes: from here on only the shorter coding is deflated, which takes seconds
 _Bytes = NDArray[np.uint8]
 CODINGS = ("bits", "gaps", "deflated bits", "deflated gaps")
 
@@ -25,9 +26,10 @@ def pack_keep(keep: Tensor) -> tuple[str, bytes]:
     """
     flat = keep.detach().cpu().reshape(-1).numpy()
     plain = {"bits": np.packbits(flat, bitorder="little").tobytes(), "gaps": _gaps(flat).tobytes()}
-    packed = {f"deflated {coding}": deflated([data]) for coding, data in plain.items()}
-    coding, data = min((plain | packed).items(), key=lambda item: len(item[1]))
-    return coding, data
+    shortest = min(plain, key=lambda coding: len(plain[coding]))
+    tried = [c for c in plain if c == shortest or len(plain[c]) < _LARGE]
+    packed = {f"deflated {coding}": deflated([plain[coding]]) for coding in tried}
+    return min((plain | packed).items(), key=lambda item: len(item[1]))
 
 
 def unpack_keep(coding: str, data: bytes, shape: Sequence[int]) -> Tensor:

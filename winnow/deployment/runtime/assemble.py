@@ -187,8 +187,21 @@ class _Assembler:
         self.rows.append(row)
 
     def _border(self, value: Value) -> dict[str, int]:
-        places = self.geometry[value].places()
-        return {"FEATURES": value.size, "PLACES_AT": self.tables.put(places)}
+        """How examples come in and go out: by a table, or row by row where there is one."""
+        geometry = self.geometry[value]
+        if self.lanes > 1:
+            places = self.tables.put(geometry.places())
+            return {"FEATURES": value.size, "PLACES_AT": places, "CHANNELS": value.channels}
+        channels, rows, floats = value.channels, value.height, value.width
+        if geometry.plane == 1:  # features are one row
+            channels, floats = 1, value.channels
+        return {
+            "FEATURES": value.size,
+            "CHANNELS": channels,
+            "ROWS": rows,
+            "ROW_FLOATS": floats,
+            "ROW_STEP": geometry.row,
+        }
 
     # ---- steps
 

@@ -15,7 +15,7 @@ from winnow.deployment.runtime.kernels import code
 from winnow.deployment.runtime.plan import ExecutionPlan, SparseNetwork, plan
 from winnow.deployment.runtime.recognise import Known
 from winnow.deployment.runtime.steps import ProductStep
-from winnow.engine.turns import Repeat, in_turns
+from winnow.engine.turns import Repeat, in_turns, machine
 from winnow.kernels.arrays import Floats, aligned
 
 BATCHES = (1, 16, 64)
@@ -226,3 +226,8 @@ def _in_torch(sparse: SparseNetwork, node: fx.Node, known: Known) -> Callable[[]
             return function(*args, **kwargs)
 
     return run
+
+
+def measured_on() -> dict[str, Any]:
+    """What measured times hold for: the processor, the libraries, and torch's threads."""
+    return {**machine(), "threads": torch.get_num_threads()}

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from winnow.deployment.outputs import restored
-from winnow.deployment.runtime.choose import BATCHES, BatchChoice, LayerChoice, chosen, plan_chosen
+from winnow.deployment.runtime.choose import (
+    BATCHES,
+    BatchChoice,
+    LayerChoice,
+    choice_of,
+    chosen,
+    measured_on,
+    plan_chosen,
+)
 from winnow.deployment.runtime.kernels.program import ENTRIES, ENTRIES_INT8
 from winnow.deployment.runtime.plan import ExecutionPlan, SparseNetwork, plan
+from winnow.deployment.saved import pack_network, unpack_network
 from winnow.errors import UserError, unknown
+from winnow.files import write_whole
 from winnow.kernels.cache import prepare
 
 Ways = Literal["measured", "kernels", "torch"]
@@ -47,7 +59,7 @@ class SparseModule(nn.Module):
         if run not in WAYS:
             raise unknown("run", str(run), WAYS, f"It is one of {', '.join(WAYS)}")
         _prepare(sparse)
-        self.sparse, self.about = sparse, dict(about or {})
+        self.sparse, self.run, self.about = sparse, run, dict(about or {})
         self.choices: dict[int, BatchChoice] = {}
         self._plans: dict[int, ExecutionPlan] = {}
         before = {choice.batch: choice for choice in choices}
@@ -92,12 +104,59 @@ class SparseModule(nn.Module):
         held = f"{kept} nonzeros in {len(self.sparse.nonzeros)} layers"
         return f"{held}; {ways}" if ways else held
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one safetensors file, which `wn.load_deployed` reads; it appears whole or not at
+        all. What was measured for the module goes along, for this machine.
+        """
+        write_whole(Path(path), self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """The file as bytes."""
+        measured = [choice.plain() for choice in self.choices.values()]
+        about = {**self.about, "machine": measured_on(), "choices": measured}
+        return pack_network(self.sparse, about)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as its file."""
+        return module_of_bytes, (self.to_bytes(), "a pickled SparseModule", self.run)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> SparseModule:
         """A copy that shares what never changes, which is everything."""
         made = SparseModule.__new__(SparseModule)
         memo[id(self)] = made
         made.__dict__.update(self.__dict__)
         return made
+
+
+def module_of_bytes(data: bytes, where: str, run: Ways = "measured") -> SparseModule:
+    """What `SparseModule.to_bytes` gave. UserError, with ``where``, for anything else."""
+    if run not in WAYS:
+        raise unknown("run", str(run), WAYS, f"It is one of {', '.join(WAYS)}")
+    saved = unpack_network(data, where)
+    about = {k: v for k, v in saved.about.items() if k not in ("machine", "choices")}
+    here = saved.about.get("machine") == measured_on()
+    known = _choices(saved.about.get("choices", [])) if here and run == "measured" else ()
+    try:
+        try:
+            return SparseModule(saved.sparse, run=run, choices=known, about=about)
+        except UserError:
+            raise
+        except ValueError:  # measured for a network that these parts are not of
+            return SparseModule(saved.sparse, run=run, about=about)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+    except Exception as error:  # whatever torch raises for a graph that no network had
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"{where} is damaged: its graph does not run ({type(error).__name__}: {reason})"
+        ) from error
+
+
+def _choices(plain: Any) -> Sequence[BatchChoice]:
+    try:
+        return [choice_of(one) for one in plain]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return []
 
 
 def nearest(count: int) -> int:

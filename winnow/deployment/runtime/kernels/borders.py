@@ -7,11 +7,23 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from winnow.deployment.runtime.kernels.code import FEATURES, LANES, OUT, PLACES_AT, X
+from winnow.deployment.runtime.kernels.code import (
+    CHANNELS,
+    FEATURES,
+    LANES,
+    OUT,
+    OUT_PLANE,
+    PLACES_AT,
+    ROW_FLOATS,
+    ROW_STEP,
+    ROWS,
+    X_PLANE,
+    X,
+)
 from winnow.kernels import llvm
 from winnow.kernels.arrays import Floats, Int32s, Int64s
-from winnow.kernels.compile import kernel
-from winnow.kernels.simd import W, operation, scalar
+from winnow.kernels.compile import inlined, kernel
+from winnow.kernels.simd import W, load_vector, operation, scalar, store
 from winnow.kernels.transpose import interleaved
 
 
@@ -79,12 +91,29 @@ def transpose_out(
     return types.void(arena, n, places, n, x, n, n), generate
 
 
+@inlined
+def copy_row(source: Floats, at: int, target: Floats, to: int, count: int) -> None:
+    """So many floats from a place to a place."""
+    whole = count - count % W
+    for f in range(0, whole, W):
+        store(target, to + f, load_vector(source, at + f))
+    for f in range(whole, count):
+        target[to + f] = scalar(source, at + f)
+
+
 @kernel
 def read_examples(op: Int64s, first: int, tables: Int32s, arena: Floats, x: Floats) -> None:
     """L examples of x (N · features,) from number ``first`` on, to where the table says."""
     features, lanes, at, base = op[FEATURES], op[LANES], op[PLACES_AT], op[OUT]
     start = first * features
-    if lanes < W or features < W:
+    if lanes == 1:
+        for c in range(op[CHANNELS]):
+            for row in range(op[ROWS]):
+                to = base + c * op[OUT_PLANE] + row * op[ROW_STEP]
+                copy_row(x, start, arena, to, op[ROW_FLOATS])
+                start += op[ROW_FLOATS]
+        return
+    if features < W:
         for lane in range(lanes):
             for f in range(features):
                 arena[base + scalar(tables, at + f) + lane] = scalar(x, start + f)
@@ -104,7 +133,14 @@ def store_examples(op: Int64s, first: int, tables: Int32s, arena: Floats, out: F
     """The way out of `read_examples`."""
     features, lanes, at, base = op[FEATURES], op[LANES], op[PLACES_AT], op[X]
     start = first * features
-    if lanes < W or features < W:
+    if lanes == 1:
+        for c in range(op[CHANNELS]):
+            for row in range(op[ROWS]):
+                place = base + c * op[X_PLANE] + row * op[ROW_STEP]
+                copy_row(arena, place, out, start, op[ROW_FLOATS])
+                start += op[ROW_FLOATS]
+        return
+    if features < W:
         for lane in range(lanes):
             for f in range(features):
                 out[start + f] = scalar(arena, base + scalar(tables, at + f) + lane)

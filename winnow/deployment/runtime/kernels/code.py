@@ -24,8 +24,9 @@ OPERATION, CHANNELS, X, X_PLANE, OUT, OUT_PLANE, RELU, LANES = range(8)
 SLABS, START_AT, OFFSET_AT, WEIGHT_AT, BIAS_AT = range(8, 13)
 RESIDUAL, RESIDUAL_PLANE, MASK_AT, BLOCKS_AT, SCALE_AT = range(13, 18)
 
-# LOAD, STORE: examples one after the other, of so many floats; where in the arena each float goes
-FEATURES, PLACES_AT = range(8, 10)
+# LOAD, STORE: examples one after the other, of so many floats; where in the arena each float goes;
+# of a single example: rows of a plane, floats of a row, from a row to the next
+FEATURES, PLACES_AT, ROWS, ROW_FLOATS, ROW_STEP = range(8, 13)
 
 # POOL, MEAN, PHASES: pixels of the output, and how they lie; the window
 HEIGHT, WIDE, X_ROW, OUT_ROW, KERNEL_H, KERNEL_W, STRIDE_H, STRIDE_W = range(8, 16)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from winnow.deployment.runtime.kernels.code import (
     BIAS_AT,
@@ -41,7 +40,7 @@ from winnow.engine.sparse_cpu.kernels.block import (
     zero_block,
 )
 from winnow.kernels.arrays import Floats, Int32s, Int64s
-from winnow.kernels.compile import inlined, kernel, named_kernel
+from winnow.kernels.compile import inlined, named_kernel
 from winnow.kernels.simd import W, scalar, splat
 
 LARGEST = 8  # vectors of a block: twice as many sums at once as an addition takes cycles
@@ -143,61 +142,41 @@ def _multiplier(count: int, int8_weights: bool) -> Any:
     return multiply
 
 
-_F1, _F2, _F3, _F4, _F5, _F6, _F7, _F8 = (_multiplier(n, False) for n in range(1, LARGEST + 1))
-_Q1, _Q2, _Q3, _Q4, _Q5, _Q6, _Q7, _Q8 = (_multiplier(n, True) for n in range(1, LARGEST + 1))
+def _for_maps(name: str, quantised: bool) -> Any:
+    """The kernel that multiplies all blocks of a map, with weights of one kind."""
+    one, two, three, four, five, six, seven, eight = (
+        _multiplier(count, quantised) for count in range(1, LARGEST + 1)
+    )
+
+    @named_kernel(name)
+    def multiply(op: Int64s, tables: Int32s, weights: Any, numbers: Floats, arena: Floats) -> None:
+        at = op[BLOCKS_AT] + LARGEST
+        for count in range(LARGEST, 0, -1):
+            for _ in range(tables[op[BLOCKS_AT] + count - 1]):
+                f = int(tables[at])
+                at += 1
+                if count == 8:
+                    eight(op, f, tables, weights, numbers, arena)
+                elif count == 7:
+                    seven(op, f, tables, weights, numbers, arena)
+                elif count == 6:
+                    six(op, f, tables, weights, numbers, arena)
+                elif count == 5:
+                    five(op, f, tables, weights, numbers, arena)
+                elif count == 4:
+                    four(op, f, tables, weights, numbers, arena)
+                elif count == 3:
+                    three(op, f, tables, weights, numbers, arena)
+                elif count == 2:
+                    two(op, f, tables, weights, numbers, arena)
+                else:
+                    one(op, f, tables, weights, numbers, arena)
+
+    return multiply
 
 
-@kernel
-def multiply_map(
-    op: Int64s, tables: Int32s, weights: Floats, numbers: Floats, arena: Floats
-) -> None:
-    """All blocks of an operation; the table has how many of each size, then where they begin."""
-    at = op[BLOCKS_AT] + LARGEST
-    for count in range(LARGEST, 0, -1):
-        for _ in range(tables[op[BLOCKS_AT] + count - 1]):
-            f = int(tables[at])
-            at += 1
-            if count == 8:
-                _F8(op, f, tables, weights, numbers, arena)
-            elif count == 7:
-                _F7(op, f, tables, weights, numbers, arena)
-            elif count == 6:
-                _F6(op, f, tables, weights, numbers, arena)
-            elif count == 5:
-                _F5(op, f, tables, weights, numbers, arena)
-            elif count == 4:
-                _F4(op, f, tables, weights, numbers, arena)
-            elif count == 3:
-                _F3(op, f, tables, weights, numbers, arena)
-            elif count == 2:
-                _F2(op, f, tables, weights, numbers, arena)
-            else:
-                _F1(op, f, tables, weights, numbers, arena)
+multiply_map = _for_maps("multiply_map", False)
+"""All blocks of an operation; the table has how many of each size, then where they begin."""
 
-
-@kernel
-def multiply_map_int8(
-    op: Int64s, tables: Int32s, weights: NDArray[np.int8], numbers: Floats, arena: Floats
-) -> None:
-    """`multiply_map` with weights of one byte."""
-    at = op[BLOCKS_AT] + LARGEST
-    for count in range(LARGEST, 0, -1):
-        for _ in range(tables[op[BLOCKS_AT] + count - 1]):
-            f = int(tables[at])
-            at += 1
-            if count == 8:
-                _Q8(op, f, tables, weights, numbers, arena)
-            elif count == 7:
-                _Q7(op, f, tables, weights, numbers, arena)
-            elif count == 6:
-                _Q6(op, f, tables, weights, numbers, arena)
-            elif count == 5:
-                _Q5(op, f, tables, weights, numbers, arena)
-            elif count == 4:
-                _Q4(op, f, tables, weights, numbers, arena)
-            elif count == 3:
-                _Q3(op, f, tables, weights, numbers, arena)
-            elif count == 2:
-                _Q2(op, f, tables, weights, numbers, arena)
-            else:
-                _Q1(op, f, tables, weights, numbers, arena)
+multiply_map_int8 = _for_maps("multiply_map_int8", True)
+"""The same with weights of one byte."""

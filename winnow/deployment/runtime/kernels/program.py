@@ -87,8 +87,8 @@ def _interpreter(name: str, multiply: Any, dots: Any) -> Any:
 run_program = _interpreter("run_program", multiply_map, slice_dots)
 """The operations begin to end of a program, for L examples from number ``first`` on.
 
-``weights``: float32. ``x``: what LOAD reads, ``out``: what STORE writes, (examples · features,). See
-`winnow.deployment.runtime.kernels.code`.
+``weights``: float32. ``x``: what LOAD reads, ``out``: what STORE writes, (examples · features,).
+See `winnow.deployment.runtime.kernels.code`.
 """
 
 run_program_int8 = _interpreter("run_program_int8", multiply_map_int8, slice_dots_int8)
