@@ -89,10 +89,10 @@ def test_measured_again_elsewhere(made, tmp_path, monkeypatch):
     "choices",
     [
         [{"batch": 1, "way": "kernels", "seconds": {"kernels": 1.0}, "layers": [], "lanes": []}],
-        [{"batch": 1}], [5], {"batch": 1}, None, "kernels",
+        [{"batch": 1}], None,
     ],
 )  # fmt: skip
-def test_choices_that_do_not_fit_are_made_again(made, tmp_path, choices):
+def test_choices_that_do_not_fit_are_made_again(tmp_path, choices):
     about = {"machine": measured_on(), "choices": choices, "title": "other"}
     write_whole(tmp_path / FILE_NAME, changed(put("about", about)))
     again = load_deployed(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 
 import numpy as np
@@ -85,8 +86,7 @@ def test_networks_come_back_bit_by_bit(shape, rank, int8, seed, density, kind):
     assert pack_network(saved.sparse, saved.about) == data
 
 
-@pytest.mark.parametrize("name", ["squeeze", "several"])
-@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize(("name", "int8"), [("squeeze", False), ("several", True)])
 def test_captured_networks(name, int8):
     model, shapes = own_network(name)
     network = simplified(capture(model, given_to(shapes, 3)))
@@ -98,18 +98,18 @@ def test_captured_networks(name, int8):
 @pytest.mark.parametrize("int8", [False, True])
 def test_every_damaged_byte_is_found(int8):
     data = pack_network(small(int8), {"title": "small"})
-    refused = 0
+    read = []
     for i in range(len(data)):
         damaged = bytearray(data)
         damaged[i] ^= 1 << (i % 8)
-        try:
-            saved = unpack_network(bytes(damaged), "this/file")
-        except UserError as error:
-            refused += "this/file" in str(error)
-        else:  # a space of JSON's
-            check_same(small(int8), saved.sparse)
-            assert saved.about == {"title": "small"}
-    assert refused > 0.99 * len(data)
+        with contextlib.suppress(UserError):
+            read.append(unpack_network(bytes(damaged), "this/file"))
+    assert len(read) < 0.01 * len(data)
+    for saved in read:  # a space of JSON's
+        check_same(small(int8), saved.sparse)
+        assert saved.about == {"title": "small"}
+    with pytest.raises(UserError, match="this/file"):
+        unpack_network(data[:-1] + bytes([data[-1] ^ 1]), "this/file")
 
 
 def test_every_missing_end_is_found():

@@ -31,12 +31,12 @@ COUNTS = (0, 1, 2, 3, 5, 15, 16, 17, 40, 64, 65, 130)
 
 PAPERS = [
     ("lenet-300-100", (1, 28, 28), {}),
-    ("conv-2", (3, 16, 16), {"width": 0.25}),
-    ("conv-6", (3, 16, 16), {"width": 0.125}),
     ("vgg-11", (3, 32, 32), {"width": 0.125}),
     ("resnet-20", (3, 16, 16), {"width": 0.5, "shortcut": "projection"}),
 ]
 MORE_PAPERS = [
+    ("conv-6", (3, 16, 16), {"width": 0.125}),
+    ("conv-2", (3, 16, 16), {"width": 0.25}),
     ("conv-4", (3, 16, 16), {"width": 0.125}),
     ("vgg-19", (3, 32, 32), {"width": 0.25}),
     ("resnet-20", (3, 32, 32), {"width": 1.0, "shortcut": "projection"}),
@@ -50,7 +50,7 @@ def captured(name: str) -> SparseNetwork:
     return sparse_network(simplified(capture(model, given_to(shapes, 3))))
 
 
-@pytest.mark.parametrize("run", ["kernels", "torch"])
+@pytest.mark.parametrize("run", ["kernels", pytest.param("torch", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", OWN)
 def test_own_networks(name, run):
     model, shapes = own_network(name)
@@ -266,3 +266,9 @@ def test_the_nearest_batch():
         64,
         64,
     ]
+
+
+def test_tokens_are_examples():
+    """Seven tokens of one text run side by side."""
+    runners = SparseModule(captured("tokens"), run="kernels")._plans[1].runners
+    assert any(set(runner.programs) == {1, 16} for runner in runners)

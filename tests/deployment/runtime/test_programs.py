@@ -53,7 +53,7 @@ def convolutions(draw):
 @given(
     lanes, convolutions(), st.booleans(), st.booleans(), st.sampled_from([None, "input", "product"])
 )
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_convolutions(lanes, about, int8, relu, residual):
     made = Maker(1, int8)
     x = made.input(about.pop("channels"), *about.pop("pixels"))
@@ -178,7 +178,7 @@ def networks(draw):
 
 
 @given(lanes, networks(), st.integers(0, 3))
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_networks(lanes, part, fewer):
     check_part(part, lanes, max(lanes - fewer, 1))
 

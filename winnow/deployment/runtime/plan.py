@@ -126,7 +126,7 @@ def _joined(
     root: dict[str, Any] = dict(zip(names, runners, strict=True))
     left = list(old.nodes)
     while left:
-        later = []
+        later, before = [], len(made)
         for i in [i for i in waiting if all(n in made for n in parts[i].inputs)]:
             _call(new, made, parts[i], names[i])
             waiting.remove(i)
@@ -143,6 +143,8 @@ def _joined(
                     made[node] = new.node_copy(node, made.__getitem__)
             else:
                 later.append(node)
+        if later and len(made) == before:
+            raise RuntimeError("parts of the network wait for each other")
         left = later
     module = fx.GraphModule(root, new, class_name="Network")
     module.graph.eliminate_dead_code()  # sizes that only parts were asked for
