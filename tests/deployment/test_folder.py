@@ -18,9 +18,7 @@ LABELS = torch.arange(9) % 5
 def quick(monkeypatch):
     """Turns of a moment: the times are not looked at."""
     measured = folders.latencies
-    monkeypatch.setattr(
-        folders, "latencies", lambda *given: measured(*given, turns=2, turn=0.0005)
-    )
+    monkeypatch.setattr(folders, "latencies", lambda *given: measured(*given, turns=2, turn=0.0005))
 
 
 @pytest.fixture
