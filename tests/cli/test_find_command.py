@@ -23,7 +23,8 @@ from torch import nn
 
 def make(inputs, classes, width=12):
     c, h, w = inputs
-    return nn.Sequential(nn.Flatten(), nn.Linear(c * h * w, width), nn.ReLU(), nn.Linear(width, classes))
+    hidden = nn.Linear(c * h * w, width)
+    return nn.Sequential(nn.Flatten(), hidden, nn.ReLU(), nn.Linear(width, classes))
 """
 DATA = ("--data", "digits")
 SHORT = ("--steps", "20it", "-o", "engine=dense", "--jobs", 1, "-q")

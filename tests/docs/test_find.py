@@ -20,7 +20,7 @@ SHORT = ["--steps", "20it", "-o", "engine=dense", "--jobs", "1"]
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch, own_cache):  # noqa: ARG001
-    """A reader's folder, without the report and with turns of a moment: their times do not count."""
+    """A reader's folder, without the report and with turns of a moment."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("WINNOW_STORE", raising=False)
     monkeypatch.setattr("winnow.report.write_report", lambda _, out, **__: Paths(out, out, []))
