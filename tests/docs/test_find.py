@@ -36,7 +36,7 @@ def test_from_a_network_to_a_measured_file(folder):
     (shell,) = [b for b in blocks(README, "sh") if "winnow find" in b.text]
     Path("net.py").write_text(net.text)
     commands = [shlex.split(line)[1:] for line in shell.text.splitlines()]
-    assert len(net.text.splitlines()) + len(commands) == 5
+    assert len(list(filter(None, net.text.splitlines()))) + len(commands) == 5
     for words in commands:
         answer = winnow(*words, *(SHORT if words[0] == "find" else ()))
         assert answer.code == 0, answer.err
