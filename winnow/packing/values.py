@@ -65,7 +65,7 @@ def unpack_values(coding: str, data: bytes, dtype: str, count: int) -> Tensor:
 
 def number_bytes(part: Tensor) -> bytes:
     """The numbers of a tensor as they lie in memory, in row-major order."""
-    return part.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    return part.reshape(-1).clone(memory_format=torch.contiguous_format).view(torch.uint8).numpy().tobytes()
 
 
 def on_cpu(tensor: Tensor) -> Tensor:
