@@ -19,7 +19,7 @@ PACKAGE = ROOT / "winnow"
 FLOORS = (
     ("cli", "integrations"),
     ("importing", "bench", "claims"),
-    ("entering", "explaining"),
+    ("entering", "explaining", "finding"),
     ("deployment",),
     ("experiments",),
     ("report",),

@@ -18,6 +18,7 @@ from winnow.cli.enter import enter_command
 from winnow.cli.exits import guarded
 from winnow.cli.explain import explain_command
 from winnow.cli.export import export_command
+from winnow.cli.find import find_command
 from winnow.cli.plan import plan_command
 from winnow.cli.report import report_command
 from winnow.cli.run import run_command
@@ -25,6 +26,7 @@ from winnow.cli.store import ls_command, show_command
 from winnow.cli.tickets import import_command, ticket_command
 
 COMMANDS: Mapping[str, Callable[..., Any]] = {
+    "find": find_command,
     "run": run_command,
     "plan": plan_command,
     "recipes": recipes_command,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from winnow.cli.exits import as_typed
 from winnow.cli.masked import masked_run
 from winnow.cli.options import StoreOption
 from winnow.cli.store import read_store
@@ -51,7 +54,8 @@ def deploy_command(
     """Write a trained ticket as one file for inference, with a card of what was measured.
 
     E.g. winnow deploy lth/digits --to deployed. wn.load_deployed reads it, without the network's
-    class. A run is measured on its test images, a ticket file on speed alone.
+    class. A run is measured on its test images; a ticket file too where its run is in the store,
+    else on speed alone.
     """
     from winnow.deployment.deploying import FORMATS, module_of, prepared
     from winnow.deployment.folder import CardSources, write_folder
@@ -81,7 +85,13 @@ def deploy_command(
 
 
 def _deployable(what: str, model: str | None, shape: str | None, store: Path | None) -> Deployable:
-    from winnow.deployment.of_run import deployable_run, deployable_ticket
+    from winnow.deployment.of_run import (
+        deployable_own,
+        deployable_run,
+        deployable_ticket,
+        run_of_ticket,
+        with_images_of,
+    )
     from winnow.hub import is_hub_address
     from winnow.ticket import load
 
@@ -90,9 +100,32 @@ def _deployable(what: str, model: str | None, shape: str | None, store: Path | N
             raise UserError(f"--model and --input are for ticket files: {what} is none here")
         return deployable_run(masked_run(read_store(store), what).folder)
     ticket = load(what)
+    own = ticket.provenance.get("own")
     if model is None and shape is None:
-        return deployable_ticket(ticket)
-    return _own(ticket, model, shape)
+        if isinstance(own, dict):
+            raise _asks_for_consent(what, str(own.get("place")))
+        found = deployable_ticket(ticket)
+    elif model is not None and shape is None and own is not None:
+        found, note = deployable_own(ticket, model)
+        if note:
+            print(note, file=sys.stderr)
+    else:
+        return _own(ticket, model, shape)
+    run = run_of_ticket(ticket, read_store(store))
+    if run is None or run.data.own is not None:
+        return found
+    return with_images_of(found, run)
+
+
+def _asks_for_consent(what: str, place: str) -> UserError:
+    """A ticket, which may be anybody's, runs no code by itself: the user names it."""
+    shown = place if place.isprintable() else repr(place)
+    return UserError(
+        f"{what} is of a network of one's own, {shown}, and no file is run because a ticket names "
+        "it. If that file is there, and yours or one that you trust, say so: "
+        f"{as_typed()} --model {shlex.quote(shown)}. If it is gone, name another function that "
+        "builds the network, with --input, e.g. --input 3x32x32"
+    )
 
 
 def _own(ticket: Ticket, model: str | None, shape: str | None) -> Deployable:

@@ -67,7 +67,8 @@ def number_bytes(part: Tensor) -> bytes:
     """The numbers of a tensor as they lie in memory, in row-major order."""
     if part.numel() == 0:  # whose stride may be 0, of which torch makes no bytes
         return b""
-    return part.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    whole = part.reshape(-1).clone(memory_format=torch.contiguous_format)
+    return whole.view(torch.uint8).numpy().tobytes()
 
 
 def on_cpu(tensor: Tensor) -> Tensor:

@@ -73,6 +73,13 @@ def load_recipe(
     return check_recipe(base | {"lines": changed}, where) if lines else whole
 
 
+def with_overrides(written: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """The keys of a recipe with ``key=value`` overrides, unchecked; the given ones stay as they
+    are. UserError for what is no override.
+    """
+    return _changed_by(written, [_override(text) for text in overrides])
+
+
 def has_scale(name: str, scale: str) -> bool:
     """Whether a recipe has a scale. Raises UserError: there is no such recipe."""
     written = parse_yaml(recipe_text(name), f"recipe {name}")
@@ -126,7 +133,11 @@ def _steps(changes: Mapping[str, Any], said: str) -> list[_Step]:
 
 def _changed(written: Mapping[str, Any], scale: str, steps: Sequence[_Step]) -> dict[str, Any]:
     """A recipe as written, at a scale, after some changes in turn."""
-    changed = {**written, "scale": scale}
+    return _changed_by({**written, "scale": scale}, steps)
+
+
+def _changed_by(written: Mapping[str, Any], steps: Sequence[_Step]) -> dict[str, Any]:
+    changed = dict(written)
     for key, value, said in steps:
         set_dotted(changed, key, value, said)
     return changed

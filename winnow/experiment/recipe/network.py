@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -77,6 +79,14 @@ def build_network(
 def network_of_run(data: RunData, model: RunModel) -> torch.nn.Module:
     """The network of a run, with whatever weights its modules start with."""
     return build_network(data.about, model, data.size)
+
+
+def own_structure(
+    place: str, inputs: tuple[int, int, int], classes: int, options: Mapping[str, Any]
+) -> torch.nn.Module:
+    """A network of one's own as runs have it, by its function as it is now; weights are none's."""
+    with drawn_from(0, _STRUCTURE):
+        return own_network(place, inputs, classes, options)
 
 
 def initialised_network(

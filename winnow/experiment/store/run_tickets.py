@@ -61,7 +61,9 @@ def unnamed_ticket(found: Found, weights: str = "both") -> Ticket:
 def provenance_of_run(found: Found, mask: Mask) -> dict[str, Any]:
     """What a ticket says of the run that it is from; its place in the recipe where that is known.
 
-    ``accuracy``: fractions at the end by split; ``build``: arguments of `winnow.models.build`.
+    ``accuracy``: fractions at the end by split; ``build``: arguments of `winnow.models.build`;
+    ``own``: of a network of one's own in its place, where its function is, the hash of that file,
+    and what it was called with.
     """
     run, made = found.run, found.provenance
     about: dict[str, Any] = {
@@ -77,8 +79,7 @@ def provenance_of_run(found: Found, mask: Mask) -> dict[str, Any]:
         "accuracy": dict(found.result.final),
         "winnow": made.get("winnow"),
     }
-    if run.model.source is None:
-        about["build"] = _build(run)
+    about |= {"build": _build(run)} if run.model.source is None else {"own": _own(run)}
     place = points_of_runs(_store_of(found), [run.id]).get(run.id)
     if place is not None:
         experiment, point = place
@@ -109,6 +110,17 @@ def _build(run: Run) -> dict[str, Any]:
     said = {key: value for key, (value, usual) in options.items() if value != usual}
     inputs = list(data.inputs(run.data.size))
     return {"name": model.name, "inputs": inputs, "classes": data.classes, **said}
+
+
+def _own(run: Run) -> dict[str, Any]:
+    model, data = run.model, run.data.about
+    return {
+        "place": model.place or model.name,
+        "source": model.source,
+        "inputs": list(data.inputs(run.data.size)),
+        "classes": data.classes,
+        "options": dict(model.options),
+    }
 
 
 def _store_of(found: Found) -> Store:
