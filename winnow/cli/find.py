@@ -72,8 +72,9 @@ def find_command(
     from winnow.finding import check_one_ticket, find_ticket, recipe_as_yaml, save_recipe
 
     check_new(to)
-    chosen = {"method": method, "steps": steps, "scope": scope, "seed": seed}
-    written = usual_recipe(model, data, density, **chosen, overrides=o or ())
+    written = usual_recipe(
+        model, data, density, method=method, steps=steps, scope=scope, seed=seed, overrides=o or ()
+    )
     check_one_ticket(written)
     if recipe is not None:
         save_recipe(written, recipe)

@@ -85,7 +85,9 @@ CASES = {
 }  # fmt: skip
 
 
-OFTEN = ("relu and itself", "max, padding", "cat of the flattened", "columns", "rows as examples")  # fmt: skip
+OFTEN = (
+    "relu and itself", "max, padding", "cat of the flattened", "columns", "rows as examples",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
