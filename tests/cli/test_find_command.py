@@ -15,7 +15,7 @@ from winnow.deployment import folder as deployed_folders
 from winnow.experiment.recipe.usual import usual_recipe
 from winnow.report import Paths
 
-pytestmark = pytest.mark.usefixtures("own_environment", "folder")
+pytestmark = pytest.mark.usefixtures("kernels", "own_environment", "folder")
 
 NET = """
 from torch import nn

@@ -40,8 +40,8 @@ def recipe_is_there(name: str, overrides: list[str], only: list[str]) -> None:
 
 def winnow(words: list[str]) -> None:
     given = parsed(words)
-    names = given.get("recipes") or [given.get("recipe")]
-    for name in [name for name in names if name and not PLACEHOLDER.search(name)]:
+    names = map(str, filter(None, given.get("recipes") or [given.get("recipe")]))
+    for name in [name for name in names if not PLACEHOLDER.search(name)]:
         if name in ("ours.yaml", "mine.yaml"):  # recipes of pages' own: their tests run them
             continue
         recipe_is_there(name, list(given.get("o") or ()), list(given.get("only") or ()))

@@ -31,7 +31,8 @@ def folder(tmp_path, monkeypatch, own_cache):  # noqa: ARG001
     return tmp_path
 
 
-def test_from_a_network_to_a_measured_file(folder):
+@pytest.mark.slow
+def test_from_a_network_to_a_measured_file(kernels, folder):  # noqa: ARG001
     (net,) = blocks(README, "py")
     (shell,) = [b for b in blocks(README, "sh") if "winnow find" in b.text]
     Path("net.py").write_text(net.text)

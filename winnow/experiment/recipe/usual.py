@@ -42,7 +42,7 @@ def usual_recipe(
       pruning each at one rate fails in);
     - rewinding to a twentieth of training: between 0.1 and 7 % Frankle et al. 2019
       ("Stabilizing the Lottery Ticket Hypothesis") find tickets of deep networks, where resetting
-      to the initial weights finds none; small ones lose nothing by it (their figure 4);
+      to the initial weights finds none;
     - 20 epochs, or 2,000 iterations where that is longer, in batches of 64;
     - Adam at 1e-3 (Kingma & Ba 2015), which falls linearly to a tenth of that: no rate fits all
       networks, and Adam's depends least on how they are scaled;
