@@ -22,6 +22,7 @@ HANDED_OUT = (
     "winnow.deployment.runtime.choose.BatchChoice",
     "winnow.deployment.runtime.choose.LayerChoice",
     "winnow.deployment.runtime.plan.SparseNetwork",
+    "winnow.deployment.runtime.recognise.Known",
     "winnow.deployment.runtime.steps.SparseWeights",
     "winnow.experiment.arms.Arm",
     "winnow.experiments.Outcome",

@@ -19,6 +19,7 @@ TESTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [w for w in simd.WIDTHS if w < simd.W])
 def test_narrower_vectors(width):
     folder = Path(__file__).parents[2]

@@ -133,6 +133,7 @@ def snapshot(store: Path) -> set[tuple[str, int]]:
     return {(name, when) for name, when in found if not name.endswith((".lock", ".json"))}
 
 
+@pytest.mark.slow
 def test_a_long_run_resumes_inside(cache, recipe, tmp_path):
     """Killed with a checkpoint at hand it ends in the same bits; test_training.py shows that the
     run starts from the checkpoint and not anew."""
@@ -157,6 +158,7 @@ def test_a_long_run_resumes_inside(cache, recipe, tmp_path):
     assert numbers(tmp_path / "cut") == numbers(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_set_aside_and_the_run_starts_over(
     cache, recipe, tmp_path, uninterrupted
 ):
@@ -209,6 +211,7 @@ def test_nothing_finished_is_trained_again(cache, recipe, tmp_path, uninterrupte
     assert numbers(store) == uninterrupted
 
 
+@pytest.mark.slow
 def test_a_parent_whose_tensors_are_damaged_is_made_again(cache, recipe, tmp_path, uninterrupted):
     store = tmp_path / "runs"
     assert winnow(cache, "run", recipe, "--store", store).returncode == 0
@@ -246,6 +249,7 @@ def test_divergence_is_recorded_and_the_experiment_goes_on(cache, recipe, tmp_pa
     assert numbers(store) == results
 
 
+@pytest.mark.slow
 def test_a_run_that_is_to_record_more_is_made_again_beside_the_first(cache, recipe, tmp_path):
     store = tmp_path / "runs"
     arguments = ("run", recipe, "--store", store, "--replicates", 1, "-o", "prune.rounds=0")
