@@ -15,6 +15,7 @@ torch is the only peer. Writes bench/results/deploy.json.
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -102,7 +103,7 @@ def onnx_rivals(network: Network, example: Tensor) -> dict[str, Rival]:
             try:
                 export_onnx(network, file, [example], int8=int8, calibration=[example])
             except UserError as error:
-                print(f"{name}: {error}")
+                print(f"{name}: {error}", file=sys.stderr)
                 return rivals
             rivals[name] = OnnxSession(file.read_bytes()).prepared
     return rivals

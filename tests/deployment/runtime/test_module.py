@@ -40,7 +40,7 @@ MORE_PAPERS = [
     ("conv-4", (3, 16, 16), {"width": 0.125}),
     ("vgg-19", (3, 32, 32), {"width": 0.25}),
     ("resnet-20", (3, 32, 32), {"width": 1.0, "shortcut": "projection"}),
-    ("resnet-32", (3, 13, 13), {"width": 0.25, "shortcut": "padding"}),
+    ("resnet-32", (3, 13, 13), {"width": 0.25, "shortcut": "padded"}),
 ]
 
 
