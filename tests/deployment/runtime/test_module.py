@@ -72,7 +72,7 @@ def check_paper(name, shape, options, run, int8=False):
     for count in (1, 3, 20, 64):
         given = given_to([shape], count)
         check_equal(module(*given), wanted(*given))
-    if run == "kernels":
+    if run == "kernels" and options.get("shortcut") != "padded":  # whose slices are torch's
         assert all(plan.only is not None for plan in module._plans.values())
 
 
