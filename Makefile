@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 NODE   := node_modules/.installed
 REAL   := $(VENV)/.real-models
 
-.PHONY: demo test test-all lint types tests tests-all wheel docs clean
+.PHONY: demo test test-all lint types tests tests-all wheel docs bench clean
 
 demo: $(STAMP)
 	$(BIN)/winnow run lth/digits
@@ -42,6 +42,10 @@ docs: $(STAMP)
 	PYTHONPATH=docs $(BIN)/python -m making.gallery build/gallery
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
 	@echo "site: $(CURDIR)/build/site/index.html"
+
+# Measures the tables of docs/speed.md on this machine, one after the other (about an hour), and prints them.
+bench: $(STAMP)
+	$(BIN)/python bench/all.py
 
 # The stamp makes a second call free; a changed dependency makes it install again.
 $(STAMP): pyproject.toml constraints.txt

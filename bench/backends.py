@@ -1,14 +1,14 @@
 """Claim: a compiled step takes at most 0.8 of a dense one's time; stacking does not pay on a CPU.
 Peer: the dense engine, in the same run and in turns.
 
-    python bench/backends.py [--seconds 20] [--smoke]
+    python bench/backends.py [--turns 9] [--smoke]
 
 On one thread, data included, density 0.2, random images, so that nothing has to be downloaded.
 `stacked` trains five LeNets as one batched network, against five networks of the dense engine: a
 CPU is never idle, and five sets of weights leave its cache. ResNet-20 is measured in batches of 64
 of CIFAR's shape, with random flips and crops; the dense engine lays images out channels first, the
-compiled one channels last. Quote the ratios: machines are shared, and absolute times drift. Writes
-bench/results/backends.json.
+compiled one channels last. Processor time, medians of the turns, cold caches. Quote the ratios:
+machines are shared, and absolute times drift. Writes bench/results/backends.json.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lenet import ADAM, BATCH, CONSTANT, MEAN, STD, Advance, in_turns, random_mask
+from lenet import ADAM, BATCH, CONSTANT, MEAN, STD, Advance, random_mask
 from lenet import images as pictures
 from lenet import network as lenet
-from script import arguments, keep, parse
+from script import add_turns, arguments, keep, parse
 from torch import nn
+from turns import HOW, here, in_turns
 
 from winnow.engine.base import Engine, Job, Split, Stacks, TrainingData
 from winnow.engine.compiled import CompiledEngine
@@ -43,7 +44,7 @@ PAIRS = {
 }
 MOMENTUM = {"name": "momentum", "lr": 0.03, "weight_decay": 1e-4, "momentum": 0.9}
 RESULTS = Path(__file__).parent / "results" / "backends.json"
-SMOKE = {"seconds": 0.1, "pairs": ["five"]}
+SMOKE = {"turns": 1, "pairs": ["five"]}
 
 
 def resnet() -> nn.Module:
@@ -91,23 +92,21 @@ def steps(engine: Engine, make: Callable[[int], Job], networks: int = 1) -> Adva
     return advance
 
 
-def measured(
-    sides: dict[str, Advance], seconds: float, networks: int, slow: bool
-) -> dict[str, float]:
+def measured(sides: dict[str, Advance], turns: int, networks: int) -> dict[str, float]:
     """The median time of each side, and how often the first takes that of the others."""
-    turns = in_turns(sides, seconds, *((2, 1) if slow else ()))
-    first = next(iter(turns))
-    times = {name: round(statistics.median(t) / networks, 1) for name, t in turns.items()}
+    taken = in_turns({name: here(advance) for name, advance in sides.items()}, turns)
+    first = next(iter(taken))
+    times = {n: round(1e6 * statistics.median(t) / networks, 1) for n, t in taken.items()}
     ratios = {
         f"{first} / {name}": round(
-            statistics.median(a / b for a, b in zip(turns[first], turns[name], strict=True)), 2
+            statistics.median(a / b for a, b in zip(taken[first], taken[name], strict=True)), 2
         )
-        for name in list(turns)[1:]
+        for name in list(taken)[1:]
     }
-    return times | ratios | {"turns": len(turns[first])}
+    return times | ratios | {"turns": turns}
 
 
-def measured_pair(name: str, seconds: float, notes: list[str]) -> dict[str, float]:
+def measured_pair(name: str, turns: int, notes: list[str]) -> dict[str, float]:
     """One line of the results; ``notes`` takes what the engines say."""
     dense, stacked = DenseEngine("cpu"), StackedEngine("cpu")
     compiled, bf16 = CompiledEngine("cpu"), CompiledEngine("cpu", bf16=True)
@@ -116,26 +115,27 @@ def measured_pair(name: str, seconds: float, notes: list[str]) -> dict[str, floa
             "dense": steps(dense, lenet_job, NETWORKS),
             "stacked": steps(stacked, lenet_job, NETWORKS),
         }
-        return measured(sides, seconds, NETWORKS, slow=False)
+        return measured(sides, turns, NETWORKS)
     make = {"lenet": lenet_job, "resnet": resnet_job}[name]
     sides = {"dense": steps(dense, make), "compiled": steps(compiled, make)}
     if name == "resnet":
         sides["compiled-bf16"] = steps(bf16, make)
-    row = measured(sides, seconds, 1, slow=name == "resnet")
+    row = measured(sides, turns, 1)
     notes += [*compiled.notes, *bf16.notes]
     return row
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--seconds", type=float, default=20, help="of each pair")
+    add_turns(parser)
     parser.add_argument("--pairs", nargs="+", default=list(PAIRS), choices=list(PAIRS))
     asked = parse(parser, argv, SMOKE)
     torch.set_num_threads(1)
     notes: list[str] = []
-    rows = {PAIRS[name]: measured_pair(name, asked.seconds, notes) for name in asked.pairs}
+    rows = {PAIRS[name]: measured_pair(name, asked.turns, notes) for name in asked.pairs}
     answer: dict[str, object] = {
         "unit": "microseconds an iteration of one network (median)",
+        "how": HOW,
         "machine": machine(),
         "density": DENSITY,
         **rows,

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from script import arguments, keep, parse
+from script import add_turns, arguments, keep, parse
 from torch import Tensor, nn
 
 from winnow.deployment.capture import capture
@@ -39,6 +39,7 @@ from winnow.errors import UserError
 from winnow.models import build
 
 RESULTS = Path(__file__).parent / "results" / "deploy.json"
+HOW = "processor time, medians of alternating turns, warm caches"
 DENSITIES = (0.1, 0.05, 0.02)
 SMOKE = {"networks": ["lenet"], "densities": [0.1], "turns": 2, "turn": 0.002}
 
@@ -157,7 +158,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     parser.add_argument("--densities", nargs="+", type=float, default=list(DENSITIES))
-    parser.add_argument("--turns", type=int, default=9)
+    add_turns(parser)
     parser.add_argument("--turn", type=float, default=0.05, help="seconds of a turn")
     asked = parse(parser, argv, SMOKE)
     made: list[dict[str, Any]] = []
@@ -165,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for row in rows(name, asked.densities, asked.turns, asked.turn):
             print(json.dumps(row, indent=1))
             made.append(row)
-    keep({"machine": machine(), "rows": made}, RESULTS, asked)
+    keep({"how": HOW, "machine": machine(), "rows": made}, RESULTS, asked)
 
 
 if __name__ == "__main__":

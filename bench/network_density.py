@@ -1,37 +1,47 @@
 """Claim: a whole training step of a convolutional network costs what its density says.
-Peer: the better of the dense engine and torch's eager loop at its leanest, in channels-last.
+Peer: the fastest of five dense ones in torch, eager and compiled, in both layouts; and of JAX.
 
     python bench/network_density.py [--network resnet-20 ...] [--density 1 0.5 0.1 0.02]
-                                    [--seconds 20] [--smoke]
+                                    [--turns 9] [--smoke]
 
-Milliseconds a step against density, one thread, random masks, random images of CIFAR-10's shape,
-momentum, all sides in turns in one run. The dense engine works in NCHW, with its checks; the eager
-loop has its images normalised beforehand, weights times a mask after each fused update, and no copy
-or check besides. The engines gather, normalise and augment (flip-crop); the eager loop does not.
-Goals against the better of the two dense sides: ResNet-20,
-batch 128, at least 2.5 times faster at density 0.1 and 4 at 0.02; VGG-19, batch 64, 3.5 and 9.
-Machines are shared and times drift: quote the ratios. Writes bench/results/network_density.json,
-replacing the rows of the networks measured.
+Milliseconds of the processor for a step against density, one thread, random masks, random images of
+CIFAR-10's shape, momentum; all sides and densities in turns in one run, each turn with cold caches;
+medians. Ratios are medians of those of a turn. The dense sides: Winnow's dense engine (NCHW, with
+its checks); torch's eager loop, with a fused update, and the whole step compiled as one piece, each
+in NCHW and channels-last; the whole step in JAX, where JAX is (bench/elsewhere.py). All but the
+engine train without masks, checks, copies and augmentation, on images normalised beforehand: masks
+would only cost them time, which therefore is the same at all densities. Winnow's engines gather,
+normalise and augment (flip-crop). A dense side that takes more than four times the fastest's first
+step takes no turns: that step's time is told. Goals against the fastest of the dense sides:
+ResNet-20, batch 128, 3 times as fast at density 0.1 and 5 at 0.02; VGG-19, batch 64, 5 and 12;
+Conv-6, batch 60, 4 and 10. Machines are shared: quote the ratios. Writes
+bench/results/network_density.json, replacing the rows of the networks measured on this family of
+processors.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import statistics
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from script import arguments, keep, parse
+from elsewhere import Elsewhere, jax_python
+from script import add_turns, arguments, keep, kept, parse
 from torch import Tensor, nn
+from turns import HOW, Repeat, Timed, here, in_turns
+from whole_step import compiled
 
 from winnow.engine.base import Engine, Job, Split, TrainingData
 from winnow.engine.dense import DenseEngine
 from winnow.engine.sparse_cpu.engine import SparseEngine
-from winnow.engine.turns import Repeat, in_turns, machine, steps_of
+from winnow.engine.turns import machine, steps_of
 from winnow.mask import Mask
 from winnow.models import build
 from winnow.models.initialise import initialise
@@ -41,8 +51,17 @@ BATCHES = {"lenet-300-100": 60, "conv-2": 60, "conv-6": 60, "resnet-20": 128, "v
 SHAPE, EXAMPLES, MEAN, STD, RATE = (3, 32, 32), 2048, 120.0, 64.0, 0.01
 MOMENTUM = {"name": "momentum", "lr": RATE, "weight_decay": 1e-4, "momentum": 0.9}
 CONSTANT = {"name": "constant", "drops": [], "factor": None, "warmup": 0}
+LAYOUTS = {"NCHW": torch.contiguous_format, "channels-last": torch.channels_last}
+TORCH = [f"{how}, {layout}" for how in ("eager", "compiled") for layout in LAYOUTS]
+DENSE = ["dense engine", *TORCH, "JAX"]
+SLOW = 4  # times the fastest: no rival
 RESULTS = Path(__file__).parent / "results" / "network_density.json"
-SMOKE = {"seconds": 0.01, "density": [0.02], "network": ["lenet-300-100", "resnet-20"]}
+SMOKE = {
+    "turns": 1,
+    "density": [0.02],
+    "network": ["lenet-300-100", "resnet-20"],
+    "dense": ["eager, channels-last"],
+}
 
 
 def network(name: str) -> nn.Module:
@@ -59,6 +78,7 @@ def random_mask(model: nn.Module, density: float) -> Mask:
     return Mask({n: torch.rand(p.shape, generator=generator) < density for n, p in weights.items()})
 
 
+@functools.cache
 def images() -> tuple[Tensor, Tensor]:
     """Random images uint8 and labels."""
     draw = np.random.default_rng(0)
@@ -66,8 +86,18 @@ def images() -> tuple[Tensor, Tensor]:
     return torch.from_numpy(pixels), torch.from_numpy(draw.integers(0, 10, EXAMPLES))
 
 
-def engine_steps(engine: Engine, name: str, density: float, x: Tensor, y: Tensor) -> Repeat:
+@functools.cache
+def normalised(layout: torch.memory_format) -> Tensor:
+    """The images as the dense sides take them."""
+    return images()[0].float().sub_(MEAN).div_(STD).contiguous(memory_format=layout)
+
+
+# ---- the sides
+
+
+def engine_steps(engine: Engine, name: str, density: float) -> Repeat:
     """Makes steps with an engine."""
+    x, y = images()
     split = {"train": Split(x, y, torch.arange(len(y)))}
     augment = "none" if name.startswith("lenet") else "flip-crop"
     data = TrainingData(split, (MEAN,) * 3, (STD,) * 3, augment)
@@ -77,71 +107,137 @@ def engine_steps(engine: Engine, name: str, density: float, x: Tensor, y: Tensor
     return steps_of(engine, job, fresh_state(model, random_mask(model, density)))
 
 
-def eager_steps(name: str, density: float, x: Tensor, y: Tensor) -> Repeat:
-    """Makes steps with torch's own operations, in channels-last."""
-    layout = torch.channels_last
-    model = network(name).to(memory_format=layout)
-    named, keep = dict(model.named_parameters()), random_mask(model, density)
-    masked = [named[n] for n in keep]
-    masks = [keep[n].float().contiguous(memory_format=_layout(keep[n])) for n in keep]
+def eager_step(model: nn.Module) -> Callable[[Tensor, Tensor], None]:
+    """A step by torch's own operations."""
     optimizer = torch.optim.SGD(
         model.parameters(), lr=RATE, momentum=0.9, weight_decay=1e-4, fused=True
     )
-    pixels = x.float().sub_(MEAN).div_(STD).contiguous(memory_format=layout)
+
+    def step(x: Tensor, y: Tensor) -> None:
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def torch_steps(name: str, how: str, layout: torch.memory_format) -> Repeat:
+    """Makes steps with torch, ``eager`` or ``compiled``."""
+    model = network(name).to(memory_format=layout)
+    pixels, y = normalised(layout), images()[1]
     generator = torch.Generator().manual_seed(0)
-    torch._foreach_mul_([p.data for p in masked], masks)
+
+    def batch(chosen: Tensor) -> tuple[Tensor, Tensor]:
+        x = pixels.index_select(0, chosen).contiguous(memory_format=layout)
+        return x, y.index_select(0, chosen)
+
+    if how == "eager":
+        step = eager_step(model)
+    else:
+        step = compiled(model, *batch(torch.arange(BATCHES[name])), RATE, 0.9, 1e-4)
 
     def advance(count: int) -> None:
         for chosen in torch.randint(EXAMPLES, (count, BATCHES[name]), generator=generator):
-            batch = pixels.index_select(0, chosen).contiguous(memory_format=layout)
-            F.cross_entropy(model(batch), y.index_select(0, chosen)).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            torch._foreach_mul_([p.data for p in masked], masks)
+            step(*batch(chosen))
 
     return advance
 
 
-def _layout(tensor: Tensor) -> torch.memory_format:
-    return torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
-
-
-def measured(name: str, density: float, seconds: float, x: Tensor, y: Tensor) -> dict[str, object]:
-    """One row: medians and minima of each side, and the ratios of both."""
-    times = in_turns(
-        {
-            "sparse": engine_steps(SparseEngine(), name, density, x, y),
-            "dense": engine_steps(DenseEngine("cpu"), name, density, x, y),
-            "eager": eager_steps(name, density, x, y),
-        },
-        seconds,
-        least=3,
+def jax_steps(name: str, python: str) -> Timed:
+    """Makes steps with JAX, of a network that gives the same loss as torch's."""
+    model, x, y = network(name), normalised(torch.contiguous_format), images()[1]
+    batch = BATCHES[name]
+    with torch.no_grad():
+        expected = float(F.cross_entropy(model(x[:batch]), y[:batch]))
+    model = network(name)
+    about = {"network": name, "batch": batch, "optimizer": "momentum"}
+    values = {n: t for n, t in model.state_dict().items() if t.is_floating_point()}
+    side = Elsewhere(
+        python,
+        about | {"rate": RATE, "decay": 1e-4, "momentum": 0.9},
+        {"pixels": x, "labels": y, **values},
     )
-    row: dict[str, object] = {"network": name, "batch": BATCHES[name], "density": density}
-    for about, of in (("median", statistics.median), ("least", min)):
-        each = {side: of(t) * 1e3 for side, t in times.items()}
-        row[about] = {side: round(value, 1) for side, value in each.items()}
-        best = min(each["dense"], each["eager"])
-        row[f"best dense / sparse, {about}"] = round(best / each["sparse"], 2)
-    return row | {"turns": len(times["sparse"])}
+    assert abs(side.loss - expected) < 1e-3 * expected, (name, side.loss, expected)
+    return side
+
+
+def dense_sides(name: str, chosen: Sequence[str]) -> dict[str, Timed]:
+    """The dense sides of these names; without JAX where it is not installed."""
+    sides: dict[str, Timed] = {}
+    for side in chosen:
+        how, _, layout = side.partition(", ")
+        if side == "dense engine":
+            sides[side] = here(engine_steps(DenseEngine("cpu"), name, 1.0))
+        elif side != "JAX":
+            sides[side] = here(torch_steps(name, how, LAYOUTS[layout]))
+        elif python := jax_python():
+            sides[side] = jax_steps(name, python)
+    return sides
+
+
+def without_slow(sides: dict[str, Timed]) -> dict[str, float]:
+    """Takes away the sides that are no rivals. Returns the milliseconds of their step."""
+    firsts = {}
+    for name, timed in sides.items():
+        timed(1)
+        firsts[name] = 1e3 * timed(1)
+    least = min(firsts.values())
+    slow = {name: round(ms, 1) for name, ms in firsts.items() if ms > SLOW * least}
+    for name in slow:
+        del sides[name]
+    return slow
+
+
+# ---- rows
+
+
+def measured(
+    name: str, densities: Sequence[float], dense: Sequence[str], turns: int
+) -> list[dict[str, object]]:
+    """The rows of a network, one for each density."""
+    rivals = dense_sides(name, dense)
+    slow = without_slow(rivals)
+    ours = {d: here(engine_steps(SparseEngine(), name, d)) for d in densities}
+    times = in_turns({**rivals, **{str(d): timed for d, timed in ours.items()}}, turns)
+    return [
+        {"network": name, "batch": BATCHES[name], "density": d}
+        | summary({"sparse": times[str(d)], **{rival: times[rival] for rival in rivals}})
+        | {"turns": turns, "too slow for turns": slow}
+        for d in densities
+    ]
+
+
+def summary(times: Mapping[str, Sequence[float]]) -> dict[str, object]:
+    """Medians and minima of each side in milliseconds, and the fastest dense side by the sparse."""
+    medians = {side: statistics.median(of) for side, of in times.items()}
+    best = min((side for side in times if side != "sparse"), key=lambda side: medians[side])
+    ratios = [a / b for a, b in zip(times[best], times["sparse"], strict=True)]
+    return {
+        "median": {side: round(1e3 * value, 1) for side, value in medians.items()},
+        "least": {side: round(1e3 * min(of), 1) for side, of in times.items()},
+        "best dense": best,
+        "best dense / sparse, median": round(statistics.median(ratios), 2),
+        "best dense / sparse, least": round(min(times[best]) / min(times["sparse"]), 2),
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     parser.add_argument("--network", nargs="+", default=list(BATCHES), choices=list(BATCHES))
     parser.add_argument("--density", type=float, nargs="+", default=[1, 0.5, 0.2, 0.1, 0.05, 0.02])
-    parser.add_argument("--seconds", type=float, default=20, help="for each row")
+    parser.add_argument("--dense", nargs="+", default=DENSE, choices=DENSE, help="the dense sides")
+    add_turns(parser)
     asked = parse(parser, argv, SMOKE)
     torch.set_num_threads(1)
-    x, y = images()
-    before = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
+    before = kept(RESULTS).get("rows", [])
     rows = [row for row in before if row["network"] not in asked.network]
     for name in asked.network:
-        for density in asked.density:
-            rows.append(measured(name, density, asked.seconds, x, y))
-            print(json.dumps(rows[-1]), flush=True)
-    answer = {"unit": "milliseconds a step", "machine": machine(), "rows": rows}
-    keep(answer, RESULTS, asked)
+        print(f"{name}: compiling and measuring", file=sys.stderr, flush=True)
+        for row in measured(name, asked.density, asked.dense, asked.turns):
+            rows.append(row)
+            print(json.dumps(row), flush=True)
+        answer = {"unit": "milliseconds a step", "how": HOW, "machine": machine(), "rows": rows}
+        keep(answer, RESULTS, asked)  # after each network: a run cut short keeps what it has
 
 
 if __name__ == "__main__":

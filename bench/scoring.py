@@ -1,13 +1,13 @@
 """Claim: criteria cost little more than the gradients they are made of.
 Peer: a plain torch forward and backward pass, in the same run and in turns; GraSP as usually coded.
 
-    python bench/scoring.py [--turns 3] [--networks vgg-19 resnet-32] [--criteria snip grasp]
+    python bench/scoring.py [--turns 9] [--networks vgg-19 resnet-32] [--criteria snip grasp]
                             [--smoke]
 
 100 images 3x32x32 on one thread, VGG-19 and ResNet-32 of double width, in train mode: CPU seconds,
-as machines are shared, and the smallest of the turns. GraSP as usually coded: gradients of both
-halves, then again with a graph, and torch's own double backward. Data-dependent scores and OBD
-include the forward pass that estimates the statistics of batch normalisation, as at initialisation;
+as machines are shared, medians of the turns, each with cold caches. GraSP as usually coded:
+gradients of both halves, then again with a graph, and torch's own double backward. Data-dependent
+scores and OBD include the forward pass that estimates the statistics of batch normalisation;
 SynFlow is one round of its hundred; of MLPrune, which inverts matrices, there is only a first call.
 Peak memory (resident, with torch and the network) is of one call in a process of its own, and so is
 the first call's time, with what is loaded for it. Writes bench/results/scoring.json.
@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,8 +26,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from script import alone, arguments, keep, parse
+from script import add_turns, alone, arguments, keep, parse
 from torch import Tensor, nn
+from turns import HOW, here, in_turns
 
 import winnow as wn
 from winnow.criteria import CRITERIA
@@ -93,16 +95,11 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // 10**6
 
 
-def in_turns(name: str, sides: list[str], turns: int) -> dict[str, list[float]]:
+def seconds_of(name: str, sides: list[str], turns: int) -> dict[str, list[float]]:
     """CPU seconds of each side, after one call that is not counted. Each has its own network."""
     runs = {what: side(what, *network(name)) for what in sides if what not in ONCE}
-    for run in runs.values():
-        run()
-    times: dict[str, list[float]] = {what: [] for what in runs}
-    for _ in range(turns):
-        for what, run in runs.items():
-            times[what].append(timed(run))
-    return times
+    timed = {what: here(lambda _, run=run: run()) for what, run in runs.items()}
+    return in_turns(timed, turns, turn=0, warm=1)
 
 
 def timed(run: Callable[[], object]) -> float:
@@ -124,12 +121,12 @@ def first_calls(name: str, sides: list[str]) -> dict[str, Any]:
 def with_times(
     rows: dict[str, Any], times: dict[str, list[float]]
 ) -> dict[str, dict[str, float | None]]:
-    """The rows with the smallest times, and their ratio to the plain pass."""
-    fastest = {what: min(times.get(what) or [row[FIRST]]) for what, row in rows.items()}
+    """The rows with the median times, and their ratio to the plain pass."""
+    usual = {what: statistics.median(times.get(what, [row[FIRST]])) for what, row in rows.items()}
     return {
         what: {
-            "s": round(fastest[what], 3),
-            "passes": round(fastest[what] / fastest["plain"], 3),
+            "s": round(usual[what], 3),
+            "passes": round(usual[what] / usual["plain"], 3),
             "goal, passes": GOALS.get(what),
             **row,
         }
@@ -139,7 +136,7 @@ def with_times(
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--turns", type=int, default=3)
+    add_turns(parser)
     parser.add_argument("--networks", nargs="+", default=list(WIDTHS), choices=list(WIDTHS))
     known = [name for name in CRITERIA if name in GOALS or name in ONCE]
     parser.add_argument("--criteria", nargs="+", default=known, choices=list(CRITERIA))
@@ -152,9 +149,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     sides = [*PEERS, *asked.criteria]
     rows = {name: first_calls(name, sides) for name in asked.networks}
     for name, own in rows.items():
-        rows[name] = with_times(own, in_turns(name, sides, asked.turns))
+        rows[name] = with_times(own, seconds_of(name, sides, asked.turns))
     answer = {
         "unit": "CPU seconds of one thread; passes = times a plain forward and backward pass",
+        "how": HOW,
         "machine": machine(),
         "turns": asked.turns,
         **rows,

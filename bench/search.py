@@ -1,16 +1,16 @@
 """Claim: one iteration of a mask search costs at most 1.15 steps of dense training.
 Peer: dense training of the same network, in the same run and in turns.
 
-    python bench/search.py [--seconds 60] [--batch 256] [--networks resnet-32 lenet-300-100]
+    python bench/search.py [--turns 9] [--batch 256] [--networks resnet-32 lenet-300-100]
                            [--smoke]
 
 ResNet-32 of double width on random images of CIFAR-10's shape, batch 256, and LeNet-300-100 on
 MNIST's, batch 60; one thread; SGD with momentum on both sides, so that they differ in the search
 alone. Dense training and the searches take turns in one run, in CPU seconds, as machines are
-shared; the numbers are medians over the turns of the ratio to the dense side's turn. The jackpot
-searches at density 0.1, edge-popup at 0.5, with data and checks for divergence included. Peak
-memory (resident, with torch) is of two iterations of one side in a process of its own. Writes
-bench/results/search.json.
+shared, with cold caches; the numbers are medians over the turns of the ratio to the dense side's
+turn. The jackpot searches at density 0.1, edge-popup at 0.5, with data and checks for divergence
+included. Peak memory (resident, with torch) is of two iterations of one side in a process of its
+own. Writes bench/results/search.json.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import functools
 import json
 import resource
 import statistics
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from script import alone, arguments, keep, parse
+from script import add_turns, alone, arguments, keep, parse
+from turns import HOW, Repeat, here, in_turns
 
 from winnow import models
 from winnow.algorithms.search import make_search
@@ -36,10 +36,10 @@ from winnow.data.facts import facts
 from winnow.engine.base import Job
 from winnow.engine.dense import DenseEngine
 from winnow.engine.measure import random_state
-from winnow.engine.turns import Repeat, in_turns, machine, one_thread, steps_of
+from winnow.engine.turns import machine, one_thread, steps_of
 
 RESULTS = Path(__file__).parent / "results" / "search.json"
-SMOKE = {"seconds": 0.1, "networks": ["lenet-300-100"], "searches": ["jackpot"]}
+SMOKE = {"turns": 1, "networks": ["lenet-300-100"], "searches": ["jackpot"]}
 SEARCHES: dict[str, dict[str, Any]] = {
     "jackpot": {"density": 0.1},
     "edge-popup": {"density": 0.5},
@@ -91,11 +91,11 @@ def peaks(network: str, batch: int, names: Iterable[str]) -> dict[str, int]:
 
 
 def measured(
-    network: str, batch: int, seconds: float, names: Iterable[str]
+    network: str, batch: int, turns: int, names: Iterable[str]
 ) -> dict[str, dict[str, float]]:
     """CPU milliseconds an iteration, and the ratio to dense training, by side."""
     sides = sides_of(network, batch, names)
-    times = in_turns(sides, seconds, least=3, clock=time.process_time)
+    times = in_turns({name: here(side) for name, side in sides.items()}, turns)
     first = times["dense"]
     return {
         name: {
@@ -111,7 +111,7 @@ def measured(
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--seconds", type=float, default=60)
+    add_turns(parser)
     parser.add_argument("--batch", type=int, help="default 256 for ResNet-32, 60 for LeNet")
     parser.add_argument("--networks", nargs="+", default=list(BATCHES), choices=list(BATCHES))
     parser.add_argument("--searches", nargs="+", default=list(SEARCHES), choices=list(SEARCHES))
@@ -125,11 +125,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         batches = {name: asked.batch or BATCHES[name] for name in asked.networks}
         names = ["dense", *asked.searches]
         memory = {name: peaks(name, batch, names) for name, batch in batches.items()}
-        rows = {
-            name: measured(name, batch, asked.seconds, names) for name, batch in batches.items()
-        }
+        rows = {name: measured(name, batch, asked.turns, names) for name, batch in batches.items()}
     answer = {
         "unit": "CPU milliseconds of one thread an iteration",
+        "how": HOW,
         "goal, dense steps": GOAL,
         "machine": machine(),
         **{

@@ -22,6 +22,7 @@ from making.api import api
 from making.command_line import command_line
 from making.gallery import gallery
 from making.picture import picture
+from making.speed import PARTS as SPEED
 from making.tables import table
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
@@ -185,6 +186,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "reproduction-items": reproduction_items,
     "reproduction-full": functools.partial(reproduction_of, "full"),
     "reproduction-small": functools.partial(reproduction_of, "small"),
+    **SPEED,
 }
 FIGURES: dict[str, Callable[[], str]] = {"architecture.svg": picture}
 

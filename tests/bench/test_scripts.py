@@ -15,7 +15,15 @@ import pytest
 BENCH = Path(__file__).parents[2] / "bench"
 TEXTS = {path.name: path.read_text("utf-8") for path in sorted(BENCH.glob("*.py"))}
 SCRIPTS = [name for name, text in TEXTS.items() if "\ndef main(" in text]
-SHARED = {"lenet.py", "script.py"}
+SHARED = {
+    "all.py",
+    "elsewhere.py",
+    "family.py",
+    "jax_steps.py",
+    "lenet.py",
+    "script.py",
+    "turns.py",
+} | {"whole_step.py"}
 
 
 def results() -> dict[str, tuple[int, bytes]]:
