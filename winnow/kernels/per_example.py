@@ -140,19 +140,33 @@ class Buffers:
         """(N, C, H, W) as (channels >= C, groups, H + 2·border, W + 2·border, W), the rest 0."""
         count, own, height, width = x.shape
         groups = -(-count // W)
-        row = (width + 2 * border[1]) * W
-        plane = (height + 2 * border[0]) * row
+        high, wide = height + 2 * border[0], width + 2 * border[1]
+        row = wide * W
+        plane = high * row
         size = channels * groups * plane
         if self._buffers[name].size < size:
             self._buffers[name] = aligned(size, 0.0)
         out = self._buffers[name][:size]
-        if any(border) or count % W or channels > own:
+        if count % W or channels > own:
             out[:] = 0
+        else:  # all but the border is written below
+            _clear_border(out.reshape(channels, groups, high, wide, W), border)
         channel, i, j = np.ogrid[:own, :height, :width]
         places = channel * (groups * plane) + (i + border[0]) * row + (j + border[1]) * W
         flat = x.detach().to(torch.float32).contiguous().view(-1).numpy()
         side_by_side(flat, count, places.reshape(-1).astype(np.int64), plane, out)
         return out
+
+
+def _clear_border(maps: np.ndarray[Any, Any], border: tuple[int, int]) -> None:
+    """Zeros around maps (channels, groups, rows, columns, W)."""
+    down, right = border
+    if down:
+        maps[:, :, :down] = 0
+        maps[:, :, -down:] = 0
+    if right:
+        maps[:, :, :, :right] = 0
+        maps[:, :, :, -right:] = 0
 
 
 _floats, _integers = types.float32[::1], types.int64[::1]
