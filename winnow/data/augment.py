@@ -9,6 +9,9 @@ from torch.nn import functional as F
 
 from winnow.errors import UserError
 
+PAD = 4
+"""Pixels on each side, by which images are shifted at most."""
+
 
 def draw_flip_crop(
     count: int, pad: int, generator: np.random.Generator
@@ -22,7 +25,7 @@ def draw_flip_crop(
     return flips, rows, columns
 
 
-def flip_crop(x: torch.Tensor, generator: np.random.Generator, pad: int = 4) -> torch.Tensor:
+def flip_crop(x: torch.Tensor, generator: np.random.Generator, pad: int = PAD) -> torch.Tensor:
     """Mirror half of the images, and shift each by up to ``pad`` pixels; uint8 (B, C, H, W).
 
     He et al. 2016, section 4.2: pad ``pad`` pixels on each side, take a random crop of the old
@@ -36,11 +39,21 @@ def flip_crop(x: torch.Tensor, generator: np.random.Generator, pad: int = 4) -> 
             f"flip_crop takes uint8 images (B, C, H, W) and pad >= 0; "
             f"given {x.dtype} {tuple(x.shape)} and pad={pad}"
         )
+    flips, down, right = map(torch.from_numpy, draw_flip_crop(len(x), pad, generator))
+    return flipped_and_cropped(x, flips, down, right, pad)
+
+
+def flipped_and_cropped(
+    x: torch.Tensor, flips: torch.Tensor, down: torch.Tensor, right: torch.Tensor, pad: int
+) -> torch.Tensor:
+    """The images (B, C, H, W) as `draw_flip_crop` drew for each (B,).
+
+    The draws may be on the images' device or on the host.
+    """
     b, _, h, w = x.shape
-    flips, down, right = map(torch.from_numpy, draw_flip_crop(b, pad, generator))
-    columns = torch.arange(w).expand(b, w)
+    columns = torch.arange(w, device=flips.device).expand(b, w)
     columns = torch.where(flips[:, None], columns.flip(1), columns) + right[:, None]  # (B, W)
-    rows = torch.arange(h) + down[:, None]  # (B, H)
+    rows = torch.arange(h, device=down.device) + down[:, None]  # (B, H)
     rows, columns = rows.to(x.device), columns.to(x.device)
     padded = F.pad(x, (pad, pad, pad, pad)).permute(0, 2, 3, 1)
     images = torch.arange(b, device=x.device)[:, None, None]

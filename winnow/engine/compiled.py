@@ -1,4 +1,5 @@
-"""The compiled engine: one job, its whole step as compiled code; on a GPU also as one CUDA graph.
+"""The compiled engine: one job, its whole step as compiled code; on a GPU recorded as a CUDA graph
+(see `winnow.engine.recorded`), with its data on the device and nothing read between two looks.
 
 Networks with convolutions keep their images and weights channels-last. With ``bf16`` the forward
 and backward pass runs under autocast; weights, slots, loss and evaluation stay float32. The last,
@@ -9,14 +10,13 @@ A forward pass is traced once: what it decides by Python attributes of its own s
 
 from __future__ import annotations
 
-import copy
 import functools
 import logging
 import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from winnow.engine.advancing import advance_by, one_step
 from winnow.engine.base import Job, Metrics, Session, StepStats, Training
@@ -24,10 +24,15 @@ from winnow.engine.dense import DenseEngine
 from winnow.engine.dropout import Dropouts
 from winnow.engine.evaluation import evaluate
 from winnow.engine.feed import Feed
+from winnow.engine.laid_out import best_layout, lay_out, state_of, step_tensors
 from winnow.engine.learning_rate import rate_at
+from winnow.engine.recorded.epochs import on_device
+from winnow.engine.recorded.opening import Recording
+from winnow.engine.recorded.single import unrecordable
 from winnow.engine.reopened import Reopened, not_here
+from winnow.engine.stack_row import StackRow
 from winnow.engine.tracing import CompilerError, compile_step
-from winnow.engine.whole_step import BoundStep, StepTensors, make_step, scalars, slot_names
+from winnow.engine.whole_step import BoundStep, make_step, scalars
 from winnow.errors import UserError
 from winnow.state import State, load_weights, masked
 
@@ -42,15 +47,21 @@ class CompiledEngine:
         device: str | torch.device | None = None,
         bf16: bool = False,
         backend: str | None = "inductor",
+        recorded: bool | None = None,
+        deterministic: bool = True,
+        tf32: bool = False,
     ) -> None:
         """``device``: where to train; None takes a GPU where there is one.
 
         ``backend``: torch.compile's; None runs the step as it is written, without a compiler.
+        ``recorded``: as a lane; None: on a GPU. ``deterministic``, ``tf32``: see `exact_numbers`.
         """
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.bf16, self.name = bf16, "compiled-bf16" if bf16 else "compiled"
         self.backend = backend
+        self.recorded = self.device.type == "cuda" if recorded is None else recorded
         self.notes: Sequence[str] = ()
+        self.recording = Recording(self.device, self.note, backend, bf16, deterministic, tf32)
 
     def prepare(self, job: Job) -> None:
         """Nothing: what is compiled depends on the job. torch caches it on disk."""
@@ -64,10 +75,23 @@ class CompiledEngine:
         if reason := self.refuses(job):
             raise UserError(f"engine: {self.name} cannot train this: {reason}. Write engine: dense")
 
-        def begin(state: State) -> _Compiling:
+        as_lane = self._in_a_lane(job)
+
+        def begin(state: State) -> Training:
+            if as_lane:
+                lane = self.recording.lanes({0: job}, {0: masked(state)}, 1)
+                return StackRow(lane, 0, begin)
             return _Compiling(self, job, masked(state))
 
         return Reopened(begin, begin(state), job, self.device)
+
+    def _in_a_lane(self, job: Job) -> bool:
+        """Whether the job's steps are recorded; a note says why not, where they should be."""
+        if not (self.recorded and on_device(job)):
+            return False
+        if reason := unrecordable(job):
+            self.note(reason)
+        return reason is None
 
     def note(self, text: str) -> None:
         """Keep a note, and log it the first time."""
@@ -86,10 +110,11 @@ class _Compiling:
 
     def advance(self, to: int) -> StepStats:
         """Train up to iteration ``to``."""
-        if self.uncompiled is not None:
-            self._compile(self.uncompiled)
-            self.uncompiled = None
-        return self.training.advance(to)
+        with self.engine.recording.exact():
+            if self.uncompiled is not None:
+                self._compile(self.uncompiled)
+                self.uncompiled = None
+            return self.training.advance(to)
 
     def _compile(self, step: _Step) -> None:
         try:
@@ -100,7 +125,8 @@ class _Compiling:
 
     def evaluate(self, split: str) -> Metrics:
         """Loss and accuracy on a split."""
-        return self.training.evaluate(split)
+        with self.engine.recording.exact():
+            return self.training.evaluate(split)
 
     def state(self) -> State:
         """A copy of where it stands."""
@@ -119,9 +145,9 @@ class _Step:
         self.dropouts = Dropouts(self.model, self.shape)
         load_weights(self.model, state)
         self.model = self.model.to(device)
-        layout = _layout(self.model, self.shape)
-        _lay_out(self.model, layout)
-        self.tensors = _tensors(self.model, job, state)
+        layout = best_layout(self.model, self.shape)
+        lay_out(self.model, layout)
+        self.tensors = step_tensors(self.model, job, state)
         self.batch = min(job.batch, self.feed.count("train"))
         self.whole = make_step(self.model, self.dropouts, job, self.feed.normalised, layout, bf16)
         self.plain: BoundStep = functools.partial(self.whole, self.tensors)
@@ -168,59 +194,4 @@ class _Step:
         return evaluate(self.model, self.feed, split)
 
     def state(self) -> State:
-        t = self.tensors
-        slots = {slot: _copies(tensors) for slot, tensors in t.slots.items() if self.updates}
-        return State(
-            self.step, _copies(t.weights), _copies(t.buffers), self.mask, slots, self.updates
-        )
-
-
-def _lay_out(model: nn.Module, layout: torch.memory_format) -> None:
-    """Give the weights of convolutions a layout in memory."""
-    for parameter in model.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=layout)
-
-
-@torch.no_grad()
-def _layout(model: nn.Module, shape: Sequence[int]) -> torch.memory_format:
-    """Channels-last, which convolutions run faster in, unless the module cannot.
-
-    A module may depend on how its activations lie, e.g. by ``x.view(len(x), -1)``.
-    """
-    if not any(parameter.ndim == 4 for parameter in model.parameters()):
-        return torch.contiguous_format
-    trial = copy.deepcopy(model).eval()
-    _lay_out(trial, torch.channels_last)
-    x = torch.zeros((2, *shape), device=next(model.parameters()).device)
-    try:
-        trial(x.contiguous(memory_format=torch.channels_last))
-    except RuntimeError:
-        return torch.contiguous_format
-    return torch.channels_last
-
-
-def _tensors(model: nn.Module, job: Job, state: State) -> StepTensors:
-    """The model's own weights and buffers, with slots and masks in the same memory layout."""
-    weights = {name: p.detach() for name, p in model.named_parameters()}
-    slots = {
-        slot: {
-            name: torch.zeros_like(w).copy_(state.slots[slot][name])
-            if slot in state.slots
-            else torch.zeros_like(w)
-            for name, w in weights.items()
-        }
-        for slot in slot_names(job.optimizer)
-    }
-    keep = {
-        name: torch.zeros_like(weights[name]).copy_(mask)
-        for name, mask in (state.mask or {}).items()
-        if not bool(mask.all())
-    }
-    return StepTensors(weights, dict(model.named_buffers()), slots, keep)
-
-
-def _copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        name: t.cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()
-    }
+        return state_of(self.tensors, self.step, self.updates, self.mask)

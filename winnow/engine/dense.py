@@ -6,6 +6,7 @@ must match it.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -28,6 +29,7 @@ from winnow.engine.optimizer import (
     update,
     write_slots,
 )
+from winnow.engine.recorded.exactness import Exact, exact_numbers
 from winnow.engine.search_session import SearchSession
 from winnow.mask import Mask
 from winnow.state import State, Tensors, copied, load_weights, masked, newly_kept
@@ -39,9 +41,17 @@ class DenseEngine:
     name = "dense"
     notes: Sequence[str] = ()
 
-    def __init__(self, device: str | torch.device | None = None) -> None:
-        """``device``: where to train; None takes a GPU where there is one."""
+    def __init__(
+        self,
+        device: str | torch.device | None = None,
+        deterministic: bool = True,
+        tf32: bool = False,
+    ) -> None:
+        """``device``: where to train; None takes a GPU where there is one. ``deterministic`` and
+        ``tf32``: see `exact_numbers`.
+        """
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.exact = functools.partial(exact_numbers, self.device, deterministic, tf32)
 
     def prepare(self, job: Job) -> None:
         """Nothing: torch is compiled already."""
@@ -53,16 +63,16 @@ class DenseEngine:
     def open(self, job: Job, state: State) -> Session:
         """Start or continue the job from a state."""
         if job.search is not None:
-            return SearchSession(job, job.search, state, self.device)
+            return SearchSession(job, job.search, state, self.device, self.exact)
         as_trained = masked(replace(state, dense_slots=job.dense_slots))
-        return _DenseSession(job, as_trained, self.device)
+        return _DenseSession(job, as_trained, self.device, self.exact)
 
 
 class _DenseSession:
     """One network in training."""
 
-    def __init__(self, job: Job, state: State, device: torch.device) -> None:
-        self.job, self.device = job, device
+    def __init__(self, job: Job, state: State, device: torch.device, exact: Exact) -> None:
+        self.job, self.device, self.exact = job, device, exact
         self.step, self.updates, self.mask = state.step, state.updates, state.mask
         self.model = job.build().to(device)
         load_weights(self.model, state)
@@ -76,7 +86,8 @@ class _DenseSession:
 
     def advance(self, to: int) -> StepStats:
         self.model.train()
-        return advance_by(self, one_step(self, self._train), to)
+        with self.exact():
+            return advance_by(self, one_step(self, self._train), to)
 
     def _train(self) -> float:
         """One update. Returns the loss; NaN, and no update, if it or the gradient is not finite."""
@@ -107,7 +118,8 @@ class _DenseSession:
         return x, y
 
     def evaluate(self, split: str) -> Metrics:
-        return evaluate(self.model, self.feed, split)
+        with self.exact():
+            return evaluate(self.model, self.feed, split)
 
     def state(self) -> State:
         return copied(self.look())
@@ -135,8 +147,9 @@ class _DenseSession:
     def gradient(self) -> Tensors:
         buffers = {name: b.detach().clone() for name, b in self.model.named_buffers()}
         self.model.train()
-        x, y = self._batch()
-        gradients = torch.autograd.grad(F.cross_entropy(self.model(x), y), self.trained)
+        with self.exact():
+            x, y = self._batch()
+            gradients = torch.autograd.grad(F.cross_entropy(self.model(x), y), self.trained)
         for name, buffer in self.model.named_buffers():  # batch norm has counted this batch
             buffer.copy_(buffers[name])
         return {name: g.cpu() for name, g in zip(self.parameters, gradients, strict=True)}

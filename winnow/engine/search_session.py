@@ -16,6 +16,7 @@ from winnow.engine.evaluation import evaluate
 from winnow.engine.feed import Feed
 from winnow.engine.learning_rate import rate_at
 from winnow.engine.optimizer import clip, make_optimizer, read_slots, update, write_slots
+from winnow.engine.recorded.exactness import Exact
 from winnow.engine.search import Searched
 from winnow.errors import UserError
 from winnow.mask import Mask
@@ -28,9 +29,11 @@ class SearchSession:
     `winnow.engine.search.found_network` makes a sparse network of one.
     """
 
-    def __init__(self, job: Job, search: Search, state: State, device: torch.device) -> None:
+    def __init__(
+        self, job: Job, search: Search, state: State, device: torch.device, exact: Exact
+    ) -> None:
         check_searchable(search, state)
-        self.job, self.search, self.device = job, search, device
+        self.job, self.search, self.device, self.exact = job, search, device, exact
         self.begun, self.step, self.updates = state, state.step, state.updates
         self.model = job.build().to(device)
         load_weights(self.model, state)
@@ -43,7 +46,8 @@ class SearchSession:
 
     def advance(self, to: int) -> StepStats:
         self.searched.train()
-        return advance_by(self, one_step(self, self._train), to)
+        with self.exact():
+            return advance_by(self, one_step(self, self._train), to)
 
     def _train(self) -> float:
         """One update. Returns the loss; NaN, and no update, if it or the gradient is not finite."""
@@ -63,7 +67,8 @@ class SearchSession:
 
     def evaluate(self, split: str) -> Metrics:
         self.searched.apply(None)
-        return evaluate(self.model, self.feed, split)
+        with self.exact():
+            return evaluate(self.model, self.feed, split)
 
     def state(self) -> State:
         return copied(self.look())

@@ -15,6 +15,7 @@ from winnow.engine.dropout import has_dropout
 from winnow.engine.feed import Feed, to_unit_norm
 from winnow.engine.learning_rate import rate_at
 from winnow.engine.optimizer import clip_factor, make_optimizer, read_slots, update, write_slots
+from winnow.engine.recorded.exactness import exact_numbers
 from winnow.state import State, Tensors
 
 _EVALUATION_BATCH = 1000  # images of all rows together
@@ -95,7 +96,8 @@ class Stack:
     def advance(self, to: int) -> None:
         """Train all rows up to iteration ``to``."""
         while self.live and self.step < to:
-            losses = self._train()
+            with exact_numbers(self.device):
+                losses = self._train()
             for row in self.live:
                 seen, total = self._losses[row]
                 self._losses[row] = seen + 1, total + losses[row]
@@ -168,7 +170,8 @@ class Stack:
         """Loss and accuracy of a row; those of the others, computed with it, are remembered."""
         step, metrics = self._evaluated.get(split, (-1, {}))
         if step != self.step:
-            metrics = self._evaluate(split)
+            with exact_numbers(self.device):
+                metrics = self._evaluate(split)
             self._evaluated[split] = self.step, metrics
         return metrics[row]
 

@@ -1,7 +1,10 @@
-"""The stacked engine: jobs of one kind as a single batched network, through torch.func.
+"""The stacked engine: jobs of one kind that train together; on a CPU as one batched network.
 
-For GPUs, which small networks leave idle. Every row of a stack has its own mask, data order,
-augmentation, dropout, batch norm statistics and divergence. A row's numbers are those of the dense
+For GPUs, which small networks leave idle. There steps are recorded as CUDA graphs (see
+`winnow.engine.recorded`): linear networks as one batched network, through torch.func; networks
+with convolutions, which batched are grouped ones that cuDNN runs slowly, in lanes, each its own
+graph on a stream of its own. Every row of a stack has its own mask, data order, augmentation,
+dropout, batch norm statistics and divergence. A row's numbers are those of the dense
 engine to rounding: a batched product may sum in another order. What order that is depends on the
 width of the stack and, as kernels treat the end of a tensor and what is not aligned in memory by
 other code, on the row's place in it; on the CPU measured for both. On what the other rows hold it
@@ -11,19 +14,29 @@ and its place, alone or with others: both are recorded with the run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
-from winnow.engine.base import Job, Metrics, Session, StepStats
+from winnow.engine.base import Job, Session
 from winnow.engine.batched import Batched
 from winnow.engine.measure import layers_of
+from winnow.engine.recorded.epochs import on_device
+from winnow.engine.recorded.opening import Recording
+from winnow.engine.recorded.single import unrecordable
 from winnow.engine.reopened import Reopened, not_here
 from winnow.engine.stack import Stack
+from winnow.engine.stack_row import Stacking, StackRow
 from winnow.errors import UserError
 from winnow.state import State, masked
+
+_log = logging.getLogger(__name__)
+
+Form = Literal["stack", "rows", "lanes"]
+"""How jobs train together: batched step by step, batched and recorded, or recorded one by one."""
 
 _SAME: Mapping[str, str] = {
     "batch": "batch sizes",
@@ -53,22 +66,60 @@ def worth_stacking(job: Job) -> bool:
     return small and one * job.batch <= _SMALL_STEP
 
 
+def form_on_a_gpu(job: Job) -> Form:
+    """How jobs of a kind train together on a GPU."""
+    if not on_device(job):
+        return "stack"
+    return "lanes" if any(p.ndim > 2 for p in job.build().parameters()) else "rows"
+
+
 class StackedEngine:
-    """Trains jobs as rows of one network."""
+    """Trains jobs together."""
 
     name = "stacked"
-    notes: Sequence[str] = ()
 
-    def __init__(self, device: str | torch.device | None = None) -> None:
-        """``device``: where to train; None takes a GPU where there is one."""
+    def __init__(
+        self,
+        device: str | torch.device | None = None,
+        form: Form | None = None,
+        backend: str | None = "inductor",
+        deterministic: bool = True,
+        tf32: bool = False,
+    ) -> None:
+        """``device``: where to train; None takes a GPU where there is one. ``form``: None takes
+        what suits the device and the network. ``backend``: torch.compile's, for lanes; None
+        records steps as they are written. ``deterministic`` and ``tf32``: see `exact_numbers`.
+        """
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.form = form
+        self.notes: Sequence[str] = ()
+        self.recording = Recording(
+            self.device, self._note, backend, deterministic=deterministic, tf32=tf32
+        )
+
+    def _note(self, text: str) -> None:
+        """Keep a note, and log it the first time."""
+        if text not in self.notes:
+            self.notes = (*self.notes, text)
+            _log.warning("engine %s: %s", self.name, text)
+
+    def _form(self, job: Job) -> Form:
+        if self.form is not None:
+            return self.form
+        return form_on_a_gpu(job) if self.device.type == "cuda" else "stack"
+
+    def _impossible(self, job: Job) -> str | None:
+        """Why a network can be no part of a stack, or None."""
+        if self._form(job) == "lanes":
+            return unrecordable(job)
+        return _unbatchable(job, job.build())
 
     def prepare(self, job: Job) -> None:
         """Nothing: torch is compiled already."""
 
     def refuses(self, job: Job) -> str | None:
         """The reason why the job cannot be a row of a stack, or None."""
-        return not_here(job) or _unbatchable(job, job.build())
+        return not_here(job) or self._impossible(job)
 
     def open(self, job: Job, state: State) -> Session:
         """Start or continue the job, as a stack of one. UserError when it is refused."""
@@ -84,10 +135,9 @@ class StackedEngine:
                 return f"the jobs have different {plural}: {pair[0]} and {pair[1]}"
         if pair := _two_of([_examples(job) for job in jobs]):
             return f"the jobs have different numbers or shapes of images: {pair[0]} and {pair[1]}"
-        models = [job.build() for job in jobs]
-        if _two_of([_structure(model) for model in models]):
+        if _two_of([_structure(job.build()) for job in jobs]):
             return "the jobs train different networks"
-        return _unbatchable(jobs[0], models[0])
+        return self._impossible(jobs[0])
 
     def open_many(
         self, jobs: Mapping[int, Job], states: Mapping[int, State], width: int
@@ -105,38 +155,21 @@ class StackedEngine:
         stack = self._stack(jobs, states, width)
         return {place: self._session(stack, job, place) for place, job in jobs.items()}
 
-    def _stack(self, jobs: Mapping[int, Job], states: Mapping[int, State], width: int) -> Stack:
-        return Stack(jobs, {at: masked(state) for at, state in states.items()}, width, self.device)
+    def _stack(self, jobs: Mapping[int, Job], states: Mapping[int, State], width: int) -> Stacking:
+        begun = {at: masked(state) for at, state in states.items()}
+        match self._form(next(iter(jobs.values()))):
+            case "lanes":
+                return self.recording.lanes(jobs, begun, width)
+            case "rows":
+                return self.recording.rows(jobs, begun, width)
+            case _:
+                return Stack(jobs, begun, width, self.device)
 
-    def _session(self, stack: Stack, job: Job, place: int) -> Session:
-        def apart(state: State) -> _Row:
-            return _Row(self._stack({place: job}, {place: state}, stack.width), place, apart)
+    def _session(self, stack: Stacking, job: Job, place: int) -> Session:
+        def apart(state: State) -> StackRow:
+            return StackRow(self._stack({place: job}, {place: state}, stack.width), place, apart)
 
-        return Reopened(apart, _Row(stack, place, apart), job, self.device)
-
-
-class _Row:
-    """A row of a stack, in training."""
-
-    def __init__(self, stack: Stack, place: int, apart: Callable[[State], _Row]) -> None:
-        """``apart``: the row from a state on, in a stack of its own of the same width."""
-        self.stack, self.place, self.apart = stack, place, apart
-
-    def advance(self, to: int) -> StepStats:
-        """Train the whole stack up to iteration ``to``, unless it is there."""
-        assert to >= self.stack.step or self.place in self.stack.parted, "rows advance together"
-        self.stack.advance(to)
-        return self.stack.stats(self.place)
-
-    def evaluate(self, split: str) -> Metrics:
-        """Loss and accuracy on a split."""
-        if self.place in self.stack.parted:
-            return self.apart(self.state()).evaluate(split)
-        return self.stack.evaluate(split, self.place)
-
-    def state(self) -> State:
-        """A copy of where it stands."""
-        return self.stack.state(self.place)
+        return Reopened(apart, StackRow(stack, place, apart), job, self.device)
 
 
 def _apart(states: Sequence[State]) -> str | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -26,21 +27,48 @@ def compile_step(
 
     The tensors end as they were. Raises CompilerError, with the compiler's reason.
     """
-    before = [tensor.clone() for tensor in tensors.all()]
+    with _failing_alike(), unchanged(tensors.all()):
+        fast = _compile(step, tensors, example, backend)(tensors)
+        return _recorded(fast, example) if example[0].is_cuda else fast
+
+
+def compile_for_many(
+    step: WholeStep, tensors: StepTensors, example: Example, backend: str
+) -> Callable[[StepTensors], BoundStep]:
+    """As `compile_step`, but not recorded, and for whichever tensors of the same names and shapes.
+
+    What the step holds beside its tensors, the scaling of pixels, is the same for all of them.
+    """
+    with _failing_alike(), unchanged(tensors.all()):
+        return _compile(step, tensors, example, backend)
+
+
+@contextlib.contextmanager
+def _failing_alike() -> Iterator[None]:
+    """Compilers fail in many ways, none of which may stop a run."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the compiler, about itself
-            fast = _compile(step, tensors, example, backend)
-            return _recorded(fast, example) if example[0].is_cuda else fast
-    except Exception as error:  # compilers fail in many ways, none of which may stop a run
+            yield
+    except Exception as error:
         lines = str(error).strip().splitlines() or ["no reason given"]
         raise CompilerError(f"{type(error).__name__}: {lines[0]}") from error
+
+
+@contextlib.contextmanager
+def unchanged(tensors: Sequence[Tensor]) -> Iterator[None]:
+    """The tensors have the values afterwards that they had before, where they are."""
+    before = [tensor.clone() for tensor in tensors]
+    try:
+        yield
     finally:
-        for tensor, value in zip(tensors.all(), before, strict=True):
+        for tensor, value in zip(tensors, before, strict=True):
             tensor.copy_(value)
 
 
-def _compile(step: WholeStep, tensors: StepTensors, example: Example, backend: str) -> BoundStep:
+def _compile(
+    step: WholeStep, tensors: StepTensors, example: Example, backend: str
+) -> Callable[[StepTensors], BoundStep]:
     """Traced through autograd into one graph of plain operations, then compiled whole."""
     changed, keep = tensors.all(), list(tensors.keep.values())
 
@@ -60,11 +88,16 @@ def _compile(step: WholeStep, tensors: StepTensors, example: Example, backend: s
         code = torch.compile(graph, backend=backend, fullgraph=True, dynamic=False)
         code(changed, keep, *example)  # compiles
 
-    def fast(x: Tensor, y: Tensor, drops: Sequence[Tensor], now: Tensor) -> Tensor:
-        seen: Tensor = code(changed, keep, x, y, drops, now)
-        return seen
+    def bound(mine: StepTensors) -> BoundStep:
+        changed, keep = mine.all(), list(mine.keep.values())
 
-    return fast
+        def fast(x: Tensor, y: Tensor, drops: Sequence[Tensor], now: Tensor) -> Tensor:
+            seen: Tensor = code(changed, keep, x, y, drops, now)
+            return seen
+
+        return fast
+
+    return bound
 
 
 def _refuse_random(graph: torch.fx.GraphModule) -> None:

@@ -6,6 +6,7 @@ update; it changes its tensors in place and asks nothing of the host.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,46 +70,78 @@ def make_step(
     normalised: Callable[[Tensor], Tensor],
     layout: torch.memory_format,
     bf16: bool,
+    sticky: bool = False,
 ) -> WholeStep:
     """The step of a job, as a function of its tensors too. ``layout``: of images in memory.
 
     Where the loss or the norm of the masked gradient is not finite, weights and slots stay; buffers
-    have seen the forward pass then, as in the dense engine.
+    have seen the forward pass then, as in the dense engine. ``sticky``: the scalars end in one
+    more, which is 0 once a step was not finite; from then on nothing changes, buffers neither.
     """
 
     def step(
         t: StepTensors, pixels: Tensor, labels: Tensor, drops: Sequence[Tensor], now: Tensor
     ) -> Tensor:
         trained = {n: w.detach().requires_grad_() for n, w in t.weights.items()}
+        before = {n: b.clone() for n, b in t.buffers.items()} if sticky else {}
         dropouts.give(drops)
         x = normalised(pixels)
         x = x.contiguous(memory_format=layout)
         with torch.enable_grad():
-            with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
+            with _in_bf16(x.device) if bf16 else contextlib.nullcontext():
                 logits = functional_call(model, {**trained, **t.buffers}, (x,))
             loss = F.cross_entropy(logits.float(), labels)
             gradients = torch.autograd.grad(loss, list(trained.values()))
-        masked = {
-            n: g * t.keep[n] if n in t.keep else g for n, g in zip(trained, gradients, strict=True)
-        }
+        masked = masked_gradients(t, gradients)
         norm = torch.stack([g.norm() for g in masked.values()]).norm()
         seen = torch.stack([loss.detach(), norm])
         fine = seen.isfinite().all()
+        if sticky:
+            fine = fine & (now[3] != 0)
+            keep_buffers(t, before, now[3] != 0)
         factor = torch.where(norm > job.clip, job.clip / (norm + 1e-6), 1.0) if job.clip else None
         for name, gradient in masked.items():
-            _update(t, name, gradient if factor is None else gradient * factor, now, fine, job)
+            bounded = gradient if factor is None else gradient * factor
+            update_where(fine, t, name, bounded, now, job)
         return seen
 
     return step
 
 
-def _update(t: StepTensors, name: str, g: Tensor, now: Tensor, fine: Tensor, job: Job) -> None:
-    """Move a weight and its slots by torch's rule, in place, where ``fine``."""
+def _in_bf16(device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+def masked_gradients(t: StepTensors, gradients: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The gradients of the weights, in their order, by name; those of removed weights are 0."""
+    named = zip(t.weights, gradients, strict=True)
+    return {n: g * t.keep[n] if n in t.keep else g for n, g in named}
+
+
+def keep_buffers(t: StepTensors, before: Mapping[str, Tensor], going: Tensor) -> None:
+    """Give buffers their values from before a step where it was none; ``going``: a boolean that
+    broadcasts to rows of them.
+    """
+    for name, old in before.items():
+        buffer = t.buffers[name]
+        buffer.copy_(torch.where(_spread(going, buffer), buffer, old))
+
+
+def update_where(fine: Tensor, t: StepTensors, name: str, g: Tensor, now: Tensor, job: Job) -> None:
+    """Move a weight and its slots by torch's rule, in place, where ``fine``: one boolean, or one
+    for each row.
+    """
+    fine = _spread(fine, g)
     old = {slot: tensors[name] for slot, tensors in t.slots.items()}
     w, new = _rule(job.optimizer, t.weights[name], g, old, now)
     t.weights[name].copy_(torch.where(fine, w, t.weights[name]))
     for slot, value in new.items():
         old[slot].copy_(torch.where(fine, value, old[slot]))
+
+
+def _spread(rows: Tensor, like: Tensor) -> Tensor:
+    """Numbers of rows (R,), or one number, as they broadcast to a tensor (R, …)."""
+    return rows.view(-1, *[1] * (like.ndim - 1)) if rows.ndim else rows
 
 
 def _rule(
