@@ -135,6 +135,8 @@ class StackedEngine:
                 return f"the jobs have different {plural}: {pair[0]} and {pair[1]}"
         if pair := _two_of([_examples(job) for job in jobs]):
             return f"the jobs have different numbers or shapes of images: {pair[0]} and {pair[1]}"
+        if self._form(jobs[0]) == "rows" and (pair := _two_of([_pixels(job) for job in jobs])):
+            return f"the jobs' pixels come differently: {pair[0]} and {pair[1]}"
         if _two_of([_structure(job.build()) for job in jobs]):
             return "the jobs train different networks"
         return self._impossible(jobs[0])
@@ -189,6 +191,11 @@ def _two_of(values: Sequence[Any]) -> tuple[Any, Any] | None:
 def _examples(job: Job) -> dict[str, tuple[int, ...]]:
     """Split → the number of its images, and their shape."""
     return {n: (len(s.index), *s.images.shape[1:]) for n, s in sorted(job.data.splits.items())}
+
+
+def _pixels(job: Job) -> tuple[str, str, bool]:
+    """What batches of all rows have in common where one recording makes them."""
+    return str(job.data.splits["train"].in_memory.dtype), job.data.augment, job.data.unit_norm
 
 
 def _structure(model: nn.Module) -> tuple[Any, ...]:

@@ -70,6 +70,14 @@ def test_sessions_advance_together_and_change_their_masks_alone(form):
     assert engine.notes == ()
 
 
+def test_rows_are_fed_alike():
+    data = training_data((1, 4, 4))
+    jobs = [make_job(lenet(), d) for d in (data, dataclasses.replace(data, unit_norm=True))]
+    refusal = StackedEngine("cpu", "rows").stackable(jobs)
+    assert refusal.startswith("the jobs' pixels come differently: ")
+    assert LANES.stackable(jobs) is None
+
+
 class Asking(nn.Module):
     """Decides by a number of its batch."""
 

@@ -60,14 +60,19 @@ def test_what_a_user_has_set_comes_back_after_an_error(monkeypatch):
     torch.backends.cudnn.benchmark = True
     before = settings()
     try:
-        with pytest.raises(ZeroDivisionError), exact_numbers(CUDA):
-            assert settings()["workspace"] == ":16:8"  # exact as well, and the user's
-            assert not settings()["cudnn chooses"]
-            raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            _failing_inside()
         assert settings() == before
     finally:
         torch.use_deterministic_algorithms(False)
         torch.backends.cudnn.benchmark = False
+
+
+def _failing_inside():
+    with exact_numbers(CUDA):
+        assert settings()["workspace"] == ":16:8"  # exact as well, and the user's
+        assert not settings()["cudnn chooses"]
+        raise ZeroDivisionError
 
 
 def test_one_may_do_without_and_have_tf32():
@@ -89,15 +94,20 @@ def test_elsewhere_nothing_is_set(device):
 
 def test_an_operation_of_chance_is_noted_and_other_warnings_stay_warnings():
     notes = []
-    with pytest.warns(UserWarning, match="something else"), telling_of_chance(notes.append):
+    with pytest.warns(UserWarning, match="something else"):
+        _warning_twice(notes)
+    assert notes == [
+        "its bits may differ from run to run: adaptive_avg_pool2d_backward_cuda does not have a "
+        "deterministic implementation, but you set 'torch.use_deterministic_algorithms(True, "
+        "warn_only=True)'"
+    ]
+
+
+def _warning_twice(notes):
+    with telling_of_chance(notes.append):
         warnings.warn(
             "adaptive_avg_pool2d_backward_cuda does not have a deterministic implementation, but "
             "you set 'torch.use_deterministic_algorithms(True, warn_only=True)'. You can file",
             stacklevel=1,
         )
         warnings.warn("something else", stacklevel=1)
-    assert notes == [
-        "its bits may differ from run to run: adaptive_avg_pool2d_backward_cuda does not have a "
-        "deterministic implementation, but you set 'torch.use_deterministic_algorithms(True, "
-        "warn_only=True)'"
-    ]

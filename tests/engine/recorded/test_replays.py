@@ -133,14 +133,17 @@ def test_what_is_resumed_goes_on_in_the_same_bits(form):
     close(rest.state(0), dense.state(), atol=2e-4)
 
 
-def spoiled(job, step):
-    """The job with an image that is not finite, which this step of epoch 0 is first to see."""
+def of_floats(job, step=None):
+    """The job on float32 images, without crops. ``step``: the first of epoch 0 to see an image that
+    is not finite.
+    """
     order = Epochs([feed_of(job)], 0, 0, FakeTrack())
     order.go_to(0)
-    number = int(order.numbers[step, 0, 0])
+    number = int(order.numbers[step or 0, 0, 0])
     train = job.data.splits["train"]
     images = train.images.float()
-    images[number] = math.inf
+    if step is not None:
+        images[number] = math.inf
     splits = {
         name: Split(images, split.labels, split.index) for name, split in job.data.splits.items()
     }
@@ -167,8 +170,9 @@ def nan_to_number(state):
 def test_a_run_that_diverges_ends_as_in_the_dense_engine(name, step, form, monkeypatch):
     """Though the flag is only looked at many steps later, and its neighbour goes on."""
     monkeypatch.setattr(together, "LOOK_EVERY", 8)
-    job = job_of(name, batch=15)
-    jobs, states = [spoiled(job, step), job], [start(job, 0.5)] * 2
+    made = job_of(name, batch=15)
+    job = of_floats(made)
+    jobs, states = [of_floats(made, step), job], [start(job, 0.5)] * 2
     networks, tracks = opened(jobs, states, form)
     networks.advance(12)
     stats, expected = networks.stats(0), DENSE.open(jobs[0], states[0]).advance(12)
