@@ -15,9 +15,14 @@ ENGINES = [
     SparseEngine(),
     StackedEngine("cpu"),
     CompiledEngine("cpu", backend=None),
+    CompiledEngine("cpu", backend=None, recorded=True),  # as on a GPU
 ]
 
 
-@pytest.fixture(params=ENGINES, ids=lambda engine: engine.name)
+def _id(engine: Engine) -> str:
+    return "recorded" if getattr(engine, "recorded", False) else engine.name
+
+
+@pytest.fixture(params=ENGINES, ids=_id)
 def engine(request: pytest.FixtureRequest) -> Engine:
     return request.param
