@@ -87,8 +87,8 @@ class StackedEngine:
         tf32: bool = False,
     ) -> None:
         """``device``: where to train; None takes a GPU where there is one. ``form``: None takes
-        what suits the device and the network. ``backend``: torch.compile's, for lanes; None
-        records steps as they are written. ``deterministic`` and ``tf32``: see `exact_numbers`.
+        what suits the device and the network. ``backend``: torch.compile's, for what is recorded;
+        None records steps as they are written. ``deterministic``, ``tf32``: see `exact_numbers`.
         """
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.form = form

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 
 import pytest
 import torch
@@ -133,9 +134,11 @@ def test_a_recorded_compiled_engine_has_the_bits_of_its_step(bf16):
     same(*ends)
 
 
-def test_a_stack_of_lanes_compiles_each_kind_of_step_once():
-    engine = StackedEngine("cpu", "lanes", backend="eager")
-    jobs = {place: convolutional(place) for place in range(3)}
+@pytest.mark.parametrize(("form", "kinds"), [("lanes", 2), ("rows", 1)])
+def test_each_kind_of_step_is_compiled_once(form, kinds):
+    """Lanes under a mask, and dense ones; rows are one network."""
+    engine = StackedEngine("cpu", form, backend="eager")
+    jobs = {n: convolutional(n, optimizer=OPTIMIZERS[1] | {"lr": 0.01}) for n in range(3)}
     states = {place: start(job, (0.5, 0.3, None)[place]) for place, job in jobs.items()}
     plain = LANES.open_many(jobs, states, 3)
     sessions = engine.open_many(jobs, states, 3)
@@ -144,7 +147,24 @@ def test_a_stack_of_lanes_compiles_each_kind_of_step_once():
         session.advance(4)
         plain[place].advance(4)
         close(session.state(), plain[place].state())
-    assert len(engine.recording.codes) == 2  # under a mask, and dense
+    assert len(engine.recording.codes) == kinds
+    assert engine.notes == ()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    shutil.which("g++") is None and shutil.which("clang++") is None, reason="no C++ compiler"
+)
+@pytest.mark.parametrize("form", ["lanes", "rows"])
+def test_a_real_compiler_changes_no_more_than_rounding(form):
+    engine = StackedEngine("cpu", form, backend="inductor")
+    jobs = {n: convolutional(n, optimizer=OPTIMIZERS[1] | {"lr": 0.01}) for n in range(2)}
+    states = {place: start(job, 0.5) for place, job in jobs.items()}
+    sessions, plain = (e.open_many(jobs, states, 2) for e in (engine, LANES))
+    for place, session in sessions.items():
+        session.advance(7)
+        plain[place].advance(7)
+        close(session.state(), plain[place].state(), atol=2e-4)
     assert engine.notes == ()
 
 

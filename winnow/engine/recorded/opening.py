@@ -14,7 +14,8 @@ from winnow.engine.feed import Feed
 from winnow.engine.recorded.exactness import Exact, exact_numbers
 from winnow.engine.recorded.lane import Lane
 from winnow.engine.recorded.rows import Rows
-from winnow.engine.recorded.single import Codes, Single
+from winnow.engine.recorded.single import Single
+from winnow.engine.recorded.steps import Codes
 from winnow.engine.recorded.together import Together
 from winnow.engine.recorded.track import Track, track_on
 from winnow.engine.tracing import CompilerError
@@ -25,7 +26,7 @@ from winnow.state import State
 class Recording:
     """How an engine records: where, with which compiler, and how exactly.
 
-    ``backend``: torch.compile's for the steps of single networks; None runs them as written.
+    ``backend``: torch.compile's; None runs steps as they are written.
     ``codes``: what is compiled already. ``note``: takes what a user should know.
     """
 
@@ -58,11 +59,11 @@ class Recording:
             single = Single(job, state, feed, self._compile, self.bf16)
             return Lane(single, [feed], state.step, state.updates, track, self.note)
 
-    def _compile(self, single: Single) -> None:
+    def _compile(self, program: Single | Rows) -> None:
         if self.backend is None:
             return
         try:
-            single.compile(self.backend, self.codes)
+            program.compile(self.backend, self.codes)
         except CompilerError as error:
             self.note(f"steps are recorded as they are written, not compiled: {error}")
 
@@ -74,7 +75,7 @@ class Recording:
         track = self.track(self.device)
         with self.exact(), track.scope():
             first = states[min(states)]
-            program = Rows(jobs, states, feeds)
+            program = Rows(jobs, states, feeds, self._compile)
             lane = Lane(program, feeds, first.step, first.updates, track, self.note)
         return _together({row: (lane, row) for row in jobs}, states, width, self.exact)
 

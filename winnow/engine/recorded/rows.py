@@ -6,7 +6,7 @@ which cuDNN runs slowly: such networks train in lanes of their own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from winnow.engine.batched import Batched
 from winnow.engine.feed import Feed, to_unit_norm
 from winnow.engine.laid_out import state_of
 from winnow.engine.recorded.ledger import fine
+from winnow.engine.recorded.steps import Codes, Steps
 from winnow.engine.whole_step import (
     StepTensors,
     keep_buffers,
@@ -30,22 +31,41 @@ class Rows:
     """R networks. Rows without a job are dummies of zeros, which see the first row's images."""
 
     def __init__(
-        self, jobs: Mapping[int, Job], states: Mapping[int, State], feeds: Sequence[Feed]
+        self,
+        jobs: Mapping[int, Job],
+        states: Mapping[int, State],
+        feeds: Sequence[Feed],
+        prepare: Callable[[Rows], None] | None = None,
     ) -> None:
-        """By row, the states masked and at one step; ``feeds``: of every row, dummies too."""
-        first = min(jobs)
-        self.job, self.rows, self.feeds = jobs[first], len(feeds), feeds
-        device = feeds[0].device
-        self.batched = Batched(
-            self.job.build(), tuple(self.job.data.splits["train"].images.shape[1:])
-        )
+        """By row, the states masked and at one step; ``feeds``: of every row, dummies too.
+        ``prepare``: what is done with this before its first step, such as to compile it.
+        """
+        self.job, self.rows, self.feeds = jobs[min(jobs)], len(feeds), feeds
+        self._prepare, device = prepare, feeds[0].device
+        images = feeds[0].splits["train"].in_memory
+        self.batched = Batched(self.job.build(), tuple(images.shape[1:]))
         self.masks = {row: state.mask for row, state in states.items()}
         self.tensors = _stacked(self.job, states, self.rows, device)
         scales, shifts = ([getattr(f, of) for f in feeds] for of in ("scale", "shift"))
         self.scale, self.shift = (torch.stack(t).unsqueeze(1) for t in (scales, shifts))
+        shape = (self.rows, min(self.job.batch, feeds[0].count("train")))
+        x = torch.zeros((*shape, *images.shape[1:]), dtype=images.dtype, device=device)
+        y = torch.zeros(shape, dtype=torch.int64, device=device)
+        drops = [
+            torch.stack([d] * self.rows) for d in self.batched.dropouts.draw(0, shape[1], device)
+        ]
+        example = x, y, drops, torch.zeros(3 + self.rows, device=device)
+        self.steps = Steps(self._whole, self.tensors, example)
 
     def prepare(self) -> None:
-        """Nothing: steps run as they are written."""
+        """Make ready what steps need, once; evaluation needs nothing."""
+        if self._prepare is not None:
+            self._prepare(self)
+
+    def compile(self, backend: str, codes: Codes) -> None:
+        """Compile the step of a full batch, unless ``codes`` has it. Raises CompilerError."""
+        scaling = tuple((feed.job.data.mean, feed.job.data.std) for feed in self.feeds)
+        self.steps.compile(backend, codes, (scaling, self.job.data.unit_norm))
 
     def normalised(self, pixels: Tensor) -> Tensor:
         """Pixels (R, B, C, H, W) as the networks take them, each row by its own scaling."""
@@ -56,7 +76,15 @@ class Rows:
         self, x: Tensor, y: Tensor, drops: Sequence[Tensor], now: Tensor, going: Tensor
     ) -> Tensor:
         """One update of the rows that go on. Returns all losses and norms (2, R)."""
-        t, limit = self.tensors, self.job.clip
+        return self.steps.make(x, y, drops, torch.cat([now, going]))
+
+    def _whole(
+        self, t: StepTensors, x: Tensor, y: Tensor, drops: Sequence[Tensor], now: Tensor
+    ) -> Tensor:
+        """A whole step, as `make_step`'s of one network; the scalars end in R that say which rows
+        go on.
+        """
+        limit, going = self.job.clip, now[3:]
         trained = {n: w.detach().requires_grad_() for n, w in t.weights.items()}
         before = {n: b.clone() for n, b in t.buffers.items()}
         with torch.enable_grad():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,12 +13,9 @@ from winnow.engine.base import Job
 from winnow.engine.dropout import Dropouts
 from winnow.engine.feed import Feed
 from winnow.engine.laid_out import best_layout, lay_out, state_of, step_tensors
-from winnow.engine.tracing import Example, compile_for_many
-from winnow.engine.whole_step import BoundStep, StepTensors, make_step
+from winnow.engine.recorded.steps import Codes, Steps
+from winnow.engine.whole_step import make_step
 from winnow.state import State, fresh_state, load_weights
-
-Codes = dict[tuple[Any, ...], Callable[[StepTensors], BoundStep]]
-"""Compiled steps, by all that the steps of networks of one kind may differ in."""
 
 
 class Single:
@@ -39,7 +35,8 @@ class Single:
         compile it. ``bf16``: forward and backward pass under autocast.
         """
         self.job, self.feed, self.mask, self._prepare = job, feed, state.mask, prepare
-        shape = tuple(job.data.splits["train"].images.shape[1:])
+        images = feed.splits["train"].in_memory
+        shape = tuple(images.shape[1:])
         self.model = job.build()
         self.dropouts = Dropouts(self.model, shape)
         load_weights(self.model, state)
@@ -47,12 +44,15 @@ class Single:
         self.model = self.model.to(feed.device)
         lay_out(self.model, layout)
         self.tensors = step_tensors(self.model, job, state)
-        self.whole = make_step(
+        whole = make_step(
             self.model, self.dropouts, job, feed.normalised, layout, bf16, sticky=True
         )
-        self.plain: BoundStep = functools.partial(self.whole, self.tensors)
-        self.full: BoundStep = self.plain
-        self.batch = min(job.batch, feed.count("train"))
+        count = min(job.batch, feed.count("train"))
+        x = torch.zeros((count, *shape), dtype=images.dtype, device=feed.device)
+        y = torch.zeros(count, dtype=torch.int64, device=feed.device)
+        drops = self.dropouts.draw(0, count, feed.device)
+        self.example = x, y, drops, torch.zeros(4, device=feed.device)
+        self.steps = Steps(whole, self.tensors, self.example)
 
     def prepare(self) -> None:
         """Make ready what steps need, once; evaluation needs nothing."""
@@ -62,27 +62,15 @@ class Single:
     def compile(self, backend: str, codes: Codes) -> None:
         """Compile the step of a full batch, unless ``codes`` has it. Raises CompilerError."""
         data = self.job.data
-        key = (tuple(self.tensors.keep), data.mean, data.std, data.unit_norm)
         self.model.train()
-        if key not in codes:
-            codes[key] = compile_for_many(self.whole, self.tensors, self._example(), backend)
-        self.full = codes[key](self.tensors)
-
-    def _example(self) -> Example:
-        """A batch as every full one looks."""
-        device, images = self.feed.device, self.feed.splits["train"].in_memory
-        x = torch.zeros((self.batch, *images.shape[1:]), dtype=images.dtype, device=device)
-        y = torch.zeros(self.batch, dtype=torch.int64, device=device)
-        drops = self.dropouts.draw(0, self.batch, device)
-        return x, y, drops, torch.zeros(4, device=device)
+        self.steps.compile(backend, codes, (data.mean, data.std, data.unit_norm))
 
     def step(
         self, x: Tensor, y: Tensor, drops: Sequence[Tensor], now: Tensor, going: Tensor
     ) -> Tensor:
         """One update, of a row that goes on. Returns its loss and norm (2, 1)."""
         self.model.train()
-        step = self.full if x.shape[1] == self.batch else self.plain
-        return step(x[0], y[0], drops, torch.cat([now, going]))[:, None]
+        return self.steps.make(x[0], y[0], drops, torch.cat([now, going]))[:, None]
 
     def logits(self, pixels: Tensor) -> Tensor:
         """The logits (1, B, classes) of pixels (1, B, C, H, W), in evaluation mode."""
@@ -118,11 +106,9 @@ def unrecordable(job: Job) -> str | None:
     meta = torch.device("meta")
     try:
         single = Single(job, fresh_state(job.build()), Feed(job, meta))
-        x, y, drops, _ = single._example()
+        x, y, drops, now = single.example
         with _NoChance():  # type: ignore[no-untyped-call]
-            single.step(
-                x[None], y[None], drops, torch.zeros(3, device=meta), torch.ones(1).to(meta)
-            )
+            single.step(x[None], y[None], drops, now[:3], now[3:])
             single.logits(x[None])
     except Exception as error:  # whatever a user's own module does without numbers
         lines = str(error).strip().splitlines() or [type(error).__name__]
