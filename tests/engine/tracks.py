@@ -83,9 +83,6 @@ class FakeTrack(Here):
         return replay
 
 
-_COPIES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
-
-
 class _NoNewNumbers(TorchFunctionMode):
     """Refuses tensors made on the device from the host's numbers, which no operation shows."""
 
@@ -102,12 +99,7 @@ class _NoTransfer(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        inputs = tensors_in((args, kwargs))
-        if func in _COPIES:  # else a number of no axes is an argument of a kernel
-            devices = {t.device for t in [*inputs, *tensors_in(out)]}
-        else:
-            devices = {t.device for t in inputs if t.ndim}
-        if len(devices) > 1:
+        if len({t.device for t in tensors_in((args, kwargs, out))}) > 1:
             raise RuntimeError(f"a copy between host and device: {func}")
         return out
 

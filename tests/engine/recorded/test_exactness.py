@@ -8,7 +8,7 @@ import warnings
 import pytest
 import torch
 
-from winnow.engine.recorded.exactness import exact_numbers, telling_of_chance
+from winnow.engine.recorded.exactness import exact_compiling, exact_numbers, telling_of_chance
 
 CUDA = torch.device("cuda")
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
@@ -111,3 +111,16 @@ def _warning_twice(notes):
             stacklevel=1,
         )
         warnings.warn("something else", stacklevel=1)
+
+
+def test_a_compiler_for_a_gpu_is_told_as_well():
+    config = pytest.importorskip("torch._inductor.config")
+    if not hasattr(config, "deterministic"):
+        pytest.skip("this torch's compiler cannot be told")
+    before = config.deterministic
+    with exact_compiling(CUDA, True):
+        assert config.deterministic
+    for device, deterministic in ((CUDA, False), (torch.device("cpu"), True)):
+        with exact_compiling(device, deterministic):
+            assert config.deterministic == before
+    assert config.deterministic == before

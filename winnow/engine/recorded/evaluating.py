@@ -33,7 +33,7 @@ class Evaluating:
         self.logits, self.track, self.record = logits, track, record
         self.pool = Pool(feeds, split)
         numbers = torch.stack(self.pool.numbers)
-        self.numbers = torch.zeros_like(numbers, device=track.device)
+        self.numbers = torch.zeros(numbers.shape, dtype=torch.int64, device=track.device)
         track.fill(self.numbers, numbers)
         self.count = self.numbers.shape[1]
         most = min(EVALUATION_BATCH, max(1, _TOGETHER // len(feeds)))

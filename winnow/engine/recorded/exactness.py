@@ -81,6 +81,19 @@ def _deterministic() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def exact_compiling(device: torch.device, deterministic: bool) -> Iterator[None]:
+    """For a GPU: Inductor shall not choose how it sums by timing, where it can be told."""
+    if device.type != "cuda" or not deterministic:
+        yield
+        return
+    from torch._inductor import config
+
+    known = hasattr(config, "deterministic")  # since torch 2.9
+    with config.patch(deterministic=True) if known else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
 def telling_of_chance(note: Callable[[str], None]) -> Iterator[None]:
     """Give ``note`` what torch warns of: operations that have no repeatable implementation."""
     with warnings.catch_warnings(record=True) as seen:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from winnow.engine.base import Job
 from winnow.engine.feed import Feed
-from winnow.engine.recorded.exactness import Exact, exact_numbers
+from winnow.engine.recorded.exactness import Exact, exact_compiling, exact_numbers
 from winnow.engine.recorded.lane import Lane
 from winnow.engine.recorded.rows import Rows
 from winnow.engine.recorded.single import Single
@@ -63,7 +63,8 @@ class Recording:
         if self.backend is None:
             return
         try:
-            program.compile(self.backend, self.codes)
+            with exact_compiling(self.device, self.deterministic):
+                program.compile(self.backend, self.codes)
         except CompilerError as error:
             self.note(f"steps are recorded as they are written, not compiled: {error}")
 

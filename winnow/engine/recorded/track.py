@@ -76,6 +76,8 @@ class CudaTrack:
         self.device = device
         self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self.stream.wait_stream(torch.cuda.current_stream(device))
+        # Graphs of one stream never run at once and leave nothing in their own memory to be read.
+        self.pool = torch.cuda.graph_pool_handle()
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
@@ -89,7 +91,7 @@ class CudaTrack:
             for _ in range(_WARM):
                 work()
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, stream=self.stream):
+            with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
                 work()
         return graph.replay
 
