@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from winnow.engine.recorded.track import Here, Work
+from winnow.engine.recorded.track import DeviceWork, Here
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 
@@ -26,12 +26,17 @@ def memory(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
-class _Tape(TorchDispatchMode):
+class Tape(TorchDispatchMode):
     """Notes every operation with the very tensors that it read and wrote."""
 
     def __init__(self) -> None:
         super().__init__()
         self.again: list[Callable[[], None]] = []
+
+    def replay(self) -> None:
+        """Do it all again, in the same memory."""
+        for operation in self.again:
+            operation()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -69,16 +74,15 @@ class FakeTrack(Here):
         super().__init__(device)
         self.recordings = self.replays = 0
 
-    def record(self, work: Work) -> Work:
+    def record(self, work: DeviceWork) -> DeviceWork:
         work()
-        with _Tape() as tape:
+        with Tape() as tape:
             work()
         self.recordings += 1
 
         def replay() -> None:
             self.replays += 1
-            for operation in tape.again:
-                operation()
+            tape.replay()
 
         return replay
 

@@ -1,11 +1,13 @@
-"""The compiled engine: one job, its whole step as compiled code; on a GPU recorded as a CUDA graph
-(see `winnow.engine.recorded`), with its data on the device and nothing read between two looks.
+"""The compiled engine: one job, its whole step as compiled code; on a GPU also as one CUDA graph.
 
 Networks with convolutions keep their images and weights channels-last. With ``bf16`` the forward
 and backward pass runs under autocast; weights, slots, loss and evaluation stay float32. The last,
 smaller batch of an epoch runs the same step uncompiled. Where there is no compiler (a C++ compiler
 for the CPU, Triton for a GPU) or it fails, the dense engine trains instead, and ``notes`` says so.
 A forward pass is traced once: what it decides by Python attributes of its own stays decided.
+
+On a GPU the step is recorded (see `winnow.engine.recorded`), compiled or, without a compiler, as it
+is written; its data lies on the device, and the host reads nothing between two looks.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from winnow.engine.dense import DenseEngine
 from winnow.engine.dropout import Dropouts
 from winnow.engine.evaluation import evaluate
 from winnow.engine.feed import Feed
-from winnow.engine.laid_out import best_layout, lay_out, state_of, step_tensors
+from winnow.engine.laid_out import best_layout, lay_out, state_on_host, step_tensors
 from winnow.engine.learning_rate import rate_at
 from winnow.engine.recorded.epochs import on_device
 from winnow.engine.recorded.opening import Recording
@@ -194,4 +196,4 @@ class _Step:
         return evaluate(self.model, self.feed, split)
 
     def state(self) -> State:
-        return state_of(self.tensors, self.step, self.updates, self.mask)
+        return state_on_host(self.tensors, self.step, self.updates, self.mask)

@@ -59,13 +59,14 @@ def step_tensors(model: nn.Module, job: Job, state: State) -> StepTensors:
     return StepTensors(weights, dict(model.named_buffers()), slots, keep)
 
 
-def state_of(t: StepTensors, step: int, updates: int, mask: Mask | None) -> State:
+def state_on_host(t: StepTensors, step: int, updates: int, mask: Mask | None) -> State:
     """A copy of the tensors, as a state on the host."""
     slots = {slot: copies_on_host(tensors) for slot, tensors in t.slots.items() if updates}
     return State(step, copies_on_host(t.weights), copies_on_host(t.buffers), mask, slots, updates)
 
 
 def copies_on_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies on the host, contiguous whatever their layout was."""
     return {
         name: t.cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()
     }

@@ -27,7 +27,7 @@ def compile_step(
 
     The tensors end as they were. Raises CompilerError, with the compiler's reason.
     """
-    with _failing_alike(), unchanged(tensors.all()):
+    with _failing_alike(), left_unchanged(tensors.all()):
         fast = _compile(step, tensors, example, backend)(tensors)
         return _recorded(fast, example) if example[0].is_cuda else fast
 
@@ -39,7 +39,7 @@ def compile_for_many(
 
     What the step holds beside its tensors, the scaling of pixels, is the same for all of them.
     """
-    with _failing_alike(), unchanged(tensors.all()):
+    with _failing_alike(), left_unchanged(tensors.all()):
         return _compile(step, tensors, example, backend)
 
 
@@ -56,7 +56,7 @@ def _failing_alike() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def unchanged(tensors: Sequence[Tensor]) -> Iterator[None]:
+def left_unchanged(tensors: Sequence[Tensor]) -> Iterator[None]:
     """The tensors have the values afterwards that they had before, where they are."""
     before = [tensor.clone() for tensor in tensors]
     try:

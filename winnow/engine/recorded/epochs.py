@@ -22,7 +22,7 @@ from winnow.engine.recorded.track import Track
 from winnow.engine.whole_step import scalars
 
 
-class Pool:
+class DeviceImages:
     """Images and labels on the device, from which the splits of several rows take theirs."""
 
     def __init__(self, feeds: Sequence[Feed], split: str) -> None:
@@ -62,7 +62,7 @@ class Epochs:
         self.feeds, self.track = feeds, track
         self.job = feeds[0].job
         self.before = step - updates
-        self.pool = Pool(feeds, "train")
+        self.pool = DeviceImages(feeds, "train")
         self.per_epoch = feeds[0].batches.steps_per_epoch
         self.full = min(self.job.batch, feeds[0].count("train"))
         shape = (self.per_epoch, len(feeds), self.full)

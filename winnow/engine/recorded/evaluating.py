@@ -10,8 +10,8 @@ from torch import Tensor
 
 from winnow.engine.base import EVALUATION_BATCH, Metrics
 from winnow.engine.feed import Feed, at_once
-from winnow.engine.recorded.epochs import Pool
-from winnow.engine.recorded.track import Track, Work
+from winnow.engine.recorded.epochs import DeviceImages
+from winnow.engine.recorded.track import DeviceWork, Track
 
 _TOGETHER = 8000  # images of all rows together, at most: half a gigabyte for 16 maps of 32 × 32
 
@@ -25,13 +25,13 @@ class Evaluating:
         split: str,
         logits: Callable[[Tensor], Tensor],
         track: Track,
-        record: Callable[[Work], Work],
+        record: Callable[[DeviceWork], DeviceWork],
     ) -> None:
         """``logits``: of pixels (R, B, C, H, W), in evaluation mode: (R, B, classes). ``record``:
         what makes recorded work of work.
         """
         self.logits, self.track, self.record = logits, track, record
-        self.pool = Pool(feeds, split)
+        self.pool = DeviceImages(feeds, split)
         numbers = torch.stack(self.pool.numbers)
         self.numbers = torch.zeros(numbers.shape, dtype=torch.int64, device=track.device)
         track.fill(self.numbers, numbers)
@@ -41,7 +41,7 @@ class Evaluating:
         self.begin = torch.zeros(1, dtype=torch.int64, device=track.device)
         self.places = torch.arange(self.batch, device=track.device)
         self.sums = torch.zeros((2, len(feeds)), dtype=torch.float64, device=track.device)
-        self._full: Work | None = None
+        self._full: DeviceWork | None = None
 
     @torch.no_grad()
     def start(self) -> None:

@@ -13,14 +13,14 @@ from winnow.engine.feed import Feed
 from winnow.engine.recorded.epochs import Epochs
 from winnow.engine.recorded.evaluating import Evaluating
 from winnow.engine.recorded.exactness import telling_of_chance
-from winnow.engine.recorded.ledger import Entry, Ledger
-from winnow.engine.recorded.track import Track, Work
-from winnow.engine.tracing import unchanged
+from winnow.engine.recorded.ledger import Ledger, LedgerEntry
+from winnow.engine.recorded.track import DeviceWork, Track
+from winnow.engine.tracing import left_unchanged
 from winnow.engine.whole_step import StepTensors
 from winnow.state import State
 
 
-class Program(Protocol):
+class Trainable(Protocol):
     """What a lane trains: R rows, whose tensors stay where they are."""
 
     rows: int
@@ -60,7 +60,7 @@ class Lane:
 
     def __init__(
         self,
-        program: Program,
+        program: Trainable,
         feeds: Sequence[Feed],
         step: int,
         updates: int,
@@ -74,7 +74,7 @@ class Lane:
         self.epochs = Epochs(feeds, step, updates, track)
         self.splits: dict[str, Evaluating] = {}
         self.drops: list[Tensor] = []
-        self._full: Work | None = None
+        self._full: DeviceWork | None = None
 
     @torch.no_grad()
     def launch(self) -> None:
@@ -102,10 +102,10 @@ class Lane:
         x, y, now = self.epochs.batch(count)
         self.ledger.add(self.program.step(x, y, drops, now, self.ledger.going))
 
-    def _recorded(self, work: Work) -> Work:
+    def _recorded(self, work: DeviceWork) -> DeviceWork:
         """The work as the track records it; where it cannot, as it is."""
         changed = [*self.program.tensors.all(), *self.ledger.tensors(), self.epochs.at]
-        with unchanged(changed), telling_of_chance(self.note):
+        with left_unchanged(changed), telling_of_chance(self.note):
             try:
                 return self.track.record(work)
             except RuntimeError as error:  # of CUDA, at something that it cannot record
@@ -113,7 +113,7 @@ class Lane:
                 self.note(f"steps are not recorded, but launched one by one: {reason}")
                 return work
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[LedgerEntry]:
         """What became of each row since this was last asked; waits for the track."""
         with self.track.scope():
             return self.ledger.entries(self.track)

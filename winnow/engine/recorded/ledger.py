@@ -10,7 +10,7 @@ from torch import Tensor
 from winnow.engine.recorded.track import Track
 
 
-class Entry(NamedTuple):
+class LedgerEntry(NamedTuple):
     """What became of a row since it was last asked.
 
     ``going``: no loss or norm was ever not finite. ``seen``: the updates made. ``total``: the sum
@@ -40,12 +40,13 @@ class Ledger:
         self.sums.add_(torch.stack([losses, good.double()]))
         self.going.copy_(good)
 
-    def entries(self, track: Track) -> list[Entry]:
+    def entries(self, track: Track) -> list[LedgerEntry]:
         """Read and begin anew, but for the flag: one transfer for all rows."""
         total, seen, going = track.read(torch.cat([self.sums, self.going.double()[None]]))
         self.sums.zero_()
         return [
-            Entry(bool(g), int(n), float(t)) for t, n, g in zip(total, seen, going, strict=True)
+            LedgerEntry(bool(g), int(n), float(t))
+            for t, n, g in zip(total, seen, going, strict=True)
         ]
 
 

@@ -13,7 +13,7 @@ from winnow.engine.base import Job
 from winnow.engine.feed import Feed
 from winnow.engine.recorded.exactness import Exact, exact_compiling, exact_numbers
 from winnow.engine.recorded.lane import Lane
-from winnow.engine.recorded.rows import Rows
+from winnow.engine.recorded.rows import BatchedRows
 from winnow.engine.recorded.single import Single
 from winnow.engine.recorded.steps import Codes
 from winnow.engine.recorded.together import Together
@@ -59,7 +59,7 @@ class Recording:
             single = Single(job, state, feed, self._compile, self.bf16)
             return Lane(single, [feed], state.step, state.updates, track, self.note)
 
-    def _compile(self, program: Single | Rows) -> None:
+    def _compile(self, program: Single | BatchedRows) -> None:
         if self.backend is None:
             return
         try:
@@ -76,7 +76,7 @@ class Recording:
         track = self.track(self.device)
         with self.exact(), track.scope():
             first = states[min(states)]
-            program = Rows(jobs, states, feeds, self._compile)
+            program = BatchedRows(jobs, states, feeds, self._compile)
             lane = Lane(program, feeds, first.step, first.updates, track, self.note)
         return _together({row: (lane, row) for row in jobs}, states, width, self.exact)
 

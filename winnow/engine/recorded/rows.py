@@ -14,9 +14,9 @@ from torch import Tensor
 from winnow.engine.base import Job
 from winnow.engine.batched import Batched
 from winnow.engine.feed import Feed, to_unit_norm
-from winnow.engine.laid_out import state_of
+from winnow.engine.laid_out import state_on_host
 from winnow.engine.recorded.ledger import fine
-from winnow.engine.recorded.steps import Codes, Steps
+from winnow.engine.recorded.steps import BoundSteps, Codes
 from winnow.engine.whole_step import (
     StepTensors,
     keep_buffers,
@@ -27,7 +27,7 @@ from winnow.engine.whole_step import (
 from winnow.state import State, Tensors
 
 
-class Rows:
+class BatchedRows:
     """R networks. Rows without a job are dummies of zeros, which see the first row's images."""
 
     def __init__(
@@ -35,7 +35,7 @@ class Rows:
         jobs: Mapping[int, Job],
         states: Mapping[int, State],
         feeds: Sequence[Feed],
-        prepare: Callable[[Rows], None] | None = None,
+        prepare: Callable[[BatchedRows], None] | None = None,
     ) -> None:
         """By row, the states masked and at one step; ``feeds``: of every row, dummies too.
         ``prepare``: what is done with this before its first step, such as to compile it.
@@ -55,7 +55,7 @@ class Rows:
             torch.stack([d] * self.rows) for d in self.batched.dropouts.draw(0, shape[1], device)
         ]
         example = x, y, drops, torch.zeros(3 + self.rows, device=device)
-        self.steps = Steps(self._whole, self.tensors, example)
+        self.steps = BoundSteps(self._whole, self.tensors, example)
 
     def prepare(self) -> None:
         """Make ready what steps need, once; evaluation needs nothing."""
@@ -124,7 +124,7 @@ class Rows:
             {slot: _of_row(tensors, row) for slot, tensors in t.slots.items()},
             {},
         )
-        return state_of(mine, step, updates, self.masks[row])
+        return state_on_host(mine, step, updates, self.masks[row])
 
 
 def _of_row(tensors: Tensors, row: int) -> dict[str, Tensor]:

@@ -12,8 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from winnow.engine.base import Job
 from winnow.engine.dropout import Dropouts
 from winnow.engine.feed import Feed
-from winnow.engine.laid_out import best_layout, lay_out, state_of, step_tensors
-from winnow.engine.recorded.steps import Codes, Steps
+from winnow.engine.laid_out import best_layout, lay_out, state_on_host, step_tensors
+from winnow.engine.recorded.steps import BoundSteps, Codes
 from winnow.engine.whole_step import make_step
 from winnow.state import State, fresh_state, load_weights
 
@@ -52,7 +52,7 @@ class Single:
         y = torch.zeros(count, dtype=torch.int64, device=feed.device)
         drops = self.dropouts.draw(0, count, feed.device)
         self.example = x, y, drops, torch.zeros(4, device=feed.device)
-        self.steps = Steps(whole, self.tensors, self.example)
+        self.steps = BoundSteps(whole, self.tensors, self.example)
 
     def prepare(self) -> None:
         """Make ready what steps need, once; evaluation needs nothing."""
@@ -86,7 +86,7 @@ class Single:
 
     def state(self, row: int, step: int, updates: int) -> State:  # noqa: ARG002 - of many rows
         """A copy, on the host, of where the network stands."""
-        return state_of(self.tensors, step, updates, self.mask)
+        return state_on_host(self.tensors, step, updates, self.mask)
 
 
 class _NoChance(TorchDispatchMode):  # type: ignore[no-untyped-call]

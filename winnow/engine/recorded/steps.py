@@ -15,7 +15,7 @@ Codes = dict[tuple[Any, ...], Callable[[StepTensors], BoundStep]]
 """Compiled steps, by all that the steps of networks of one kind may differ in."""
 
 
-class Steps:
+class BoundSteps:
     """Steps of always the same tensors."""
 
     def __init__(self, whole: WholeStep, tensors: StepTensors, example: Example) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-Work = Callable[[], None]
+DeviceWork = Callable[[], None]
 """Operations on tensors that stay where they are; it gives nothing back."""
 
 _WARM = 3  # runs before a recording, in which libraries choose their kernels and allocate
@@ -29,7 +29,7 @@ class Track(Protocol):
         """What is called inside runs on this track."""
         ...
 
-    def record(self, work: Work) -> Work:
+    def record(self, work: DeviceWork) -> DeviceWork:
         """What does the same work again, with little help of the host.
 
         The work has run some times when this returns.
@@ -55,7 +55,7 @@ class Here:
         """Nothing to enter."""
         return contextlib.nullcontext()
 
-    def record(self, work: Work) -> Work:
+    def record(self, work: DeviceWork) -> DeviceWork:
         """The work itself."""
         return work
 
@@ -85,7 +85,7 @@ class CudaTrack:
         with torch.cuda.stream(self.stream):
             yield
 
-    def record(self, work: Work) -> Work:
+    def record(self, work: DeviceWork) -> DeviceWork:
         """A graph of the work's kernels. RuntimeError where it waits for the device."""
         with self.scope():
             for _ in range(_WARM):
