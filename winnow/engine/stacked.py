@@ -57,8 +57,8 @@ def worth_stacking(job: Job) -> bool:
 
     An argument, not a measurement: a GPU of today makes more than 10^13 multiplications a second,
     so that a step of three times `_SMALL_STEP` computes for at most 0.3 ms, while its 60 and more
-    kernels take at least 5 µs each to launch. Above, little is left to gain, and vmap's grouped
-    convolutions are slower than plain ones.
+    kernels take at least 5 µs each to launch. Above, a network keeps the GPU busy by itself,
+    batched or in a lane, and little is left to gain. `bench/gpu.py` measures it.
     """
     layers = layers_of(job).values()
     one = sum(layer.weights * layer.uses for layer in layers)
