@@ -86,6 +86,32 @@ def test_a_prepared_kernel_compiles_for_nothing_else(kernels, sources):
         entry.kernel(np.zeros(1))
 
 
+@pytest.mark.parametrize("how", ["compiled", "loaded"])
+def test_a_folder_holds_all_of_its_group_whatever_other_groups_share(kernels, sources, how):
+    """A kernel that another group has brought to this process already."""
+    there = kernels.parent, [sources]
+    if how == "loaded":
+        cache.prepare("first", [fresh_entry("shared")], *there)
+    both = shared, own = fresh_entry("shared"), fresh_entry("own")
+    cache.prepare("first", [shared], *there)
+    cache.prepare("second", both, *there)
+    assert [result_of(entry) for entry in both] == [4, 4]
+    (folder,) = kernels.glob("second-*")
+    assert sorted(path.stem for path in folder.iterdir()) == ["own", "shared"]
+    again = [fresh_entry("shared"), fresh_entry("own")]
+    assert cache._load(folder, again)
+    assert [result_of(entry) for entry in again] == [4, 4]
+
+
+def test_a_folder_that_lacks_a_kernel_is_made_again(kernels, sources, compiles):
+    compiles()
+    (path,) = kernels.glob("toy-*/*.kernel")
+    shared, own = fresh_entry(), fresh_entry("own")
+    cache.prepare("other", [shared], kernels.parent, [sources])
+    cache.prepare("toy", [shared, own], kernels.parent, [sources])
+    assert sorted(p.stem for p in path.parent.iterdir()) == ["own", "plus_one"]
+
+
 def test_of_two_processes_at_once_one_compiles(kernels, sources):
     both = [launch(kernels, sources), launch(kernels, sources)]
     assert sorted(outcome(process) for process in both) == ["0 4", "1 4"]

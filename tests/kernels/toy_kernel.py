@@ -14,13 +14,13 @@ import numpy as np
 from numba import types
 
 from winnow.kernels import cache
-from winnow.kernels.compile import EntryPoint, kernel
+from winnow.kernels.compile import EntryPoint, named_kernel
 
 
-def fresh_entry() -> EntryPoint:
+def fresh_entry(name: str = "plus_one") -> EntryPoint:
     """The kernel, neither compiled nor loaded yet."""
 
-    @kernel
+    @named_kernel(name)
     def plus_one(array):
         array[0] += 1
 

@@ -30,7 +30,7 @@ from numba.core import compiler, registry, serialize
 
 from winnow.files import cache_folder, sync_folder, whole_folder, write_whole
 from winnow.kernels import simd
-from winnow.kernels.compile import EntryPoint
+from winnow.kernels.compile import EntryPoint, kernel
 from winnow.kernels.sources import KERNEL_FOLDERS, code_hash
 
 _log = logging.getLogger(__name__)
@@ -49,23 +49,22 @@ def prepare(
     ``sources``: the folders whose ``.py`` files make the kernels. Afterwards the kernels run for
     their one signature and raise TypeError for any other: nothing compiles behind one's back.
     """
-    waiting = [entry for entry in entries if not _is_ready(entry)]
-    if not waiting:
+    if all(map(_is_ready, entries)):
         return
     folder = _folder_of(group, cache, sources)
-    if not _load(folder, waiting):
+    if not _load(folder, entries):
         with _locked(folder) as writable:
             if not writable:
-                _compile(waiting)
-            elif not _load(folder, waiting):
+                _compile(entries)
+            elif not _load(folder, entries):
                 try:
-                    _compile_into(folder, waiting)
+                    _compile_into(folder, entries)
                 except OSError as error:
                     _log.warning(
                         "%s cannot be written (%s): compiled for this process", folder, error
                     )
-                    _compile(waiting)
-    for entry in waiting:
+                    _compile(entries)
+    for entry in entries:
         _dispatcher(entry).disable_compile()
 
 
@@ -101,17 +100,24 @@ def _dispatcher(entry: EntryPoint) -> Any:
     return entry.kernel
 
 
+def _anew(entry: EntryPoint) -> EntryPoint:
+    """The kernel, not ready: what was loaded for another group cannot be written again."""
+    return EntryPoint(kernel(_dispatcher(entry).py_func), entry.arguments)
+
+
 def _is_ready(entry: EntryPoint) -> bool:
     return entry.arguments in _dispatcher(entry).overloads
 
 
 def _compile(entries: Sequence[EntryPoint]) -> None:
+    """Compile what is not ready: kernels of another group are, and compile no more."""
     for entry in entries:
-        _dispatcher(entry).compile(entry.arguments)
+        if not _is_ready(entry):
+            _dispatcher(entry).compile(entry.arguments)
 
 
 def _compile_into(folder: Path, entries: Sequence[EntryPoint]) -> None:
-    """Compile and write a whole folder. The caller holds its lock."""
+    """Compile and write a whole folder, with what is ready too. The caller holds its lock."""
     shutil.rmtree(folder, ignore_errors=True)
     for left in folder.parent.glob(f".{folder.name}.*.tmp"):  # by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
@@ -119,8 +125,9 @@ def _compile_into(folder: Path, entries: Sequence[EntryPoint]) -> None:
         temporary.chmod(0o700)
         for entry in entries:
             _log.info("compiling %s for this machine, once", entry.name)
-            _compile([entry])
-            write_whole(_file(temporary, entry), _packed(entry))
+            made = _anew(entry) if _is_ready(entry) else entry
+            _compile([made])
+            write_whole(_file(temporary, entry), _packed(made))
     sync_folder(folder.parent)
 
 
@@ -138,7 +145,10 @@ def _packed(entry: EntryPoint) -> bytes:
 
 
 def _load(folder: Path, entries: Sequence[EntryPoint]) -> bool:
-    """Whether all entries could be loaded from a folder; if not, none of them has been."""
+    """Whether a folder holds all entries, and those that were not ready could be loaded from it.
+
+    If not, none of them has been.
+    """
     try:
         packed = [_verified(_file(folder, entry)) for entry in entries]
     except OSError:  # not there, or not to be read: the lock will tell
@@ -147,7 +157,8 @@ def _load(folder: Path, entries: Sequence[EntryPoint]) -> bool:
         _log.warning("%s: kernels are compiled again", error)
         return False
     for entry, data in zip(entries, packed, strict=True):
-        _install(entry, data)
+        if not _is_ready(entry):
+            _install(entry, data)
     return True
 
 
