@@ -10,9 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_calibration import LAYERS, calibration
 
-from winnow.engine.auto import MARGIN, Auto, Choice, density_of_work, engine_of, explicit, honoured
+from winnow.engine.auto import (
+    LONG,
+    MARGIN,
+    Auto,
+    Choice,
+    density_of_work,
+    engine_of,
+    explicit,
+    honoured,
+    stacks_pay,
+)
 from winnow.engine.auto import seconds as predicted
-from winnow.engine.calibration import Layer
+from winnow.engine.calibration import Cost, Layer, Other, Rung
 from winnow.errors import UserError
 from winnow.kernels.simd import W
 
@@ -82,6 +92,85 @@ def test_evaluation_counts_in_its_share():
     assert Auto(slow).choose({}).engine == "sparse"
     assert Auto(slow).choose({}, images=100).engine == "sparse"  # (0.5 + 0.3) / (1 + 0.1)
     assert Auto(slow).choose({}, images=300).engine == "dense"  # (0.5 + 0.9) / (1 + 0.3)
+
+
+# Engines whose cost is the same at every density
+
+
+def knowing(opening, step, **others):
+    """`LINE`, in steps of 100 ms, with a compiled engine."""
+    rungs = tuple(
+        replace(r, dense=Cost(0.1, 0.0), sparse=Cost(100 * r.sparse.step, 0.0)) for r in LINE.rungs
+    )
+    compiled = Other(opening, Cost(step, 0.0))
+    return replace(LINE, rungs=rungs, others={"compiled": compiled, **others})
+
+
+def chosen(costs, density, iterations):
+    return Auto(costs).choose(uniform(density), iterations=iterations).engine
+
+
+def test_compiled_is_taken_where_it_saves_more_than_its_compiler_takes():
+    costs = knowing(40.0, 0.06)
+    assert chosen(costs, 1.0, 30_000) == "compiled"
+    assert chosen(costs, 0.1, 30_000) == "sparse"  # 38 ms a step
+    assert chosen(costs, 1.0, 500) == "dense"
+    assert chosen(costs, 1.0, 0) == "dense"  # a mask that changes compiles anew each time
+    assert chosen(costs, 1.0, 2999) == "dense"  # 299.9 s: no compiler is tried for so little
+    assert chosen(costs, 1.0, 3000) == "compiled"
+    assert chosen(knowing(200.0, 0.06), 1.0, 3000) == "dense"
+    assert chosen(knowing(200.0, 0.06), 1.0, 6000) == "compiled"
+    assert chosen(knowing(0.0, 0.097), 1.0, 30_000) == "dense"  # within the margin
+    slow = knowing(0.0, 0.06)
+    slow = replace(slow, rungs=tuple(replace(r, dense=Cost(1.0, 0.0)) for r in slow.rungs))
+    assert chosen(slow, 1.0, 999) == "sparse"  # 0.2 s a step, of too few
+
+
+def test_its_choice_says_so_and_what_rounds_more_coarsely_is_never_taken():
+    costs = knowing(40.0, 0.06)
+    choice = Auto(costs).choose({}, iterations=30_000)
+    assert choice == Choice("compiled", calibration=costs.hash)
+    assert engine_of(choice).name == "compiled"
+    assert honoured(choice, job()) == choice
+    assert costs.hash != LINE.hash
+    assert Auto.load(Auto(costs).dump()) == Auto(costs)
+    others = {"compiled-bf16": Other(0.0, Cost(1e-6, 0.0))}
+    coarse = replace(costs, others=others)
+    assert chosen(coarse, 1.0, 10**6) == "dense"
+
+
+@given(SHARES, COUNTS, COUNTS, st.floats(1e-3, 1.0), st.integers(0, 10**5))
+def test_a_sparser_mask_leaves_compiled_for_sparse_alone(shares, one, other, step, iterations):
+    rungs = calibration(*zip((1.0, 0.5, 0.1, 0.02), shares, strict=True)).rungs
+    rungs = tuple(
+        replace(r, dense=Cost(1.0, 0.0), sparse=Cost(1e3 * r.sparse.step, 0.0)) for r in rungs
+    )
+    auto = Auto(replace(knowing(40.0, step), rungs=rungs))
+    fewer = counts(*map(min, zip(one, other, strict=True)))
+    more = counts(*map(max, zip(one, other, strict=True)))
+    engines = [auto.choose(kept, iterations=iterations).engine for kept in (more, fewer)]
+    assert engines[0] == engines[1] or engines[1] == "sparse" or engines == ["compiled", "dense"]
+    if engines == ["compiled", "dense"]:  # as then so little is trained that no compiler is tried
+        assert iterations * min(predicted(auto.calibration, n, fewer) for n in BOTH) < LONG
+
+
+BOTH = ("dense", "sparse")
+
+
+def test_without_a_sparse_engine_dense_trains_and_says_why():
+    alone = Rung(1.0, Cost(0.1, 0.0), None)
+    costs = replace(knowing(40.0, 0.06), rungs=(alone,), cannot={"sparse": "no kernel"})
+    assert Auto(costs).choose(uniform(0.01)) == Choice(
+        "dense", calibration=costs.hash, note="no kernel"
+    )
+    assert chosen(costs, 0.01, 30_000) == "compiled"
+
+
+def test_stacks_pay_where_they_take_less_than_each_run_by_itself():
+    costs = knowing(0.0, 1.0, stacked=Other(0.0, Cost(0.01, 0.0), 8))  # 80 ms for eight
+    assert stacks_pay(costs, 100, 8 * 100 * 0.038)
+    assert not stacks_pay(costs, 100, 2 * 100 * 0.038)
+    assert not stacks_pay(LINE, 100, 1e9)
 
 
 # Layers in torch inside the sparse engine

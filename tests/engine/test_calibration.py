@@ -17,9 +17,12 @@ from torch import nn
 from winnow.engine.base import Metrics, StepStats
 from winnow.engine.calibration import (
     Calibration,
+    Cost,
+    Other,
     calibrated,
     calibration_key,
     calibration_path,
+    extended,
     read_calibration,
 )
 from winnow.engine.dense import DenseEngine
@@ -42,7 +45,42 @@ def test_what_is_written_is_read_back_and_not_measured_again(tmp_path):
     assert replace(MADE, key="f" * 18).hash != MADE.hash
 
 
-def never():
+FULL = replace(
+    MADE,
+    rungs=(replace(MADE.rungs[0], sparse=None),),
+    others={"compiled": Other(40.0, Cost(6e-4, 1e-6)), "stacked": Other(0.0, Cost(1e-4, 1e-6), 6)},
+    cannot={"sparse": "no kernel"},
+)
+
+
+def test_other_engines_are_kept_and_files_without_them_stay_as_they_were():
+    assert Calibration.load(json.loads(json.dumps(FULL.dump()))) == FULL
+    assert FULL.dump()["format"] == 2
+    assert MADE.dump()["format"] == 1
+    assert not {"others", "cannot"} & set(MADE.dump())
+    assert FULL.hash != MADE.hash
+
+
+def test_a_calibration_is_extended_once(tmp_path):
+    def lacks(one):
+        return not one.others
+
+    calibrated(tmp_path, MADE.key, lambda: MADE)
+    asked = []
+
+    def more(one):
+        asked.append(one)
+        return replace(one, others=FULL.others)
+
+    first = extended(tmp_path, MADE, lacks, more)
+    assert (first.rungs, first.others) == (MADE.rungs, FULL.others)
+    assert extended(tmp_path, MADE, lacks, more) == first  # as another process made it meanwhile
+    assert asked == [MADE]
+    assert read_calibration(tmp_path, MADE.key) == first
+    assert extended(tmp_path, first, lacks, never) == first
+
+
+def never(*_):
     raise AssertionError("measured, though there is a calibration")
 
 
@@ -128,6 +166,7 @@ def test_the_key_follows_the_machine(monkeypatch):
     monkeypatch.setattr("winnow.engine.calibration.machine", lambda: about)
     other = calibration_key(job)
     assert other != key
+    assert calibration_key(job, "a GPU") not in (key, other)
     about["cores"] = 4  # a container's share changes, and costs nothing on one thread
     assert calibration_key(job) == other
 
@@ -231,6 +270,19 @@ class Sleeping:
 
     def evaluate(self, _):
         return Metrics(0.0, 0.0)
+
+
+def test_where_sparse_refuses_dense_is_measured_alone():
+    found = measure(
+        make_job(lenet(), training_data((1, 4, 4)), optimizer={"name": "unheard of", "lr": 1.0}),
+        Slow(whole=1e-3),
+        SparseEngine,
+        seconds=0.01,
+    )
+    (rung,) = found.rungs
+    assert (rung.density, rung.sparse) == (1.0, None)
+    assert rung.dense.step >= 1e-3
+    assert "unheard of" in found.cannot["sparse"]
 
 
 def test_single_layers_are_measured_by_the_difference_they_make():

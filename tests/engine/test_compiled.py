@@ -123,6 +123,20 @@ def test_what_cannot_be_one_graph_is_trained_by_the_dense_engine(module, reason)
         same(*ends)
 
 
+def test_bf16_says_so_where_the_processor_computes_none(monkeypatch):
+    job = make_job(lenet(), training_data((1, 4, 4)))
+    for features, told in (({"avx512f": True}, True), ({"avx512bf16": True}, False)):
+        monkeypatch.setattr(
+            "winnow.engine.compiled.binding.get_host_cpu_features", lambda found=features: found
+        )
+        engine = CompiledEngine("cpu", bf16=True, backend=None)
+        engine.open(job, start(job, None))
+        assert any("computes no bfloat16" in note for note in engine.notes) is told
+        plain = CompiledEngine("cpu", backend=None)
+        plain.open(job, start(job, None))
+        assert plain.notes == ()
+
+
 def test_bf16_computes_in_bf16_and_keeps_float32():
     assert engines.make_engine("compiled-bf16").bf16
     assert not engines.make_engine("compiled").bf16

@@ -2,13 +2,15 @@
 
 The time of a step is predicted from the calibration and from how many weights each layer keeps,
 never from where they lie: a ticket, its reinitialised twin and its shuffled mask are trained by
-the same engine.
+the same engine. What takes time to begin (a compiler) is weighed against the length of training.
+An engine that rounds more coarsely than float32 (``compiled-bf16``) is never taken.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,13 @@ from winnow.engine.calibration import Calibration
 MARGIN = 1.05
 """By what factor the sparse engine must be predicted faster than the dense one to be taken, and a
 layer faster in torch than in sparse kernels. Covers what a calibration cannot know."""
+
+LONG = 300.0
+"""Seconds of training by the best other engine from which on a compiler is tried: trying costs up
+to a minute, once for a machine and network, and some ten seconds for each process that trains."""
+
+MANY = 1000
+"""Iterations below which no compiler is tried, however long each takes."""
 
 _WORTH = 0.01  # of a dense step: what a layer must save to leave the sparse kernels
 
@@ -58,30 +67,36 @@ class Choice:
 class Auto:
     """What ``auto`` goes by: a calibration, or else the reason why everything is trained dense.
 
-    ``stacks``: runs that can share a stack do (on a GPU, see `worth_stacking`).
+    ``reason``: beside a calibration, why an engine is not among those that it knows. ``stacks``:
+    runs that can share a stack do (on a GPU, see `stacks_pay`).
     """
 
     calibration: Calibration | None = None
-    reason: str = field(default="there is no calibration")
+    reason: str = ""
     stacks: bool = False
 
     def stack(self, width: int, place: int) -> Choice | None:
         """What trains a run that has a place in a stack, or None where it is not stacked."""
         if not self.stacks or width == 1:
             return None
-        return Choice("stacked", note=self.reason, width=width, place=place)
+        known = None if self.calibration is None else self.calibration.hash
+        return Choice("stacked", calibration=known, note=self.reason, width=width, place=place)
 
-    def choose(self, kept: Mapping[str, float], images: float = 0.0) -> Choice:
+    def choose(self, kept: Mapping[str, float], images: float = 0.0, iterations: int = 0) -> Choice:
         """What trains a network that keeps so many weights of each layer named, else all.
 
-        ``images``: how many are evaluated for each training step.
+        ``images``: how many are evaluated for each training step. ``iterations``: how long it
+        trains under one mask; 0, where the mask changes, leaves out what is compiled for one.
         """
         if self.calibration is None:
-            return Choice("dense", note=self.reason)
-        torch, share = _predict(self.calibration, kept, images)
+            return Choice("dense", note=self.reason or "there is no calibration")
+        known = self.calibration
+        torch, share = _predict(known, kept, images)
+        if _compiled_pays(known, kept, images, iterations):
+            return Choice("compiled", calibration=known.hash)
         if share * MARGIN > 1:
-            return Choice("dense", calibration=self.calibration.hash)
-        return Choice("sparse", torch, self.calibration.lanes, self.calibration.hash)
+            return Choice("dense", calibration=known.hash, note=known.cannot.get("sparse", ""))
+        return Choice("sparse", torch, known.lanes, known.hash)
 
     def dump(self) -> dict[str, Any]:
         """Plain values."""
@@ -113,9 +128,49 @@ def explicit(name: str, width: int = 1, place: int = 0) -> Choice:
 def seconds(
     calibration: Calibration, engine: str, kept: Mapping[str, float], images: float = 0.0
 ) -> float:
-    """Predicted seconds for a training step and its share of evaluation by an engine."""
+    """Predicted seconds for a training step and its share of evaluation by an engine.
+
+    Those of the dense engine where the calibration does not know the engine named.
+    """
+    if other := calibration.others.get(engine):
+        return other.cost.step + images * other.cost.image
     dense = float(np.median([r.dense.step + images * r.dense.image for r in calibration.rungs]))
     return dense * (_predict(calibration, kept, images)[1] if engine == "sparse" else 1.0)
+
+
+def is_long(
+    calibration: Calibration, kept: Mapping[str, float], images: float, iterations: int
+) -> bool:
+    """Whether training takes so long that a compiler may pay, by the better of dense and sparse."""
+    return iterations >= MANY and iterations * _uncompiled(calibration, kept, images) >= LONG
+
+
+def _uncompiled(calibration: Calibration, kept: Mapping[str, float], images: float) -> float:
+    """Seconds of a step, evaluation included, by the better of dense and sparse."""
+    return min(seconds(calibration, name, kept, images) for name in ("dense", "sparse"))
+
+
+def _compiled_pays(
+    calibration: Calibration, kept: Mapping[str, float], images: float, iterations: int
+) -> bool:
+    """Whether the compiled engine is predicted to train faster, its compiler included."""
+    compiled = calibration.others.get("compiled")
+    if compiled is None or not is_long(calibration, kept, images, iterations):
+        return False
+    step = seconds(calibration, "compiled", kept, images)
+    whole = compiled.opening + iterations * step
+    return whole * MARGIN < iterations * _uncompiled(calibration, kept, images)
+
+
+def stacks_pay(calibration: Calibration, stacked: float, alone: float) -> bool:
+    """Whether runs train together, which is decided for a whole plan.
+
+    ``stacked``: its iterations in stacks, one for all runs of a stack, each of which is taken to
+    last as long as in the stack that was measured; ``alone``: the predicted seconds of its steps
+    with each run by itself, in the engine chosen for it.
+    """
+    one = calibration.others.get("stacked")
+    return one is not None and stacked * one.cost.step * one.width * MARGIN < alone
 
 
 def density_of_work(calibration: Calibration, kept: Mapping[str, float]) -> float:
@@ -128,7 +183,12 @@ def density_of_work(calibration: Calibration, kept: Mapping[str, float]) -> floa
 def _predict(
     calibration: Calibration, kept: Mapping[str, float], images: float
 ) -> tuple[tuple[str, ...], float]:
-    """The layers to run in torch, and the sparse engine's time as a share of the dense one's."""
+    """The layers to run in torch, and the sparse engine's time as a share of the dense one's.
+
+    Without end where that engine cannot train the work.
+    """
+    if any(rung.sparse is None for rung in calibration.rungs):
+        return (), math.inf
     chosen = tuple(sorted(n for n in calibration.costs if _saving(calibration, n, kept) > _WORTH))
     plans = [(layers, _share(calibration, kept, images, layers)) for layers in ((), chosen)]
     return min(plans, key=lambda plan: plan[1])  # of equal ones the first: no layer in torch
@@ -157,6 +217,7 @@ def _whole(calibration: Calibration, density: float, images: float) -> float:
     shares = [
         (r.sparse.step + images * r.sparse.image) / (r.dense.step + images * r.dense.image)
         for r in rungs
+        if r.sparse is not None
     ]
     return float(np.interp(density, [r.density for r in rungs], np.maximum.accumulate(shares)))
 

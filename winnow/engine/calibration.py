@@ -9,11 +9,12 @@ FOLDER/.KEY.lock   flock: who measures it now
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from winnow.files import write_whole
 
 _log = logging.getLogger(__name__)
 _FORMAT = 1
+_FORMAT_OF_MORE = 2  # with other engines, or without the sparse one
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,14 @@ class Cost:
 
 @dataclass(frozen=True)
 class Rung:
-    """Both engines at one density of all layers, measured in turns. At 1 there is no mask."""
+    """Both engines at one density of all layers, measured in turns. At 1 there is no mask.
+
+    ``sparse``: None where that engine cannot train the work.
+    """
 
     density: float
     dense: Cost
-    sparse: Cost
+    sparse: Cost | None
 
 
 @dataclass(frozen=True)
@@ -66,11 +71,27 @@ class LayerCost:
 
 
 @dataclass(frozen=True)
+class Other:
+    """What another engine costs, whatever the density.
+
+    ``opening``: seconds until its first step is made, when nothing of it was compiled before.
+    ``cost``: of one network, in the time that the dense engine took in the rungs. ``width``: how
+    many networks trained together when it was measured.
+    """
+
+    opening: float
+    cost: Cost
+    width: int = 1
+
+
+@dataclass(frozen=True)
 class Calibration:
     """Costs of one kind of work on one machine.
 
     ``rungs``: by falling density. ``layers``: every weight that a mask may hold, by name.
     ``costs``: of the layers that may run in torch inside the sparse engine; else empty.
+    ``others``: further engines, by name, which are measured where they may pay (see
+    `winnow.engine.rivals`). ``cannot``: engines that were tried in vain, and why.
     """
 
     key: str
@@ -78,6 +99,8 @@ class Calibration:
     rungs: tuple[Rung, ...]
     layers: Mapping[str, Layer]
     costs: Mapping[str, LayerCost]
+    others: Mapping[str, Other] = field(default_factory=dict)
+    cannot: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def lanes(self) -> int:
@@ -90,27 +113,39 @@ class Calibration:
         return hashlib.sha256(_text(self.dump()).encode()).hexdigest()
 
     def dump(self) -> dict[str, Any]:
-        """Plain values."""
-        return {"format": _FORMAT, **asdict(self)}
+        """Plain values: in the first format where that can say all."""
+        plain = asdict(self)
+        if self.others or self.cannot:
+            return {"format": _FORMAT_OF_MORE, **plain}
+        del plain["others"], plain["cannot"]
+        return {"format": _FORMAT, **plain}
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> Calibration:
         """The calibration that `dump` gave. Raises ValueError, KeyError or TypeError."""
-        if plain["format"] != _FORMAT:
-            raise ValueError(f"its format is {plain['format']}, not {_FORMAT}")
+        if plain["format"] not in (_FORMAT, _FORMAT_OF_MORE):
+            raise ValueError(f"its format is {plain['format']}, not {_FORMAT}, {_FORMAT_OF_MORE}")
+        more = plain["format"] == _FORMAT_OF_MORE
         rungs = tuple(
-            Rung(r["density"], Cost(**r["dense"]), Cost(**r["sparse"])) for r in plain["rungs"]
+            Rung(r["density"], Cost(**r["dense"]), Cost(**r["sparse"]) if r["sparse"] else None)
+            for r in plain["rungs"]
         )
         layers = {name: Layer(**one) for name, one in plain["layers"].items()}
         costs = {name: LayerCost(**one) for name, one in plain["costs"].items()}
-        return Calibration(plain["key"], plain["machine"], rungs, layers, costs)
+        others = {
+            name: Other(one["opening"], Cost(**one["cost"]), one["width"])
+            for name, one in (plain["others"] if more else {}).items()
+        }
+        cannot = dict(plain["cannot"]) if more else {}
+        return Calibration(plain["key"], plain["machine"], rungs, layers, costs, others, cannot)
 
 
-def calibration_key(job: Job) -> str:
+def calibration_key(job: Job, gpu: str | None = None) -> str:
     """The kind of a job's work on this machine, as a hash (hex).
 
     Its network, images, batch and update rule, and the machine with its kernels; not the seeds,
-    the learning rate or the length of training, which cost nothing.
+    the learning rate or the length of training, which cost nothing. ``gpu``: the name of the GPU
+    that the other engines train on, if they do.
     """
     from winnow.kernels.cache import key as kernels
 
@@ -126,6 +161,7 @@ def calibration_key(job: Job) -> str:
         "clip": job.clip is not None,
         "machine": {name: value for name, value in machine().items() if name != "cores"},
         "kernels": kernels(),
+        **({} if gpu is None else {"gpu": gpu}),
     }
     return hashlib.sha256(_text(about).encode()).hexdigest()
 
@@ -161,16 +197,42 @@ def calibrated(folder: Path, key: str, measure: Callable[[], Calibration]) -> Ca
     """
     if (known := read_calibration(folder, key)) is not None:
         return known
-    path = calibration_path(folder, key)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.stem}.lock")):
+    with _locked(folder, key):
         if (known := read_calibration(folder, key)) is not None:
             return known
-        made = measure()
-        assert made.key == key
-        text = json.dumps({**made.dump(), "sha256": made.hash}, indent=1, allow_nan=False)
-        write_whole(path, text + "\n")
-        return made
+        return _written(folder, key, measure())
+
+
+def extended(
+    folder: Path,
+    known: Calibration,
+    lacks: Callable[[Calibration], bool],
+    measure: Callable[[Calibration], Calibration],
+) -> Calibration:
+    """A folder's calibration with what it lacks, measured now; what it says already stays.
+
+    Locks and raises as `calibrated` does.
+    """
+    if not lacks(known):
+        return known
+    with _locked(folder, known.key):
+        now = read_calibration(folder, known.key) or known
+        return _written(folder, known.key, measure(now)) if lacks(now) else now
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, key: str) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = calibration_path(folder, key)
+    with FileLock(path.with_name(f".{path.stem}.lock")):
+        yield
+
+
+def _written(folder: Path, key: str, made: Calibration) -> Calibration:
+    assert made.key == key
+    text = json.dumps({**made.dump(), "sha256": made.hash}, indent=1, allow_nan=False)
+    write_whole(calibration_path(folder, key), text + "\n")
+    return made
 
 
 def _text(value: Any) -> str:

@@ -15,9 +15,14 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import os
+import shutil
+import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 import torch
+from llvmlite import binding
 from torch import Tensor
 
 from winnow.engine.advancing import advance_by, one_step
@@ -39,6 +44,23 @@ from winnow.errors import UserError
 from winnow.state import State, load_weights, masked
 
 _log = logging.getLogger(__name__)
+
+
+def compiler_here(gpu: bool) -> str | None:
+    """The compiler that torch.compile calls here, None where it finds none. It may yet fail."""
+    if gpu:
+        return "triton" if find_spec("triton") else None
+    usual = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+    name = os.environ.get("CXX") or usual
+    return name if shutil.which(name) else None
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether a device multiplies numbers of bfloat16 faster than those of float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    features = binding.get_host_cpu_features()
+    return any(features.get(name) for name in ("avx512bf16", "amx-bf16", "bf16"))
 
 
 class CompiledEngine:
@@ -76,6 +98,12 @@ class CompiledEngine:
         """Start or continue the job from a state. UserError when it is refused."""
         if reason := self.refuses(job):
             raise UserError(f"engine: {self.name} cannot train this: {reason}. Write engine: dense")
+
+        if self.bf16 and not computes_bf16(self.device):
+            self.note(
+                "this processor computes no bfloat16, which makes training slower than with "
+                "engine: compiled"
+            )
 
         as_lane = self._in_a_lane(job)
 

@@ -34,21 +34,28 @@ Sparse = Callable[[frozenset[str]], Engine]
 """The sparse engine with some layers, named by their weights, run densely in torch."""
 
 
-def measure(job: Job, dense: Engine, sparse: Sparse, seconds: float = 0.2) -> Calibration:
+def measure(
+    job: Job, dense: Engine, sparse: Sparse, seconds: float = 0.2, gpu: str | None = None
+) -> Calibration:
     """The calibration of a job's work, at about ``seconds`` a rung where steps are quick.
 
     Two seconds for LeNet, up to a minute for the largest networks. The job's numbers do not matter,
-    its images may be random.
+    its images may be random. ``gpu``: the name of the one that the dense engine trains on, if any.
+    Where the sparse engine refuses the job, it says why in ``cannot``.
     """
     about = machine()
-    job = harmless(job)
+    job, key = harmless(job), calibration_key(job, gpu)
+    if reason := sparse(frozenset()).refuses(job):
+        with one_thread():
+            alone = Rung(1.0, costs_of(job, 1.0, {"dense": dense}, seconds)["dense"], None)
+        return Calibration(key, about, (alone,), layers_of(job), {}, cannot={"sparse": reason})
     with one_thread():
         layers = layers_of(job)
         rungs = [_rung(job, 1.0, dense, sparse(frozenset()), seconds)]
         ladder = _SHORT if rungs[0].dense.step > _SLOW else LADDER
         rungs += [_rung(job, d, dense, sparse(frozenset()), seconds) for d in ladder[1:]]
         costs = _layer_costs(job, rungs[-1], sparse, seconds / 3) if _may_mix(job) else {}
-    return Calibration(calibration_key(job), about, tuple(rungs), layers, costs)
+    return Calibration(key, about, tuple(rungs), layers, costs)
 
 
 def harmless(job: Job) -> Job:
@@ -66,8 +73,15 @@ def _may_mix(job: Job) -> bool:
 
 
 def _rung(job: Job, density: float, dense: Engine, sparse: Engine, seconds: float) -> Rung:
+    costs = costs_of(job, density, {"dense": dense, "sparse": sparse}, seconds)
+    return Rung(density, costs["dense"], costs["sparse"])
+
+
+def costs_of(
+    job: Job, density: float, engines: Mapping[str, Engine], seconds: float
+) -> dict[str, Cost]:
+    """What engines cost at a density, in turns."""
     state = random_state(job, {}, density)
-    engines = {"dense": dense, "sparse": sparse}
     steps = in_turns({n: steps_of(e, job, state) for n, e in engines.items()}, seconds, _TURN)
     slowest = max(map(min, steps.values()))
     count = _IMAGES if slowest < _SLOW / 2 else job.batch
@@ -75,8 +89,7 @@ def _rung(job: Job, density: float, dense: Engine, sparse: Engine, seconds: floa
     images = in_turns(
         {n: evaluations(e, shown, state) for n, e in engines.items()}, seconds / 3, _TURN, least=2
     )
-    costs = {n: Cost(min(steps[n]), min(images[n]) / count) for n in engines}
-    return Rung(density, costs["dense"], costs["sparse"])
+    return {n: Cost(min(steps[n]), min(images[n]) / count) for n in engines}
 
 
 def with_images(job: Job, count: int) -> Job:
@@ -106,6 +119,7 @@ def _layer_costs(job: Job, low: Rung, sparse: Sparse, seconds: float) -> dict[st
     names = [name for name, p in job.build().named_parameters() if p.ndim >= 2]
     start = random_state(job, {}, low.density)
     whole = steps_of(sparse(frozenset()), job, start)
+    assert low.sparse is not None, "only what the sparse engine trains has layers in it"
     units = low.sparse.step / low.dense.step
     costs = {}
     for name in names:

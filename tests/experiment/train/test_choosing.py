@@ -19,6 +19,7 @@ from winnow.engine.calibration import (
     Cost,
     Layer,
     LayerCost,
+    Other,
     Rung,
     calibration_key,
     calibration_path,
@@ -161,17 +162,14 @@ def test_it_is_measured_once_and_found_again(store, monkeypatch):
     ("why", "told"),
     [
         ("refused", "has no kernel"),
-        ("gpu", "a GPU is here"),
         ("compiler", "cannot be compiled here (no LLVM)"),
     ],
 )
 def test_where_sparse_cannot_train_auto_is_dense_and_says_why(store, monkeypatch, why, told):
-    plan = plan_of("model.hidden=[3000, 2000]" if why == "gpu" else "model.hidden=[20, 10]")
+    plan = plan_of()
     sparse = "winnow.engine.sparse_cpu.engine.SparseEngine"
     if why == "refused":
         monkeypatch.setattr(f"{sparse}.refuses", lambda *_: "the layer x has no kernel")
-    elif why == "gpu":
-        monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     else:
 
         def prepare(*_):
@@ -188,6 +186,100 @@ def test_where_sparse_cannot_train_auto_is_dense_and_says_why(store, monkeypatch
 
 def never(text):
     raise AssertionError(text)
+
+
+# Engines beside dense and sparse
+
+
+LONG_STEPS = ["train.steps=2000it", "train.evaluate=2000it", "prune.rounds=1"]
+
+
+def slow(plan, **other):
+    """A calibration of steps of a second, of which sparse saves nothing above density 0.01."""
+    found = calibrated(plan, 0.02)
+    cost = Cost(1.0, 0.0)
+    rungs = tuple(replace(r, dense=cost, sparse=Cost(50 * r.density, 0.0)) for r in found.rungs)
+    return replace(found, rungs=rungs, **other)
+
+
+def fakes(monkeypatch, compiled):
+    """A compiled engine that is measured at once."""
+    measured = []
+
+    def with_compiled(_job, costs, _dense, engine):
+        measured.append(engine.name)
+        return replace(costs, others={"compiled": compiled})
+
+    monkeypatch.setattr("winnow.engine.rivals.with_compiled", with_compiled)
+    return measured
+
+
+def test_long_runs_have_compiled_measured_once_and_all_arms_share_it(store, monkeypatch):
+    measured = fakes(monkeypatch, Other(50.0, Cost(0.5, 0.0)))
+    plan = plan_of(*LONG_STEPS)
+    give(store, slow(plan))
+    monkeypatch.setattr("winnow.experiment.train.others.no_compiler", lambda: None)
+    assert choosing.known(plan, store) is None
+    said = []
+    auto = settle(plan, store, said.append)
+    assert said == ["engine: auto tries what compiled costs here, once for this machine and store"]
+    assert settle(plan, store, never) == choosing.known(plan, store) == auto
+    assert measured == ["compiled"]
+    assert {c.engine for c in planned(plan, auto).values()} == {"compiled"}
+    assert in_one_line(plan, store, auto).startswith("engine: auto takes compiled for 4 of 4 runs;")
+    short = plan_of("train.steps=500it", "train.evaluate=500it")  # of the same kind of work
+    assert {c.engine for c in planned(short, settle(short, store, never)).values()} == {"dense"}
+
+
+def test_a_short_run_asks_for_no_compiler_whatever_its_steps_take(store, monkeypatch):
+    measured = fakes(monkeypatch, Other(1.0, Cost(0.1, 0.0)))
+    plan = plan_of("train.steps=500it", "train.evaluate=500it")
+    give(store, slow(plan))
+    assert {c.engine for c in planned(plan, settle(plan, store, never)).values()} == {"dense"}
+    assert not measured
+
+
+def test_without_a_compiler_compiled_is_none_of_them_and_the_note_says_so(store, monkeypatch):
+    plan = plan_of(*LONG_STEPS)
+    give(store, slow(plan))
+    monkeypatch.setattr("winnow.engine.compiled.compiler_here", lambda _: None)
+    auto = settle(plan, store, never)
+    assert {c.engine for c in planned(plan, auto).values()} == {"dense"}
+    assert in_one_line(plan, store, auto).endswith(
+        "; without compiled: torch.compile finds no C++ compiler here"
+    )
+
+
+def test_a_compiler_that_failed_is_not_tried_again(store, monkeypatch):
+    plan = plan_of(*LONG_STEPS)
+    give(store, slow(plan, cannot={"compiled": "it broke"}))
+    monkeypatch.setattr("winnow.experiment.train.others.no_compiler", lambda: None)
+    auto = settle(plan, store, never)
+    assert in_one_line(plan, store, auto).endswith("; without compiled: it broke")
+
+
+@pytest.mark.parametrize(
+    ("dense", "stack", "taken"),
+    [
+        (1e-3, 9e-4, "dense for 1, stacked for 6"),  # the dense network has none to stack with
+        (1e-3, 1.0, "dense for 1, sparse for 6"),
+        (1e-5, 1.0, "dense for 7"),
+    ],
+)
+def test_on_a_gpu_the_calibration_decides_among_all(store, monkeypatch, dense, stack, taken):
+    """Stacks of three, whose step takes ``stack`` seconds, and a sparse step 0.5 ms at most."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "a GPU")
+    plan = plan_of()
+    found = calibrated(plan, 0.5)
+    rungs = tuple(replace(r, dense=Cost(dense, 0.0)) for r in found.rungs)
+    other = Other(0.0, Cost(stack / 3, 0.0), 3)
+    key = calibration_key(choosing.sample(plan), "a GPU")
+    assert key != found.key
+    give(store, replace(found, key=key, rungs=rungs, others={"stacked": other}))
+    auto = choosing.known(plan, store)
+    assert settle(plan, store, never) == auto
+    assert f"engine: auto takes {taken} of 7 runs;" in in_one_line(plan, store, auto)
 
 
 # Resuming

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 
 from winnow.errors import UserError
@@ -51,17 +49,15 @@ def _engines() -> Iterator[str]:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     yield f"processor    torch kernels for {cpu}"
     yield f"gpu          {gpu}"
-    yield "engines      dense, sparse, stacked: usable; auto: the faster of dense and sparse"
+    yield "engines      dense, sparse, stacked: usable; auto: the fastest that keeps float32"
     yield f"engines      compiled, compiled-bf16: {_compiler(gpu != 'none')}"
 
 
 def _compiler(gpu: bool) -> str:
     """What torch.compile would call here; the engine itself tries, and falls back to dense."""
-    if gpu:
-        found = "triton" if find_spec("triton") else None
-    else:
-        choices = [os.environ.get("CXX"), "g++", "clang++"]
-        found = next((name for name in choices if name and shutil.which(name)), None)
+    from winnow.engine.compiled import compiler_here
+
+    found = compiler_here(gpu)
     return f"usable with {found}" if found else "no compiler found, they train as dense does"
 
 

@@ -17,22 +17,21 @@ from winnow.engine.dense import DenseEngine
 from winnow.engine.glance import glance, glance_at
 from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.engine.stacked import StackedEngine
+from winnow.engine.turns import Clock
 from winnow.errors import UserError
 from winnow.experiment.plan.plan import Plan, Planned
 from winnow.experiment.runs import Run
 from winnow.experiment.store.store import Found, Store
 from winnow.experiment.train.choosing import (
-    batch_share,
     calibration_file,
-    images_evaluated,
     in_one_line,
     known,
     planned,
-    planned_kept,
-    sample,
     taken,
 )
 from winnow.experiment.train.job import check_trainable
+from winnow.experiment.train.needs import images_evaluated, planned_kept
+from winnow.experiment.train.sampling import batch_share, sample
 
 _OVERHEAD = 1.1  # what evaluating test images and at the end adds to training
 _EACH_RUN = 0.03  # seconds before and after training: preparing it, writing its files (digits)
@@ -75,14 +74,17 @@ def look_at_both(job: Job) -> Calibration | None:
     sparse = SparseEngine()
     if sparse.refuses(job) is None and not sparse.is_compiled(job):
         return None
-    return glance(job, DenseEngine("cpu"), sparse)
+    return glance(job, DenseEngine(), sparse, clock=_clock())
 
 
 def look_at_dense(job: Job) -> Cost:
     """What the dense engine costs under a mask."""
-    gpu = torch.cuda.is_available()  # its time is none of this processor's
-    clock = time.perf_counter if gpu else time.process_time
-    return glance_at(job, DenseEngine(), _MASKED, clock=clock)
+    return glance_at(job, DenseEngine(), _MASKED, clock=_clock())
+
+
+def _clock() -> Clock:
+    """The processor's time, or the wall's: that of a GPU is none of this processor's."""
+    return time.perf_counter if torch.cuda.is_available() else time.process_time
 
 
 def remembered(look: Measure[T]) -> Measure[T]:
@@ -161,7 +163,7 @@ def _by_density(
     pace = statistics.median(paces) if paces else _OVERHEAD
     each = {
         identity: pace
-        * seconds(costs, engines[identity], planned_kept(run, auto), images_evaluated(run))
+        * seconds(costs, engines[identity], planned_kept(run, costs), images_evaluated(run))
         for identity, run in plan.runs.items()
     }
     if alike:

@@ -20,11 +20,12 @@ from winnow.experiment.plan.plan import Plan, Planned
 from winnow.experiment.recipe.network import keep_network_source
 from winnow.experiment.store.analyses import find_analysis
 from winnow.experiment.store.store import Store
-from winnow.experiment.train.choosing import in_one_line, sample, settle
+from winnow.experiment.train.choosing import in_one_line, settle
 from winnow.experiment.train.job import check_trainable
 from winnow.experiment.train.pools import Pool
 from winnow.experiment.train.pools.local import LocalPool
 from winnow.experiment.train.protocol import Answer, DiskError, Order, Task, WorkerError
+from winnow.experiment.train.sampling import sample
 from winnow.experiment.train.seats import stacks
 from winnow.experiment.train.status import plan_status
 from winnow.experiment.unreachable import unreachable_runs
