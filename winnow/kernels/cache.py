@@ -32,6 +32,7 @@ from winnow.files import cache_folder, sync_folder, whole_folder, write_whole
 from winnow.kernels import simd
 from winnow.kernels.compile import EntryPoint, kernel
 from winnow.kernels.sources import KERNEL_FOLDERS, code_hash
+from winnow.kernels.together import Together
 
 _log = logging.getLogger(__name__)
 _DIGEST = hashlib.sha256().digest_size
@@ -123,12 +124,29 @@ def _compile_into(folder: Path, entries: Sequence[EntryPoint]) -> None:
         shutil.rmtree(left, ignore_errors=True)
     with whole_folder(folder) as temporary:
         temporary.chmod(0o700)
-        for entry in entries:
-            _log.info("compiling %s for this machine, once", entry.name)
-            made = _anew(entry) if _is_ready(entry) else entry
-            _compile([made])
-            write_whole(_file(temporary, entry), _packed(made))
+        _fill(temporary, entries)
     sync_folder(folder.parent)
+
+
+def _fill(folder: Path, entries: Sequence[EntryPoint]) -> None:
+    """Compile and write all files of a folder, with other processes where there are cores."""
+    with Together(entries, key()) as together:
+        while (taken := together.take()) is not None:
+            write_whole(_file(folder, taken), compiled_file(taken))
+    for entry in entries:
+        if entry.name in together.made:
+            data = together.made[entry.name]
+            write_whole(_file(folder, entry), data)
+            if not _is_ready(entry):
+                _install(entry, _checked(data, f"{entry.name}, compiled in another process,"))
+
+
+def compiled_file(entry: EntryPoint) -> bytes:
+    """What the file of a kernel holds, which is compiled for it unless it just was."""
+    _log.info("compiling %s for this machine, once", entry.name)
+    made = _anew(entry) if _is_ready(entry) else entry
+    _compile([made])
+    return _packed(made)
 
 
 def _file(folder: Path, entry: EntryPoint) -> Path:
@@ -170,8 +188,13 @@ def _verified(path: Path) -> bytes:
     data = path.read_bytes()
     if not _is_private(path.parent):
         raise _DamagedError(f"{path.parent} can be written by other users")
+    return _checked(data, str(path))
+
+
+def _checked(data: bytes, name: str) -> bytes:
+    """The kernel in a file's bytes."""
     if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST]:
-        raise _DamagedError(f"{path} is damaged")
+        raise _DamagedError(f"{name} is damaged")
     return data[_DIGEST:]
 
 
