@@ -67,6 +67,12 @@ def test_nothing_written_to_a_tensor_reaches_the_mask() -> None:
         mask["a"] = bits(1, 1)  # type: ignore[index]
 
 
+def test_a_tensor_can_be_read_without_a_copy() -> None:
+    mask = Mask({"a": torch.tensor([True, False])})
+    assert torch.equal(mask.lent("a"), mask["a"])
+    assert mask.lent("a").data_ptr() == mask.lent("a").data_ptr() != mask["a"].data_ptr()
+
+
 @pytest.mark.parametrize("value", [torch.ones(2), torch.ones(2).to(torch.uint8), [True], None])
 def test_only_bool_tensors_are_masks(value: object) -> None:
     with pytest.raises(TypeError, match=r"'layer\.weight'.*bool"):

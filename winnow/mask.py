@@ -46,6 +46,10 @@ class Mask(Mapping[str, Tensor]):
     def __getitem__(self, name: str) -> Tensor:
         return self._tensors[name].clone()
 
+    def lent(self, name: str) -> Tensor:
+        """One of its tensors itself, not to be written to: what reads it need not copy it."""
+        return self._tensors[name]
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._tensors)
 

@@ -89,13 +89,16 @@ def test_one_core_or_foreign_kernels_start_no_process(monkeypatch):
     with Together([fresh_entry(), fresh_entry("own")], "") as found:
         assert found._helpers == []
         assert {found.take().name, found.take().name, found.take()} == {"plus_one", "own", None}
+    with Together(groups._CHAINS[1], "") as found:
+        assert found._helpers == []  # too few to pay
     monkeypatch.setattr(together, "cores", lambda: 1)
-    assert taken(SOME, "") == ([entry.name for entry in SOME], {})
+    assert taken(SOME * 8, "") == ([entry.name for entry in SOME * 8], {})
 
 
 def test_a_folder_is_filled_by_both(tmp_path, monkeypatch):
     """The kernels of a group, compiled anew here as well: which process made one shows nowhere."""
     monkeypatch.setattr(together, "cores", lambda: 2)
+    monkeypatch.setattr(together, "_EACH", 1)
     anew = [EntryPoint(kernel(e.kernel.py_func), e.arguments) for e in elementwise.ENTRIES]
     cache.prepare("few", anew, tmp_path)
     (folder,) = (tmp_path / "kernels").glob("few-*")

@@ -18,7 +18,8 @@ from typing import Any
 
 from winnow.kernels.compile import EntryPoint
 
-_MOST = 8  # processes: each takes some 300 MB and a second to start
+_MOST = 8  # processes: each takes some 300 MB
+_EACH = 4  # kernels at least for each process: it takes a second to start, as long as a few of them
 LENGTH = 8  # bytes of a number before those that it counts
 
 
@@ -42,6 +43,7 @@ class Together:
         """``key``: what compiled code depends on; a process where that differs is not asked.
 
         ``processes``: this one among them; default one for each core, as far as there is work.
+        Chains of linear layers have one large kernel and a small one: those compile here.
         """
         ours = [e for e in entries if e.kernel.__module__.startswith("winnow.")]
         self.made: dict[str, bytes] = {}
@@ -49,7 +51,7 @@ class Together:
         self._returned = deque(e for e in entries if e not in ours)
         self._helpers: list[subprocess.Popen[bytes]] = []
         self._threads: list[threading.Thread] = []
-        for _ in range((processes or min(cores(), len(ours), _MOST)) - 1):
+        for _ in range((processes or min(cores(), len(ours) // _EACH, _MOST)) - 1):
             self._start()
 
     def _start(self) -> None:

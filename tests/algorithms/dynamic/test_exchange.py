@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import torch
 from dynamic_jobs import masks, tensors
 from hypothesis import given, settings
@@ -99,3 +100,16 @@ def test_shares_by_hand():
 
 def test_parts_are_what_is_meant():
     assert [exchange.fraction_of(n, f) for n, f in ((100, 0.29), (10, 0.3), (9, 0.3))] == [29, 3, 2]
+
+
+@given(st.integers(0, 99), st.integers(1, 60), st.floats(0, 1))
+def test_vacant_indices_are_drawn_and_merged_without_a_list_of_them(seed, size, density):
+    keep = torch.from_numpy(np.random.default_rng(seed).random(size) < density)
+    held = keep.nonzero().squeeze(1)
+    count = min(5, size - len(held))
+    drawn = exchange.draw_vacant(held, size, 5, seed, "test").sort().values
+    assert len(drawn.unique()) == count
+    assert not keep[drawn].any()
+    both = exchange.merged(held, drawn)
+    assert both.tolist() == sorted([*held.tolist(), *drawn.tolist()])
+    assert torch.equal(exchange.chosen_of(torch.arange(size), keep), held)

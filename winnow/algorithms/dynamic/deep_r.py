@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from winnow import rng
-from winnow.algorithms.dynamic.exchange import counted, grow_random, narrowed, room
+from winnow.algorithms.dynamic.exchange import chosen_of, draw_vacant, merged
 from winnow.algorithms.dynamic.method import Change, Memory, Moment
 from winnow.algorithms.dynamic.rewiring import Rewiring
 from winnow.algorithms.dynamic.timing import Timing
@@ -75,23 +76,41 @@ class DeepR(Rewiring):
         return Memory(tensors={"positive": _signs(weights, mask, seed)})
 
     def update(self, at: Moment) -> Change | None:
-        positive = at.memory.tensors["positive"]
-        signs = {name: positive[name][keep] for name, keep in at.mask.items()}
-        at.perturb(lambda name, active: self._moved(at, name, active, signs[name]))
-        values = at.kept()
+        where = at.positions()
+        positive = {n: p.reshape(-1) for n, p in at.memory.tensors["positive"].items()}
+        signs = {name: positive[name][own] for name, own in where.items()}
+        values: dict[str, Tensor] = {}
+
+        def move(name: str, active: Tensor) -> Tensor:
+            values[name] = self._moved(at, name, active, signs[name])
+            return values[name]
+
+        at.perturb(move)
         stays = {name: _has_sign(values[name], signs[name]) for name in signs}
-        kept = {name: narrowed(keep, stays[name]) for name, keep in at.mask.items()}
-        before, after = counted(at.mask), counted(kept)
-        flipped = {name: before[name] - after[name] for name in before}
-        if not any(flipped.values()):
+        held = {name: _held(own, stays[name]) for name, own in where.items()}
+        counts = {name: len(where[name]) - len(own) for name, own in held.items()}
+        if not any(counts.values()):
             return None
-        counts = flipped
+        sizes = {name: keep.numel() for name, keep in at.mask.items()}
         if self.scope == "global":
-            counts = _anywhere(sum(flipped.values()), kept, at.seed, at.step)
-        mask = grow_random(kept, counts, at.seed, self.name, at.step)
-        grown = {name: mask[name] & ~kept[name] for name in mask if counts[name]}
-        first = {n: _signed(positive[n][g], self.epsilon, values[n]) for n, g in grown.items()}
-        return Change(mask, first, grown)
+            free = {name: sizes[name] - len(own) for name, own in held.items()}
+            counts = _anywhere(sum(counts.values()), free, at.seed, at.step)
+        path = self.name, at.step
+        more = {
+            name: draw_vacant(held[name], sizes[name], count, at.seed, *path, name).sort().values
+            for name, count in counts.items()
+            if count
+        }
+        return Change(
+            mask={
+                n: _rewired(keep, where[n], stays[n], more.get(n)) for n, keep in at.mask.items()
+            },
+            values={
+                n: _signed(positive[n][new], self.epsilon, values[n]) for n, new in more.items()
+            },
+            grown={n: _only(at.mask[n], new) for n, new in more.items()},
+            known={n: merged(own, more[n]) if n in more else own for n, own in held.items()},
+        )
 
     def _moved(self, at: Moment, name: str, active: Tensor, positive: Tensor) -> Tensor:
         """Active values after −η α on θ and the noise."""
@@ -123,9 +142,29 @@ def _signed(positive: Tensor, size: float, like: Tensor) -> Tensor:
     return (positive.to(like) * 2 - 1) * size
 
 
-def _anywhere(total: int, kept: Tensors, seed: int, step: int) -> dict[str, int]:
-    """How many of ``total`` random dormant weights lie in each layer."""
-    free = room(kept)
+def _held(where: Tensor, stays: Tensor) -> Tensor:
+    """Where those weights are that stay."""
+    return where if bool(stays.all()) else chosen_of(where, stays)
+
+
+def _rewired(keep: Tensor, where: Tensor, stays: Tensor, more: Tensor | None) -> Tensor:
+    """The mask without what does not stay, and with ``more``, which may be the same."""
+    mask = keep.clone()
+    mask.view(-1)[chosen_of(where, ~stays)] = False
+    if more is not None:
+        mask.view(-1)[more] = True
+    return mask
+
+
+def _only(like: Tensor, where: Tensor) -> Tensor:
+    """True there, and False elsewhere."""
+    bits = torch.zeros_like(like)
+    bits.view(-1)[where] = True
+    return bits
+
+
+def _anywhere(total: int, free: Mapping[str, int], seed: int, step: int) -> dict[str, int]:
+    """How many of ``total`` random dormant weights lie in each layer, of so many free ones."""
     draw = rng.stream(seed, "deep-r layers", step)
     counts = draw.multivariate_hypergeometric(list(free.values()), total)
     return {name: int(count) for name, count in zip(free, counts, strict=True)}

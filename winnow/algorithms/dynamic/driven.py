@@ -92,6 +92,7 @@ class _DrivenSession:
         self.session = engine.open(job, state)
         self.step, self.mask = state.step, state.mask
         self.memory = Memory(dict(state.scalars), dict(state.extras))
+        self.known: Tensors | None = None
         examples = len(job.data.splits["train"].index)
         self.timing = method.timing(job.steps, steps_per_epoch(examples, job.batch, job.last_batch))
 
@@ -132,7 +133,7 @@ class _DrivenSession:
             Moment(
                 step=step,
                 timing=self.timing,
-                mask=dict(self.mask),
+                mask={name: self.mask.lent(name) for name in self.mask},
                 memory=self.memory,
                 seed=self.seed,
                 rate=rate_at(self.job, max(step - 1, 0)),
@@ -140,6 +141,7 @@ class _DrivenSession:
                 gradient=lambda: gradient,
                 momentum=self._momentum,
                 perturb=self.session.perturb,
+                known=self.known,
             )
         )
         if change is not None:
@@ -150,7 +152,7 @@ class _DrivenSession:
         return momentum(look.slots, look.weights)
 
     def _carry_out(self, change: Change) -> None:
-        self.mask = Mask(change.mask)
+        self.mask, self.known = Mask(change.mask), change.known
         self.session.remask(self.mask, change.values, change.grown)
         if change.memory is not None:
             self.memory = change.memory

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -73,23 +74,38 @@ def grow_random(
             grown[name] = keep
             continue
         taken = keep if barred is None else keep | barred[name]
-        free = taken.numel() - int(taken.count_nonzero())
-        count = min(counts[name], free)
-        chosen = rng.stream(seed, *path, name).choice(free, count, replace=False)
+        held = taken.reshape(-1).nonzero().squeeze(1)
         both = keep.clone().reshape(-1)
-        both[_vacant(taken, torch.from_numpy(chosen).to(keep.device))] = True
+        both[draw_vacant(held, keep.numel(), counts[name], seed, *path, name)] = True
         grown[name] = both.reshape(keep.shape)
     return grown
 
 
-def _vacant(taken: Tensor, ranks: Tensor) -> Tensor:
-    """The flat indices of those of what is not taken that have these ranks, from 0.
+def draw_vacant(held: Tensor, size: int, count: int, seed: int, *stream: str | int) -> Tensor:
+    """``count`` random flat indices of a tensor of ``size``, or all, none of them ``held``.
 
-    Without a list of all of them: that would be larger than the weights.
+    ``held``: ascending. Without a list of all that are not: that would be larger than the weights.
     """
-    held = taken.reshape(-1).nonzero().squeeze(1)
+    free = size - len(held)
+    chosen = rng.stream(seed, *stream).choice(free, min(count, free), replace=False)
+    ranks = torch.from_numpy(chosen).to(held.device)
     vacant_before = held - torch.arange(len(held), device=held.device)
     return ranks + torch.searchsorted(vacant_before, ranks, right=True)
+
+
+def chosen_of(values: Tensor, bits: Tensor) -> Tensor:
+    """values[bits], 1-d: numpy is several times faster at it where it can be."""
+    if values.device.type != "cpu" or bits.device.type != "cpu":
+        return values[bits.to(values.device)]
+    return torch.from_numpy(values.numpy()[bits.numpy()])
+
+
+def merged(held: Tensor, more: Tensor) -> Tensor:
+    """Two ascending lists of indices as one."""
+    if held.device.type != "cpu":
+        return torch.cat((held, more)).sort().values
+    old, new = held.numpy(), more.numpy()
+    return torch.from_numpy(np.insert(old, np.searchsorted(old, new), new))
 
 
 def share_out(total: int, shares: Mapping[str, float], caps: Counts) -> dict[str, int]:

@@ -37,7 +37,7 @@ class Moment:
     row-major), ``gradient()`` (dense, of the batch at hand; "instead" only) and ``momentum()``
     (dense, if the method has ``dense_slots``): name → tensor, not to be written to.
     ``perturb(change)`` moves the kept weights (see the engine's session). ``rate``: the learning
-    rate.
+    rate. ``known``: `positions`, where an update before this one gave them.
     """
 
     step: int
@@ -50,19 +50,28 @@ class Moment:
     gradient: Callable[[], Tensors]
     momentum: Callable[[], Tensors]
     perturb: Callable[[Callable[[str, Tensor], Tensor]], None]
+    known: Tensors | None = None
+
+    def positions(self) -> Tensors:
+        """Where the weights that the mask keeps are in each flat tensor, ascending: (kept,)."""
+        if self.known is not None:
+            return self.known
+        return {name: keep.reshape(-1).nonzero().squeeze(1) for name, keep in self.mask.items()}
 
 
 @dataclass(frozen=True)
 class Change:
     """A new mask. ``grown``: kept weights that start anew, at ``values`` (1-d, one for each,
     row-major; default 0) with optimizer slots 0; default those that the mask before did not keep.
-    ``memory``: what to remember now.
+    ``memory``: what to remember now. ``known``: where the weights are that the mask keeps, as
+    `Moment.positions` has them, of a method that knows: the next update then need not look.
     """
 
     mask: Tensors
     values: Tensors | None = None
     grown: Tensors | None = None
     memory: Memory | None = None
+    known: Tensors | None = None
 
 
 class DynamicMethod(Protocol):

@@ -90,12 +90,13 @@ class Turned:
         seen = replace(
             at,
             mask=self.shown(at.mask),
+            known=None,
             kept=kept,
             gradient=lambda: self.shown(at.gradient()),
             momentum=lambda: self.shown(at.momentum()),
         )
         change = self.method.update(seen)
-        return None if change is None else replace(change, mask=self.shown(change.mask))
+        return None if change is None else replace(change, mask=self.shown(change.mask), known=None)
 
     def shown(self, tensors: Tensors) -> dict[str, Tensor]:
         """As the method sees them; and back."""

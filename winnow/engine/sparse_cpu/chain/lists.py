@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from winnow.engine.sparse_cpu.places import Bits, Places, ordered
+from winnow.engine.sparse_cpu.places import Bits, Places, ordered, stable_order
 from winnow.kernels.arrays import Int32s, Int64s, padded
 from winnow.kernels.simd import TILE
 
@@ -71,29 +71,35 @@ def slab_columns(inputs: int, outputs: int, nonzeros: int) -> int:
     return inputs if wanted > 4 * fitting else max(fitting, min(inputs, wanted))
 
 
-def chain_lists(layer: KeptLayer, *, back: bool) -> ChainLists:
-    """The lists of a layer; ``back``: whether its input has a gradient."""
+def chain_lists(layer: KeptLayer, *, back: bool, index: Int64s | None = None) -> ChainLists:
+    """The lists of a layer; ``back``: whether its input has a gradient.
+
+    ``index``: the flat indices of what is kept, where they are known.
+    """
     outputs, inputs = layer.keep.shape[0], layer.keep.shape[1] - 1
-    index = np.flatnonzero(layer.keep)
-    row, column = np.divmod(index, inputs + 1)
+    index = np.flatnonzero(layer.keep) if index is None else index
+    begins = np.searchsorted(index, np.arange(outputs + 1) * (inputs + 1))
+    row = np.repeat(np.arange(outputs), np.diff(begins))
+    column = index - row * (inputs + 1)
     width = slab_columns(inputs, outputs, len(row))
     slabs = max(1, -(-inputs // width))
-    line = np.minimum(column // width, slabs - 1) * outputs + row  # a row of a slab
-    order = np.argsort(line * (inputs + 1) + column)
+    slab = np.minimum(column // width, slabs - 1) if slabs > 1 else np.zeros_like(column)
+    line = slab * outputs + row  # a row of a slab
+    order = stable_order(slab, slabs)
     biases = column == inputs
     row, column = row[order], column[order]
     padding = np.zeros(padded(len(row)) - len(row), np.int64)
     return ChainLists(
         inputs, outputs, slabs, layer.relu, ordered(index, layer.keep.size, order), biases,
         _begins(line, slabs * outputs), _short(np.concatenate([column * TILE, padding])),
-        *(_back(row, column, inputs, outputs) if back else [_NOTHING] * 3),
+        *(_back(row, column, inputs) if back else [_NOTHING] * 3),
     )  # fmt: skip
 
 
-def _back(row: Int64s, column: Int64s, inputs: int, outputs: int) -> list[Int32s]:
+def _back(row: Int64s, column: Int64s, inputs: int) -> list[Int32s]:
     """column_start, row and place of a layer."""
     place = np.flatnonzero(column < inputs)  # nothing flows back to the constant 1
-    place = place[np.argsort(column[place] * outputs + row[place])]
+    place = place[stable_order(column[place], inputs)]  # rows ascend within a column already
     return [_begins(column[place], inputs), _short(row[place] * TILE), _short(place)]
 
 

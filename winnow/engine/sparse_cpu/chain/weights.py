@@ -13,7 +13,7 @@ from winnow.engine.sparse_cpu.chain.layers import ChainLayer
 from winnow.engine.sparse_cpu.chain.lists import ChainLists, KeptLayer, chain_lists
 from winnow.engine.sparse_cpu.chain.network import chain_network, relisted
 from winnow.engine.sparse_cpu.kernels.chain_network import NONZERO, NONZEROS
-from winnow.engine.sparse_cpu.places import Bits, Move, Remasking, bits_of, move
+from winnow.engine.sparse_cpu.places import Bits, Move, Remasking, bits_of, changed_index, move
 from winnow.engine.sparse_cpu.rules import update_rule
 from winnow.kernels.arrays import Floats
 from winnow.mask import Mask
@@ -114,7 +114,8 @@ class Weights:
                 continue
             was, keep = _kept(layer, change.before), _kept(layer, change.after)
             if not change.relisted.isdisjoint(_names(layer)):
-                lists[i] = chain_lists(KeptLayer(keep, layer.relu), back=i > 0)
+                index = changed_index(self.lists[i].places, was, keep)
+                lists[i] = chain_lists(KeptLayer(keep, layer.relu), back=i > 0, index=index)
             ends = self.lists[i].places, lists[i].places
             moved = move(*ends, was, keep, _anew(layer, change))
             moves[i] = moved, _first(layer, lists[i].biases[moved.new], change)
