@@ -26,7 +26,10 @@ BENCHES = {  # in this order: a bench -> what is added to its command
     "threads": (),
     "moments": (),
 }
-MORE = {"backends": (), "scoring": (), "search": (), "lenet_step": (), "deploy": ()}
+MORE = {"backends": (), "scoring": (), "search": (), "lenet_step": (), "deploy": ()} | {
+    "deep_r": (),
+    "first_run": (),
+}
 """Those whose tables are written by hand: only with ``--only``."""
 
 

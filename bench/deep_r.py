@@ -1,4 +1,4 @@
-"""Claim: an iteration of Deep-R costs 1.1 plain sparse steps of ResNet-20, and 25 of LeNet-300-100.
+"""Claim: an iteration of Deep-R costs 1.1 plain sparse steps of ResNet-20, and 30 of LeNet-300-100.
 Peer: the same engine's plain steps under the mask that Deep-R starts from, in turns.
 
     python bench/deep_r.py [--seconds 20] [--density 0.1] [--smoke]
