@@ -21,6 +21,7 @@ from winnow.state import State
 _TURN = 0.02  # seconds
 _IMAGES = 1000  # evaluated at once, where that is quick
 _SLOW = 0.025  # seconds of a step
+_DENSELY = "trained by the dense engine"  # how a compiled engine notes that it could not compile
 
 
 def with_compiled(
@@ -37,8 +38,8 @@ def with_compiled(
         session = compiled.open(job, state)
         session.advance(state.step + 1)
         opening = time.perf_counter() - began
-        if compiled.notes:
-            return _without(known, compiled.name, "; ".join(compiled.notes))
+        if failed := [note for note in compiled.notes if note.startswith(_DENSELY)]:
+            return _without(known, compiled.name, failed[0])
         step = _times_dense(job, state, dense, _further(session, state.step + 1), seconds)
         shown = with_images(job, _IMAGES if _dense(known).step < _SLOW else job.batch)
         sides = {"dense": evaluations(dense, shown, state), "": evaluations(compiled, shown, state)}
