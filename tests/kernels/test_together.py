@@ -14,7 +14,7 @@ from winnow.engine.sparse_cpu.kernels import elementwise, groups
 from winnow.kernels import cache, per_example, together
 from winnow.kernels.compile import EntryPoint, kernel
 from winnow.kernels.helper import entry_called
-from winnow.kernels.together import Together
+from winnow.kernels.together import SharedList
 
 SOME = elementwise.ENTRIES[:2]
 
@@ -22,7 +22,7 @@ SOME = elementwise.ENTRIES[:2]
 def taken(entries, key, **how):
     """The names of what is to be compiled here, and the files of what was elsewhere."""
     names = []
-    with Together(entries, key, **how) as found:
+    with SharedList(entries, key, **how) as found:
         if how.get("processes", 1) > 1:
             for thread in found._threads:  # this process takes nothing before the others are done
                 thread.join()
@@ -79,17 +79,17 @@ def _unknown():
 
 
 def test_an_error_here_ends_the_others():
-    with pytest.raises(KeyError), Together(SOME, "", 3) as found:
+    with pytest.raises(KeyError), SharedList(SOME, "", 3) as found:
         raise KeyError
     assert len(found._helpers) == 2
     assert all(helper.returncode is not None for helper in found._helpers)
 
 
 def test_one_core_or_foreign_kernels_start_no_process(monkeypatch):
-    with Together([fresh_entry(), fresh_entry("own")], "") as found:
+    with SharedList([fresh_entry(), fresh_entry("own")], "") as found:
         assert found._helpers == []
         assert {found.take().name, found.take().name, found.take()} == {"plus_one", "own", None}
-    with Together(groups._CHAINS[1], "") as found:
+    with SharedList(groups._CHAINS[1], "") as found:
         assert found._helpers == []  # too few to pay
     monkeypatch.setattr(together, "cores", lambda: 1)
     assert taken(SOME * 8, "") == ([entry.name for entry in SOME * 8], {})

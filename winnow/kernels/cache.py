@@ -32,7 +32,7 @@ from winnow.files import cache_folder, sync_folder, whole_folder, write_whole
 from winnow.kernels import simd
 from winnow.kernels.compile import EntryPoint, kernel
 from winnow.kernels.sources import KERNEL_FOLDERS, code_hash
-from winnow.kernels.together import Together
+from winnow.kernels.together import SharedList
 
 _log = logging.getLogger(__name__)
 _DIGEST = hashlib.sha256().digest_size
@@ -130,7 +130,7 @@ def _compile_into(folder: Path, entries: Sequence[EntryPoint]) -> None:
 
 def _fill(folder: Path, entries: Sequence[EntryPoint]) -> None:
     """Compile and write all files of a folder, with other processes where there are cores."""
-    with Together(entries, key()) as together:
+    with SharedList(entries, key()) as together:
         while (taken := together.take()) is not None:
             write_whole(_file(folder, taken), compiled_file(taken))
     for entry in entries:

@@ -30,7 +30,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-class Together:
+class SharedList:
     """A list of kernels from which processes take one after the other, until none is left.
 
     ``made``: name → the file of a kernel that another process compiled. Leaving the context ends
@@ -66,7 +66,7 @@ class Together:
         self._threads.append(thread)
         thread.start()
 
-    def __enter__(self) -> Together:
+    def __enter__(self) -> SharedList:
         return self
 
     def __exit__(
