@@ -56,6 +56,7 @@ def enter(
     replicates: int | None = None,
     store: str | os.PathLike[str] | None = None,
     jobs: int | None = None,
+    threads: int | None = None,
     checkpoint: float = 60.0,
     on_plan: Callable[[Planned, Store], Callable[[Event], None]] | None = None,
 ) -> Entered:
@@ -78,6 +79,7 @@ def enter(
             scale=scale,
             store=store,
             jobs=jobs,
+            threads=threads,
             checkpoint=checkpoint,
             on_plan=on_plan,
         )

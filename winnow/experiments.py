@@ -41,6 +41,7 @@ from winnow.experiment.store.store import Store
 from winnow.experiment.store.tickets import copy_ticket
 from winnow.experiment.store.weights import copy_weights
 from winnow.experiment.train.executor import Event, Settings, execute
+from winnow.experiment.train.pools.local import usable_cores
 from winnow.report.frame import as_frame
 from winnow.report.notebook import outcome_html
 
@@ -203,6 +204,7 @@ def run(
     scale: str = FULL,
     store: str | os.PathLike[str] | None = None,
     jobs: int | None = None,
+    threads: int | None = None,
     checkpoint: float = 60.0,
     on_plan: Callable[[Planned, Store], Callable[[Event], None]] | None = None,
 ) -> Outcome:
@@ -215,10 +217,11 @@ def run(
     texts, or a mapping of dotted keys. ``only``: arms to run, with the runs that they need;
     ``lines``: variants of the recipe; ``scale``: full, small or smoke, where the recipe has them.
     ``store``: the folder of finished runs (default ``$WINNOW_STORE``, else ``./runs``); nothing in
-    it is trained again. ``jobs``: worker processes (default: the cores); ``checkpoint``: seconds
-    between checkpoints; neither changes a number. ``on_plan`` is called before training and returns
-    what is told the events. The report goes to ``STORE/reports/RECIPE``, with the scale and a hash
-    of what is changed behind.
+    it is trained again. ``jobs``: worker processes (default: the cores); ``threads``: of each, for
+    the sparse engine (default: its share of the cores); ``checkpoint``: seconds between
+    checkpoints; none changes a number. ``on_plan`` is called before training and returns what is
+    told the events. The report goes to ``STORE/reports/RECIPE``, with the scale and a hash of what
+    is changed behind.
 
     Raises UserError for bad input, DiskError when the store is full, WorkerError for a defect.
     """
@@ -232,7 +235,8 @@ def run(
     copy_weights(loaded, place)
     copy_ticket(loaded, place)
     tell = on_plan(plan, place) if on_plan else None
-    settings = Settings(check_jobs(jobs), checkpoint, provenance_of(plan))
+    about = provenance_of(plan)
+    settings = Settings(check_jobs(jobs), checkpoint, about, check_threads(threads))
     experiment = plan.experiment()
     write_experiment(experiment, place.path)  # first, so that reports know what is to come
     execute(plan, place, settings, tell)
@@ -342,14 +346,17 @@ def store_path(store: str | os.PathLike[str] | None) -> Path:
 def check_jobs(jobs: int | None) -> int:
     """The number of workers: as asked, else the cores this process may use."""
     if jobs is None:
-        return (
-            len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count() or 1
-        )
+        return usable_cores()
     if jobs < 1:
         raise UserError(f"--jobs is {jobs}: at least 1 worker is needed, e.g. --jobs 2")
     return jobs
+
+
+def check_threads(threads: int | None) -> int | None:
+    """The threads of a worker, as asked; None: its share of the cores."""
+    if threads is not None and threads < 1:
+        raise UserError(f"--threads is {threads}: a worker has at least 1, e.g. --threads 2")
+    return threads
 
 
 def provenance_of(plan: Planned) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from winnow.experiment.store.store import Found, Store
 from winnow.experiment.store.weights import copy_weights
 from winnow.experiment.train.executor import Event, Settings, execute
 from winnow.experiment.train.status import status_of
-from winnow.experiments import check_jobs, provenance_of
+from winnow.experiments import check_jobs, check_threads, provenance_of
 from winnow.report.parts.decompose import CELLS, TICKET_CELL
 from winnow.report.parts.explained import Explained, cell_arm, parts_of
 from winnow.report.parts.parts_page import write_explained
@@ -131,6 +131,7 @@ def explain(
     *,
     run: bool = False,
     jobs: int | None = None,
+    threads: int | None = None,
     checkpoint: float = 60.0,
     command: str = "",
     on_plan: Callable[[Planned, Store], Callable[[Event], None]] | None = None,
@@ -143,7 +144,9 @@ def explain(
     place = Store(store).open(write=run)
     plan = _plan(question, place, online=run)
     if run:
-        _train(plan, place, jobs, checkpoint, on_plan)
+        about = provenance_of(plan)
+        settings = Settings(check_jobs(jobs), checkpoint, about, check_threads(threads))
+        _train(plan, place, settings, on_plan)
     explained = _explained(question, plan, place)
     if explained.parts is None:
         return Explanation(explained, plan, None, sum(explained.missing.values()))
@@ -190,13 +193,12 @@ def _line_of(planned: Planned, line: str) -> Plan:
 def _train(
     plan: Plan,
     place: Store,
-    jobs: int | None,
-    checkpoint: float,
+    settings: Settings,
     on_plan: Callable[[Planned, Store], Callable[[Event], None]] | None,
 ) -> None:
     tell = on_plan(plan, place) if on_plan else None
     write_experiment(plan.experiment(), place.path)
-    execute(plan, place, Settings(check_jobs(jobs), checkpoint, provenance_of(plan)), tell)
+    execute(plan, place, settings, tell)
 
 
 def _explained(question: Question, plan: Plan, place: Store) -> Explained:

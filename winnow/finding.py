@@ -94,6 +94,7 @@ def find_ticket(
     file: Path | None = None,
     store: str | os.PathLike[str] | None = None,
     jobs: int | None = None,
+    threads: int | None = None,
     checkpoint: float = 60.0,
     on_plan: Callable[[Planned, Store], Callable[[Event], None]] | None = None,
 ) -> FoundTicket:
@@ -108,6 +109,7 @@ def find_ticket(
         dict(written) if file is None else str(file),
         store=store,
         jobs=jobs,
+        threads=threads,
         checkpoint=checkpoint,
         on_plan=on_plan,
     )

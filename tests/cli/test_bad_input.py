@@ -75,6 +75,8 @@ def test_a_recipe_that_is_no_file_is_told(tmp_path):
         (["--jobs", "0"], "--jobs is 0: at least 1 worker is needed"),
         (["--jobs", "two"], "'two' is no whole number"),
         (["--jobs", "1.5"], "'1.5' is no whole number"),
+        (["--threads", "0"], "--threads is 0: a worker has at least 1"),
+        (["--threads", "all"], "'all' is no whole number"),
         (["--replicates", "0"], "replicates is 0"),
         (["--replicates", "x"], "'x' is no whole number"),
         (["--checkpoint", "-1"], "'-1' is no number of seconds"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from winnow.cli.exits import naming
-from winnow.cli.options import Jobs, Replicates, ScaleOption, StoreOption
+from winnow.cli.options import Jobs, Replicates, ScaleOption, StoreOption, Threads
 
 if TYPE_CHECKING:
     from winnow.experiment.plan.plan import Planned
@@ -23,6 +23,7 @@ def enter_command(
     ],
     replicates: Replicates = None,
     jobs: Jobs = None,
+    threads: Threads = None,
     scale: ScaleOption = "full",
     store: StoreOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
@@ -45,6 +46,7 @@ def enter_command(
             replicates=replicates,
             store=store,
             jobs=jobs,
+            threads=threads,
             on_plan=on_plan,
         )
     print(f"{entry_text(entered.entry)}\n")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from winnow.cli.exits import as_typed, naming
-from winnow.cli.options import Jobs, Replicates, ScaleOption, StoreOption, whole_number
+from winnow.cli.options import Jobs, Replicates, ScaleOption, StoreOption, Threads, whole_number
 from winnow.cli.store import one_run, read_store
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def explain_command(
         typer.Option(metavar="N", parser=whole_number, help="Of each control, at least."),
     ] = 1,
     jobs: Jobs = None,
+    threads: Threads = None,
     store: StoreOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
@@ -64,7 +65,13 @@ def explain_command(
             return progress.enter_context(shown(tally_of(plan, place), quiet))
 
         found = explain(
-            question, place.path, run=run, jobs=jobs, command=as_typed(), on_plan=on_plan
+            question,
+            place.path,
+            run=run,
+            jobs=jobs,
+            threads=threads,
+            command=as_typed(),
+            on_plan=on_plan,
         )
     _print(found)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from winnow.cli.exits import naming
-from winnow.cli.options import Jobs, Overrides, StoreOption, duration, whole_number
+from winnow.cli.options import Jobs, Overrides, StoreOption, Threads, duration, whole_number
 from winnow.cli.tickets import check_new
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def find_command(
         typer.Option(metavar="FILE.yaml", help="Keep the recipe, for winnow run."),
     ] = None,
     jobs: Jobs = None,
+    threads: Threads = None,
     store: StoreOption = None,
     checkpoint: Annotated[
         float,
@@ -85,7 +86,13 @@ def find_command(
             return progress.enter_context(shown(tally_of(plan, place), quiet))
 
         made = find_ticket(
-            written, file=recipe, store=store, jobs=jobs, checkpoint=checkpoint, on_plan=on_plan
+            written,
+            file=recipe,
+            store=store,
+            jobs=jobs,
+            threads=threads,
+            checkpoint=checkpoint,
+            on_plan=on_plan,
         )
     check_new(to)
     made.ticket.save(to)

@@ -42,6 +42,10 @@ Replicates = Annotated[
 Jobs = Annotated[
     int | None, typer.Option(metavar="N", parser=whole_number, help="Workers [default: cores].")
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(metavar="N", parser=whole_number, help="Of a worker [default: cores / workers]."),
+]
 Only = Annotated[
     list[str] | None, typer.Option("--only", metavar="ARM", help="Only this arm; may be repeated.")
 ]

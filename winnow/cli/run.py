@@ -12,7 +12,7 @@ import typer
 
 from winnow.cli.changes import Changes, changing
 from winnow.cli.exits import naming
-from winnow.cli.options import Jobs, RecipeArgument, StoreOption, duration
+from winnow.cli.options import Jobs, RecipeArgument, StoreOption, Threads, duration
 from winnow.cli.report import print_paths
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def run_command(
     recipe: RecipeArgument,
     changes: Changes,
     jobs: Jobs = None,
+    threads: Threads = None,
     store: StoreOption = None,
     checkpoint: Annotated[
         float,
@@ -55,6 +56,7 @@ def run_command(
             **vars(changes),
             store=store,
             jobs=jobs,
+            threads=threads,
             checkpoint=checkpoint,
             on_plan=on_plan,
         )

@@ -233,12 +233,12 @@ def _lowest(calibration: Calibration) -> float:
     return min(rung.density for rung in calibration.rungs)
 
 
-def engine_of(choice: Choice) -> Engine:
-    """The engine of a choice."""
-    if choice.torch:
+def engine_of(choice: Choice, threads: int = 1) -> Engine:
+    """The engine of a choice. ``threads``: what one that can use several has; no bit changes."""
+    if choice.engine == "sparse":
         from winnow.engine.sparse_cpu.engine import SparseEngine
 
-        return SparseEngine(dense=frozenset(choice.torch))
+        return SparseEngine(frozenset(choice.torch), threads)
     return engines.make_engine(choice.engine)
 
 

@@ -15,7 +15,7 @@ from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.store.images import Source
 from winnow.experiment.store.store import Store
 from winnow.experiment.train.executor import Event, Settings, execute
-from winnow.experiment.train.protocol import Answer, DiskError, WorkerError
+from winnow.experiment.train.protocol import Answer, DiskError, Task, WorkerError
 from winnow.experiment.train.status import status_of
 
 SMALL = ["train.steps=10it", "model.hidden=[9, 5]", "prune.rounds=1", "controls.one-shot=none"]
@@ -49,10 +49,11 @@ class Playing(InlinePool):
         return None
 
 
-def executed(plan, store, *script):
+def executed(plan, store, *script, jobs=1, threads=None):
     """The tasks that were started, and the events."""
     pool, events = Playing(store, script), []
-    execute(plan, store, Settings(1), events.append, lambda _: pool)
+    settings = Settings(jobs, threads=threads)
+    execute(plan, store, settings, events.append, lambda _: pool)
     return pool.tasks, events
 
 
@@ -140,3 +141,18 @@ def test_what_needs_a_diverged_run_is_unreachable_at_once(store):
     assert kinds == ["started", "diverged", *["unreachable"] * 3]
     assert [e.run for e in events if e.kind == "unreachable"] == list(plan.runs)[1:]
     assert list(status_of(plan, store).values()) == ["diverged", *["unreachable"] * 3]
+
+
+@pytest.mark.parametrize(
+    ("asked", "jobs", "given"), [(None, 1, 5), (None, 2, 2), (None, 9, 1), (3, 2, 3), (1, 1, 1)]
+)
+def test_workers_have_the_threads_asked_for_or_their_share_of_the_cores(
+    store, monkeypatch, asked, jobs, given
+):
+    """Five cores; with more than 1 job there are 4 workers at most, as there are 4 replicates."""
+    monkeypatch.setattr("winnow.experiment.train.executor.usable_cores", lambda: 5)
+    recipe = load_recipe("lth/digits", [*SMALL, "prune.rounds=0", "engine=sparse"], 4)
+    plan = expand("small", recipe, Source(1437, load_images("digits").content))
+    tasks, _ = executed(plan, store, jobs=jobs, threads=asked)
+    assert [task.threads for task in tasks] == [given] * 4
+    assert Task.load(tasks[0].dump()).threads == given

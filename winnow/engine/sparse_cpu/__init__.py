@@ -1,4 +1,4 @@
-"""Training on one core whose cost falls with density: kernels that touch nonzeros only.
+"""Training on CPUs whose cost falls with density: kernels that touch nonzeros only.
 
                       job, state
                           |
@@ -17,11 +17,14 @@ A step, either way, for examples side by side in vectors of W float32 (chains ta
                                      weights: nonzeros in lists           |
     updated weights <--update-- gradient of nonzeros  <--  ... <--product back
 
+A team of threads shares the work of a step where that pays; how, the shape alone decides.
+
 Read in this order:
 
 1. `engine`: which way a job goes, and why one is refused (`unsupported`).
 2. `places`: which entries of a parameter are trained, and how values move when a mask changes;
-   `rules`: the optimizer, and `splits`: the data, as kernels take them. Both ways share these.
+   `rules`: the optimizer, and `splits`: the data, as kernels take them; `team`: threads. Both ways
+   share these.
 3. `chain`: its ``session`` is short and shows what a session needs; then ``lists`` and ``weights``.
 4. `kernels`: ``chain_steps`` is a whole training loop; ``update`` and ``loss`` serve both ways.
 5. `graph`: from ``trace`` over ``plan`` to the operations; then the kernels named ``block_*``.

@@ -1,9 +1,9 @@
 """The sparse CPU engine: the same trajectories as dense, at a cost that falls with density.
 
-One thread, float32. Chains of linear layers and ReLUs train many steps in one compiled call;
-every other network is a graph of operations, of which torch runs what has no kernel. Sums run in
-another order than in torch, so weights agree to rounding, not in bits; the engine's own numbers
-depend on the state, the job and the width of the machine's vectors alone.
+Float32. Chains of linear layers and ReLUs train many steps in one compiled call; every other
+network is a graph of operations, of which torch runs what has no kernel. Sums run in another order
+than in torch, so weights agree to rounding, not in bits; the engine's own numbers depend on the
+state, the job and the width of the machine's vectors alone, on no number of threads.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from winnow.engine.sparse_cpu.kernels.groups import (
     prepare_graph_kernels,
 )
 from winnow.engine.sparse_cpu.kernels.update import RULES
+from winnow.engine.sparse_cpu.team import Team
 from winnow.engine.sparse_cpu.unsupported import UnsupportedError
 from winnow.errors import UserError
 from winnow.state import State, masked
@@ -39,13 +40,16 @@ _log = logging.getLogger(__name__)
 
 
 class SparseEngine:
-    """Trains on one core, touching nonzeros only."""
+    """Trains on CPUs, touching nonzeros only."""
 
     name = "sparse"
 
-    def __init__(self, dense: Collection[str] = ()) -> None:
-        """``dense``: names of weights whose layers shall run as dense torch operations."""
+    def __init__(self, dense: Collection[str] = (), threads: int = 1) -> None:
+        """``dense``: names of weights whose layers shall run as dense torch operations.
+        ``threads``: on how many the kernels of a session run; torch stays on those that it has.
+        """
         self.dense = frozenset(dense)
+        self.threads = threads
         self.notes: Sequence[str] = ()
 
     def prepare(self, job: Job) -> None:
@@ -81,8 +85,8 @@ class SparseEngine:
             )
         _compile(way)
         if way.kind == "chain":
-            return ChainSession(job, masked(state))
-        session = GraphSession(job, masked(state), self.dense)
+            return ChainSession(job, masked(state), Team(self.threads))
+        session = GraphSession(job, masked(state), self.dense, Team(self.threads))
         for note in session.notes:
             if note not in self.notes:
                 self.notes = (*self.notes, note)

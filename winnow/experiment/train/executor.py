@@ -23,7 +23,7 @@ from winnow.experiment.store.store import Store
 from winnow.experiment.train.choosing import in_one_line, settle
 from winnow.experiment.train.job import check_trainable
 from winnow.experiment.train.pools import Pool
-from winnow.experiment.train.pools.local import LocalPool
+from winnow.experiment.train.pools.local import LocalPool, usable_cores
 from winnow.experiment.train.protocol import Answer, DiskError, Order, Task, WorkerError
 from winnow.experiment.train.sampling import sample
 from winnow.experiment.train.seats import stacks
@@ -51,12 +51,14 @@ class Settings:
     """How a plan is executed; nothing here changes a number.
 
     ``jobs``: worker processes. ``checkpoint``: seconds between checkpoints of an unfinished run.
-    ``about``: provenance that is stored with each run.
+    ``about``: provenance that is stored with each run. ``threads``: of each worker, where an engine
+    uses several; None: its share of the cores, at least 1.
     """
 
     jobs: int
     checkpoint: float = 60.0
     about: Mapping[str, Any] = field(default_factory=dict)
+    threads: int | None = None
 
 
 def execute(
@@ -107,12 +109,15 @@ class _Execution:
         self.analyses = {point.node.id: point.node for point in plan.analyses}
         self.unmade = set(found.unmade)
         self.filled: set[str] = set()  # lines whose runs are in the queue
+        self.threads = 1
 
     def run(self, hire: Callable[[int], Pool]) -> None:
         if not self._open():
             return
         self._fill_queue()
-        pool = hire(min(self.settings.jobs, len(self._open()), len(self.queue) + len(self.unmade)))
+        size = min(self.settings.jobs, len(self._open()), len(self.queue) + len(self.unmade))
+        self.threads = self.settings.threads or max(1, usable_cores() // max(1, size))
+        pool = hire(size)
         try:
             while self._open():
                 self._assign(pool)
@@ -223,6 +228,7 @@ class _Execution:
             {**self.settings.about, "recipe": queued.plan.recipe.dump()},
             auto.dump() if auto else None,
             queued.width,
+            threads=self.threads,
         )
 
     def _order(self, identity: str, place: int = 0) -> Order:

@@ -52,7 +52,7 @@ class Task:
     ``parents``: the runs that those of the orders are made from, with what they recorded.
     ``checkpoint``: seconds between checkpoints. ``about``: provenance that is stored with each run.
     ``auto``: what ``engine: auto`` goes by, as `Auto.dump` gives it. ``width``: of the stack that
-    the runs have their places in; None where each is trained by itself.
+    the runs have their places in; None where each is trained by itself. ``threads``: of a worker.
     """
 
     orders: tuple[Order, ...]
@@ -62,6 +62,7 @@ class Task:
     auto: Mapping[str, Any] | None = None
     width: int | None = None
     analysis: Analysis | None = None
+    threads: int = 1
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -88,6 +89,7 @@ class Task:
             "auto": self.auto,
             "width": self.width,
             "analysis": asdict(self.analysis) if self.analysis else None,
+            "threads": self.threads,
         }
 
     @staticmethod

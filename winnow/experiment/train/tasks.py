@@ -71,7 +71,7 @@ def _take_up(store: Store, task: Task, order: Order) -> _Taken:
     start = functools.cache(lambda: _start(store, task, run))
     seat = None if task.width is None else Seat(task.width, order.place)
     choice = choose_engine(run, job, lambda: start().mask, path, task.auto, seat)
-    engine: Engine = engine_of(choice)
+    engine: Engine = engine_of(choice, task.threads)
     if run.dynamic is not None and (method := method_of(run)) is not None:
         engine = Driven(engine, method, run.dynamic.seed)
     record = order.record | store.recorded(run)  # so that the new copy serves all askers

@@ -1,10 +1,9 @@
-"""One-thread worker: ``python -m winnow.experiment.train.worker STORE``.
+"""Worker: ``python -m winnow.experiment.train.worker STORE``.
 
 Reads tasks as JSON lines from standard input, answers with JSON lines on standard output (see
 `winnow.experiment.train.protocol`), and dies with its parent: when standard input closes, it exits
-at once, whatever it is doing. What it has written is whole, the rest is made again. One thread, as
-one and two threads differ in bits.
-"""
+at once, whatever it is doing. What it has written is whole, the rest is made again. Torch has one
+thread, as its sums on one and on two differ in bits; the sparse engine's kernels may have more."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from winnow.engine.sparse_cpu.kernels.gather import gather_images
 from winnow.engine.sparse_cpu.kernels.squares import squares
 from winnow.engine.sparse_cpu.places import remasking
 from winnow.engine.sparse_cpu.splits import index_of, labels_of, pixels_of
+from winnow.engine.sparse_cpu.team import Team
 from winnow.mask import Mask
 from winnow.state import State, Tensors
 
@@ -32,8 +33,8 @@ _AS_IT_IS = (np.empty(0, np.bool_), np.empty(0, np.int64), np.empty(0, np.int64)
 class GraphSession:
     """One network in training."""
 
-    def __init__(self, job: Job, state: State, in_torch: Collection[str]) -> None:
-        self.job, self.mask = job, state.mask
+    def __init__(self, job: Job, state: State, in_torch: Collection[str], team: Team) -> None:
+        self.job, self.mask, self.team = job, state.mask, team
         self.step, self.updates = state.step, state.updates
         splits = job.data.splits
         shape = tuple(splits["train"].images.shape[1:])

@@ -1,4 +1,4 @@
-"""Worker processes on this machine: one thread each, asked and answering through pipes."""
+"""Worker processes on this machine, asked and answering through pipes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ from winnow.data.image_files import READERS
 from winnow.experiment.train.protocol import Answer, Task, WorkerError
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @dataclass
@@ -41,7 +48,7 @@ class LocalPool:
     def __init__(self, store: Path, size: int) -> None:
         """``size``: how many there are. They share the cores for the reading of image files."""
         self.store = store
-        each = max(1, (os.cpu_count() or 1) // max(1, size))
+        each = max(1, usable_cores() // max(1, size))
         self.environment = {READERS: str(each)} | os.environ | _ONE_THREAD
         self.answers: queue.Queue[tuple[_Worker, Answer | None]] = queue.Queue()
         self.workers: list[_Worker] = []
