@@ -11,7 +11,7 @@ import numpy as np
 
 from winnow.engine.sparse_cpu.places import Bits, Places, ordered, stable_order
 from winnow.kernels.arrays import Int32s, Int64s, padded
-from winnow.kernels.simd import TILE
+from winnow.kernels.simd import TILE, W
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,14 @@ class KeptLayer:
 class ChainLists:
     """The nonzeros of one layer as kernels take them; see `ChainNetwork` for the arrays.
 
-    ``places``: where they are in (O, I + 1). ``biases``: which of these, ascending, are biases.
+    ``full``: every weight is there, and all biases or none. ``places``: where they are in (O, I + 1). ``biases``: which of these, ascending, are biases.
     """
 
     inputs: int
     outputs: int
     slabs: int
     relu: bool
+    full: bool
     places: Places
     biases: Bits
     start: Int32s
@@ -43,8 +44,8 @@ class ChainLists:
 
     @property
     def about(self) -> list[int]:
-        """The columns of the network's table up to RELU."""
-        return [self.inputs, self.outputs, self.slabs, int(self.relu)]
+        """The columns of the network's table up to FULL."""
+        return [self.inputs, self.outputs, self.slabs, int(self.relu), int(self.full)]
 
     @property
     def arrays(self) -> dict[str, Int32s]:
@@ -90,10 +91,17 @@ def chain_lists(layer: KeptLayer, *, back: bool, index: Int64s | None = None) ->
     row, column = row[order], column[order]
     padding = np.zeros(padded(len(row)) - len(row), np.int64)
     return ChainLists(
-        inputs, outputs, slabs, layer.relu, ordered(index, layer.keep.size, order), biases,
+        inputs, outputs, slabs, layer.relu, _is_full(layer.keep),
+        ordered(index, layer.keep.size, order), biases,
         _begins(line, slabs * outputs), _short(np.concatenate([column * TILE, padding])),
         *(_back(row, column, inputs) if back else [_NOTHING] * 3),
     )  # fmt: skip
+
+
+def _is_full(keep: Bits) -> bool:
+    """Whether kernels for full layers take a layer: they hold 16 sums, as many as AVX-512 allows."""
+    every_bias_or_none = bool((keep[:, -1] == keep[0, -1]).all())
+    return W == 16 and len(keep) > 1 and every_bias_or_none and bool(keep[:, :-1].all())
 
 
 def _back(row: Int64s, column: Int64s, inputs: int) -> list[Int32s]:

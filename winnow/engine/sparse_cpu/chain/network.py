@@ -11,7 +11,8 @@ import numpy as np
 from winnow.engine.sparse_cpu.chain.lists import ChainLists, KeptLayer, chain_lists
 from winnow.engine.sparse_cpu.kernels.chain_network import INPUT, NONZEROS, ChainNetwork
 from winnow.kernels.arrays import Int64s, aligned
-from winnow.kernels.simd import TILE, W
+from winnow.kernels.corner import CORNER
+from winnow.kernels.simd import TILE
 
 
 def chain_network(
@@ -34,7 +35,7 @@ def chain_network(
         **_trained(len(arrays["column"]), slots),
         input=aligned(inputs[-1] + logits, 1.0),  # kernels never write the constant 1
         delta=aligned(deltas[-1], 0.0),
-        scratch=aligned(W * W, 0.0),
+        scratch=aligned(CORNER, 0.0),
     )
     return network, lists
 

@@ -16,15 +16,16 @@ from typing import NamedTuple
 
 from winnow.kernels.arrays import Floats, Int32s, Int64s
 
-# Columns of `ChainNetwork.table`: a row describes a layer. The last three say where its part of the
-# concatenated arrays begins; nonzeros start at multiples of W.
-INPUTS, OUTPUTS, SLABS, RELU, START, NONZERO, NONZEROS, COLUMN_START, BACK, INPUT, DELTA = range(11)
+# Columns of `ChainNetwork.table`: a row describes a layer. FULL: 1 where `chain_full` takes it. From
+# START on, where its part of the concatenated arrays begins; nonzeros start at multiples of W.
+INPUTS, OUTPUTS, SLABS, RELU, FULL = range(5)
+START, NONZERO, NONZEROS, COLUMN_START, BACK, INPUT, DELTA = range(5, 12)
 
 
 class ChainNetwork(NamedTuple):
     """All layers, concatenated. n: nonzeros, every layer's padded to a multiple of W."""
 
-    table: Int64s  # (layers, 11)
+    table: Int64s  # (layers, 12)
     start: Int32s  # where rows begin, within the layer
     column: Int32s  # (n,) column · TILE
     column_start: Int32s  # where columns begin, within the layer; none for the first layer
@@ -36,4 +37,4 @@ class ChainNetwork(NamedTuple):
     gradient: Floats  # (n,)
     input: Floats  # every layer's input, (tiles, inputs + 1, TILE) each, then the logits
     delta: Floats  # the gradient by every layer's output, (tiles, outputs + 1, TILE) each
-    scratch: Floats  # (W · W,)
+    scratch: Floats  # (CORNER,)

@@ -9,11 +9,13 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from winnow.engine.sparse_cpu.kernels.chain_full import full_gradient, multiply_full
 from winnow.engine.sparse_cpu.kernels.chain_gradient import tile_gradient
 from winnow.engine.sparse_cpu.kernels.chain_network import (
     BACK,
     COLUMN_START,
     DELTA,
+    FULL,
     INPUT,
     INPUTS,
     NONZERO,
@@ -58,16 +60,14 @@ def forward_tile(net: ChainNetwork, tile: int) -> None:
     """Activations of all layers from the input of the first, for one tile."""
     for layer in range(len(net.table)):
         row = net.table[layer]
-        multiply_tile(
-            row[SLABS],
-            row[OUTPUTS],
-            net.start[row[START] :],
-            net.column[row[NONZERO] :],
-            net.weight[row[NONZERO] :],
-            layer_input(net, layer, tile),
-            layer_input(net, layer + 1, tile),
-            row[RELU] == 1,
-        )
+        start = net.start[row[START] :]
+        column, weight = net.column[row[NONZERO] :], net.weight[row[NONZERO] :]
+        x, out = layer_input(net, layer, tile), layer_input(net, layer + 1, tile)
+        rectify = row[RELU] == 1
+        if row[FULL] == 1:
+            multiply_full(row[SLABS], row[OUTPUTS], start, column, weight, x, out, rectify)
+        else:
+            multiply_tile(row[SLABS], row[OUTPUTS], start, column, weight, x, out, rectify)
 
 
 @kernel
@@ -93,6 +93,21 @@ def chain_gradients(net: ChainNetwork, tiles: int, fuse: bool, rule: int, step: 
     """All gradients, stored; or, with ``fuse``, the weights updated with them at once."""
     for layer in range(len(net.table)):
         row = net.table[layer]
+        if row[FULL] == 1 and tiles == 1:
+            full_gradient(
+                net,
+                row[SLABS],
+                row[OUTPUTS],
+                net.start[row[START] :],
+                net.column[row[NONZERO] :],
+                row[NONZERO],
+                layer_delta(net, layer, 0),
+                layer_input(net, layer, 0),
+                fuse,
+                rule,
+                step,
+            )
+            continue
         for tile in range(tiles):
             tile_gradient(
                 net,

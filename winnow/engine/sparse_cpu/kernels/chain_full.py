@@ -1,0 +1,147 @@
+"""Layers of which every weight is there: no column is looked up, and rows go two at a time.
+
+The sums run in the order that the kernels for sparse layers have, so the bits are theirs too; what
+is saved is memory traffic. The lists of a full layer are those of any other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from winnow.engine.sparse_cpu.kernels.chain_network import ChainNetwork
+from winnow.engine.sparse_cpu.kernels.update import update_vector
+from winnow.kernels.arrays import Floats, Int32s
+from winnow.kernels.compile import kernel
+from winnow.kernels.corner import COLUMNS, corner_dots, turn
+from winnow.kernels.simd import (
+    TILE,
+    W,
+    add,
+    fma,
+    fold_dot,
+    load_tile,
+    load_vector,
+    reduce_rows,
+    relu,
+    scalar,
+    splat_tile,
+    store,
+    where_positive,
+)
+
+
+@kernel
+def multiply_full(
+    slabs: int,
+    outputs: int,
+    start: Int32s,
+    column: Int32s,
+    weight: Floats,
+    x: Floats,
+    out: Floats,
+    rectify: bool,
+) -> None:
+    """`multiply_tile` for a full layer of at least two outputs."""
+    zero = splat_tile(np.float32(0))
+    for slab in range(slabs):
+        first = np.intp(scalar(start, slab * outputs))
+        count = np.intp(scalar(start, slab * outputs + 1)) - first
+        begin = np.intp(scalar(column, first))
+        last = rectify and slab == slabs - 1
+        row = 0
+        while row + 1 < outputs:
+            k, m = first + row * count, first + (row + 1) * count
+            a = zero if slab == 0 else load_tile(out, row * TILE)
+            c = zero if slab == 0 else load_tile(out, (row + 1) * TILE)
+            b, d = zero, zero
+            j = 0
+            while j + 1 < count:
+                left = load_tile(x, begin + j * TILE)
+                a = fma(splat_tile(scalar(weight, k + j)), left, a)
+                c = fma(splat_tile(scalar(weight, m + j)), left, c)
+                right = load_tile(x, begin + (j + 1) * TILE)
+                b = fma(splat_tile(scalar(weight, k + j + 1)), right, b)
+                d = fma(splat_tile(scalar(weight, m + j + 1)), right, d)
+                j += 2
+            if j < count:
+                left = load_tile(x, begin + j * TILE)
+                a = fma(splat_tile(scalar(weight, k + j)), left, a)
+                c = fma(splat_tile(scalar(weight, m + j)), left, c)
+            a, c = add(a, b), add(c, d)
+            if last:
+                a, c = relu(a), relu(c)
+            store(out, row * TILE, a)
+            store(out, (row + 1) * TILE, c)
+            row += 2
+        if row < outputs:
+            k = first + row * count
+            a = zero if slab == 0 else load_tile(out, row * TILE)
+            b = zero
+            j = 0
+            while j + 1 < count:
+                a = fma(splat_tile(scalar(weight, k + j)), load_tile(x, begin + j * TILE), a)
+                right = load_tile(x, begin + (j + 1) * TILE)
+                b = fma(splat_tile(scalar(weight, k + j + 1)), right, b)
+                j += 2
+            if j < count:
+                a = fma(splat_tile(scalar(weight, k + j)), load_tile(x, begin + j * TILE), a)
+            a = add(a, b)
+            store(out, row * TILE, relu(a) if last else a)
+
+
+@kernel
+def full_gradient(
+    net: ChainNetwork,
+    slabs: int,
+    outputs: int,
+    start: Int32s,
+    column: Int32s,
+    begin: int,
+    delta: Floats,
+    x: Floats,
+    fuse: bool,
+    rule: int,
+    step: Floats,
+) -> None:
+    """`tile_gradient` for a full layer of at least two outputs, of a batch of one tile."""
+    updated = 0
+    for slab in range(slabs):
+        first = np.intp(scalar(start, slab * outputs))
+        count = np.intp(scalar(start, slab * outputs + 1)) - first
+        at = np.intp(scalar(column, first))
+        whole = count // COLUMNS * COLUMNS
+        for j in range(0, whole, COLUMNS):
+            turn(x, at + j * TILE, net.scratch)
+            for pair in range((outputs + 1) // 2):
+                row = min(2 * pair, outputs - 2)  # an odd last row goes with the one before, again
+                k = begin + first + row * count + j
+                a, b, c, d = corner_dots(net.scratch, delta, row * TILE)
+                store(net.gradient, k, a)
+                store(net.gradient, k + W, b)
+                store(net.gradient, k + count, c)
+                store(net.gradient, k + count + W, d)
+        for j in range(whole, count):
+            _column_gradient(net, outputs, count, begin + first + j, delta, x, at + j * TILE)
+        if fuse:
+            end = first + outputs * count
+            end = (end + W - 1) // W * W if slab == slabs - 1 else end // W * W
+            for k in range(begin + updated, begin + end, W):
+                update_vector(rule, step, net, k, load_vector(net.gradient, k))
+            updated = end
+
+
+@kernel
+def _column_gradient(
+    net: ChainNetwork, outputs: int, count: int, k: int, delta: Floats, x: Floats, at: int
+) -> None:
+    """The gradient of one column, whose weights are ``count`` apart, from the one at ``k``."""
+    features = load_tile(x, at)
+    for row in range(0, outputs, W):
+        some = min(W, outputs - row)
+        for i in range(some):
+            store(net.scratch, i * W, fold_dot(load_tile(delta, (row + i) * TILE), features))
+        store(net.scratch, W * W, reduce_rows(net.scratch, 0))
+        for i in range(some):
+            net.gradient[k + (row + i) * count] = net.scratch[W * W + i]
