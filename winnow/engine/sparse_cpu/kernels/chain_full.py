@@ -50,45 +50,76 @@ def multiply_full(
         count = np.intp(scalar(start, slab * outputs + 1)) - first
         begin = np.intp(scalar(column, first))
         last = rectify and slab == slabs - 1
-        row = 0
-        while row + 1 < outputs:
+        for row in range(0, outputs - 1, 2):
             k, m = first + row * count, first + (row + 1) * count
             a = zero if slab == 0 else load_tile(out, row * TILE)
             c = zero if slab == 0 else load_tile(out, (row + 1) * TILE)
             b, d = zero, zero
-            j = 0
-            while j + 1 < count:
-                left = load_tile(x, begin + j * TILE)
-                a = fma(splat_tile(scalar(weight, k + j)), left, a)
-                c = fma(splat_tile(scalar(weight, m + j)), left, c)
-                right = load_tile(x, begin + (j + 1) * TILE)
-                b = fma(splat_tile(scalar(weight, k + j + 1)), right, b)
-                d = fma(splat_tile(scalar(weight, m + j + 1)), right, d)
-                j += 2
-            if j < count:
-                left = load_tile(x, begin + j * TILE)
-                a = fma(splat_tile(scalar(weight, k + j)), left, a)
-                c = fma(splat_tile(scalar(weight, m + j)), left, c)
+            for j in range(0, count - 1, 2):
+                features = load_tile(x, begin + j * TILE)
+                a = fma(splat_tile(scalar(weight, k + j)), features, a)
+                c = fma(splat_tile(scalar(weight, m + j)), features, c)
+                features = load_tile(x, begin + (j + 1) * TILE)
+                b = fma(splat_tile(scalar(weight, k + j + 1)), features, b)
+                d = fma(splat_tile(scalar(weight, m + j + 1)), features, d)
+            if count % 2 == 1:
+                features = load_tile(x, begin + (count - 1) * TILE)
+                a = fma(splat_tile(scalar(weight, k + count - 1)), features, a)
+                c = fma(splat_tile(scalar(weight, m + count - 1)), features, c)
             a, c = add(a, b), add(c, d)
-            if last:
-                a, c = relu(a), relu(c)
-            store(out, row * TILE, a)
-            store(out, (row + 1) * TILE, c)
-            row += 2
-        if row < outputs:
+            store(out, row * TILE, relu(a) if last else a)
+            store(out, (row + 1) * TILE, relu(c) if last else c)
+        if outputs % 2 == 1:
+            row = outputs - 1
             k = first + row * count
             a = zero if slab == 0 else load_tile(out, row * TILE)
             b = zero
-            j = 0
-            while j + 1 < count:
+            for j in range(0, count - 1, 2):
                 a = fma(splat_tile(scalar(weight, k + j)), load_tile(x, begin + j * TILE), a)
-                right = load_tile(x, begin + (j + 1) * TILE)
-                b = fma(splat_tile(scalar(weight, k + j + 1)), right, b)
-                j += 2
-            if j < count:
-                a = fma(splat_tile(scalar(weight, k + j)), load_tile(x, begin + j * TILE), a)
+                features = load_tile(x, begin + (j + 1) * TILE)
+                b = fma(splat_tile(scalar(weight, k + j + 1)), features, b)
+            if count % 2 == 1:
+                features = load_tile(x, begin + (count - 1) * TILE)
+                a = fma(splat_tile(scalar(weight, k + count - 1)), features, a)
             a = add(a, b)
             store(out, row * TILE, relu(a) if last else a)
+
+
+@kernel
+def multiply_full_back(
+    inputs: int,
+    outputs: int,
+    place: Int32s,
+    weight: Floats,
+    delta: Floats,
+    x: Floats,
+    out: Floats,
+    rectified: bool,
+) -> None:
+    """`multiply_tile_back` for a full layer: two columns at a time, the last two maybe again."""
+    zero = splat_tile(np.float32(0))
+    for pair in range((inputs + 1) // 2):
+        left = max(min(2 * pair, inputs - 2), 0)
+        right = min(left + 1, inputs - 1)
+        k, m = left * outputs, right * outputs
+        a, b, c, d = zero, zero, zero, zero
+        for row in range(0, outputs - 1, 2):
+            errors = load_tile(delta, row * TILE)
+            a = fma(splat_tile(scalar(weight, scalar(place, k + row))), errors, a)
+            c = fma(splat_tile(scalar(weight, scalar(place, m + row))), errors, c)
+            errors = load_tile(delta, (row + 1) * TILE)
+            b = fma(splat_tile(scalar(weight, scalar(place, k + row + 1))), errors, b)
+            d = fma(splat_tile(scalar(weight, scalar(place, m + row + 1))), errors, d)
+        if outputs % 2 == 1:
+            errors = load_tile(delta, (outputs - 1) * TILE)
+            a = fma(splat_tile(scalar(weight, scalar(place, k + outputs - 1))), errors, a)
+            c = fma(splat_tile(scalar(weight, scalar(place, m + outputs - 1))), errors, c)
+        a, c = add(a, b), add(c, d)
+        if rectified:
+            a = where_positive(a, load_tile(x, left * TILE))
+            c = where_positive(c, load_tile(x, right * TILE))
+        store(out, left * TILE, a)
+        store(out, right * TILE, c)
 
 
 @kernel

@@ -9,7 +9,11 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from winnow.engine.sparse_cpu.kernels.chain_full import full_gradient, multiply_full
+from winnow.engine.sparse_cpu.kernels.chain_full import (
+    full_gradient,
+    multiply_full,
+    multiply_full_back,
+)
 from winnow.engine.sparse_cpu.kernels.chain_gradient import tile_gradient
 from winnow.engine.sparse_cpu.kernels.chain_network import (
     BACK,
@@ -28,7 +32,7 @@ from winnow.engine.sparse_cpu.kernels.chain_network import (
 from winnow.engine.sparse_cpu.kernels.chain_pixels import FlatImages, fetch_ahead, gather_tile
 from winnow.engine.sparse_cpu.kernels.chain_product import multiply_tile, multiply_tile_back
 from winnow.engine.sparse_cpu.kernels.loss import count_correct, cross_entropy
-from winnow.engine.sparse_cpu.kernels.squares import squares
+from winnow.engine.sparse_cpu.kernels.squares import squares, squares_of_tiles
 from winnow.engine.sparse_cpu.kernels.update import set_step, update_with_gradient
 from winnow.kernels.arrays import Floats, Int64s
 from winnow.kernels.compile import EntryPoint, kernel
@@ -75,17 +79,15 @@ def backward_tile(net: ChainNetwork, tile: int) -> None:
     """Deltas of all layers from that of the last, for one tile."""
     for layer in range(len(net.table) - 1, 0, -1):
         row = net.table[layer]
-        multiply_tile_back(
-            row[INPUTS],
-            net.column_start[row[COLUMN_START] :],
-            net.row[row[BACK] :],
-            net.place[row[BACK] :],
-            net.weight[row[NONZERO] :],
-            layer_delta(net, layer, tile),
-            layer_input(net, layer, tile),
-            layer_delta(net, layer - 1, tile),
-            net.table[layer - 1, RELU] == 1,
-        )
+        start, place = net.column_start[row[COLUMN_START] :], net.place[row[BACK] :]
+        weight, delta = net.weight[row[NONZERO] :], layer_delta(net, layer, tile)
+        x, out = layer_input(net, layer, tile), layer_delta(net, layer - 1, tile)
+        rectified = net.table[layer - 1, RELU] == 1
+        if row[FULL] == 1:
+            multiply_full_back(row[INPUTS], row[OUTPUTS], place, weight, delta, x, out, rectified)
+        else:
+            rows = net.row[row[BACK] :]
+            multiply_tile_back(row[INPUTS], start, rows, place, weight, delta, x, out, rectified)
 
 
 @kernel
@@ -136,10 +138,10 @@ def gradient_bound(net: ChainNetwork, tiles: int, first: float) -> float:
         row = net.table[layer]
         x = first
         if layer > 0:
-            x = squares(layer_input(net, layer, 0), tiles * (row[INPUTS] + 1) * TILE)
+            x = squares_of_tiles(layer_input(net, layer, 0), tiles * (row[INPUTS] + 1))
         deltas = 0.0
         for tile in range(tiles):
-            deltas += squares(layer_delta(net, layer, tile), row[OUTPUTS] * TILE)
+            deltas += squares_of_tiles(layer_delta(net, layer, tile), row[OUTPUTS])
         result += deltas * x
     return result
 
