@@ -142,25 +142,47 @@ def full_gradient(
         first = np.intp(scalar(start, slab * outputs))
         count = np.intp(scalar(start, slab * outputs + 1)) - first
         at = np.intp(scalar(column, first))
+        # What is updated at once needs no place of its own: its gradient stays near the processor.
+        place = begin + first - updated
         whole = count // COLUMNS * COLUMNS
         for j in range(0, whole, COLUMNS):
             turn(x, at + j * TILE, net.scratch)
             for pair in range((outputs + 1) // 2):
                 row = min(2 * pair, outputs - 2)  # an odd last row goes with the one before, again
-                k = begin + first + row * count + j
+                k = place + row * count + j
                 a, b, c, d = corner_dots(net.scratch, delta, row * TILE)
                 store(net.gradient, k, a)
                 store(net.gradient, k + W, b)
                 store(net.gradient, k + count, c)
                 store(net.gradient, k + count + W, d)
         for j in range(whole, count):
-            _column_gradient(net, outputs, count, begin + first + j, delta, x, at + j * TILE)
+            _column_gradient(net, outputs, count, place + j, delta, x, at + j * TILE)
         if fuse:
             end = first + outputs * count
-            end = (end + W - 1) // W * W if slab == slabs - 1 else end // W * W
-            for k in range(begin + updated, begin + end, W):
-                update_vector(rule, step, net, k, load_vector(net.gradient, k))
-            updated = end
+            updated = _update_until(net, begin, updated, end, slab == slabs - 1, rule, step)
+
+
+@kernel
+def _update_until(
+    net: ChainNetwork, begin: int, updated: int, end: int, last: bool, rule: int, step: Floats
+) -> int:
+    """Update a layer's weights ``updated`` to ``end``, whose gradients lie from ``begin`` on.
+
+    Whole vectors: what is left over waits for the next slab, its gradient at ``begin``; after the
+    last slab the padding goes along, with a gradient of 0. Returns how far it came.
+    """
+    count = end - updated
+    if last:
+        for k in range(count, (count + W - 1) // W * W):
+            net.gradient[begin + k] = np.float32(0)
+        count = (count + W - 1) // W * W
+    count = count // W * W
+    for k in range(0, count, W):
+        update_vector(rule, step, net, begin + updated + k, load_vector(net.gradient, begin + k))
+    if not last:
+        for k in range(end - updated - count):
+            net.gradient[begin + k] = net.gradient[begin + count + k]
+    return updated + count
 
 
 @kernel
