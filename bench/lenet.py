@@ -63,21 +63,23 @@ def engine_steps(engine: Engine, density: float, x: Tensor, y: Tensor) -> Advanc
 def in_turns(
     sides: dict[str, Advance], seconds: float, warm: int = 50, least: int = 10
 ) -> dict[str, list[float]]:
-    """Microseconds an iteration of each side, in turns of about 60 ms.
+    """Microseconds of the processor an iteration of each side, in turns of about 60 ms.
 
-    ``warm``: iterations before any is timed. ``least``: iterations of a turn at least.
+    ``warm``: iterations before any is timed. ``least``: iterations of a turn at least. The time is
+    that of this process on all its cores: whatever else runs on the machine is not in it.
     """
     times: dict[str, list[float]] = {name: [] for name in sides}
     counts: dict[str, int] = {}
     for name, advance in sides.items():
         advance(warm)
-        began = time.perf_counter()
+        began = time.process_time()
         advance(warm)
-        counts[name] = max(least, round(warm * 0.06 / (time.perf_counter() - began)))
+        counts[name] = max(least, round(warm * 0.06 / (time.process_time() - began)))
+        advance(counts[name])  # what is compiled for a number of steps has been so by now
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         for name, advance in sides.items():
-            began = time.perf_counter()
+            began = time.process_time()
             advance(counts[name])
-            times[name].append((time.perf_counter() - began) / counts[name] * 1e6)
+            times[name].append((time.process_time() - began) / counts[name] * 1e6)
     return times

@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba.core import types
 
 from winnow.kernels import llvm
-from winnow.kernels.simd import TILE, W, Vector, operation
+from winnow.kernels.simd import TILE, Vector, W, operation
 from winnow.kernels.transpose import interleaved
 
 ROWS, COLUMNS = 2, 2 * W
@@ -25,16 +25,14 @@ _word = ir.IntType(64)
 
 @operation
 def turn(typing: Any, x: Any, at: Any, out: Any) -> Any:
-    """turn(x, at, out): out[e · 2 W + c] = x[at + c · TILE + e], for TILE examples e, 2 W columns c."""
+    """turn(x, at, out): out[e · 2 W + c] = x[at + c · TILE + e], for examples e and columns c."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source = llvm.emit_address(context, builder, signature.args[0], args[0], args[1])
         out = llvm.emit_address(context, builder, signature.args[2], args[2], _at(0))
         for column in range(0, COLUMNS, W):
             for example in range(0, TILE, W):
-                rows = [
-                    _read(builder, source, (column + i) * TILE + example) for i in range(W)
-                ]
+                rows = [_read(builder, source, (column + i) * TILE + example) for i in range(W)]
                 for i, vector in enumerate(interleaved(builder, rows)):
                     place = builder.gep(out, [_at((example + i) * COLUMNS + column)])
                     where = builder.bitcast(place, vector.type.as_pointer())
@@ -56,10 +54,10 @@ def corner_dots(typing: Any, turned: Any, delta: Any, at: Any) -> Any:
         x = llvm.emit_address(context, builder, signature.args[0], args[0], _at(0))
         d = llvm.emit_address(context, builder, signature.args[1], args[1], args[2])
 
-        def lane(l: int) -> list[Any]:
-            """What `fold_dot` has in lane l: the products of the examples l, l + W, …"""
+        def lane(first: int) -> list[Any]:
+            """What `fold_dot` has in one lane: the products of the examples first, first + W, …"""
             sums: list[Any] = []
-            for example in range(l, TILE, W):
+            for example in range(first, TILE, W):
                 columns = [_read(builder, x, example * COLUMNS + c) for c in (0, W)]
                 factors = [
                     llvm.emit_splat(builder, builder.load(builder.gep(d, [_at(at)])), W)
@@ -70,21 +68,22 @@ def corner_dots(typing: Any, turned: Any, delta: Any, at: Any) -> Any:
                     sums = [builder.fmul(c, f) for f, c in pairs]
                 else:
                     sums = [
-                        llvm.emit_fma(builder, c, f, s) for (f, c), s in zip(pairs, sums, strict=True)
+                        llvm.emit_fma(builder, c, f, s)
+                        for (f, c), s in zip(pairs, sums, strict=True)
                     ]
             return sums
 
         def added(a: list[Any], b: list[Any]) -> list[Any]:
             return [builder.fadd(p, q) for p, q in zip(a, b, strict=True)]
 
-        def four(l: int) -> list[Any]:
+        def four(at: int) -> list[Any]:
             """Four lanes as `emit_halve` adds them: those two apart first."""
-            return added(added(lane(l), lane(l + 2)), added(lane(l + 1), lane(l + 3)))
+            return added(added(lane(at), lane(at + 2)), added(lane(at + 1), lane(at + 3)))
 
-        def tree(l: int, lanes: int) -> list[Any]:
-            """Lanes l to l + lanes − 1."""
+        def tree(at: int, lanes: int) -> list[Any]:
+            """So many lanes, from lane ``at``."""
             half = lanes // 2
-            return four(l) if lanes == 4 else added(tree(l, half), tree(l + half, half))
+            return four(at) if lanes == 4 else added(tree(at, half), tree(at + half, half))
 
         result = ir.Constant(context.get_value_type(bundle), ir.Undefined)
         for i, vector in enumerate(tree(0, W)):

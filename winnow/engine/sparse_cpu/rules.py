@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.engine.sparse_cpu.kernels.update import RULES
+from winnow.engine.sparse_cpu.kernels.update import ADAM, ADAMW, DECAY, EPS, RULES
 
 _SLOTS: dict[str, tuple[str, ...]] = {
     "sgd": (),
@@ -31,6 +31,14 @@ class UpdateRule:
     number: int
     slots: tuple[str, ...]
     options: NDArray[np.float64]
+
+    @property
+    def forgets_denormals(self) -> bool:
+        """Whether slots that small move no weight: see `winnow.engine.sparse_cpu.denormals`."""
+        if self.number not in (ADAM, ADAMW):
+            return True
+        decays = self.number == ADAM and self.options[DECAY] > 0
+        return not decays and bool(self.options[EPS] >= 1e-12)
 
 
 def update_rule(optimizer: Mapping[str, Any]) -> UpdateRule:

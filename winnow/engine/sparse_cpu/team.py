@@ -13,6 +13,8 @@ import weakref
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
+from winnow.engine.sparse_cpu.denormals import denormals_are_zero, take_denormals_as_zero
+
 TeamTask = Callable[[], object]
 
 
@@ -69,9 +71,11 @@ class _Call:
         self.numbers = itertools.count()  # a call of next is one step for all threads
         self.ended: SimpleQueue[int] = SimpleQueue()
         self.raised: dict[int, BaseException] = {}
+        self.zero = denormals_are_zero()  # or bits would depend on who takes a task
 
     def help(self) -> None:
         """Work as another thread, and say of each task that it has ended."""
+        take_denormals_as_zero(self.zero)
         while (number := next(self.numbers)) < self.count:
             self._do(number)
             self.ended.put(number)

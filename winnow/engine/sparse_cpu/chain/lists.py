@@ -26,7 +26,8 @@ class KeptLayer:
 class ChainLists:
     """The nonzeros of one layer as kernels take them; see `ChainNetwork` for the arrays.
 
-    ``full``: every weight is there, and all biases or none. ``places``: where they are in (O, I + 1). ``biases``: which of these, ascending, are biases.
+    ``full``: whether kernels for full layers take it. ``places``: where they are in (O, I + 1).
+    ``biases``: which of these, ascending, are biases.
     """
 
     inputs: int
@@ -99,7 +100,9 @@ def chain_lists(layer: KeptLayer, *, back: bool, index: Int64s | None = None) ->
 
 
 def _is_full(keep: Bits) -> bool:
-    """Whether kernels for full layers take a layer: they hold 16 sums, as many as AVX-512 allows."""
+    """Whether every weight is there, and all biases or none; kernels for such layers hold so many
+    sums as only AVX-512 has registers for.
+    """
     every_bias_or_none = bool((keep[:, -1] == keep[0, -1]).all())
     return W == 16 and len(keep) > 1 and every_bias_or_none and bool(keep[:, :-1].all())
 

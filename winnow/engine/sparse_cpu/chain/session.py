@@ -18,6 +18,7 @@ from winnow.engine.learning_rate import rate_at
 from winnow.engine.reopened import dense_gradient
 from winnow.engine.sparse_cpu.chain.layers import ChainLayer, chain_of
 from winnow.engine.sparse_cpu.chain.weights import Weights
+from winnow.engine.sparse_cpu.denormals import denormals_as_zero
 from winnow.engine.sparse_cpu.kernels.chain_pixels import FlatImages
 from winnow.engine.sparse_cpu.kernels.chain_steps import evaluate_chain, train_chain
 from winnow.engine.sparse_cpu.places import remasking
@@ -47,7 +48,8 @@ class ChainSession:
         self.epoch, self.order = -1, np.empty(0, np.int64)
 
     def advance(self, to: int) -> StepStats:
-        return advance_by(self, self._piece, to)
+        with denormals_as_zero(self.weights.rule.forgets_denormals):
+            return advance_by(self, self._piece, to)
 
     def _piece(self, to: int) -> tuple[int, float]:
         """Train to the end of an epoch, or to ``to``: steps made, summed loss; NaN: it diverged."""

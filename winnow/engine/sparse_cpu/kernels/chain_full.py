@@ -6,8 +6,6 @@ is saved is memory traffic. The lists of a full layer are those of any other.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from winnow.engine.sparse_cpu.kernels.chain_network import ChainNetwork

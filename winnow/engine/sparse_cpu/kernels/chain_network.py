@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from winnow.kernels.arrays import Floats, Int32s, Int64s
 
-# Columns of `ChainNetwork.table`: a row describes a layer. FULL: 1 where `chain_full` takes it. From
-# START on, where its part of the concatenated arrays begins; nonzeros start at multiples of W.
+# Columns of `ChainNetwork.table`: a row describes a layer. FULL: 1 where `chain_full` takes it.
+# From START on, where its part of the concatenated arrays begins; nonzeros start at multiples of W.
 INPUTS, OUTPUTS, SLABS, RELU, FULL = range(5)
 START, NONZERO, NONZEROS, COLUMN_START, BACK, INPUT, DELTA = range(5, 12)
 
