@@ -43,6 +43,7 @@ from torch import Tensor
 
 from winnow.engine.compiled import CompiledEngine
 from winnow.engine.dense import DenseEngine
+from winnow.engine.sparse_cpu.denormals import denormals_as_zero
 from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.engine.turns import machine
 
@@ -111,12 +112,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     asked = parse(parser, argv, SMOKE)
     torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
     x, y = images(EXAMPLES)
     rows = []
-    for density in asked.density:
-        rows.append(measured(density, asked.seconds, x, y))
-        print(json.dumps(rows[-1]), flush=True)
+    with denormals_as_zero():
+        for density in asked.density:
+            rows.append(measured(density, asked.seconds, x, y))
+            print(json.dumps(rows[-1]), flush=True)
     answer = {
         "unit": "microseconds of the processor an iteration (median)",
         "machine": machine(),

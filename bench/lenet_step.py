@@ -1,11 +1,11 @@
 """Claim: a dense LeNet-300-100 iteration takes at most 1.6 ms on one core of a Zen 4 machine.
-Peer: a training loop written the usual way, in the same run and in turns.
+Peer: a training loop written the usual way, and JAX (jit + scan), in the same run and in turns.
 
     python bench/lenet_step.py [--seconds 15] [--density 0.2] [--smoke]
 
 LeNet-300-100, batch 60, Adam with a mask, one thread, data included. The usual loop has a
 DataLoader over a dataset that turns each image into a normalised tensor, dense weights times a mask
-before each forward pass, and default Adam.
+before each forward pass, and default Adam. JAX is bench/lenet_jax.py, left out where it is missing.
 Random images of MNIST's shape, so that nothing has to be downloaded. Quote the ratio: machines are
 shared, and absolute times drift. Writes bench/results/lenet_step.json.
 """
@@ -32,6 +32,7 @@ from lenet import (
     network,
     random_mask,
 )
+from lenet_jax import jax_steps
 from PIL import Image
 from script import arguments, keep, parse
 from torch import Tensor
@@ -96,18 +97,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     sides = {
         "winnow": engine_steps(DenseEngine("cpu"), asked.density, *images(EXAMPLES)),
         "usual": usual_steps(asked.density),
+        "jax": jax_steps(asked.density, *images(EXAMPLES)),
     }
-    times = in_turns(sides, asked.seconds)
-    ratios = [u / w for w, u in zip(times["winnow"], times["usual"], strict=True)]
+    times = in_turns({name: side for name, side in sides.items() if side}, asked.seconds)
     answer = {
-        "unit": "microseconds an iteration (median)",
+        "unit": "microseconds of the processor an iteration (median)",
         "machine": machine(),
         "density": asked.density,
-        "winnow": round(statistics.median(times["winnow"]), 1),
-        "usual": round(statistics.median(times["usual"]), 1),
-        "usual / winnow": round(statistics.median(ratios), 2),
-        "turns": len(ratios),
     }
+    answer |= {name: round(statistics.median(taken), 1) for name, taken in times.items()}
+    for peer in [name for name in times if name != "winnow"]:
+        ratios = [p / w for w, p in zip(times["winnow"], times[peer], strict=True)]
+        answer[f"{peer} / winnow"] = round(statistics.median(ratios), 2)
+    answer["turns"] = len(times["winnow"])
     print(json.dumps(answer, indent=1))
     keep(answer, RESULTS, asked)
 

@@ -104,7 +104,7 @@ def is_hashed(path: Path) -> bool:
 
 
 PLAIN = {"W", "TILE", "WIDTHS", "vector_width", "Floats", "Int32s", "Int64s"}
-PLAIN |= {"NO_FLOATS", "aligned", "padded", "prepare", "key", "EntryPoint", "Buffers"}
+PLAIN |= {"CORNER", "NO_FLOATS", "aligned", "padded", "prepare", "key", "EntryPoint", "Buffers"}
 
 
 def compiled_names(tree: ast.AST) -> set[str]:

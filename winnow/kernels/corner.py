@@ -48,7 +48,7 @@ def corner_dots(typing: Any, turned: Any, delta: Any, at: Any) -> Any:
 
     ``turned`` (TILE, 2 W) is what `turn` wrote; row r of ``delta`` lies at [at + r · TILE :].
     """
-    bundle = types.UniTuple(Vector(W), ROWS * 2)
+    bundle: Any = types.UniTuple(Vector(W), ROWS * 2)  # type: ignore[no-untyped-call]
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         x = llvm.emit_address(context, builder, signature.args[0], args[0], _at(0))

@@ -23,12 +23,11 @@ def test_every_task_runs_once_before_run_returns(threads, count):
 
 
 def test_a_team_of_one_needs_no_thread():
-    before, notes = threading.active_count(), []
+    notes = []
     team = Team()
     team.run(noted(5, notes))
     assert {who for _, who in notes} == {threading.get_ident()}
     assert [i for i, _ in notes] == list(range(5))
-    assert threading.active_count() == before
     team.close()
 
 
@@ -39,31 +38,28 @@ def test_tasks_run_at_the_same_time():
 
 
 def test_threads_stay_between_runs_and_end_with_the_team():
-    before = threading.active_count()
-    team = Team(3)
-    assert threading.active_count() == before
-    meet = threading.Barrier(3, timeout=20)
+    others = set(threading.enumerate())
+    team, meet = Team(3), threading.Barrier(3, timeout=20)
+    team.run([meet.wait] * 3)  # a run that needs them all
+    first = set(threading.enumerate()) - others
+    assert len(first) == 2
     team.run([meet.wait] * 3)
-    first = set(threading.enumerate())
-    team.run([meet.wait] * 3)
-    assert set(threading.enumerate()) == first
-    assert len(first) == before + 2
+    assert set(threading.enumerate()) - others == first
     team.close()
-    assert ended(before)
+    assert ended(first)
     team.run([meet.wait] * 3)
-    assert threading.active_count() == before + 2
+    second = set(threading.enumerate()) - others
+    assert len(second - first) == 2
     del team
     gc.collect()
-    assert ended(before)
+    assert ended(second)
 
 
-def ended(count):
-    """Whether there are only so many threads, within a while."""
-    for _ in range(200):
-        if threading.active_count() == count:
-            return True
-        time.sleep(0.05)
-    return False
+def ended(threads):
+    """Whether these threads end within a while."""
+    for thread in threads:
+        thread.join(20)
+    return not any(thread.is_alive() for thread in threads)
 
 
 def test_what_a_task_raises_is_raised_to_the_caller_and_the_team_goes_on():

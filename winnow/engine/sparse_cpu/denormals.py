@@ -4,9 +4,9 @@ Moments of weights whose gradient is 0 shrink step by step until they are that s
 so for good; each vector that has one costs a processor some hundred cycles. In a LeNet of which
 some units have died, that is two thirds of a step.
 
-Without weight decay in Adam's gradient no weight changes by it in any bit: an update by such a
-moment is below 1e-29 with any usual rate and ``eps``, and is lost in rounding. With it, weights
-themselves become that small, and so the job trains as it is written.
+Without weight decay in Adam's gradient no weight changes by it in any bit, unless weights are that
+small themselves: an update by such a moment is below 1e-24 with any usual rate and ``eps``, and is
+lost in rounding. With it, weights do become that small, and so the job trains as it is written.
 """
 
 from __future__ import annotations

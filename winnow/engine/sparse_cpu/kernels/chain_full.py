@@ -44,9 +44,9 @@ def multiply_full(
     """`multiply_tile` for a full layer of at least two outputs."""
     zero = splat_tile(np.float32(0))
     for slab in range(slabs):
-        first = np.intp(scalar(start, slab * outputs))
-        count = np.intp(scalar(start, slab * outputs + 1)) - first
-        begin = np.intp(scalar(column, first))
+        first = int(scalar(start, slab * outputs))
+        count = int(scalar(start, slab * outputs + 1)) - first
+        begin = int(scalar(column, first))
         last = rectify and slab == slabs - 1
         for row in range(0, outputs - 1, 2):
             k, m = first + row * count, first + (row + 1) * count
@@ -137,9 +137,9 @@ def full_gradient(
     """`tile_gradient` for a full layer of at least two outputs, of a batch of one tile."""
     updated = 0
     for slab in range(slabs):
-        first = np.intp(scalar(start, slab * outputs))
-        count = np.intp(scalar(start, slab * outputs + 1)) - first
-        at = np.intp(scalar(column, first))
+        first = int(scalar(start, slab * outputs))
+        count = int(scalar(start, slab * outputs + 1)) - first
+        at = int(scalar(column, first))
         # What is updated at once needs no place of its own: its gradient stays near the processor.
         place = begin + first - updated
         whole = count // COLUMNS * COLUMNS
