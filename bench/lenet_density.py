@@ -1,7 +1,7 @@
 """Claim: a LeNet-300-100 iteration costs what its density says, not what dense weights would.
 Peer: JAX (jit + scan), torch's whole step compiled, its leanest eager loop, the dense engine.
 
-    python bench/lenet_density.py [--seconds 4] [--density 1 0.5 0.2 0.1 0.02] [--smoke]
+    python bench/lenet_density.py [--seconds 15] [--density 1 0.5 0.2 0.1 0.02] [--smoke]
 
 LeNet-300-100, batch 60, Adam, one thread, data included: microseconds an iteration against
 density, in turns. JAX runs all steps of a turn in one compiled call (bench/lenet_jax.py; pip
@@ -106,7 +106,7 @@ def measured(density: float, seconds: float, x: Tensor, y: Tensor) -> dict[str, 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--seconds", type=float, default=4, help="for each density")
+    parser.add_argument("--seconds", type=float, default=15, help="for each density")
     parser.add_argument(
         "--density", type=float, nargs="+", default=[1, 0.8, 0.64, 0.5, 0.33, 0.2, 0.1, 0.05, 0.02]
     )
