@@ -91,7 +91,7 @@ def measured(density: float, seconds: float, x: Tensor, y: Tensor) -> dict[str, 
     pixels = x.view(EXAMPLES, -1).float().sub_(MEAN).div_(STD)
     sides = {
         "sparse": engine_steps(SparseEngine(), density, x, y),
-        "jax": jax_steps(density, x, y),
+        "JAX": jax_steps(density, x, y),
         "compiled": compiled_steps(density, x, y),
         "eager": eager_steps(density, pixels, y),
         "dense": engine_steps(DenseEngine("cpu"), density, x, y),
@@ -120,6 +120,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(json.dumps(rows[-1]), flush=True)
     answer = {
         "unit": "microseconds of the processor an iteration (median)",
+        "how": "processor time, warm caches, medians of alternating turns",
         "machine": machine(),
         "rows": rows,
     }

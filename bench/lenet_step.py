@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sides = {
         "winnow": engine_steps(DenseEngine("cpu"), asked.density, *images(EXAMPLES)),
         "usual": usual_steps(asked.density),
-        "jax": jax_steps(asked.density, *images(EXAMPLES)),
+        "JAX": jax_steps(asked.density, *images(EXAMPLES)),
     }
     times = in_turns({name: side for name, side in sides.items() if side}, asked.seconds)
     answer = {
