@@ -23,6 +23,7 @@ SHARED = {
     "gpu_jobs.py",
     "jax_steps.py",
     "lenet.py",
+    "lenet_jax.py",
     "script.py",
     "turns.py",
     "whole_step.py",
