@@ -91,8 +91,9 @@ class TrainingData:
 class Job:
     """What shapes one trajectory, and nothing else.
 
-    ``build`` makes the network (its weights are overwritten by the state). ``steps`` is where the
-    learning rate schedule ends; ``per_epoch`` the iterations in an epoch. ``optimizer`` and
+    ``build`` makes the network (its weights are overwritten by the state). A frozen dataclass,
+    whose equals make the same network, is traced once in a process (see `once`). ``steps`` is where
+    the learning rate schedule ends; ``per_epoch`` the iterations in an epoch. ``optimizer`` and
     ``schedule`` are resolved values, all in iterations. ``seeds``: names order, augment, dropout
     (which is there where the network may draw anything).
     ``dense_slots``: train densely under a mask: gradients and optimizer slots of removed weights
@@ -149,6 +150,35 @@ class Training(Protocol):
 
     def state(self) -> State:
         """A copy of where it stands; ``open(job, state())`` continues bit-identically."""
+        ...
+
+
+class Snapshot(Protocol):
+    """The weights of a session at an iteration, kept as the engine has them."""
+
+    @property
+    def step(self) -> int:
+        """The iteration."""
+        ...
+
+    def network(self) -> State:
+        """Weights, buffers and mask, without slots."""
+        ...
+
+
+@runtime_checkable
+class Returns(Protocol):
+    """What a session has that keeps and evaluates earlier weights of its own."""
+
+    def snapshot(self) -> Snapshot:
+        """A copy of its weights and buffers, cheaper than a state."""
+        ...
+
+    def return_to(self, state: State) -> None:
+        """Take the weights and buffers of a state under the mask that it has, to be evaluated.
+
+        The slots stay, so nothing is trained after it.
+        """
         ...
 
 

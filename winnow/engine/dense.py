@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -66,6 +66,22 @@ class DenseEngine:
             return SearchSession(job, job.search, state, self.device, self.exact)
         as_trained = masked(replace(state, dense_slots=job.dense_slots))
         return _DenseSession(job, as_trained, self.device, self.exact)
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """A state without slots."""
+
+    state: State
+
+    @property
+    def step(self) -> int:
+        """The iteration."""
+        return self.state.step
+
+    def network(self) -> State:
+        """The state."""
+        return self.state
 
 
 class _DenseSession:
@@ -135,6 +151,14 @@ class _DenseSession:
             self.updates,
             self.job.dense_slots,
         )
+
+    def snapshot(self) -> _Snapshot:
+        """A copy of the weights and buffers."""
+        return _Snapshot(copied(replace(self.look(), slots={})))
+
+    def return_to(self, state: State) -> None:
+        """Take the weights and buffers of a state, to be evaluated."""
+        load_weights(self.model, state)
 
     @torch.no_grad()
     def kept(self) -> Tensors:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -68,6 +69,66 @@ def test_of_equal_validation_losses_the_first_wins():
     assert result.curve["steps"] == [0, 20, 40, 60, 80, 100]
     falling, _ = train(trainee({step: -float(step) for step in range(101)}))
     assert (falling.stop_iteration, falling.stop_censored) == (100, True)
+
+
+class Counting(Played):
+    """It says which splits it was asked for."""
+
+    def __init__(self, losses, step=0):
+        super().__init__(losses, step=step)
+        self.asked = []
+
+    def evaluate(self, split):
+        self.asked.append((self.step, split))
+        return super().evaluate(split)
+
+
+class Returning(Counting):
+    """It can go back to earlier weights."""
+
+    def snapshot(self):
+        step, here = self.step, self.state()
+        return SimpleNamespace(step=step, network=lambda: here)
+
+    def return_to(self, state):
+        self.step = int(state.weights["w"])
+
+
+def ended(session, **record):
+    """A run whose validation loss is lowest at iteration 40: its result and what was evaluated."""
+    one = trainee({}, Record(**record))
+    one.session = session
+    one.begin(0)
+    for step in range(20, 101, 20):
+        one.advance(step)
+    asked = len(session.asked)
+    apart = one.apart()
+    best = None if apart is None else Counting({}, step=apart.step)
+    result, _ = one.end(best)
+    return result, [*session.asked[asked:], *(best.asked if best else [])]
+
+
+@pytest.mark.parametrize("curve", [False, True])
+def test_what_the_curve_has_is_not_evaluated_again(curve):
+    test = [] if curve else [(100, "test"), (40, "test")]
+    for session in (Counting({40: 1.0}), Returning({40: 1.0})):
+        result, asked = ended(session, test_curve=curve)
+        assert sorted(asked) == sorted([(100, "train"), (40, "train"), *test])
+        assert result.stop == pytest.approx({"train": 0.14, "validation": 0.24, "test": 0.34})
+        assert result.final == pytest.approx({"train": 0.2, "validation": 0.3, "test": 0.4})
+        assert (result.stop_loss["validation"], result.final_loss["validation"]) == (1.0, 9.0)
+
+
+def test_the_last_weights_are_evaluated_once_where_they_are_the_best():
+    for session in (Counting({100: 1.0}), Returning({100: 1.0})):
+        result, asked = ended(session, test_curve=True)
+        assert asked == [(100, "train")]
+        assert (
+            result.stop
+            == result.final
+            == pytest.approx({"train": 0.2, "validation": 0.3, "test": 0.4})
+        )
+        assert result.stop_iteration == 100
 
 
 def test_losses_that_are_no_numbers_are_no_minimum():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,8 +19,9 @@ from torch import nn
 
 from winnow.data.image_files import ImageFiles
 from winnow.engine.base import Job, Session
+from winnow.engine.once import once
 from winnow.engine.reopened import not_here
-from winnow.engine.sparse_cpu.chain.layers import chain_of
+from winnow.engine.sparse_cpu.chain.layers import chain_of_job
 from winnow.engine.sparse_cpu.chain.session import ChainSession
 from winnow.engine.sparse_cpu.graph.session import GraphSession
 from winnow.engine.sparse_cpu.graph.trace import trace
@@ -106,15 +107,12 @@ class SparseEngine:
         if job.data.augment not in ("none", "flip-crop"):
             return _Way("none", f"it has no kernel for the augmentation {job.data.augment}")
         image = tuple(job.data.splits["train"].images.shape[1:])
-        model = job.build()
-        if not self.dense and job.data.augment == "none" and _is_chain(model, math.prod(image)):
+        if not self.dense and job.data.augment == "none" and _is_chain(job, math.prod(image)):
             return _Way("chain")
         if job.data.unit_norm:
             return _Way("none", "images of unit norm need a chain of linear layers")
-        try:
-            trace(model, image, self.dense)
-        except UnsupportedError as error:
-            return _Way("none", f"the network does not suit it: {error}")
+        if reason := _why_no_graph(job.build, image, self.dense):
+            return _Way("none", f"the network does not suit it: {reason}")
         return _Way("graph")
 
 
@@ -133,11 +131,23 @@ def _compile(way: _Way) -> None:
         prepare_graph_kernels()
 
 
-def _is_chain(model: nn.Module, features: int) -> bool:
+def _is_chain(job: Job, features: int) -> bool:
     """Whether a network is a chain of linear layers, for images of so many features."""
     try:
-        layers = chain_of(model)
+        _, layers = chain_of_job(job)
     except UnsupportedError:
         return False
     sizes = [features, *(layer.outputs for layer in layers)]
     return all(size == layer.inputs for size, layer in zip(sizes, layers, strict=False))
+
+
+@once
+def _why_no_graph(
+    build: Callable[[], nn.Module], image: tuple[int, ...], dense: frozenset[str]
+) -> str | None:
+    """The reason why a network is no graph of operations for such images, or None."""
+    try:
+        trace(build(), image, dense)
+    except UnsupportedError as error:
+        return str(error)
+    return None

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from winnow import statefile
+from winnow.engine.base import Snapshot
 from winnow.experiment.runs import Record
 from winnow.files import write_whole
 from winnow.mask import from_bytes, to_bytes
@@ -21,7 +22,8 @@ from winnow.state import State
 class Progress:
     """All of an unfinished run but the engine's state.
 
-    ``curve``: see `Result`. ``best``: the state of minimum validation loss, which is ``best_loss``.
+    ``curve``: see `Result`. ``best``: the weights of minimum validation loss, which is
+    ``best_loss``; of a session here or, from a checkpoint, as a state.
     ``states``: those to keep, by iteration. ``seconds``: of training so far. ``loss_total`` and
     ``loss_count``: of the training losses since the last evaluation; no count (of a checkpoint that
     says nothing of them): not known until the next one.
@@ -37,7 +39,7 @@ class Progress:
             "training_loss": [],
         }
     )
-    best: State | None = None
+    best: State | Snapshot | None = None
     best_loss: float = math.inf
     states: dict[int, State] = field(default_factory=dict)
     accuracy_at: dict[str, float] = field(default_factory=dict)
@@ -45,6 +47,13 @@ class Progress:
     validation_at: dict[str, float] = field(default_factory=dict)
     loss_total: float = 0.0
     loss_count: int | None = 0
+
+    @property
+    def best_state(self) -> State | None:
+        """The weights of minimum validation loss as a state."""
+        if self.best is None or isinstance(self.best, State):
+            return self.best
+        return self.best.network()
 
 
 @dataclass(frozen=True)
@@ -61,8 +70,8 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint, whole."""
     states = {"now": now} | {f"step-{k}": state for k, state in progress.states.items()}
-    if progress.best is not None:
-        states["best"] = progress.best
+    if (best := progress.best_state) is not None:
+        states["best"] = best
     tensors: dict[str, Tensor] = {}
     about: dict[str, Any] = {}
     for name, state in states.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from winnow.engine.base import Job, Split, TrainingData
 from winnow.engine.feed import Feed
 from winnow.errors import UserError
 from winnow.experiment.recipe.network import initialised_network, network_of_run
-from winnow.experiment.run_parts import RunData
+from winnow.experiment.run_parts import RunData, RunModel
 from winnow.experiment.runs import Run
 from winnow.models import check_buildable
 from winnow.models.own import drawn_from, rehearse
@@ -28,7 +28,7 @@ _FEW = 4  # images that a network is tried with; batch normalisation needs more 
 def make_job(run: Run) -> Job:
     """The trajectory of a run."""
     return Job(
-        build=functools.partial(make_network, run),
+        build=NetworkOf(run.data, run.model),
         data=_training_data(run),
         steps=run.steps,
         batch=run.batch,
@@ -38,6 +38,18 @@ def make_job(run: Run) -> Job:
         seeds=run.seeds,
         clip=run.clip,
     )
+
+
+@dataclass(frozen=True)
+class NetworkOf:
+    """The network of all runs on such data and of such a model, built when it is called."""
+
+    data: RunData
+    model: RunModel
+
+    def __call__(self) -> nn.Module:
+        """The network, with whatever weights its modules start with."""
+        return network_of_run(self.data, self.model)
 
 
 def make_network(run: Run) -> nn.Module:

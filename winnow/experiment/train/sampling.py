@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -41,7 +40,7 @@ def sample(plan: Plan) -> Job:
     is one's own, on some of it, as networks may take no other numbers (of tokens).
     """
     from winnow.engine.base import Job
-    from winnow.experiment.train.job import make_network
+    from winnow.experiment.train.job import NetworkOf
 
     run = first_run(plan)
     about = run.data.about
@@ -49,7 +48,7 @@ def sample(plan: Plan) -> Job:
     data = _random_images(run, count) if run.data.own is None else _some_of_its_own(run, count)
     count = len(data.splits["train"].index)
     return Job(
-        build=functools.partial(make_network, run),
+        build=NetworkOf(run.data, run.model),
         data=data,
         steps=run.steps,
         batch=min(run.batch, count),

@@ -133,8 +133,8 @@ def _advance(live: list[Trainee], step: int, report: OnStep) -> None:
 
 
 def _best_sessions(trainees: Mapping[int, Trainee], opener: Opener) -> Mapping[int, Training]:
-    """Sessions that stand at the best states seen, to be evaluated."""
-    best = {at: t.progress.best for at, t in trainees.items()}
+    """Sessions that stand at the best states seen, where those in training cannot return there."""
+    best = {at: trainee.apart() for at, trainee in trainees.items()}
     states = {at: replace(state, step=0) for at, state in best.items() if state is not None}
     jobs = {at: replace(trainees[at].job, search=None) for at in states}
     return opener(jobs, states) if states else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from winnow.algorithms.search.driven import settled
-from winnow.engine.base import Job, Metrics, Training
+from winnow.engine.base import Job, Metrics, Returns, Training
 from winnow.experiment.runs import Record, Run
 from winnow.experiment.store.store import Result
 from winnow.experiment.train.checkpoint import Checkpoints, Progress, save_checkpoint
@@ -94,10 +94,19 @@ class Trainee:
         return None if mean is None else float(f"{mean:.6g}")
 
     def _keep_best(self, loss: float) -> None:
+        if self._returning:
+            self.progress.best, self.progress.best_loss = self._returning.snapshot(), loss
+            return
         state = self._network()
         if self._has_its_density(state):
-            self.progress.best = State(state.step, state.weights, state.buffers, state.mask)
+            self.progress.best = without_slots(state)
             self.progress.best_loss = loss
+
+    @property
+    def _returning(self) -> Returns | None:
+        """The session, where it can return to earlier weights: their mask is always its own."""
+        one_mask = self.run.dynamic is None and self.run.search is None
+        return self.session if one_mask and isinstance(self.session, Returns) else None
 
     def _has_its_density(self, state: State) -> bool:
         """False while gradual pruning is on its way: no network there is what the run is about."""
@@ -108,19 +117,31 @@ class Trainee:
         """The state as others use it: of a mask search the network found so far."""
         return settled(self.job, self.session.state())[1]
 
-    def end(self, best: Training | None) -> tuple[Result, dict[str, State]]:
+    def apart(self) -> State | None:
+        """The best state, where it takes a session of its own to evaluate it."""
+        best = self.progress.best
+        if best is None or self._returning or self._stands_at_best(self.session.state()):
+            return None
+        return self.progress.best_state
+
+    def _stands_at_best(self, last: State) -> bool:
+        """Whether the weights that it stands at are the best."""
+        best = self.progress.best
+        return self.run.search is None and best is not None and best.step == last.step
+
+    def end(self, best: Training | None = None) -> tuple[Result, dict[str, State]]:
         """The result, and the states to keep by name (``final``, ``step-N``; none if it diverged).
 
-        ``best``: a session that stands at the best state, if there is one.
+        ``best``: a session that stands at the state of `apart`, if there is one.
         """
-        last = self.session.state()
+        returning = self._returning
+        last = returning.snapshot().network() if returning else self.session.state()
         if self.diverged_at is None and not _is_finite(last):
             self.diverged_at = self.run.end  # the last update went too far; no later loss tells
         result = self._result(last, best)
         if self.diverged_at is not None:
             return result, {}
-        network = settled(self.job, last)[1]
-        states = {"final": State(network.step, network.weights, network.buffers, network.mask)}
+        states = {"final": without_slots(settled(self.job, last)[1])}
         return result, states | {f"step-{k}": v for k, v in self.progress.states.items()}
 
     def _result(self, last: State, best: Training | None) -> Result:
@@ -128,8 +149,8 @@ class Trainee:
         lost = self.job.search is not None and not _is_finite(last)  # scores that decide nothing
         mask = None if lost else settled(self.job, last)[1].mask
         stop = progress.best.step if progress.best else None
-        at_stop = self._metrics(best)
-        at_end = self._metrics(self.session if self.diverged_at is None else None)
+        at_end = {} if self.diverged_at is not None else self._metrics(last.step, self.session)
+        at_stop = self._at_stop(last, at_end, best)
         return Result(
             status="done" if self.diverged_at is None else "diverged",
             diverged_at=self.diverged_at,
@@ -147,11 +168,44 @@ class Trainee:
             validation_at=progress.validation_at,
         )
 
-    def _metrics(self, session: Training | None) -> dict[str, Metrics]:
-        """By split."""
-        if session is None:
+    def _at_stop(
+        self, last: State, at_end: dict[str, Metrics], best: Training | None
+    ) -> dict[str, Metrics]:
+        """What the best weights measure; the session may leave its last ones for them."""
+        state = self.progress.best_state
+        if state is None:
             return {}
-        return {split: session.evaluate(split) for split in sorted(self.job.data.splits)}
+        if best is not None:
+            return self._metrics(state.step, best)
+        if self._stands_at_best(last):
+            return at_end or self._metrics(state.step, self.session)
+        returning = self._returning
+        assert returning is not None, "other sessions are given one for the best state"
+        returning.return_to(state)
+        return self._metrics(state.step, self.session)
+
+    def _metrics(self, step: int, session: Training) -> dict[str, Metrics]:
+        """By split: as the curve has them at this iteration, else as the session there gives."""
+        seen = self._seen(step)
+        return {s: seen.get(s) or session.evaluate(s) for s in sorted(self.job.data.splits)}
+
+    def _seen(self, step: int) -> dict[str, Metrics]:
+        """What the curve has of an iteration, by split, where it is finite."""
+        curve = self.progress.curve
+        if self.run.search is not None or step not in curve["steps"]:
+            return {}
+        at = curve["steps"].index(step)
+        found = {}
+        for split in ("validation", "test"):
+            losses = curve[f"{split}_loss"]
+            if losses and losses[at] is not None:
+                found[split] = Metrics(losses[at], curve[f"{split}_accuracy"][at])
+        return found
+
+
+def without_slots(state: State) -> State:
+    """What there is of a network."""
+    return State(state.step, state.weights, state.buffers, state.mask)
 
 
 def _is_finite(state: State) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
+from winnow.engine.base import Job
+from winnow.engine.once import once
 from winnow.engine.sparse_cpu.unsupported import (
     UnsupportedError,
     check_parameters,
@@ -27,6 +29,28 @@ class ChainLayer:
     outputs: int
     inputs: int
     relu: bool
+
+
+Chain = tuple[Sequence[str], Sequence[ChainLayer]]
+"""The names of a network's parameters in their order, and its layers."""
+
+
+def chain_of_job(job: Job) -> Chain:
+    """The chain of a job's network. Raises UnsupportedError as `chain_of`."""
+    found = _chain_or_why(job.build)
+    if isinstance(found, UnsupportedError):
+        raise found.with_traceback(None)
+    return found
+
+
+@once
+def _chain_or_why(build: Callable[[], nn.Module]) -> Chain | UnsupportedError:
+    model = build()
+    try:
+        layers = chain_of(model)
+    except UnsupportedError as error:
+        return error
+    return tuple(name for name, _ in model.named_parameters()), tuple(layers)
 
 
 def chain_of(model: nn.Module) -> list[ChainLayer]:

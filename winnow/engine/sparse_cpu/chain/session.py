@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from winnow.engine.base import Job, Metrics, Perturbation, Split, StepStats
 from winnow.engine.feed import inverse_norms, scale_and_shift
 from winnow.engine.learning_rate import rate_at
 from winnow.engine.reopened import dense_gradient
-from winnow.engine.sparse_cpu.chain.layers import ChainLayer, chain_of
+from winnow.engine.sparse_cpu.chain.layers import ChainLayer, chain_of_job
 from winnow.engine.sparse_cpu.chain.weights import Weights
 from winnow.engine.sparse_cpu.denormals import denormals_as_zero
 from winnow.engine.sparse_cpu.kernels.chain_pixels import FlatImages
@@ -24,6 +24,7 @@ from winnow.engine.sparse_cpu.kernels.chain_steps import evaluate_chain, train_c
 from winnow.engine.sparse_cpu.places import remasking
 from winnow.engine.sparse_cpu.splits import index_of, labels_of, pixels_of
 from winnow.engine.sparse_cpu.team import Team
+from winnow.kernels.arrays import Floats
 from winnow.mask import Mask
 from winnow.state import State, Tensors
 
@@ -36,9 +37,7 @@ class ChainSession:
     def __init__(self, job: Job, state: State, team: Team) -> None:
         self.job, self.mask, self.team = job, state.mask, team
         self.step, self.updates = state.step, state.updates
-        model = job.build()
-        layers = chain_of(model)
-        names = [name for name, _ in model.named_parameters()]
+        names, layers = chain_of_job(job)
         self.weights = Weights(names, layers, state, job.optimizer, job.batch)
         self.images = {name: _images(job, s, layers) for name, s in job.data.splits.items()}
         self.index = {name: index_of(split) for name, split in job.data.splits.items()}
@@ -102,6 +101,12 @@ class ChainSession:
     def look(self) -> State:
         return self.state()
 
+    def snapshot(self) -> _Snapshot:
+        return _Snapshot(self.step, self.weights, self.weights.copied(), self.mask)
+
+    def return_to(self, state: State) -> None:
+        self.weights.take(state.weights)
+
     def gradient(self) -> Tensors:
         return dense_gradient(self.job, self._resting())
 
@@ -120,6 +125,19 @@ class ChainSession:
 
     def skip(self) -> None:
         self.step += 1
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """The nonzeros of a session, whose mask must still be the same when they are read."""
+
+    step: int
+    weights: Weights
+    values: Floats
+    mask: Mask | None
+
+    def network(self) -> State:
+        return State(self.step, self.weights.spread(self.values), {}, self.mask)
 
 
 def _images(job: Job, split: Split, layers: Sequence[ChainLayer]) -> FlatImages:

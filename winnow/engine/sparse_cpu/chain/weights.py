@@ -38,7 +38,7 @@ class Weights:
         self.rule = update_rule(optimizer)
         kept = [KeptLayer(_kept(layer, state.mask), layer.relu) for layer in layers]
         self.network, self.lists = chain_network(kept, len(self.rule.slots), batch)
-        self._fill(self.network.weight, state.weights)
+        self.take(state.weights)
         for slot, array in self._slot_arrays():
             if slot in state.slots:
                 self._fill(array, state.slots[slot])
@@ -47,11 +47,19 @@ class Weights:
 
     def tensors(self) -> dict[str, Tensor]:
         """Copies of the weights by name, dense; what was removed is +0."""
-        return self._spread(self.network.weight)
+        return self.spread(self.network.weight)
+
+    def copied(self) -> Floats:
+        """A copy of the weights' nonzeros, which `spread` makes dense."""
+        return self.network.weight.copy()
+
+    def take(self, tensors: Mapping[str, Tensor]) -> None:
+        """Give the weights other values, dense and by name."""
+        self._fill(self.network.weight, tensors)
 
     def slot_tensors(self) -> dict[str, dict[str, Tensor]]:
         """Copies of the optimizer's slots in the same way."""
-        return {slot: self._spread(array) for slot, array in self._slot_arrays()}
+        return {slot: self.spread(array) for slot, array in self._slot_arrays()}
 
     def _slot_arrays(self) -> Iterator[tuple[str, Floats]]:
         return zip(self.rule.slots, (self.network.first, self.network.second), strict=False)
@@ -72,7 +80,8 @@ class Weights:
                 both[:, -1] = tensors[layer.bias].numpy()
             array[where] = lists.places.of(both.reshape(-1))
 
-    def _spread(self, array: Floats) -> dict[str, Tensor]:
+    def spread(self, array: Floats) -> dict[str, Tensor]:
+        """Nonzeros as dense tensors by name; what was removed is +0."""
         tensors: dict[str, Tensor] = {}
         for layer, where, lists in self._layers():
             places = lists.places
