@@ -1,7 +1,8 @@
 """The exact top k of several score tensors: no concatenated copy, no sort, no quantile.
 
 Float bits become integers that sort in the same order; a radix selection finds the k-th largest
-with one histogram of 16 bits a pass, chunk by chunk. Memory beyond the result is a few chunks.
+with one histogram of 16 bits a pass, chunk by chunk. Memory beyond the result is a few chunks. What
+is no more than a chunk in all is partitioned at once.
 """
 
 from __future__ import annotations
@@ -44,7 +45,11 @@ def keep_largest(
             for _, part in _keys(tensor, chosen[name], wide):
                 yield part
 
-    threshold, ties = _kth_largest(keys, count, 64 if wide else 32) if count else (None, 0)
+    threshold, ties = None, 0
+    if count and available <= CHUNK and all(s.device.type == "cpu" for s in scores.values()):
+        threshold, ties = _kth_of_few(np.concatenate([part.numpy() for part in keys()]), count)
+    elif count:
+        threshold, ties = _kth_largest(keys, count, 64 if wide else 32)
     kept = {}
     for name, tensor in scores.items():
         kept[name], used = _at_least(tensor, chosen[name], wide, threshold, ties)
@@ -153,6 +158,14 @@ def _ordered(values: Tensor, wide: bool) -> Tensor:
     bits = floats.view(torch.int64 if wide else torch.int32)
     # Negative floats grow downwards in their bits: flip all but the sign.
     return bits ^ ((bits >> 63) & 0x7FFFFFFFFFFFFFFF if wide else (bits >> 31) & 0x7FFFFFFF)
+
+
+def _kth_of_few(keys: NDArray[Any], count: int) -> tuple[int, int]:
+    """As `_kth_largest`, of keys that are held together: one partition, which reorders them."""
+    place = len(keys) - count
+    keys.partition(place)
+    threshold = keys[place]
+    return int(threshold), count - int(np.count_nonzero(keys > threshold))
 
 
 def _kth_largest(keys: Callable[[], Iterator[Tensor]], count: int, bits: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from winnow.experiment.arms import Arm
-from winnow.experiment.runs import Record
+from winnow.experiment.runs import Record, plain_fields
 from winnow.files import write_whole
 
 EXPERIMENT_FORMAT = 1
@@ -132,7 +132,7 @@ class Experiment:
             "arms": [arm.dump() for arm in self.arms],
             "points": [point.dump() for point in self.points],
             "runs": [
-                {**asdict(run), "parents": list(run.parents), "record": run.record.dump()}
+                {**plain_fields(run), "parents": list(run.parents), "record": run.record.dump()}
                 for run in self.runs
             ],
         }

@@ -20,7 +20,7 @@ from typing import Any
 
 from winnow.errors import UserError
 from winnow.experiment.analyses import Analysis
-from winnow.experiment.runs import Record, load_run
+from winnow.experiment.runs import Record, load_run, plain_fields
 from winnow.experiment.store.store import Found, Result
 from winnow.files import write_whole
 
@@ -140,7 +140,7 @@ def _row(found: Found) -> dict[str, Any]:
     return {
         "id": found.run.id,
         "folder": found.folder.name,
-        "run": _json(asdict(found.run)),
+        "run": _json(plain_fields(found.run)),
         "record": _json(_without_states(found.record).dump()),
         "result": _json(result),
         "steps": list(curve["steps"]),

@@ -23,13 +23,13 @@ import operator
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from winnow.errors import UserError
-from winnow.experiment.runs import Record, Run, load_run
-from winnow.files import whole_folder, write_whole
+from winnow.experiment.runs import Record, Run, load_run, plain_fields
+from winnow.files import whole_folder, write_durable, write_whole
 
 if TYPE_CHECKING:
     from winnow.state import State
@@ -173,19 +173,19 @@ class Store:
         taken = len(list(self._folders(run.folder)))
         name = run.folder if taken == 0 else f"{run.folder}.{taken + 1}"
         hashes = {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}
-        numbers = _json({**asdict(result), "files": hashes}).encode()
+        numbers = _json({**plain_fields(result), "files": hashes}).encode()
         identity = {
             "id": run.id,
-            "run": asdict(run),
+            "run": plain_fields(run),
             "record": record.dump(),
             "provenance": about,
             "result": hashlib.sha256(numbers).hexdigest(),
         }
         with whole_folder(self.path / "runs" / name) as folder:
             for file, data in files.items():
-                write_whole(folder / file, data)
-            write_whole(folder / "run.json", _json(identity))
-            write_whole(folder / "result.json", numbers)
+                write_durable(folder / file, data)
+            write_durable(folder / "run.json", _json(identity))
+            write_durable(folder / "result.json", numbers)
         self.checkpoint(run).unlink(missing_ok=True)
 
     def checkpoint(self, run: Run) -> Path:

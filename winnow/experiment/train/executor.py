@@ -121,10 +121,16 @@ class _Execution:
         try:
             while self._open():
                 self._assign(pool)
-                if reported := pool.next_answer(_ASK_AGAIN):
-                    self._hear(*reported)
+                self._hear_some(pool)
         finally:
             pool.close()
+
+    def _hear_some(self, pool: Pool) -> None:
+        """Answers up to one after which there may be something to assign, or for some time."""
+        while reported := pool.next_answer(_ASK_AGAIN):
+            self._hear(*reported)
+            if reported[1].event != "step" or pool.free:
+                return
 
     def _open(self) -> list[str]:
         """What can still be made: missing runs, and analyses of runs that are not lost."""

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from winnow.experiment.analyses import Analysis
-from winnow.experiment.runs import Record, Run, load_run
+from winnow.experiment.runs import Record, Run, load_run, plain_fields
 
 
 class WorkerError(RuntimeError):
@@ -136,7 +136,7 @@ Tell = Callable[[Answer], None]
 
 
 def _dump(order: Order) -> dict[str, Any]:
-    return {"run": asdict(order.run), "record": order.record.dump(), "place": order.place}
+    return {"run": plain_fields(order.run), "record": order.record.dump(), "place": order.place}
 
 
 def _load(plain: Mapping[str, Any]) -> Order:

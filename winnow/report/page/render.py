@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from winnow.files import cache_folder, write_whole
 from winnow.report.charts.by_round import by_round
 from winnow.report.charts.of_runs import charts_of
 from winnow.report.claims.score import scoreboard
@@ -81,12 +85,30 @@ def static(name: str) -> str:
 def vega_script() -> str:
     """Vega, Vega-Lite and Vega-Embed in one script, which sets ``winnowVega``.
 
-    From the copy inside of vl-convert: no network is needed.
+    From the copy inside of vl-convert: no network is needed. Bundling takes seconds, so that a copy
+    is kept for each version of vl-convert; one that is not what was written is made anew.
     """
     import vl_convert
 
-    text = vl_convert.javascript_bundle("window.winnowVega = vegaEmbed;")
-    return str(text).replace("</script", "<\\/script")
+    kept = cache_folder() / "vega" / f"{vl_convert.__version__}.js"
+    if (text := _read_whole(kept)) is None:
+        bundled = str(vl_convert.javascript_bundle("window.winnowVega = vegaEmbed;"))
+        text = bundled.replace("</script", "<\\/script")
+        with contextlib.suppress(OSError):  # a cache that cannot be written costs time alone
+            write_whole(kept, f"{_hash(text)}\n{text}")
+    return text
+
+
+def _read_whole(kept: Path) -> str | None:
+    try:
+        expected, _, text = kept.read_text("utf-8").partition("\n")
+    except (OSError, ValueError):
+        return None
+    return text if _hash(text) == expected else None
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @lru_cache
