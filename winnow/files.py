@@ -22,7 +22,8 @@ def write_whole(path: Path, data: bytes | str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        write_durable(temporary, data)
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+        _sync(temporary)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -30,17 +31,12 @@ def write_whole(path: Path, data: bytes | str) -> None:
     sync_folder(path.parent)
 
 
-def write_durable(path: Path, data: bytes | str) -> None:
-    """Write a file that nobody reads yet: of a `whole_folder`, which makes its name durable."""
-    with path.open("wb") as file:
-        file.write(data.encode() if isinstance(data, str) else data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 @contextlib.contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder to fill; it is renamed to ``path`` when the block ends well.
+
+    Files in it can be written plainly: they are made durable together, which costs fewer turns of
+    the disk than one after the other.
 
     Raises FileExistsError when ``path`` exists by then: a finished folder is never overwritten.
     """
@@ -49,6 +45,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
+        for file in temporary.iterdir():
+            if file.is_file():
+                _sync(file)
         sync_folder(temporary)
         if path.exists():
             raise FileExistsError(f"{path} exists already and is not overwritten")
@@ -57,6 +56,15 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     sync_folder(path.parent)
+
+
+def _sync(file: Path) -> None:
+    """Make the content of a file durable."""
+    descriptor = os.open(file, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(path: Path) -> None:

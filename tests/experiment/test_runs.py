@@ -29,6 +29,7 @@ from winnow.experiment.run_parts import (
     RunSearch,
 )
 from winnow.experiment.runs import (
+    ALL_IMAGES,
     LEGACY,
     PLACES,
     Pruning,
@@ -276,6 +277,20 @@ def test_a_superset_covers(one, other, curve_one, curve_other):
     assert both.covers(right)
     assert left.covers(right) == (other <= one and one <= other and curve_one >= curve_other)
     assert Record.load(json.loads(json.dumps(both.dump()))) == both
+
+
+def test_more_measured_images_cover_fewer_and_all_are_what_was_always_recorded():
+    few, more, every = (Record(measured=count) for count in (100, 2000, ALL_IMAGES))
+    assert [(a | b).measured for a, b in ((few, more), (every, more))] == [2000, ALL_IMAGES]
+    assert every.covers(more)
+    assert more.covers(few)
+    assert not few.covers(more)
+    assert not more.covers(every)
+    for record in (few, more, every, Record()):
+        assert Record.load(json.loads(json.dumps(record.dump()))) == record
+    early = {"accuracy_at": [], "states": [], "test_curve": False}  # as stores of old have it
+    assert every.dump() == early
+    assert Record.load(early) == every
 
 
 def test_plain_fields_are_those_of_asdict():

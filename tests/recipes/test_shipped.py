@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -28,6 +29,8 @@ from winnow.report.claims.judge import check_claims
 from winnow.report.results import Results
 from winnow.report.views import view_panels, views_of
 
+_OF_TRAINING = re.compile("(stop|final)_train_(accuracy|loss)")
+
 COUNT, STEPS = 300, 2  # images, and iterations of a training that is long enough to fail
 NARROW = {
     **dict.fromkeys(("conv-2", "conv-4", "conv-6", "vgg-11", "vgg-16", "vgg-19"), 0.125),
@@ -42,6 +45,15 @@ def planned(name, recipe):
     """The plan of all lines, on sources that are nowhere."""
     names = {own.data.name for own in recipe.by_line().values()}
     return expand_lines(name, recipe, {n: Source(facts(n).train_size, "usual") for n in names})
+
+
+@pytest.mark.parametrize(("name", "scale"), AT_SCALES)
+def test_a_recipe_that_shows_or_judges_training_accuracy_measures_all(name, scale):
+    recipe = load_recipe(name, scale=scale)
+    uses = bool(_OF_TRAINING.search(repr((recipe.views, recipe.claims))))
+    if uses:
+        assert {own.train.measure for own in recipe.by_line().values()} == {"all"}
+    assert uses == (name in ("lth/4", "lth/5", "grasp/table-2"))
 
 
 @pytest.mark.parametrize(("name", "scale"), AT_SCALES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,9 @@ SEMANTICS = 1
 
 GIVEN = "given"
 """In place of a criterion: the mask is that of a ticket from a file."""
+
+ALL_IMAGES = math.inf
+"""Of how many training images the accuracy is recorded, where it is that of all."""
 
 LEGACY: Mapping[str, Any] = {
     "data.train": None,
@@ -231,13 +235,15 @@ class Record:
 
     ``accuracy_at``: iterations whose test accuracy is wanted. ``states``: iterations whose full
     state is kept, for rewinding. ``test_curve``: test accuracy and loss at every evaluation.
-    ``validation_at``: iterations whose validation accuracy is wanted.
+    ``validation_at``: iterations whose validation accuracy is wanted. ``measured``: of how many
+    training images the accuracy at the stop and at the end is wanted, `ALL_IMAGES` for all.
     """
 
     accuracy_at: frozenset[int] = frozenset()
     states: frozenset[int] = frozenset()
     test_curve: bool = False
     validation_at: frozenset[int] = frozenset()
+    measured: float = 0
 
     def __or__(self, other: Record) -> Record:
         return Record(
@@ -245,6 +251,7 @@ class Record:
             self.states | other.states,
             self.test_curve or other.test_curve,
             self.validation_at | other.validation_at,
+            max(self.measured, other.measured),
         )
 
     def covers(self, other: Record) -> bool:
@@ -252,13 +259,19 @@ class Record:
         return (self | other) == self
 
     def dump(self) -> dict[str, Any]:
-        """Plain values, sorted; without ``validation_at`` the same as before there was any."""
+        """Plain values, sorted; the same as before there were ``validation_at`` and ``measured``
+        where none of the former and all images are wanted.
+        """
         plain: dict[str, Any] = {
             "accuracy_at": sorted(self.accuracy_at),
             "states": sorted(self.states),
             "test_curve": self.test_curve,
         }
-        return plain | ({"validation_at": sorted(self.validation_at)} if self.validation_at else {})
+        if self.validation_at:
+            plain["validation_at"] = sorted(self.validation_at)
+        if self.measured != ALL_IMAGES:
+            plain["measured"] = int(self.measured)
+        return plain
 
     @staticmethod
     def load(plain: Mapping[str, Any]) -> Record:
@@ -268,6 +281,7 @@ class Record:
             frozenset(plain["states"]),
             plain["test_curve"],
             frozenset(plain.get("validation_at", ())),
+            plain.get("measured", ALL_IMAGES),
         )
 
 

@@ -13,14 +13,18 @@ from winnow.report.statistics import ACCURACY_AT, VALIDATION_AT
 Kind = Literal["text", "whole number", "number", "truth"]
 FlatCell = str | int | float | bool | None
 
-_LOSSES = (
+_WHERE_KNOWN = (
     "stop_test_loss",
     "stop_train_loss",
     "final_validation_loss",
     "final_test_loss",
     "final_train_loss",
+    "stop_train_sample_accuracy",
+    "final_train_sample_accuracy",
+    "stop_train_sample_loss",
+    "final_train_sample_loss",
 )
-_OTHER = ("accuracy_at", "cost", "collapsed", "line", "validation_at", *_LOSSES)
+_OTHER = ("accuracy_at", "cost", "collapsed", "line", "validation_at", *_WHERE_KNOWN)
 _FIELDS = tuple(field.name for field in dataclasses.fields(Row) if field.name not in _OTHER)
 _KINDS: dict[str, Kind] = {"int": "whole number", "float": "number", "bool": "truth"}
 
@@ -42,14 +46,15 @@ def flat_columns(results: Sequence[Results]) -> tuple[FlatColumn, ...]:
 
     Rows go by recipe, line, replicate, arm (in the order of the tables), draw and round.
     ``accuracy_at`` becomes a column ``accuracy_at_<step>`` for each step that any run has,
-    ``validation_at`` a column ``validation_accuracy_at_<step>``. ``cost``, ``collapsed``, losses
-    and ``line`` are there only where any run has them; several names have spaces between them.
+    ``validation_at`` a column ``validation_accuracy_at_<step>``. ``cost``, ``collapsed``,
+    losses, ``*_train_sample_*`` and ``line`` are there only where any run has them; several names
+    have spaces between them.
     """
     rows = [row for recipe in results for part in by_line(recipe) for row in _ordered(part)]
     compared = any(row.cost is not None for row in rows)
     names = [*_FIELDS, *(["cost"] if compared else [])]
     names += ["collapsed"] if compared or any(row.collapsed for row in rows) else []
-    last = [name for name in _LOSSES if any(getattr(row, name) is not None for row in rows)]
+    last = [name for name in _WHERE_KNOWN if any(getattr(row, name) is not None for row in rows)]
     last += ["line"] if any(row.line for row in rows) else []  # last: older columns stay
     steps = sorted({step for row in rows for step in row.accuracy_at})
     later = sorted({step for row in rows for step in row.validation_at})

@@ -158,6 +158,10 @@ def _row(recipe: str, point: ExpectedPoint, run: ExpectedRun, stored: Found | No
         final_validation_loss=result.final_loss.get("validation"),
         final_test_loss=result.final_loss.get("test"),
         final_train_loss=result.final_loss.get("train"),
+        stop_train_sample_accuracy=result.stop.get("train_sample"),
+        final_train_sample_accuracy=result.final.get("train_sample"),
+        stop_train_sample_loss=result.stop_loss.get("train_sample"),
+        final_train_sample_loss=result.final_loss.get("train_sample"),
     )
 
 

@@ -25,6 +25,9 @@ class Row:
     ``stop_*`` is read where the validation loss is lowest; ``stop_censored`` says that this is
     the last evaluation. ``accuracy_at`` maps an iteration to the test accuracy there.
 
+    ``*_train_sample_*``: of a sample of the training images, where a recipe does not say
+    ``train.measure: all``; then ``*_train_*`` are None.
+
     ``validation_at`` maps one to the validation accuracy there. Losses are mean cross-entropies,
     None where an older Winnow did not record them.
 
@@ -65,6 +68,10 @@ class Row:
     final_validation_loss: float | None = None
     final_test_loss: float | None = None
     final_train_loss: float | None = None
+    stop_train_sample_accuracy: float | None = None
+    final_train_sample_accuracy: float | None = None
+    stop_train_sample_loss: float | None = None
+    final_train_sample_loss: float | None = None
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,8 @@ class Replicate:
 
     def between(self, arm: Arm, round_: int, run: Run) -> Node:
         """What an arm trains on its way to a point; nothing is recorded for its own sake."""
-        return replace(self.point(arm, round_, run), record=Record())
+        record = Record(measured=self.setting.record.measured)
+        return replace(self.point(arm, round_, run), record=record)
 
 
 def _within(run: Run, wanted: frozenset[int]) -> frozenset[int]:

@@ -17,7 +17,7 @@ from winnow.experiment.recipe.network import network, network_source
 from winnow.experiment.recipe.recipe import Data, Recipe
 from winnow.experiment.recipe.train import Schedule
 from winnow.experiment.run_parts import OwnData, RunData, RunInit, RunModel, RunSchedule
-from winnow.experiment.runs import Record, Run, Start
+from winnow.experiment.runs import ALL_IMAGES, Record, Run, Start
 from winnow.experiment.store.images import Source
 from winnow.models import is_own_network
 from winnow.selection import expand_rates, prunable, resolve_names
@@ -73,7 +73,7 @@ def setting_of(recipe: Recipe, source: Source) -> Setting:
     examples = _examples_trained_on(recipe, source)
     per_epoch = steps_per_epoch(examples, train.batch, train.last_batch)
     dense = _dense_run(recipe, source, per_epoch)
-    record = _what_to_record(recipe, dense.steps, per_epoch)
+    record = _what_to_record(recipe, dense.steps, per_epoch, examples)
     return Setting(recipe, layers, dense, record, examples, per_epoch)
 
 
@@ -233,7 +233,7 @@ def _at_least_one(field: str, written: str, per_epoch: int) -> int:
     return value
 
 
-def _what_to_record(recipe: Recipe, steps: int, per_epoch: int) -> Record:
+def _what_to_record(recipe: Recipe, steps: int, per_epoch: int, examples: int) -> Record:
     """What the recipe wants recorded of each run."""
     train = recipe.train
     if train.validation_at and not recipe.data.validation:
@@ -241,10 +241,12 @@ def _what_to_record(recipe: Recipe, steps: int, per_epoch: int) -> Record:
             f"train.validation_at names {train.validation_at[0]}, but no images are held out for "
             "validation: write data.validation, e.g. 5000, or train.validation_at: [] for none"
         )
+    everything = train.measure == "all" or train.measure >= examples
     return Record(
         accuracy_at=_steps_within("train.accuracy_at", train.accuracy_at, steps, per_epoch),
         validation_at=_steps_within("train.validation_at", train.validation_at, steps, per_epoch),
         test_curve=train.test_curve,
+        measured=ALL_IMAGES if everything else int(train.measure),
     )
 
 

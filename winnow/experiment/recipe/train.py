@@ -114,7 +114,9 @@ class Train(RecipePart):
 
     ``accuracy_at``: steps whose test accuracy is recorded; ``validation_at``: whose validation
     accuracy is. ``test_curve``: test accuracy and loss at every evaluation, for learning curves (it
-    chooses nothing). ``clip``: the largest gradient norm.
+    chooses nothing). ``clip``: the largest gradient norm. ``measure``: of how many training images,
+    always the same, the accuracy at the stop and at the end is measured; where these are not all,
+    it stands in columns of its own (``*_train_sample_*``).
     """
 
     steps: Steps
@@ -130,3 +132,4 @@ class Train(RecipePart):
     )
     early_stopping: bool = True
     test_curve: bool = False
+    measure: Literal["all"] | Annotated[int, Field(ge=1)] = Field(10_000, examples=["all"])

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from winnow.errors import UserError
 from winnow.experiment.runs import Record, Run, load_run, plain_fields
-from winnow.files import whole_folder, write_durable, write_whole
+from winnow.files import whole_folder, write_whole
 
 if TYPE_CHECKING:
     from winnow.state import State
@@ -45,7 +45,8 @@ class Result:
     ``validation_loss``, ``validation_accuracy``, ``test_accuracy``, ``test_loss`` and
     ``training_loss`` (the mean loss of the updates since the last of ``steps``), equally long
     lists, empty or missing if not recorded. ``stop`` and ``final``: accuracies by split at the
-    minimum of validation loss (``stop_iteration``) and at the end; ``stop_loss`` and
+    minimum of validation loss (``stop_iteration``) and at the end, of training images those of a
+    sample as ``train_sample`` or of all as ``train``; ``stop_loss`` and
     ``final_loss``: mean cross-entropy there, empty in results of a Winnow that did not keep it.
     ``accuracy_at`` and ``validation_at``: test and validation accuracy by iteration. Accuracies
     are fractions; null where there is none.
@@ -183,9 +184,9 @@ class Store:
         }
         with whole_folder(self.path / "runs" / name) as folder:
             for file, data in files.items():
-                write_durable(folder / file, data)
-            write_durable(folder / "run.json", _json(identity))
-            write_durable(folder / "result.json", numbers)
+                (folder / file).write_bytes(data)
+            (folder / "run.json").write_text(_json(identity), "utf-8")
+            (folder / "result.json").write_bytes(numbers)
         self.checkpoint(run).unlink(missing_ok=True)
 
     def checkpoint(self, run: Run) -> Path:

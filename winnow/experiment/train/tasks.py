@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from winnow.experiment.train.choosing import choose_engine
 from winnow.experiment.train.job import make_job
 from winnow.experiment.train.masks import Parents
 from winnow.experiment.train.protocol import Answer, DamagedParentError, Order, Task, Tell
+from winnow.experiment.train.sampled import with_sample
 from winnow.experiment.train.seats import Seat
 from winnow.experiment.train.start import method_of, starting_state
 from winnow.experiment.train.train import (
@@ -57,7 +58,13 @@ def train_and_store(store: Store, task: Task, orders: Sequence[Order], tell: Tel
     def report(run: Run, step: int) -> None:
         tell(Answer("step", run=run.id, step=step - run.begin))
 
-    taken = [_take_up(store, task, order) for order in orders]
+    # With what copies already record, so that the new one serves all askers.
+    records = [order.record | store.recorded(order.run) for order in orders]
+    measured = max((record.measured for record in records), default=0)  # as a stack is of one kind
+    taken = [
+        _take_up(store, task, order, replace(record, measured=measured))
+        for order, record in zip(orders, records, strict=True)
+    ]
     for together, opener in _cohorts(taken):
         begun = {at: one.begun for at, one in together.items()}
         for at, ended in train_together(begun, opener, report).items():
@@ -65,8 +72,9 @@ def train_and_store(store: Store, task: Task, orders: Sequence[Order], tell: Tel
             tell(Answer("done", run=begun[at].run.id))
 
 
-def _take_up(store: Store, task: Task, order: Order) -> _Taken:
-    run, path, job = order.run, store.checkpoint(order.run), make_job(order.run)
+def _take_up(store: Store, task: Task, order: Order, record: Record) -> _Taken:
+    run, path = order.run, store.checkpoint(order.run)
+    job = with_sample(make_job(run), record.measured)
     _drop_damaged_checkpoint(store, path)
     start = functools.cache(lambda: _start(store, task, run))
     seat = None if task.width is None else Seat(task.width, order.place)
@@ -74,7 +82,6 @@ def _take_up(store: Store, task: Task, order: Order) -> _Taken:
     engine: Engine = engine_of(choice, task.threads)
     if run.dynamic is not None and (method := method_of(run)) is not None:
         engine = Driven(engine, method, run.dynamic.seed)
-    record = order.record | store.recorded(run)  # so that the new copy serves all askers
     checkpoints = Checkpoints(path, task.checkpoint, choice.dump())
     return _Taken(begin(run, record, job, start, checkpoints), choice, engine)
 

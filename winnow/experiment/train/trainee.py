@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 from winnow.algorithms.search.driven import settled
 from winnow.engine.base import Job, Metrics, Returns, Training
 from winnow.experiment.runs import Record, Run
 from winnow.experiment.store.store import Result
 from winnow.experiment.train.checkpoint import Checkpoints, Progress, save_checkpoint
+from winnow.experiment.train.sampled import SAMPLE
 from winnow.reparametrisation import SCORES
 from winnow.state import State
 
@@ -102,7 +104,7 @@ class Trainee:
             self.progress.best = without_slots(state)
             self.progress.best_loss = loss
 
-    @property
+    @cached_property
     def _returning(self) -> Returns | None:
         """The session, where it can return to earlier weights: their mask is always its own."""
         one_mask = self.run.dynamic is None and self.run.search is None
@@ -187,7 +189,10 @@ class Trainee:
     def _metrics(self, step: int, session: Training) -> dict[str, Metrics]:
         """By split: as the curve has them at this iteration, else as the session there gives."""
         seen = self._seen(step)
-        return {s: seen.get(s) or session.evaluate(s) for s in sorted(self.job.data.splits)}
+        splits = sorted(self.job.data.splits)
+        if SAMPLE in splits:
+            splits.remove("train")
+        return {split: seen.get(split) or session.evaluate(split) for split in splits}
 
     def _seen(self, step: int) -> dict[str, Metrics]:
         """What the curve has of an iteration, by split, where it is finite."""

@@ -186,7 +186,13 @@ def _metrics(results: Results) -> list[str]:
     if compares(results):
         return ["stop_test_accuracy" if stops else "final_test_accuracy"]
     usual = ["stop_test_accuracy", "stop_iteration"] if stops else []
-    return [*usual, "final_test_accuracy", "final_train_accuracy", *at]
+    return [
+        *usual,
+        "final_test_accuracy",
+        "final_train_accuracy",
+        "final_train_sample_accuracy",
+        *at,
+    ]
 
 
 def _usual(results: Results, metrics: Sequence[str], known: _Known) -> Iterator[Chart]:

@@ -57,6 +57,12 @@ _TRAIN_AT_STOP = _Plot(
     "Training accuracy at early stopping (%)",
     "Training accuracy at early stopping against the weights remaining.",
 )
+_SAMPLE_AT_STOP = _Plot(
+    "train-sample-accuracy-at-stop",
+    "stop_train_sample_accuracy",
+    "Training accuracy (sample) at early stopping (%)",
+    "Accuracy on a sample of the training images at early stopping against the weights remaining.",
+)
 _FINAL = _Plot(
     "final-accuracy",
     "final_test_accuracy",
@@ -68,6 +74,14 @@ _FINAL_TRAIN = _Plot(
     "final_train_accuracy",
     "Training accuracy at the end (%)",
     "Training accuracy at the end of training against the weights remaining.",
+)
+
+_FINAL_SAMPLE = _Plot(
+    "final-train-sample-accuracy",
+    "final_train_sample_accuracy",
+    "Training accuracy (sample) at the end (%)",
+    "Accuracy on a sample of the training images at the end of training against the weights "
+    "remaining.",
 )
 
 
@@ -121,7 +135,9 @@ def _plots(results: Results) -> list[_Plot]:
     stops = has_early_stopping(results)
     if compares(results):
         return [_AT_STOP if stops else _FINAL]
-    return [_STOP, _AT_STOP, _TRAIN_AT_STOP, _FINAL] if stops else [_FINAL, _FINAL_TRAIN]
+    if stops:
+        return [_STOP, _AT_STOP, _TRAIN_AT_STOP, _SAMPLE_AT_STOP, _FINAL]
+    return [_FINAL, _FINAL_TRAIN, _FINAL_SAMPLE]
 
 
 def _density_figure(results: Results, plot: _Plot) -> Drawing:
