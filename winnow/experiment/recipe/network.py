@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -12,12 +12,14 @@ from winnow import models
 from winnow.data.facts import Facts
 from winnow.data.own import known_data
 from winnow.errors import UserError
-from winnow.experiment.recipe.model import Model
-from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.run_parts import RunData, RunModel
 from winnow.models.initialise import check_parts, check_scheme, initialise
 from winnow.models.own import OWN_INIT, drawn_from, own_network, without_values
 from winnow.outside import keep_source, source_of_place
+
+if TYPE_CHECKING:
+    from winnow.experiment.recipe.model import Model
+    from winnow.experiment.recipe.recipe import Recipe
 
 _STRUCTURE = "structure"
 """The stream of what a builder draws where its weights come from elsewhere: so what is neither a
@@ -44,6 +46,8 @@ def network_source(model: Model) -> str | None:
 def _without_values(
     written: str, inputs: tuple[int, int, int], classes: int, source: str | None
 ) -> torch.nn.Module:
+    from winnow.experiment.recipe.model import Model
+
     model = Model.model_validate_json(written)
     build = functools.partial(_built, model, inputs, classes, source, outline=True)
     if source is not None:
@@ -149,4 +153,4 @@ def _built(
 
 def _place(model: Model | RunModel) -> str:
     """Where a network of one's own is built."""
-    return model.name if isinstance(model, Model) else model.place or model.name
+    return model.place or model.name if isinstance(model, RunModel) else model.name

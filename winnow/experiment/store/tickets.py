@@ -10,14 +10,13 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from winnow.errors import UserError
 from winnow.experiment.recipe.network import network
-from winnow.experiment.recipe.recipe import Recipe
-from winnow.experiment.recipe.ticket import GivenTicket
 from winnow.experiment.store.run_tickets import unnamed_ticket
 from winnow.experiment.store.store import Store, read_found
 from winnow.experiment.store.weights import content_hash_of, read_weights
@@ -28,6 +27,10 @@ from winnow.state import State
 from winnow.statefile import pack_state
 from winnow.survivors import check_known
 from winnow.ticket import Ticket, load
+
+if TYPE_CHECKING:
+    from winnow.experiment.recipe.recipe import Recipe
+    from winnow.experiment.recipe.ticket import GivenTicket
 
 
 @dataclass(frozen=True)

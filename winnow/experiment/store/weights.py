@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from winnow.algorithms.search import SEARCH_METHODS
 from winnow.errors import UserError
-from winnow.experiment.recipe.compare import MethodSpec
 from winnow.experiment.recipe.network import network
-from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.store.store import Store
 from winnow.files import write_whole
 from winnow.mask import from_bytes, to_bytes
 from winnow.pretrained import load_pretrained
 from winnow.state import State, fresh_state
 from winnow.statefile import pack_state, unpack_state
+
+if TYPE_CHECKING:
+    from winnow.experiment.recipe.compare import MethodSpec
+    from winnow.experiment.recipe.recipe import Recipe
 
 TRAINED = "trained"
 """In place of a file: the network that the replicate has trained itself."""

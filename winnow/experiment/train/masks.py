@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,7 +17,7 @@ from winnow import criteria, rng
 from winnow.algorithms.at_init import Densities, prune_at_init
 from winnow.algorithms.in_rounds import prune_in_rounds, prune_rows
 from winnow.errors import UserError
-from winnow.experiment.runs import Pruning, Run
+from winnow.experiment.runs import Pruning, Run, plain_fields
 from winnow.experiment.train.examples import examples, scored_as
 from winnow.experiment.train.job import initial_network, make_job, make_network
 from winnow.mask import Mask
@@ -48,14 +51,41 @@ def pruned_for(run: Run, parents: Parents) -> tuple[nn.Module | None, Mask]:
     assert pruning is not None
     _check_source(pruning)
     try:
-        network, mask = (
-            _of_trained(run, pruning, parents) if pruning.of else (None, _at_init(run, pruning))
-        )
+        network, mask = _pruned(run, pruning, parents)
     except UserError as error:
         raise UserError(f"pruning by {pruning.criterion}: {error}") from error
     if pruning.units is not None:
         return network, mask
     return network, shuffled_for(pruning, mask)
+
+
+def _pruned(run: Run, pruning: Pruning, parents: Parents) -> tuple[nn.Module | None, Mask]:
+    """The mask before it is shuffled, and the network where one is scored that others change."""
+    if not pruning.of:
+        return None, _at_init(run, pruning)
+    if run.start.is_operated or pruning.units is not None:
+        return _of_trained(run, pruning, parents)
+    asked = (run.data, run.model, replace(pruning, shuffle=None), run.seeds.get("split"))
+    key = json.dumps([plain_fields(part) for part in asked], sort_keys=True)
+    return None, Mask.unpack(*_bits_of_trained(_Asked(key, run, parents)))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A mask of a trained network; equal ones have the same ``key``."""
+
+    key: str
+    run: Run = field(compare=False)
+    parents: Parents = field(compare=False)
+
+
+@functools.lru_cache(maxsize=16)
+def _bits_of_trained(asked: _Asked) -> tuple[Mapping[str, Tensor], Mapping[str, list[int]]]:
+    """A packed mask, found once for a ticket and its controls, which come soon after it: those of
+    other replicates come in between.
+    """
+    assert asked.run.pruning is not None
+    return _of_trained(asked.run, asked.run.pruning, asked.parents)[1].pack()
 
 
 def shuffled_for(pruning: Pruning, mask: Mask) -> Mask:

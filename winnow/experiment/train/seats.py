@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from winnow.experiment.plan.plan import Plan
-
 if TYPE_CHECKING:
     from winnow.engine.auto import Auto
+    from winnow.experiment.plan.plan import Plan
 
 
 class Seat(NamedTuple):

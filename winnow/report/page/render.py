@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +90,7 @@ def vega_script() -> str:
     """
     import vl_convert
 
-    kept = cache_folder() / "vega" / f"{vl_convert.__version__}.js"
+    kept = cache_folder() / "vega" / f"{metadata.version('vl-convert-python')}.js"
     if (text := _read_whole(kept)) is None:
         bundled = str(vl_convert.javascript_bundle("window.winnowVega = vegaEmbed;"))
         text = bundled.replace("</script", "<\\/script")
