@@ -114,7 +114,8 @@ def _measured(
     with tempfile.TemporaryDirectory() as store:
         command = [sys.executable, "-m", "winnow", *words, "--store", store]
         before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-        subprocess.run(command, env=_environment(place, more), check=True, capture_output=True)
+        environment = _environment(place, more)
+        subprocess.run(command, cwd=place, env=environment, check=True, capture_output=True)
         wall, after = time.monotonic() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"processor": round(used, 3), "wall": round(wall, 3)}

@@ -60,6 +60,8 @@ def test_every_column_holds_the_field_of_its_name() -> None:
         accuracy_at={5: 0.37, 40: 0.38}, seconds=39.5, cost=40.5, collapsed=("one", "two"),
         validation_at={6: 0.42}, stop_test_loss=0.43, stop_train_loss=0.44,
         final_validation_loss=0.45, final_test_loss=0.46, final_train_loss=0.47,
+        stop_train_sample_accuracy=0.48, final_train_sample_accuracy=0.49,
+        stop_train_sample_loss=0.50, final_train_sample_loss=0.51,
     )  # fmt: skip
     other = made.row(accuracy_at={9: 0.41})
     first, line = read(as_csv([made.results([row, other])]))
@@ -71,10 +73,11 @@ def test_every_column_holds_the_field_of_its_name() -> None:
     expected |= {"accuracy_at_5": "0.37", "accuracy_at_9": "", "accuracy_at_40": "0.38"}
     expected |= {"validation_accuracy_at_6": "0.42"}
     assert line == expected
-    assert list(line)[-11:] == [
+    assert list(line)[-15:] == [
         "cost", "collapsed", "accuracy_at_5", "accuracy_at_9", "accuracy_at_40",
         "validation_accuracy_at_6", "stop_test_loss", "stop_train_loss", "final_validation_loss",
-        "final_test_loss", "final_train_loss",
+        "final_test_loss", "final_train_loss", "stop_train_sample_accuracy",
+        "final_train_sample_accuracy", "stop_train_sample_loss", "final_train_sample_loss",
     ]  # fmt: skip
     assert first["final_test_loss"] == first["validation_accuracy_at_6"] == ""
     assert (first["accuracy_at_9"], first["cost"], first["collapsed"]) == ("0.41", "", "")

@@ -14,7 +14,7 @@ from winnow.engine.dense import DenseEngine
 from winnow.errors import UserError
 from winnow.experiment.runs import ALL_IMAGES, Record
 from winnow.experiment.train.job import initial_network, make_job
-from winnow.experiment.train.sampled import SAMPLE, with_sample
+from winnow.experiment.train.sampled import TRAIN_SAMPLE, with_sample
 from winnow.experiment.train.train import train
 from winnow.state import fresh_state
 
@@ -47,17 +47,17 @@ def measured(count):
 
 def test_a_sample_is_of_the_training_images_always_the_same_and_measured_alone():
     job, result, states = measured(300)
-    train_split, sample = job.data.splits["train"], job.data.splits[SAMPLE]
+    train_split, sample = job.data.splits["train"], job.data.splits[TRAIN_SAMPLE]
     assert len(sample.index) == len(set(sample.index.tolist())) == 300
     assert set(sample.index.tolist()) < set(train_split.index.tolist())
     again = with_sample(make_job(replace(short_run(), engine="sparse")), 300)
-    assert torch.equal(again.data.splits[SAMPLE].index, sample.index)
-    assert set(result.final) == set(result.stop) == {"test", "validation", SAMPLE}
+    assert torch.equal(again.data.splits[TRAIN_SAMPLE].index, sample.index)
+    assert set(result.final) == set(result.stop) == {"test", "validation", TRAIN_SAMPLE}
     model = job.build()
     model.load_state_dict({**states["final"].weights, **states["final"].buffers})
     x = sample.images[sample.index].double() - job.data.mean[0]
     right = model.double()(x / job.data.std[0]).argmax(1) == sample.labels[sample.index]
-    assert result.final[SAMPLE] == pytest.approx(float(right.double().mean()), abs=1e-9)
+    assert result.final[TRAIN_SAMPLE] == pytest.approx(float(right.double().mean()), abs=1e-9)
 
 
 @pytest.mark.parametrize("count", [0, 10**6, ALL_IMAGES])

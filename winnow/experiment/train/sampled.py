@@ -9,7 +9,7 @@ import torch
 from winnow import rng
 from winnow.engine.base import Job, Split
 
-SAMPLE = "train_sample"
+TRAIN_SAMPLE = "train_sample"
 """The split of a job that is evaluated in place of ``train``."""
 
 
@@ -25,5 +25,5 @@ def with_sample(job: Job, measured: float) -> Job:
     generator = rng.torch_generator(0, "measured")
     drawn = torch.randperm(len(train.index), generator=generator)[: int(measured)]
     sample = Split(train.images, train.labels, train.index[drawn.sort().values])
-    splits = {**job.data.splits, SAMPLE: sample}
+    splits = {**job.data.splits, TRAIN_SAMPLE: sample}
     return replace(job, data=replace(job.data, splits=splits))

@@ -10,7 +10,7 @@ from winnow.engine.base import Job, Metrics, Returns, Training
 from winnow.experiment.runs import Record, Run
 from winnow.experiment.store.store import Result
 from winnow.experiment.train.checkpoint import Checkpoints, Progress, save_checkpoint
-from winnow.experiment.train.sampled import SAMPLE
+from winnow.experiment.train.sampled import TRAIN_SAMPLE
 from winnow.reparametrisation import SCORES
 from winnow.state import State
 
@@ -190,7 +190,7 @@ class Trainee:
         """By split: as the curve has them at this iteration, else as the session there gives."""
         seen = self._seen(step)
         splits = sorted(self.job.data.splits)
-        if SAMPLE in splits:
+        if TRAIN_SAMPLE in splits:
             splits.remove("train")
         return {split: seen.get(split) or session.evaluate(split) for split in splits}
 
