@@ -64,6 +64,15 @@ def emit_read(builder: Any, address: Any, kind: Any) -> Any:
     return value
 
 
+def emit_store(builder: Any, vector: Any, address: Any, *, past_caches: bool) -> None:
+    """Store a vector; past the caches only where its address is a multiple of its size."""
+    stored = builder.store(vector, builder.bitcast(address, vector.type.as_pointer()))
+    stored.align = 4 * vector.type.count if past_caches else 4
+    if past_caches:
+        one = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
+        stored.set_metadata("nontemporal", one)
+
+
 def emit_relu(builder: Any, a: Any) -> Any:
     """max(a, 0); NaN stays."""
     zero = emit_constant(a.type.count, 0.0)

@@ -16,7 +16,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from winnow.engine.sparse_cpu.graph import lists
-from winnow.engine.sparse_cpu.graph.correlate import correlate, correlate_back, weight_gradient
+from winnow.engine.sparse_cpu.graph.correlate import (
+    Gate,
+    correlate,
+    correlate_back,
+    weight_gradient,
+)
 from winnow.engine.sparse_cpu.graph.map import Map
 from winnow.engine.sparse_cpu.graph.window import Window
 from winnow.engine.sparse_cpu.kernels import block_gradient, block_product
@@ -81,7 +86,7 @@ class Case:
         for p in self.nonzeros.backward:
             correlate_back(
                 p.grid, p.start, p.offset, self.values[p.place], p.at, delta, out,
-                accumulate, gate, y, shift, sums,
+                accumulate, Gate(gate, y, shift=shift, sums=sums),
             )  # fmt: skip
         return self.unpacked(self.source, out)
 

@@ -31,12 +31,21 @@ class BackSums:
 
 
 @dataclass(frozen=True, eq=False)
+class Normed:
+    """What an activation is a batch norm of: value · scale + offset, then maybe a ReLU."""
+
+    value: Activation
+    scale: Floats
+    offset: Floats
+
+
+@dataclass(frozen=True, eq=False)
 class Activation:
     """An activation. What is known of its gradient is in `Gradients`, and in who uses it.
 
-    ``trained``: whether its gradient is wanted. ``rectified``: it comes out of a ReLU, so that its
-    gradient is 0 where it is not positive. ``back_sums``: wanted by the batch norm, if any, that it
-    comes out of.
+    ``buffer``: empty where it is computed from ``normed`` whenever it is read. ``trained``: whether
+    its gradient is wanted. ``rectified``: it comes out of a ReLU, so that its gradient is 0 where
+    it is not positive. ``back_sums``: wanted by the batch norm, if any, that it comes out of.
     """
 
     map: Map
@@ -44,3 +53,4 @@ class Activation:
     trained: bool
     rectified: bool = False
     back_sums: BackSums | None = None
+    normed: Normed | None = None

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from winnow.engine.sparse_cpu.graph.activations import Activation, BackSums, Views
+from winnow.engine.sparse_cpu.graph.activations import Activation, BackSums, Normed, Views
 from winnow.engine.sparse_cpu.graph.gradients import Gradients, Share
 from winnow.engine.sparse_cpu.graph.norm import Norm
 from winnow.engine.sparse_cpu.graph.parameters import Parameters
@@ -20,11 +20,19 @@ from winnow.kernels.arrays import NO_FLOATS, Floats
 class Branch:
     """One summand of a blend: a value as it is, or batch normalised.
 
-    ``summed``: the product before makes the sums of a batch that the norm needs.
+    ``summed``: the product before makes the sums of a batch that the norm needs. ``reader``: the
+    place of the product, if any, that computes the gradient by the value when it reads it.
     """
 
-    def __init__(self, value: Activation, norm: Norm | None, *, summed: bool = False) -> None:
-        self.value, self.norm, self.summed = value, norm, summed
+    def __init__(
+        self,
+        value: Activation,
+        norm: Norm | None,
+        *,
+        summed: bool = False,
+        reader: int | None = None,
+    ) -> None:
+        self.value, self.norm, self.summed, self.reader = value, norm, summed, reader
         channels = value.map.channels
         self.scale = norm.scale if norm else np.ones(channels, np.float32)
         self.offset = norm.offset if norm else np.zeros(channels, np.float32)
@@ -35,6 +43,11 @@ class Branch:
         if self.norm is None:
             return None
         return BackSums(self.value, self.norm.mean, self.norm.sums_back)
+
+    @property
+    def normed(self) -> Normed | None:
+        """What it gives, for those who compute it when they read it."""
+        return None if self.norm is None else Normed(self.value, self.scale, self.offset)
 
     def sum(self, now: Pass) -> None:
         """The sums of some groups, where the product before makes none."""
@@ -70,8 +83,9 @@ class Blend:
 
     back: _WayBack
 
-    def __init__(self, branches: list[Branch], out: Activation) -> None:
-        self.branches, self.out = branches, out
+    def __init__(self, branches: list[Branch], out: Activation, place: int) -> None:
+        """``place``: in the order of all operations."""
+        self.branches, self.out, self.place = branches, out, place
         self.dims, self.trained = out.map.dims, out.trained
 
     def bind(self, parameters: Parameters) -> None:
@@ -96,7 +110,8 @@ class Blend:
         normed = [b for b in self.branches if b.norm is not None]
         sums = [Stage(b.sum, group=group) for b in normed if not b.summed]
         prepare = [Stage(b.prepare, whole=True) for b in normed]
-        return [*sums, *prepare, Stage(self.forward, group=group)]
+        stored = [Stage(self.forward, group=group)] if self.out.normed is None else []
+        return [*sums, *prepare, *stored]
 
     def forward(self, now: Pass) -> None:
         first, second = self.branches[0], self.branches[-1]
@@ -119,31 +134,38 @@ class Blend:
 
     def plan_back(self, gradients: Gradients) -> None:
         """The last branch to be done takes over the buffer of the gradient, if it needs a new."""
-        branches = [b for b in self.branches if b.value.trained]
-        branches.sort(key=lambda b: not gradients.begun(b.value) and b.norm is None)
-        alone = [b for b in self.branches if not b.value.trained and b.norm is not None]
-        parts: list[tuple[Branch, Share | None]] = [(branch, None) for branch in alone]
-        takes_over = False
-        for number, branch in enumerate(branches, start=1):
-            takes_over = number == len(branches) and not gradients.begun(branch.value)
-            if takes_over:
-                share = gradients.take_over(branch.value, self.out)
-            else:
-                share = gradients.claim(branch.value)
-            parts.append((branch, share))
         out = gradients.of(self.out)
+        readers = [b.reader for b in self.branches if b.reader is not None]
+        parts: list[tuple[Branch, Share | None]] = []
+        for branch in self.branches:
+            if branch.norm is not None and branch.reader is not None:
+                gradients.pass_through(branch.norm, branch.value, self.out)
+            if branch.norm is not None and (branch.reader is not None or not branch.value.trained):
+                parts.append((branch, None))
+        branches = [b for b in self.branches if b.value.trained and b.reader is None]
+        branches.sort(key=lambda b: not gradients.begun(b.value) and b.norm is None)
+        for number, branch in enumerate(branches, start=1):
+            last, kept = number == len(branches), branch.norm is None or not readers
+            free = last and kept and gradients.can_take_over(branch.value, self.place, readers)
+            claim = partial(gradients.take_over, source=self.out) if free else gradients.claim
+            parts.append((branch, claim(branch.value)))
         wanted = self.out.back_sums
         summed = wanted.sums if out.summed and wanted is not None else None
         closes = self.out.rectified and not out.gated
         self.back = _WayBack(out.views, closes, parts, summed)
-        if not takes_over:
-            gradients.release(self.out)
+        gradients.release(self.out)
 
     def stages_back(self) -> list[Stage]:
         group = group_floats(self.out)
         normed = [branch.norm for branch, _ in self.back.parts if branch.norm is not None]
         factors = [Stage(partial(self._factors, norm), whole=True) for norm in normed]
-        return [Stage(self._sum_back, group=group), *factors, Stage(self.backward, group=group)]
+        sums = [Stage(self._sum_back, group=group)] if self._sums_back(normed) else []
+        passes = any(share is not None for _, share in self.back.parts)
+        return [*sums, *factors, *([Stage(self.backward, group=group)] if passes else [])]
+
+    def _sums_back(self, norms: list[Norm]) -> bool:
+        """Whether the gradient has still to be gated, or summed for a norm."""
+        return self.back.closes or any(n.sums_back is not self.back.summed for n in norms)
 
     def _sum_back(self, now: Pass) -> None:
         """The ReLU's gate, and the batch norms' sums that no product has made."""

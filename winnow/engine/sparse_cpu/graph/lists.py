@@ -11,13 +11,14 @@ on): together the products write every input pixel once, and no border.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from winnow.engine.sparse_cpu.graph.map import Map, group_count
 from winnow.engine.sparse_cpu.graph.regions import regions
+from winnow.engine.sparse_cpu.graph.strips import Strip
 from winnow.engine.sparse_cpu.graph.window import Window
 from winnow.engine.sparse_cpu.kernels.grid import GROUPS
 from winnow.engine.sparse_cpu.places import Bits, Places, ordered
@@ -56,6 +57,7 @@ class LayerLists:
     places: Places  # in the dense weight, in forward order
     forward: ProductList
     backward: tuple[ProductList, ...]
+    gradient: ProductList  # the forward product, as `weight_gradient` takes it
 
     @property
     def index(self) -> Int64s:
@@ -70,33 +72,39 @@ def convolution_lists(
     source: Map,
     target: Map,
     batch: int,
+    x_strip: Strip | None = None,
+    delta_strip: Strip | None = None,
 ) -> LayerLists:
     """The lists of a convolution from ``source`` to ``target``. keep: (O, I, kh, kw).
 
     ``target`` is the layout of the output and of its gradient, ``source`` that of the input and of
-    its gradient. UserError where the maps do not fit, or their borders are less than
-    `Window.borders` asks.
+    its gradient; ``x_strip`` and ``delta_strip``: the input, or the gradient by the output, is read
+    from such strips (`strips_of`). UserError where the maps do not fit, or their borders are less
+    than `Window.borders` asks.
     """
     window = Window((keep.shape[2], keep.shape[3]), stride, padding)
     _check(keep.shape, window, source, target)
     index = np.flatnonzero(keep)
     output, channel, y, x = np.unravel_index(index, keep.shape)
-    offset = channel * source.plane + source.origin
-    offset += (y - padding[0]) * source.row + (x - padding[1]) * source.pixel
+    read, back = x_strip or source, delta_strip or target
+    offset = channel * read.plane + read.origin
+    offset += (y - padding[0]) * read.row + (x - padding[1]) * read.pixel
+    size = [group_count(batch), target.height, target.width]
+    steps = [read.group, stride[0] * read.row, stride[1] * read.pixel]
     order, forward = _product(
         None, output, channel, offset, _planes(target),
         source.channels, (*window.kernel, *stride),
-        [group_count(batch), target.height, target.width,
-         source.group, stride[0] * source.row, stride[1] * source.pixel,
-         target.group, target.row, target.pixel],
+        [*size, *steps, target.group, target.row, target.pixel],
     )  # fmt: skip
+    grid = np.array([*size, *steps, back.group, back.row, back.pixel], np.int64)
+    gradient = replace(forward, grid=grid, at=_short(_planes(back)))
     taps = _Taps(*(numbers[order] for numbers in (output, channel, y, x)))
     backward = tuple(
-        _residue_list(taps, window, (down, right), source, target, batch)
+        _residue_list(taps, window, (down, right), source, target, back, batch)
         for down in range(min(stride[0], source.height))
         for right in range(min(stride[1], source.width))
     )
-    return LayerLists(ordered(index, keep.size, order), forward, backward)
+    return LayerLists(ordered(index, keep.size, order), forward, backward, gradient)
 
 
 class _Taps(NamedTuple):
@@ -109,15 +117,24 @@ class _Taps(NamedTuple):
 
 
 def _residue_list(
-    taps: _Taps, window: Window, residue: tuple[int, int], source: Map, target: Map, batch: int
+    taps: _Taps,
+    window: Window,
+    residue: tuple[int, int],
+    source: Map,
+    target: Map,
+    read: Map | Strip,
+    batch: int,
 ) -> ProductList:
-    """The way back to the input pixels whose row and column have this residue modulo the stride."""
+    """The way back to the input pixels whose row and column have this residue modulo the stride.
+
+    ``read``: the gradient by the output.
+    """
     (down, right), stride = residue, window.stride
     below, beside = down + window.padding[0] - taps.y, right + window.padding[1] - taps.x
     chosen = np.flatnonzero((below % stride[0] == 0) & (beside % stride[1] == 0))
-    offset = taps.output[chosen] * target.plane + target.origin
-    offset += (below[chosen] // stride[0]) * target.row
-    offset += (beside[chosen] // stride[1]) * target.pixel
+    offset = taps.output[chosen] * read.plane + read.origin
+    offset += (below[chosen] // stride[0]) * read.row
+    offset += (beside[chosen] // stride[1]) * read.pixel
     high, wide = source.height - down, source.width - right
     spans = [(k - 1) // s + 1 for k, s in zip(window.kernel, stride, strict=True)]
     _, product = _product(
@@ -125,7 +142,7 @@ def _residue_list(
         _planes(source) + down * source.row + right * source.pixel,
         target.channels, (spans[0], spans[1], 1, 1),
         [group_count(batch), -(-high // stride[0]), -(-wide // stride[1]),
-         target.group, target.row, target.pixel,
+         read.group, read.row, read.pixel,
          source.group, stride[0] * source.row, stride[1] * source.pixel],
     )  # fmt: skip
     return product
@@ -155,10 +172,10 @@ def linear_lists(keep: Bits, source: Map, target: Map, batch: int) -> LayerLists
         target.channels, (1, 1, 1, 1),
         [group_count(batch), 1, 1, *back, *steps],
     )  # fmt: skip
-    return LayerLists(ordered(index, keep.size, order), forward, (backward,))
+    return LayerLists(ordered(index, keep.size, order), forward, (backward,), forward)
 
 
-def _planes(layout: Map) -> Int64s:
+def _planes(layout: Map | Strip) -> Int64s:
     """Where the planes of a map begin, pixel (0, 0)."""
     return np.arange(layout.channels) * layout.plane + layout.origin
 
@@ -197,7 +214,7 @@ def _product(
 
 
 _SLAB_BYTES = 24_576  # of a 32 KiB first-level cache; the rest holds weights, offsets and sums
-_ENOUGH = 12  # nonzeros of a row in a slab: each costs a load and a store of the block
+_ENOUGH = 24  # nonzeros of a row in a slab: each costs a load and a store of the block
 
 
 def slab_planes(planes: int, rows: int, nonzeros: int, block: int) -> int:

@@ -8,7 +8,6 @@ inputs before it begins.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +15,7 @@ from typing import Any
 
 from torch import nn
 
-from winnow.engine.sparse_cpu.graph.activations import Activation, BackSums, new_buffer
+from winnow.engine.sparse_cpu.graph.activations import Activation, BackSums, Normed, new_buffer
 from winnow.engine.sparse_cpu.graph.blend import Blend, Branch
 from winnow.engine.sparse_cpu.graph.borders import maps_of
 from winnow.engine.sparse_cpu.graph.dropout import Dropout
@@ -26,6 +25,7 @@ from winnow.engine.sparse_cpu.graph.norm import Norm
 from winnow.engine.sparse_cpu.graph.operation import Operation
 from winnow.engine.sparse_cpu.graph.pooling import AVERAGE, MAXIMUM, Pooling, PoolingKind
 from winnow.engine.sparse_cpu.graph.product import Product
+from winnow.engine.sparse_cpu.graph.streaming import Strips, streams
 from winnow.engine.sparse_cpu.graph.torch_part import Loose, TorchPart
 from winnow.engine.sparse_cpu.graph.trace import TracedNode
 from winnow.engine.sparse_cpu.places import Places, bits_of
@@ -36,13 +36,13 @@ from winnow.mask import Mask
 class GraphPlan:
     """The operations in order, the activations that they work on, and which weights are kept where.
 
-    ``uses``: by how many operations an activation is used. ``kept``: for each weight of a product,
+    ``uses``: the places of the operations that use an activation. ``kept``: for each weight of a product,
     the places of its trained entries. ``parts``: those operations that torch runs.
     """
 
     operations: list[Operation] = field(default_factory=list)
     activations: dict[TracedNode, Activation] = field(default_factory=dict)
-    uses: Counter[Activation] = field(default_factory=Counter)
+    uses: dict[Activation, list[int]] = field(default_factory=dict)
     kept: dict[str, Places] = field(default_factory=dict)
     parts: list[TorchPart] = field(default_factory=list)
 
@@ -91,24 +91,32 @@ class _Planner:
         self.nodes = sorted(nodes, key=lambda n: (self.level[n], n.in_torch, order[n]))
         self.trained = _trained(nodes)
         self.maps = maps_of(nodes)
+        self.unstored, self.strips = streams(nodes, self.maps, batch)
         self.loose = Loose()
         self.done: set[TracedNode] = set()
 
     # ---- activations
 
     def _activation(
-        self, node: TracedNode, *, rectified: bool = False, back_sums: BackSums | None = None
+        self,
+        node: TracedNode,
+        *,
+        rectified: bool = False,
+        back_sums: BackSums | None = None,
+        normed: Normed | None = None,
     ) -> Activation:
-        """A new activation: the result of a node."""
+        """A new activation: the result of a node; not stored where it is ``normed``."""
         shape = self.maps[node]
-        buffer = new_buffer(shape, self.capacity)
-        value = Activation(shape, buffer, self.trained[node], rectified, back_sums)
+        buffer = [] if normed is not None else new_buffer(shape, self.capacity)
+        value = Activation(shape, buffer, self.trained[node], rectified, back_sums, normed)
         self.plan.activations[node] = value
+        self.plan.uses[value] = []
         return value
 
     def _use(self, node: TracedNode) -> Activation:
+        """An activation for the operation that is made next."""
         value = self.plan.activations[node]
-        self.plan.uses[value] += 1
+        self.plan.uses[value].append(len(self.plan.operations))
         return value
 
     def _only_user(self, node: TracedNode, kind: OperationKind) -> TracedNode | None:
@@ -132,12 +140,22 @@ class _Planner:
 
     def convolution(self, node: TracedNode) -> None:
         stride, padding = node.options
-        self._product(node, partial(convolution_lists, stride=stride, padding=padding))
+        strips = self.strips[node]
+        listed = partial(
+            convolution_lists,
+            stride=stride,
+            padding=padding,
+            x_strip=strips.x,
+            delta_strip=strips.delta,
+        )
+        self._product(node, listed, strips)
 
     def linear(self, node: TracedNode) -> None:
-        self._product(node, linear_lists)
+        self._product(node, linear_lists, Strips())
 
-    def _product(self, node: TracedNode, listed: Callable[..., LayerLists]) -> None:
+    def _product(
+        self, node: TracedNode, listed: Callable[..., LayerLists], strips: Strips
+    ) -> None:
         module: Any = node.module
         x = self._use(node.inputs[0])
         last = self._with_relu(node)
@@ -146,7 +164,7 @@ class _Planner:
         keep = bits_of(self.mask, name, tuple(module.weight.shape))
         lists_of = partial(listed, source=x.map, target=out.map, batch=self.batch)
         bias = None if module.bias is None else f"{node.name}.bias"
-        product = Product(lists_of, name, bias, x, out)
+        product = Product(lists_of, name, bias, x, out, strips)
         self.plan.kept[name] = product.relist(keep)
         self.plan.operations.append(product)
 
@@ -164,18 +182,26 @@ class _Planner:
         """The sum of sources; a batch norm among them that nothing else uses is done here."""
         branches = [self._branch(source) for source in sources]
         last = node if relu else self._with_relu(node)
-        normed = (b.back_sums for b in branches if b.back_sums is not None)
-        rectified = relu or last is not node
-        out = self._activation(last, rectified=rectified, back_sums=next(normed, None))
-        self.plan.operations.append(Blend(branches, out))
+        wanted = (b.back_sums for b in branches if b.back_sums is not None)
+        out = self._activation(
+            last,
+            rectified=relu or last is not node,
+            back_sums=next(wanted, None),
+            normed=branches[0].normed if last in self.unstored else None,
+        )
+        self.plan.operations.append(Blend(branches, out, len(self.plan.operations)))
 
     def _branch(self, source: TracedNode) -> Branch:
         if source.kind is not OperationKind.NORM or source in self.plan.activations:
             return Branch(self._use(source), None)
         value = self._use(source.inputs[0])
         norm = Norm(source.name, source.module, value.map.channels)
-        before = [o for o in self.plan.operations if isinstance(o, Product) and o.out is value]
-        return Branch(value, norm, summed=any(product.serve(norm) for product in before))
+        summed, reader = False, None
+        for place, operation in enumerate(self.plan.operations):
+            if isinstance(operation, Product) and operation.out is value:
+                summed = operation.serve(norm)
+                reader = place if operation.strips.delta is not None else None
+        return Branch(value, norm, summed=summed, reader=reader)
 
     def maximum(self, node: TracedNode) -> None:
         self._pooling(node, MAXIMUM)

@@ -7,19 +7,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from winnow.engine.sparse_cpu.graph.activations import Activation, Views
-from winnow.engine.sparse_cpu.graph.correlate import correlate, correlate_back, weight_gradient
-from winnow.engine.sparse_cpu.graph.gradients import Gradients, Share
-from winnow.engine.sparse_cpu.graph.lists import LayerLists
+from winnow.engine.sparse_cpu.graph.activations import Activation
+from winnow.engine.sparse_cpu.graph.correlate import (
+    Back,
+    Gate,
+    Listed,
+    both_gradients,
+    correlate,
+    correlate_back,
+    weight_gradient,
+)
+from winnow.engine.sparse_cpu.graph.gradients import Gradient, Gradients, Share
+from winnow.engine.sparse_cpu.graph.lists import LayerLists, ProductList
 from winnow.engine.sparse_cpu.graph.norm import Norm
 from winnow.engine.sparse_cpu.graph.parameters import Parameters
+from winnow.engine.sparse_cpu.graph.regions import regions
 from winnow.engine.sparse_cpu.graph.stages import Pass, Stage, group_floats
+from winnow.engine.sparse_cpu.graph.streaming import Strips
+from winnow.engine.sparse_cpu.graph.strips import Operand
 from winnow.engine.sparse_cpu.kernels.block_gradient import row_sums
 from winnow.engine.sparse_cpu.kernels.block_product import refresh
 from winnow.engine.sparse_cpu.kernels.elementwise import relu_back
 from winnow.engine.sparse_cpu.kernels.grid import GROUPS
 from winnow.engine.sparse_cpu.places import Bits, Places
 from winnow.kernels.arrays import NO_FLOATS, Floats
+from winnow.kernels.simd import W
 
 
 @dataclass(frozen=True)
@@ -29,7 +41,7 @@ class _WayBack:
     ``into``: the part of the gradient by the input; None where nothing before it is trained.
     """
 
-    delta: Views
+    delta: Gradient
     closes: bool
     into: Share | None
 
@@ -37,7 +49,8 @@ class _WayBack:
 class Product:
     """out = sparse weights times x, then bias, then maybe a ReLU.
 
-    Sums of the batch norm after it, and of that before it on the way back, come along.
+    Sums of the batch norm after it, and of that before it on the way back, come along. Where it has
+    strips, it reads x, or the gradient by the output, from these.
     """
 
     trained = True
@@ -50,20 +63,26 @@ class Product:
         bias: str | None,
         x: Activation,
         out: Activation,
+        strips: Strips,
     ) -> None:
         """``listed``: the lists of the layer for a mask; `relist` comes before anything else."""
-        self.listed = listed
+        self.listed, self.strips = listed, strips
         self.names, self.x, self.out = (weight, bias), x, out
         self.norm: Norm | None = None
         self.weight, self.gradient = NO_FLOATS, NO_FLOATS
         self.bias, self.bias_gradient = NO_FLOATS, NO_FLOATS
+        rectify = x.rectified
+        self.x_dims = None if strips.x is None else strips.x.dims(rectify=rectify)
+        self.delta_dims = None if strips.delta is None else strips.delta.dims(rectify=False)
 
     def relist(self, keep: Bits) -> Places:
         """Take the nonzeros of this mask; the places of the weights that `bind` then needs."""
         lists = self.listed(keep)
-        self.forward_list = lists.forward
+        self.forward_list, self.gradient_list = lists.forward, lists.gradient
         self.back_lists = lists.backward if self.x.trained else ()
         self.back_weights = [np.zeros(len(way.place), np.float32) for way in self.back_lists]
+        grids = [regions(way.grid) for way in (self.gradient_list, *self.back_lists)]
+        self.at_once = self.delta_dims is not None and len(grids) == 2 and grids[0] == grids[1]
         return lists.places
 
     def serve(self, norm: Norm | None) -> bool:
@@ -95,8 +114,7 @@ class Product:
         return [Stage(self.backward, group=group_floats(self.x, self.out), fixed=fixed)]
 
     def forward(self, now: Pass) -> None:
-        listed, norm = self.forward_list, self.norm
-        listed.grid[GROUPS] = now.groups
+        listed, norm = _listed(self.forward_list, now.groups), self.norm
         shift, sums = NO_FLOATS, NO_FLOATS
         if norm is not None and norm.uses_batch(now.training):
             shift, sums = norm.shift, norm.sums
@@ -107,13 +125,32 @@ class Product:
             self.weight,
             listed.at,
             self.bias,
-            self.x.buffer[now.first],
+            self._read_x(now),
             self.out.buffer[now.first],
             now.present,
             self.out.rectified,
             shift,
             sums,
+            _streams(self.out, now),
         )
+
+    def _read_x(self, now: Pass) -> Operand:
+        if self.strips.x is None or self.x_dims is None or self.x.normed is None:
+            return Operand(self.x.buffer[now.first])
+        source, strip = self.x.normed, self.strips.x
+        y = source.value.buffer[now.first]
+        none = NO_FLOATS
+        filled = (y, none, none, source.scale, none, source.offset)
+        return Operand(now.scratch("x", _FEW_GROUPS * strip.group), self.x_dims, filled)
+
+    def _read_delta(self, now: Pass) -> Operand:
+        gradient = self.back.delta
+        stored, norm, strip = gradient.views[now.first], gradient.through, self.strips.delta
+        if norm is None or strip is None or self.delta_dims is None:
+            return Operand(stored)
+        y = self.out.buffer[now.first]
+        filled = (stored, y, norm.mean, norm.back_scale, norm.slope, norm.rest)
+        return Operand(now.scratch("delta", _FEW_GROUPS * strip.group), self.delta_dims, filled)
 
     def plan_back(self, gradients: Gradients) -> None:
         into = None
@@ -122,52 +159,83 @@ class Product:
             into = gradients.claim(self.x, gates=True, sums=whole)
         gradient = gradients.of(self.out)
         closes = self.out.rectified and not gradient.gated
-        self.back = _WayBack(gradient.views, closes, into)
+        self.back = _WayBack(gradient, closes, into)
         gradients.release(self.out)
 
     def backward(self, now: Pass) -> None:
-        listed, out = self.forward_list, self.out
-        delta = self.back.delta[now.first]
-        if self.back.closes:
-            size = now.groups * out.map.group
-            relu_back(out.buffer[now.first][:size], delta[:size], delta[:size], False)
-        listed.grid[GROUPS] = now.groups
-        weight_gradient(
-            listed.grid,
-            listed.start,
-            listed.offset,
-            listed.at,
-            self.x.buffer[now.first],
-            delta,
-            now.scratch(listed.scratch),
-            self.gradient,
-            now.first > 0,
-        )
+        out, back = self.out, self.back
+        if back.closes:
+            delta = back.delta.views[now.first][: now.groups * out.map.group]
+            relu_back(out.buffer[now.first][: delta.size], delta, delta, False)
+        x, delta = self._read_x(now), self._read_delta(now)
+        listed = _listed(self.gradient_list, now.groups)
         if self.bias.size:
-            sums = now.scratch(self.bias.size)[: self.bias.size]
-            row_sums(listed.grid, listed.at, delta, sums)
+            sums = now.scratch("bias", self.bias.size)[: self.bias.size]
+            row_sums(listed.grid, listed.at, delta.array, sums)
             self.bias_gradient += sums
-        if self.back.into is not None:
-            self._to_input(delta, self.back.into, now)
-
-    def _to_input(self, delta: Floats, share: Share, now: Pass) -> None:
-        gate = self.x.buffer[now.first] if share.gates else NO_FLOATS
-        y, shift, sums = NO_FLOATS, NO_FLOATS, NO_FLOATS
-        if share.sums and (wanted := self.x.back_sums) is not None:
-            y, shift, sums = wanted.value.buffer[now.first], wanted.shift, wanted.sums
-        for way, weight in zip(self.back_lists, self.back_weights, strict=True):
-            way.grid[GROUPS] = now.groups
-            correlate_back(
-                way.grid,
-                way.start,
-                way.offset,
-                weight,
-                way.at,
-                delta,
-                share.views[now.first],
-                share.accumulate,
-                gate,
-                y,
-                shift,
-                sums,
+        tiled = x.strip.size or delta.strip.size
+        floats = self.weight.size * W if tiled else self.forward_list.scratch
+        partial, again = now.scratch("partial", floats), now.first > 0
+        ways = self._ways_back(now)
+        if self.at_once and len(ways) == 1:
+            both_gradients(
+                listed, x, delta, partial, self.gradient, again, ways[0], now.present
             )
+            return
+        weight_gradient(*listed, x, delta, partial, self.gradient, again, now.present)
+        for way in ways:
+            correlate_back(
+                way.listed.grid,
+                way.listed.start,
+                way.listed.offset,
+                way.weight,
+                way.listed.at,
+                delta,
+                way.out,
+                way.accumulate,
+                way.gate,
+                now.present,
+                way.streams,
+            )
+
+    def _ways_back(self, now: Pass) -> list[Back]:
+        """The products that give the gradient by the input, one for each residue."""
+        share = self.back.into
+        if share is None:
+            return []
+        gate, out = self._gate(share, now), share.views[now.first]
+        return [
+            Back(_listed(way, now.groups), weight, out, share.accumulate, gate, _streams(self.x, now))
+            for way, weight in zip(self.back_lists, self.back_weights, strict=True)
+        ]
+
+    def _gate(self, share: Share, now: Pass) -> Gate:
+        x, gate = self.x, Gate()
+        if share.sums and (wanted := x.back_sums) is not None:
+            y = wanted.value.buffer[now.first]
+            gate = Gate(y=y, shift=wanted.shift, sums=wanted.sums)
+        if not share.gates:
+            return gate
+        if x.normed is None:
+            return gate._replace(stored=x.buffer[now.first])
+        y, scale, offset = x.normed.value.buffer[now.first], x.normed.scale, x.normed.offset
+        return gate._replace(y=y, scale=scale, offset=offset)
+
+
+_CACHED = 3 << 18  # floats: an activation that is larger is out of the caches before it is read
+
+
+def _streams(activation: Activation, now: Pass) -> bool:
+    """Whether an activation, or the gradient by it, is too large to be kept in the caches."""
+    return now.total * activation.map.group > _CACHED
+
+
+def _listed(product: ProductList, groups: int) -> Listed:
+    """A product as kernels take it, for so many groups."""
+    grid = product.grid.copy()
+    grid[GROUPS] = groups
+    return Listed(grid, product.start, product.offset, product.at)
+
+
+_FEW_GROUPS = 4
+"""The most groups that a block has: a strip holds so many."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from winnow.engine.sparse_cpu.graph.activations import Activation
 from winnow.engine.sparse_cpu.graph.map import group_count
-from winnow.kernels.arrays import NO_FLOATS, Floats
+from winnow.kernels.arrays import Floats, aligned
 from winnow.kernels.simd import W
 
 
@@ -24,7 +24,7 @@ class Pass:
         self.first = self.groups = 0
         self.every, self.last = np.ones(W, np.float32), np.ones(W, np.float32)
         self.present = self.every
-        self.partial = NO_FLOATS
+        self._scratch: dict[str, Floats] = {}
 
     def start(self, batch: int, *, training: bool) -> None:
         """Begin with another batch."""
@@ -37,11 +37,11 @@ class Pass:
         self.first, self.groups = first, min(count, self.total - first)
         self.present = self.last if first + self.groups == self.total else self.every
 
-    def scratch(self, floats: int) -> Floats:
-        """So many floats that mean nothing."""
-        if self.partial.size < floats:
-            self.partial = np.empty(floats, np.float32)
-        return self.partial
+    def scratch(self, name: str, floats: int) -> Floats:
+        """So many floats, or more, that mean nothing; those of one name are the same."""
+        if name not in self._scratch or self._scratch[name].size < floats:
+            self._scratch[name] = aligned(floats, 0.0)
+        return self._scratch[name]
 
 
 @dataclass(frozen=True)

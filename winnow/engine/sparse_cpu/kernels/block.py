@@ -144,20 +144,29 @@ def load_block(
     return block(block, array, *[types.intp] * 4), generate
 
 
-@operation
-def store_block(
-    typing: Any, block: Any, array: Any, index: Any, group: Any, row: Any, pixel: Any
-) -> Any:
-    """Store a block where `load_block` would read it."""
+def _storer(about: str, *, past_caches: bool) -> Any:
+    @operation
+    def store(
+        typing: Any, block: Any, array: Any, index: Any, group: Any, row: Any, pixel: Any
+    ) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            base = llvm.emit_address(context, builder, signature.args[1], args[1], args[2])
+            places = _addresses(builder, block, base, args[3:])
+            for at, vector in zip(places, _split(builder, args[0]), strict=True):
+                llvm.emit_store(builder, vector, at, past_caches=past_caches)
+            return context.get_dummy_value()
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        base = llvm.emit_address(context, builder, signature.args[1], args[1], args[2])
-        places = _addresses(builder, block, base, args[3:])
-        for at, vector in zip(places, _split(builder, args[0]), strict=True):
-            builder.store(vector, builder.bitcast(at, vector.type.as_pointer())).align = 4
-        return context.get_dummy_value()
+        return types.void(block, array, *[types.intp] * 4), generate
 
-    return types.void(block, array, *[types.intp] * 4), generate
+    store.__doc__ = about
+    return store
+
+
+store_block = _storer("Store a block where `load_block` would read it.", past_caches=False)
+stream_block = _storer(
+    "The same, past the caches, for what is not read soon: to whole vectors' places alone.",
+    past_caches=True,
+)
 
 
 # ---- the loop over nonzeros
@@ -224,6 +233,17 @@ add_blocks = _each(lambda b, x, y: b.fadd(x, y), "a + b")
 subtract_blocks = _each(lambda b, x, y: b.fsub(x, y), "a − b")
 multiply_blocks = _each(lambda b, x, y: b.fmul(x, y), "a · b")
 gate_block = _each(llvm.emit_where_positive, "a where b > 0, else 0")
+
+
+@operation
+def scale_block(typing: Any, block: Any, scale: Any, offset: Any) -> Any:
+    """block · scale + offset, both float32."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        a, b = (llvm.emit_splat(builder, value, W) for value in args[1:])
+        return _join(builder, [llvm.emit_fma(builder, x, a, b) for x in _split(builder, args[0])])
+
+    return block(block, types.float32, types.float32), generate
 
 
 @operation

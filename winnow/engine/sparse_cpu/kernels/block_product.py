@@ -20,7 +20,9 @@ from winnow.engine.sparse_cpu.kernels.block import (
     load_block,
     mask_last,
     rectify_block,
+    scale_block,
     store_block,
+    stream_block,
     subtract_blocks,
     vector_count,
     zero_block,
@@ -35,6 +37,7 @@ from winnow.engine.sparse_cpu.kernels.grid import (
     OUT_PIXEL,
     OUT_ROW,
 )
+from winnow.engine.sparse_cpu.kernels.strips import FILLED, ROWS, Filled, fill_strip
 from winnow.kernels.arrays import Floats, Int32s, Int64s
 from winnow.kernels.compile import EntryPoint, inlined, kernel, named_kernel
 from winnow.kernels.simd import W, add, load_vector, scalar, splat, store
@@ -54,8 +57,11 @@ class ProductTask(NamedTuple):
     present: Floats
     relu: bool
     accumulate: bool
+    streams: bool
     gate: Floats
     y: Floats
+    gate_scale: Floats
+    gate_offset: Floats
     shift: Floats
     sums: Floats
 
@@ -98,6 +104,10 @@ def finish_row(block: Any, task: ProductTask, r: int, to: int, last: bool) -> An
     group, row, pixel = task.grid[OUT_GROUP], task.grid[OUT_ROW], task.grid[OUT_PIXEL]
     if task.gate.size != 0:
         block = gate_block(block, load_block(block, task.gate, to, group, row, pixel))
+    elif task.gate_scale.size != 0:
+        y = load_block(block, task.y, to, group, row, pixel)
+        scale, offset = scalar(task.gate_scale, r), scalar(task.gate_offset, r)
+        block = gate_block(block, scale_block(y, scale, offset))
     if task.relu:
         block = rectify_block(block)
     present = load_vector(task.present, 0)
@@ -135,7 +145,9 @@ def multiply_run(
     in_group, in_row, in_block = grid[IN_GROUP], grid[IN_ROW], wide * grid[IN_PIXEL]
     out_group, out_row, out_pixel = grid[OUT_GROUP], grid[OUT_ROW], grid[OUT_PIXEL]
     slabs = (task.start.size - 1) // rows
-    plain = not (last or task.relu or task.gate.size or task.sums.size)
+    gated = task.gate.size != 0 or task.gate_scale.size != 0
+    plain = not (last or task.relu or gated or task.sums.size)
+    streams = task.streams and slabs == 1 and not task.accumulate
     for slab in range(slabs):
         for r in range(rows):
             k = int(scalar(task.start, slab * rows + r))
@@ -155,7 +167,10 @@ def multiply_run(
                 )
                 if slab == slabs - 1 and not plain:
                     block = finish_row(block, task, r, to, last)
-                store_block(block, task.out, to, out_group, out_row, out_pixel)
+                if streams:
+                    stream_block(block, task.out, to, out_group, out_row, out_pixel)
+                else:
+                    store_block(block, task.out, to, out_group, out_row, out_pixel)
 
 
 def _multiplier(shape: BlockShape) -> Any:
@@ -173,29 +188,41 @@ def _multiplier(shape: BlockShape) -> Any:
         at: Int32s,
         bias: Floats,
         x: Floats,
+        strip: Int64s,
+        filled: Filled,
         out: Floats,
         present: Floats,
         relu: bool,
         accumulate: bool,
+        streams: bool,
         gate: Floats,
         y: Floats,
+        gate_scale: Floats,
+        gate_offset: Floats,
         shift: Floats,
         sums: Floats,
     ) -> None:
         task = ProductTask(
-            grid, start, offset, weight, at, bias, x, out,
-            present, relu, accumulate, gate, y, shift, sums,
+            grid, start, offset, weight, at, bias, x, out, present, relu, accumulate, streams,
+            gate, y, gate_scale, gate_offset, shift, sums,
         )  # fmt: skip
         group, groups, row, rows, column, columns = region
         # Short rows are bound by memory: whole lines are read and written as streams.
         run = (columns - column) // wide if start.size == at.size + 1 else 1
+        most = strip[ROWS] if strip.size > 0 else rows - row
         for g in range(group, groups, deep):
             last = g + deep == grid[GROUPS]
-            for i in range(row, rows, high):
-                for j in range(column, columns, run * wide):
-                    base = g * grid[IN_GROUP] + i * grid[IN_ROW] + j * grid[IN_PIXEL]
-                    begin = g * grid[OUT_GROUP] + i * grid[OUT_ROW] + j * grid[OUT_PIXEL]
-                    multiply_run(zero(), wide, run, task, base, begin, last)
+            for top in range(row, rows, most):
+                bottom, from_group, from_row = min(top + most, rows), g, 0
+                if strip.size > 0:
+                    from_group, from_row = 0, top
+                    fill_strip(strip, filled, present, last, g, deep, top, bottom - top, x)
+                for i in range(top, bottom, high):
+                    for j in range(column, columns, run * wide):
+                        base = from_group * grid[IN_GROUP] + (i - from_row) * grid[IN_ROW]
+                        base += j * grid[IN_PIXEL]
+                        begin = g * grid[OUT_GROUP] + i * grid[OUT_ROW] + j * grid[OUT_PIXEL]
+                        multiply_run(zero(), wide, run, task, base, begin, last)
 
     return multiply
 
@@ -215,7 +242,7 @@ _numbers, _flag = types.int64[::1], types.boolean
 _tuple: Any = types.UniTuple
 _arguments = (
     *(_tuple(types.int64, 6), _numbers, _integers, _integers, _floats, _integers),
-    *(_floats, _floats, _floats, _floats, _flag, _flag, _floats, _floats, _floats, _floats),
+    *(_floats, _floats, _numbers, FILLED, _floats, _floats, _flag, _flag, _flag, *[_floats] * 6),
 )
 ENTRIES = (
     *(EntryPoint(multiply, _arguments) for multiply in MULTIPLY.values()),

@@ -1,0 +1,104 @@
+"""Which activations, and which gradients, are computed strip by strip and never stored.
+
+A batch norm (with its ReLU, if one follows) whose result only convolutions read: they compute it
+from what comes into the norm. The gradient by the output of a convolution that only a batch norm
+reads: its way back computes it from the gradient by what comes out of the norm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from winnow.engine.sparse_cpu.graph.kinds import OperationKind
+from winnow.engine.sparse_cpu.graph.map import Map, group_count
+from winnow.engine.sparse_cpu.graph.regions import regions
+from winnow.engine.sparse_cpu.graph.strips import Strip
+from winnow.engine.sparse_cpu.graph.trace import TracedNode
+from winnow.engine.sparse_cpu.graph.window import Window
+from winnow.kernels.simd import W
+
+_SCRATCH = 160_000  # floats of all strips of a product: with what else it reads, in a 1 MiB cache
+_FEWEST = 4  # rows of a strip, where a map has more
+
+
+@dataclass(frozen=True)
+class Strips:
+    """How a convolution reads: from strips, or from what is stored where there are none."""
+
+    x: Strip | None = None
+    delta: Strip | None = None
+
+
+def streams(
+    nodes: Sequence[TracedNode], maps: Mapping[TracedNode, Map], batch: int
+) -> tuple[frozenset[TracedNode], dict[TracedNode, Strips]]:
+    """The nodes that are never stored, and the strips of each convolution."""
+    convolutions = [node for node in nodes if node.kind is OperationKind.CONVOLUTION]
+    wanted = {last for node in nodes if (last := _last_of_norm(node)) is not None}
+    wanted.discard(nodes[-1])
+    found: dict[TracedNode, Strips] = {}
+    for node in convolutions:
+        strips = _fitting(node, maps, batch, x=node.inputs[0] in wanted, delta=_is_normed(node))
+        if strips is None:  # both together are too much
+            strips = _fitting(node, maps, batch, x=False, delta=_is_normed(node)) or Strips()
+            wanted.discard(node.inputs[0])
+        found[node] = strips
+    for node in convolutions:
+        if found[node].x is not None and node.inputs[0] not in wanted:
+            x = False
+            found[node] = _fitting(node, maps, batch, x=x, delta=_is_normed(node)) or Strips()
+    return frozenset(wanted), found
+
+
+def _last_of_norm(node: TracedNode) -> TracedNode | None:
+    """The result of a norm, after its ReLU, if only convolutions read it."""
+    if node.kind is not OperationKind.NORM:
+        return None
+    alone = len(node.users) == 1 and node.users[0].kind is OperationKind.RELU
+    last = node.users[0] if alone else node
+    read = last.users and all(user.kind is OperationKind.CONVOLUTION for user in last.users)
+    return last if read else None
+
+
+def _is_normed(node: TracedNode) -> bool:
+    """Whether a norm alone reads the output; its sums make no gradient of a bias."""
+    module: Any = node.module
+    alone = len(node.users) == 1 and node.users[0].kind is OperationKind.NORM
+    return alone and module.bias is None
+
+
+def _fitting(
+    node: TracedNode, maps: Mapping[TracedNode, Map], batch: int, *, x: bool, delta: bool
+) -> Strips | None:
+    """The highest strips that fit the scratch; None if there are none."""
+    source, target = maps[node.inputs[0]], maps[node]
+    module: Any = node.module
+    window = Window(tuple(module.kernel_size), *node.options)
+    grid = np.array([group_count(batch), target.height, target.width, 0, 0, W, 0, 0, 0], np.int64)
+    deep = max(region.shape.groups for region in regions(grid))
+    rows = target.height
+    while True:
+        strips = strips_of(window, source, target, rows)
+        used = Strips(strips.x if x else None, strips.delta if delta else None)
+        if deep * sum(s.group for s in (used.x, used.delta) if s is not None) <= _SCRATCH:
+            return used
+        if rows <= _FEWEST:
+            return None
+        rows = max(rows // 2 // _FEWEST * _FEWEST, _FEWEST)
+
+
+def strips_of(window: Window, source: Map, target: Map, rows: int) -> Strips:
+    """What so many rows of a convolution read: of its input, and of the gradient by its output."""
+    high, stride, padding = window.kernel[0], window.stride[0], window.padding[0]
+    x = Strip(source, rows, stride, padding, stride * (rows - 1) + high)
+    taps = [
+        (residue + padding - tap) // stride
+        for residue in range(min(stride, source.height))
+        for tap in range((residue + padding) % stride, high, stride)
+    ]
+    above, below = max(0, -min(taps, default=0)), max(0, *taps, 0)
+    return Strips(x, Strip(target, rows, 1, above, rows + above + below))
