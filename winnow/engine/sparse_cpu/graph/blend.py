@@ -54,7 +54,7 @@ class Branch:
         shape, norm = self.value.map, self.norm
         if norm is not None and norm.uses_batch(now.training):
             y = self.value.buffer[now.first]
-            channel_sums(shape.dims, now.groups, now.present, y, norm.shift, norm.sums)
+            channel_sums(shape.dims, now.groups, now.present, y, norm.shift, norm.sums[now.lane])
 
     def prepare(self, now: Pass) -> None:
         """Scale and offset, when the sums are there."""
@@ -175,7 +175,8 @@ class Blend:
             norm = branch.norm
             if norm is not None and norm.sums_back is not self.back.summed:
                 y = branch.value.buffer[now.first]
-                back_sums(self.dims, now.groups, delta, gate, y, norm.mean, norm.sums_back)
+                sums = norm.sums_back[now.lane]
+                back_sums(self.dims, now.groups, delta, gate, y, norm.mean, sums)
                 gate = NO_FLOATS
         if gate.size:
             size = now.groups * out.map.group

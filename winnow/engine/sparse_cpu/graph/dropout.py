@@ -63,9 +63,9 @@ class Dropout:
         self.delta = gradients.of(self.out).views
         if gradients.begun(self.x):
             self.into = gradients.claim(self.x)
-            gradients.release(self.out)
         else:
             self.into = gradients.take_over(self.x, self.out)
+        gradients.release(self.out)
 
     def backward(self, now: Pass) -> None:
         size = now.groups * self.x.map.group

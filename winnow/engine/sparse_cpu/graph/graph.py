@@ -16,10 +16,11 @@ from winnow.engine.sparse_cpu.graph.parameters import Parameters
 from winnow.engine.sparse_cpu.graph.plan import graph_plan
 from winnow.engine.sparse_cpu.graph.product import Product
 from winnow.engine.sparse_cpu.graph.segments import run_segments, segments
-from winnow.engine.sparse_cpu.graph.stages import Pass
+from winnow.engine.sparse_cpu.graph.stages import LANES, Pass, Scratch
 from winnow.engine.sparse_cpu.graph.trace import TracedNode, trace
 from winnow.engine.sparse_cpu.kernels.loss import batch_correct, batch_cross_entropy
 from winnow.engine.sparse_cpu.places import Remasking
+from winnow.engine.sparse_cpu.team import Team
 from winnow.kernels.arrays import Int64s, padded
 from winnow.kernels.simd import W
 from winnow.state import State, load_weights
@@ -41,7 +42,9 @@ class Graph:
         state: State,
         optimizer: Mapping[str, Any],
         in_torch: Collection[str] = (),
+        team: Team | None = None,
     ) -> None:
+        """``team``: the threads that share the work, none but the calling one by default."""
         load_weights(model, state)
         nodes, last = trace(model, image, in_torch)
         self.notes = torch_notes(nodes, in_torch)
@@ -49,6 +52,7 @@ class Graph:
         self.capacity = padded(max(batch, _evaluated_together(model)))
         plan = graph_plan(model, nodes, state.mask, batch, self.capacity)
         self.operations, self.parts = plan.operations, plan.parts
+        self.products = [op for op in plan.operations if isinstance(op, Product)]
         self.way_back = [op for op in reversed(plan.operations) if op.trained]
         self.parameters = Parameters(plan.kept, state, optimizer)
         self.random = any(node.random for node in nodes)
@@ -59,7 +63,9 @@ class Graph:
         self.logits_delta = gradients.begin(self.logits)
         for operation in self.way_back:
             operation.plan_back(gradients)
-        self.now = Pass()
+        scratch = Scratch()
+        self.passes = [Pass(lane, scratch) for lane in range(LANES)]
+        self.team = team or Team()
         self._arrange()
 
     def _free(self) -> None:
@@ -78,10 +84,9 @@ class Graph:
     def remask(self, change: Remasking) -> None:
         """Train on under another mask."""
         listed = {}
-        for operation in self.operations:
-            if isinstance(operation, Product) and operation.names[0] in change.relisted:
-                name = operation.names[0]
-                listed[name] = operation.relist(change.keep(name, self.parameters.shape(name)))
+        for product in self.products:
+            if (name := product.names[0]) in change.relisted:
+                listed[name] = product.relist(change.keep(name, self.parameters.shape(name)))
         self.parameters.remask(change, listed)
         self._arrange()
 
@@ -89,14 +94,14 @@ class Graph:
         """Logits of the ``batch`` images that lie in ``x``."""
         if self.parts and self.model.training != training:
             self.model.train(training)
-        self.now.start(batch, training=training)
+        for now in self.passes:
+            now.start(batch, training=training)
         for operation in self.operations:
             operation.begin()
-        run_segments(self.forth, self.now)
+        run_segments(self.forth, self.passes, self.team)
 
     def loss(self, labels: Int64s, examples: Int64s) -> float:
         """The summed loss of the batch; its mean's gradient goes to the logits."""
-        self.now.take(0, self.now.total)
         logits, delta = self.logits.buffer[0], self.logits_delta[0]
         return batch_cross_entropy(self.classes, logits, labels, examples, delta)
 
@@ -108,7 +113,9 @@ class Graph:
         """The gradient by all trained numbers, from that by the logits."""
         for operation in self.way_back:
             operation.begin_back()
-        run_segments(self.back, self.now)
+        run_segments(self.back, self.passes, self.team)
+        for product in self.products:
+            product.end_back()
         self.parameters.collect()
 
     def buffers(self) -> dict[str, Tensor]:

@@ -14,15 +14,17 @@ from winnow.engine.sparse_cpu.kernels.batch_norm import (
     running_statistics,
 )
 from winnow.errors import UserError
-from winnow.kernels.arrays import NO_FLOATS, Floats
+from winnow.engine.sparse_cpu.graph.stages import LANES
+from winnow.kernels.arrays import NO_FLOATS, Floats, aligned
 from winnow.kernels.simd import W
 
 
 class Norm:
     """What batch norm knows of each channel; the running statistics are the module's own.
 
-    ``sums``, ``sums_back``: what is summed over a batch, forward and on the way back, by the
-    operation before or by `Blend`; see `winnow.engine.sparse_cpu.kernels.batch_norm`.
+    ``sums``, ``sums_back``, (LANES, 2 · channels · W): what each lane sums over its part of a
+    batch, forward and on the way back, in the operation before or in `Blend`; see
+    `winnow.engine.sparse_cpu.kernels.batch_norm`.
     """
 
     def __init__(self, name: str, module: Any, channels: int) -> None:
@@ -31,7 +33,9 @@ class Norm:
             np.zeros(channels, np.float32) for _ in range(4)
         )
         self.back_scale, self.slope, self.rest = (np.zeros(channels, np.float32) for _ in range(3))
-        self.sums, self.sums_back = (np.zeros(2 * channels * W, np.float32) for _ in range(2))
+        self.sums, self.sums_back = (
+            aligned(LANES * 2 * channels * W, 0.0).reshape(LANES, -1) for _ in range(2)
+        )
         self.weight, self.bias = np.ones(channels, np.float32), np.zeros(channels, np.float32)
         self.weight_gradient, self.bias_gradient = self.weight.copy(), self.bias.copy()
         self.running_mean = _array(module.running_mean)
@@ -77,7 +81,7 @@ class Norm:
             )
         tracks = training and self.running_mean.size > 0
         batch_statistics(
-            self.sums,
+            _of_all_lanes(self.sums),
             count,
             self.module.eps,
             1.0 - self._momentum() if tracks else 1.0,
@@ -95,7 +99,7 @@ class Norm:
     def prepare_back(self, count: int) -> None:
         """From the sums of the way back to the gradients here, and the factors of `blend_back`."""
         back_factors(
-            self.sums_back,
+            _of_all_lanes(self.sums_back),
             count,
             self.weight,
             self.mean,
@@ -113,6 +117,14 @@ class Norm:
         if self.module.momentum is None:
             return 1.0 / float(self.module.num_batches_tracked)
         return float(self.module.momentum)
+
+
+def _of_all_lanes(sums: Floats) -> Floats:
+    """The sums of all lanes, one lane after the other."""
+    total = sums[0]
+    for lane in sums[1:]:
+        total += lane
+    return total
 
 
 def _array(tensor: Tensor | None) -> Floats:

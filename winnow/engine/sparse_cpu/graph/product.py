@@ -18,6 +18,7 @@ from winnow.engine.sparse_cpu.graph.correlate import (
     weight_gradient,
 )
 from winnow.engine.sparse_cpu.graph.gradients import Gradient, Gradients, Share
+from winnow.engine.sparse_cpu.graph.lanes import LaneGradients
 from winnow.engine.sparse_cpu.graph.lists import LayerLists, ProductList
 from winnow.engine.sparse_cpu.graph.norm import Norm
 from winnow.engine.sparse_cpu.graph.parameters import Parameters
@@ -71,6 +72,7 @@ class Product:
         self.norm: Norm | None = None
         self.weight, self.gradient = NO_FLOATS, NO_FLOATS
         self.bias, self.bias_gradient = NO_FLOATS, NO_FLOATS
+        self.gradients = LaneGradients(NO_FLOATS, NO_FLOATS)
         rectify = x.rectified
         self.x_dims = None if strips.x is None else strips.x.dims(rectify=rectify)
         self.delta_dims = None if strips.delta is None else strips.delta.dims(rectify=False)
@@ -96,12 +98,17 @@ class Product:
         self.weight, self.gradient = parameters.nonzeros(weight)
         if bias is not None:
             self.bias, self.bias_gradient = parameters.dense(bias)
+        self.gradients = LaneGradients(self.gradient, self.bias_gradient)
+
+    def end_back(self) -> None:
+        """Add up what lanes have made of the gradients."""
+        self.gradients.end()
 
     def begin(self) -> None:
         """Nothing."""
 
     def begin_back(self) -> None:
-        self.bias_gradient[:] = 0
+        self.gradients.begin()
         for way, weight in zip(self.back_lists, self.back_weights, strict=True):
             refresh(self.weight, way.place, weight)
 
@@ -117,7 +124,7 @@ class Product:
         listed, norm = _listed(self.forward_list, now.groups), self.norm
         shift, sums = NO_FLOATS, NO_FLOATS
         if norm is not None and norm.uses_batch(now.training):
-            shift, sums = norm.shift, norm.sums
+            shift, sums = norm.shift, norm.sums[now.lane]
         correlate(
             listed.grid,
             listed.start,
@@ -169,20 +176,19 @@ class Product:
             relu_back(out.buffer[now.first][: delta.size], delta, delta, False)
         x, delta = self._read_x(now), self._read_delta(now)
         listed = _listed(self.gradient_list, now.groups)
+        gradient, bias_gradient = self.gradients.of_lane(now)
         if self.bias.size:
             sums = now.scratch("bias", self.bias.size)[: self.bias.size]
             row_sums(listed.grid, listed.at, delta.array, sums)
-            self.bias_gradient += sums
+            bias_gradient += sums
         tiled = x.strip.size or delta.strip.size
         floats = self.weight.size * W if tiled else self.forward_list.scratch
-        partial, again = now.scratch("partial", floats), now.first > 0
+        partial, again = now.scratch("partial", floats), not now.begins
         ways = self._ways_back(now)
         if self.at_once and len(ways) == 1:
-            both_gradients(
-                listed, x, delta, partial, self.gradient, again, ways[0], now.present
-            )
+            both_gradients(listed, x, delta, partial, gradient, again, ways[0], now.present)
             return
-        weight_gradient(*listed, x, delta, partial, self.gradient, again, now.present)
+        weight_gradient(*listed, x, delta, partial, gradient, again, now.present)
         for way in ways:
             correlate_back(
                 way.listed.grid,
@@ -213,7 +219,7 @@ class Product:
         x, gate = self.x, Gate()
         if share.sums and (wanted := x.back_sums) is not None:
             y = wanted.value.buffer[now.first]
-            gate = Gate(y=y, shift=wanted.shift, sums=wanted.sums)
+            gate = Gate(y=y, shift=wanted.shift, sums=wanted.sums[now.lane])
         if not share.gates:
             return gate
         if x.normed is None:

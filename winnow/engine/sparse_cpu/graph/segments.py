@@ -2,13 +2,20 @@
 
 What a stage leaves is still in the second-level cache when the next one reads it. A stage that
 needs all of a batch (batch norm between its sums and its use) ends a segment.
+
+Groups are shared out to lanes, which threads work on at once. How many lanes, and which groups each
+has, follows from the network, its mask and the batch alone; so do sums, which each lane has for
+itself: results do not depend on threads in any bit.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 
-from winnow.engine.sparse_cpu.graph.stages import Pass, Stage
+from winnow.engine.sparse_cpu.graph.stages import LANES, Pass, Stage
+from winnow.engine.sparse_cpu.team import Team
 
 _CACHE = 1 << 18  # floats of a second-level cache
 
@@ -39,11 +46,30 @@ def _groups(stages: list[Stage]) -> int:
     return -(-least // max(stage.group for stage in stages))
 
 
-def run_segments(plan: list[Segment], now: Pass) -> None:
-    """All stages of all segments, in order, over the batch of a pass."""
+def run_segments(plan: list[Segment], passes: list[Pass], team: Team) -> None:
+    """All stages of all segments, in order, over the batch of the passes, one for each lane."""
     for segment in plan:
-        count = segment.groups or now.total
-        for first in range(0, now.total, count):
-            now.take(first, count)
+        whole, total = passes[0], passes[0].total
+        if segment.stages[0].whole:
+            whole.take(0, total)
             for stage in segment.stages:
-                stage.run(now)
+                stage.run(whole)
+            continue
+        shares = lane_shares(total, segment.groups or total)
+        lanes = zip(passes, shares, strict=False)
+        team.run([partial(_run_lane, segment, now, *share) for now, share in lanes])
+
+
+def lane_shares(total: int, together: int) -> list[tuple[int, int]]:
+    """First group and number of groups of each lane; each lane has ``together`` or more."""
+    lanes = min(LANES, -(-total // together))
+    bounds = [lane * total // lanes for lane in range(lanes + 1)]
+    return [(begin, end - begin) for begin, end in pairwise(bounds)]
+
+
+def _run_lane(segment: Segment, now: Pass, first: int, groups: int) -> None:
+    count = segment.groups or groups
+    for begin in range(first, first + groups, count):
+        now.take(begin, min(count, first + groups - begin), begins=begin == first)
+        for stage in segment.stages:
+            stage.run(now)

@@ -17,6 +17,7 @@ from winnow.engine.advancing import advance_by, one_step
 from winnow.engine.base import Job, Metrics, Perturbation, StepStats
 from winnow.engine.learning_rate import rate_at
 from winnow.engine.reopened import dense_gradient
+from winnow.engine.sparse_cpu.denormals import denormals_as_zero
 from winnow.engine.sparse_cpu.graph.graph import Graph
 from winnow.engine.sparse_cpu.kernels.gather import gather_images
 from winnow.engine.sparse_cpu.kernels.squares import squares
@@ -38,7 +39,7 @@ class GraphSession:
         self.step, self.updates = state.step, state.updates
         splits = job.data.splits
         shape = tuple(splits["train"].images.shape[1:])
-        self.graph = Graph(job.build(), shape, job.batch, state, job.optimizer, in_torch)
+        self.graph = Graph(job.build(), shape, job.batch, state, job.optimizer, in_torch, team)
         self.notes = self.graph.notes
         self.pixels = {name: pixels_of(s) for name, s in splits.items()}
         self.labels = {name: labels_of(s, self.graph.classes) for name, s in splits.items()}
@@ -49,7 +50,11 @@ class GraphSession:
         self.scale, self.shift = (v.astype(np.float32) for v in (1 / std, -mean / std))
 
     def advance(self, to: int) -> StepStats:
-        return advance_by(self, one_step(self, self._train), to)
+        return advance_by(self, one_step(self, self._step), to)
+
+    def _step(self) -> float:
+        with denormals_as_zero(self.graph.parameters.rule.forgets_denormals):
+            return self._train()
 
     def _train(self) -> float:
         """One update. Returns the loss; NaN, and no update, if it or the gradient is not finite."""
@@ -99,6 +104,10 @@ class GraphSession:
         )
 
     def evaluate(self, split: str) -> Metrics:
+        with denormals_as_zero(self.graph.parameters.rule.forgets_denormals):
+            return self._evaluate(split)
+
+    def _evaluate(self, split: str) -> Metrics:
         graph, index, labels = self.graph, self.index[split], self.labels[split]
         loss, correct = 0.0, 0
         for begin in range(0, len(index), graph.capacity):

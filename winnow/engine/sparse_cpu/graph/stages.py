@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,18 +14,41 @@ from winnow.kernels.arrays import Floats, aligned
 from winnow.kernels.simd import W
 
 
+LANES = 8
+"""The most parts of a batch that are worked on at once, each with sums of its own.
+
+Fixed, so that sums are added up in one order however many threads there are.
+"""
+
+
+class Scratch(threading.local):
+    """Arrays that mean nothing when a stage begins; each thread has its own, still in its cache."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, Floats] = {}
+
+    def named(self, name: str, floats: int) -> Floats:
+        """So many floats or more; those of one name are the same."""
+        if name not in self._arrays or self._arrays[name].size < floats:
+            self._arrays[name] = aligned(floats, 0.0)
+        return self._arrays[name]
+
+
 class Pass:
     """The part of a batch that operations work on: ``groups`` groups from ``first`` on.
 
     ``present``: (W,), 1 where the last of them has an example, else 0. ``batch``: of all examples.
+    ``lane``: what it adds up goes to the sums of this number; ``begins``: it is the lane's first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lane: int, scratch: Scratch) -> None:
+        """``scratch``: that of all lanes, of which each thread has its own."""
+        self.lane, self.begins = lane, True
+        self.scratch = scratch.named
         self.training, self.batch, self.total = False, 0, 0
         self.first = self.groups = 0
         self.every, self.last = np.ones(W, np.float32), np.ones(W, np.float32)
         self.present = self.every
-        self._scratch: dict[str, Floats] = {}
 
     def start(self, batch: int, *, training: bool) -> None:
         """Begin with another batch."""
@@ -32,16 +56,10 @@ class Pass:
         self.last[:] = np.arange(W) < batch - (self.total - 1) * W
         self.take(0, self.total)
 
-    def take(self, first: int, count: int) -> None:
+    def take(self, first: int, count: int, *, begins: bool = True) -> None:
         """Go on with ``count`` groups from ``first`` on, or with those of them that there are."""
-        self.first, self.groups = first, min(count, self.total - first)
+        self.first, self.groups, self.begins = first, min(count, self.total - first), begins
         self.present = self.last if first + self.groups == self.total else self.every
-
-    def scratch(self, name: str, floats: int) -> Floats:
-        """So many floats, or more, that mean nothing; those of one name are the same."""
-        if name not in self._scratch or self._scratch[name].size < floats:
-            self._scratch[name] = aligned(floats, 0.0)
-        return self._scratch[name]
 
 
 @dataclass(frozen=True)

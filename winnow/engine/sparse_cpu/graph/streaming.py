@@ -22,6 +22,7 @@ from winnow.engine.sparse_cpu.graph.window import Window
 from winnow.kernels.simd import W
 
 _SCRATCH = 160_000  # floats of all strips of a product: with what else it reads, in a 1 MiB cache
+_MOST = 230_000  # of strips that cannot be lower
 _FEWEST = 4  # rows of a strip, where a map has more
 
 
@@ -84,7 +85,8 @@ def _fitting(
     while True:
         strips = strips_of(window, source, target, rows)
         used = Strips(strips.x if x else None, strips.delta if delta else None)
-        if deep * sum(s.group for s in (used.x, used.delta) if s is not None) <= _SCRATCH:
+        most = _MOST if rows <= _FEWEST else _SCRATCH
+        if deep * sum(s.group for s in (used.x, used.delta) if s is not None) <= most:
             return used
         if rows <= _FEWEST:
             return None
