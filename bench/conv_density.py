@@ -99,8 +99,7 @@ def sparse(channels: int, side: int, density: float, maps: list[Floats]) -> tupl
 
     def input_gradient() -> None:
         correlate.correlate_back(
-            back.grid, back.start, back.offset, turned, back.at, delta, dx,
-            False, NO_FLOATS, NO_FLOATS, NO_FLOATS, NO_FLOATS,
+            back.grid, back.start, back.offset, turned, back.at, delta, dx, False
         )  # fmt: skip
 
     def weight_gradient() -> None:

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 from conformance import OPTIMIZERS, make_job, random_mask, same, trained, training_data
+from hypothesis import given
+from hypothesis import strategies as st
 from networks import Mixed, PreActivation, Residual
 from torch import nn
 
 from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.engine.sparse_cpu.graph import segments
+from winnow.engine.sparse_cpu.graph.stages import LANES
 from winnow.kernels.simd import W
 from winnow.models import build
 from winnow.state import fresh_state
@@ -51,6 +54,31 @@ def test_a_few_groups_at_a_time_give_the_same_steps(monkeypatch, make):
                          (one_by_one.buffers, together.buffers)):  # fmt: skip
         for name, tensor in mine.items():
             torch.testing.assert_close(tensor, theirs[name], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [resnet, Residual, Mixed, PreActivation])
+def test_bits_do_not_depend_on_threads(monkeypatch, make):
+    monkeypatch.setattr(segments, "_CACHE", 1)  # else such small maps go through in one lane
+    job, state = a_job(make, batch=47 - W // 4), a_state(make, 0.3)
+    alone = SparseEngine().open(job, state)
+    alone.advance(5)  # batches of three groups and of one in turns
+    total = alone.graph.passes[0].total
+    lanes = [segments.lane_shares(total, s.groups) for s in alone.graph.back if s.groups]
+    assert max(map(len, lanes)) == total > 1
+    for threads in (2, 4):
+        session = SparseEngine(threads=threads).open(job, state)
+        session.advance(5)
+        same(session.state(), alone.state())
+        assert session.evaluate("test") == alone.evaluate("test")
+
+
+@given(st.integers(1, 200), st.integers(1, 40))
+def test_lanes_share_all_groups(total, together):
+    shares = segments.lane_shares(total, together)
+    assert len(shares) == min(LANES, -(-total // together))
+    assert [first for first, _ in shares] == [0, *np.cumsum([n for _, n in shares])[:-1]]
+    assert sum(n for _, n in shares) == total
+    assert max(n for _, n in shares) - min(n for _, n in shares) <= 1
 
 
 @pytest.mark.parametrize("dense", [["first.weight"], ["third.weight", "hidden.weight"]])

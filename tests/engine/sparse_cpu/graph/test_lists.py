@@ -91,7 +91,9 @@ def test_a_linear_layer_reads_its_features_past_the_border():
 
 def test_rows_of_slabs_are_long_enough_and_their_input_fits():
     assert lists.slab_planes(64, 64, 64 * 64 * 9, 2304) == 10  # 22.5 KiB of 64 planes
-    assert lists.slab_planes(64, 64, 64 * 64 * 9 // 10, 2304) == 22  # 24 nonzeros in a row, of equal slabs
+    assert (
+        lists.slab_planes(64, 64, 64 * 64 * 9 // 10, 2304) == 22
+    )  # 24 nonzeros in a row, of equal slabs
     assert lists.slab_planes(64, 64, 64 * 64 * 9 // 100, 2304) == 64
     assert lists.slab_planes(16, 16, 0, 2304) == 16
     assert lists.slab_planes(5, 8, 5 * 8 * 24, 10**6) == 1

@@ -107,7 +107,7 @@ class Gradients:
         return self._note(activation, Share(self._views[activation]))
 
     def pass_through(self, norm: Norm, activation: Activation, source: Activation) -> None:
-        """The gradient by what only ``norm`` uses is computed from that by ``source``, when read."""
+        """The gradient by what only ``norm`` uses is what it makes of that by ``source``."""
         self._read(activation, self._views[source])
         self._left[activation] -= 1
         self._through[activation] = norm

@@ -8,13 +8,13 @@ import numpy as np
 from torch import Tensor
 
 from winnow.engine.sparse_cpu.graph.parameters import Parameters
+from winnow.engine.sparse_cpu.graph.stages import LANES
 from winnow.engine.sparse_cpu.kernels.batch_norm import (
     back_factors,
     batch_statistics,
     running_statistics,
 )
 from winnow.errors import UserError
-from winnow.engine.sparse_cpu.graph.stages import LANES
 from winnow.kernels.arrays import NO_FLOATS, Floats, aligned
 from winnow.kernels.simd import W
 

@@ -36,8 +36,8 @@ from winnow.mask import Mask
 class GraphPlan:
     """The operations in order, the activations that they work on, and which weights are kept where.
 
-    ``uses``: the places of the operations that use an activation. ``kept``: for each weight of a product,
-    the places of its trained entries. ``parts``: those operations that torch runs.
+    ``uses``: the places of the operations that use an activation. ``kept``: for each weight of a
+    product, the places of its trained entries. ``parts``: those operations that torch runs.
     """
 
     operations: list[Operation] = field(default_factory=list)
@@ -153,9 +153,7 @@ class _Planner:
     def linear(self, node: TracedNode) -> None:
         self._product(node, linear_lists, Strips())
 
-    def _product(
-        self, node: TracedNode, listed: Callable[..., LayerLists], strips: Strips
-    ) -> None:
+    def _product(self, node: TracedNode, listed: Callable[..., LayerLists], strips: Strips) -> None:
         module: Any = node.module
         x = self._use(node.inputs[0])
         last = self._with_relu(node)

@@ -31,7 +31,7 @@ from winnow.engine.sparse_cpu.kernels.block_product import refresh
 from winnow.engine.sparse_cpu.kernels.elementwise import relu_back
 from winnow.engine.sparse_cpu.kernels.grid import GROUPS
 from winnow.engine.sparse_cpu.places import Bits, Places
-from winnow.kernels.arrays import NO_FLOATS, Floats
+from winnow.kernels.arrays import NO_FLOATS
 from winnow.kernels.simd import W
 
 
@@ -211,7 +211,9 @@ class Product:
             return []
         gate, out = self._gate(share, now), share.views[now.first]
         return [
-            Back(_listed(way, now.groups), weight, out, share.accumulate, gate, _streams(self.x, now))
+            Back(
+                _listed(way, now.groups), weight, out, share.accumulate, gate, _streams(self.x, now)
+            )
             for way, weight in zip(self.back_lists, self.back_weights, strict=True)
         ]
 

@@ -61,7 +61,7 @@ def run_segments(plan: list[Segment], passes: list[Pass], team: Team) -> None:
 
 
 def lane_shares(total: int, together: int) -> list[tuple[int, int]]:
-    """First group and number of groups of each lane; each lane has ``together`` or more."""
+    """First group and number of groups of each lane, which takes up to ``together`` at a time."""
     lanes = min(LANES, -(-total // together))
     bounds = [lane * total // lanes for lane in range(lanes + 1)]
     return [(begin, end - begin) for begin, end in pairwise(bounds)]

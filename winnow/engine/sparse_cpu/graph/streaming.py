@@ -81,7 +81,7 @@ def _fitting(
     window = Window(tuple(module.kernel_size), *node.options)
     grid = np.array([group_count(batch), target.height, target.width, 0, 0, W, 0, 0, 0], np.int64)
     deep = max(region.shape.groups for region in regions(grid))
-    rows = target.height
+    rows = rows_of(window, source, target)
     while True:
         strips = strips_of(window, source, target, rows)
         used = Strips(strips.x if x else None, strips.delta if delta else None)
@@ -93,8 +93,16 @@ def _fitting(
         rows = max(rows // 2 // _FEWEST * _FEWEST, _FEWEST)
 
 
+def rows_of(window: Window, source: Map, target: Map) -> int:
+    """The most rows that a product of a convolution has, forward or back to some residue."""
+    return max(target.height, -(-source.height // window.stride[0]))
+
+
 def strips_of(window: Window, source: Map, target: Map, rows: int) -> Strips:
-    """What so many rows of a convolution read: of its input, and of the gradient by its output."""
+    """What so many rows of a convolution read: of its input, and of the gradient by its output.
+
+    ``rows``: all that there are (`rows_of`), or a multiple of the highest block's.
+    """
     high, stride, padding = window.kernel[0], window.stride[0], window.padding[0]
     x = Strip(source, rows, stride, padding, stride * (rows - 1) + high)
     taps = [

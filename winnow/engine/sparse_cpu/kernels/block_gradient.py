@@ -71,7 +71,9 @@ def add_block(
         while k < end:
             part = block_dot(d, task.x, base + scalar(task.offset, k), in_group, in_row)
             place = (k - first) * W
-            store(task.partial, place, part if fresh else add(load_vector(task.partial, place), part))
+            store(
+                task.partial, place, part if fresh else add(load_vector(task.partial, place), part)
+            )
             k += 1
 
 
@@ -133,7 +135,8 @@ def _differentiator(shape: BlockShape) -> Any:
         task = GradientTask(grid, start, offset, at, x, delta, partial)
         back = ProductTask(
             back_grid, back_start, back_offset, back_weight, back_at, sums[:0], delta, out,
-            present, False, out_accumulate, out_streams, gate, y, gate_scale, gate_offset, shift, sums,
+            present, False, out_accumulate, out_streams,
+            gate, y, gate_scale, gate_offset, shift, sums,
         )  # fmt: skip
         group, groups, row, rows, column, columns = region
         most, together = rows - row, groups - group

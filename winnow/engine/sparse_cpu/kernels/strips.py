@@ -1,10 +1,10 @@
 """Strips: a few rows of a map, computed when a product needs them and never stored whole.
 
-What lies between two convolutions is read from memory and written to it many times, and costs more
-than the arithmetic of sparse weights. So a product can read an operand that is a function of what is
-stored, pixel by pixel: max(y · scale + rest, 0), a batch norm and its ReLU; or, on the way back,
-delta · scale + (y − mean) · slope + rest, the gradient by what comes into a batch norm. The rows
-that a few rows of the product need are computed into scratch that stays in the second-level cache.
+Reading and writing what lies between two convolutions costs more than the arithmetic of sparse
+weights. So a product can read an operand that is a function of what is stored, pixel by pixel:
+max(y · scale + rest, 0), a batch norm and its ReLU; or, on the way back, delta · scale +
+(y − mean) · slope + rest, the gradient by what comes into a batch norm. The rows that a few rows of
+the product need are computed into scratch that stays in the second-level cache.
 
 ``strip``, int64 (9,), says which: see the names below. An empty one: the operand is stored.
 ``filled``: (value, other, mean, scale, slope, rest), the arrays of either function; ``other``,
@@ -35,7 +35,7 @@ from winnow.kernels.simd import (
 )
 
 # Rows of the product that a strip serves, and the step from one to the next in the map; how many
-# rows of the map lie above the first; how many a strip has; the map; whether the result is rectified.
+# rows of the map lie above the first; how many a strip has; the map; whether a ReLU follows.
 ROWS, STEP, ABOVE, HEIGHT, CHANNELS, _MAP_HEIGHT, _MAP_WIDTH, BORDER, RECTIFY = range(9)
 
 Filled = tuple[Floats, Floats, Floats, Floats, Floats, Floats]
