@@ -60,6 +60,7 @@ OTHERS = {
     "pruning": PRUNING,
     "engine": "dense",
     "semantics": RUN.semantics + 1,
+    "revision": 2,
     "dynamic": RunDynamic("set", {}, ("w",), keep=3, seed=0),
     "search": RunSearch("jackpot", {}, ("w",), keep=3, seed=0),
 }

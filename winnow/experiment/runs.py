@@ -23,6 +23,12 @@ from winnow.experiment.run_parts import (
 SEMANTICS = 1
 """Raised when the same fields give other numbers: a change of an algorithm, a fixed mistake."""
 
+SPARSE_GRAPHS = 2
+"""The revision of what the sparse engine trains as a graph, not as a chain of linear layers.
+
+1 had no strips and no lanes, and shorter rows in its lists: sums were added up in another order.
+"""
+
 GIVEN = "given"
 """In place of a criterion: the mask is that of a ticket from a file."""
 
@@ -44,6 +50,7 @@ LEGACY: Mapping[str, Any] = {
     "model.shortcut": "projection",
     "model.source": None,
     "model.options": {},
+    "revision": 1,
     "search": None,
     "search.weights": None,
     "pruning.rounds": 1,
@@ -167,6 +174,7 @@ class Run:
     ``optimizer``: the rule's name and the options that it has, which differ from rule to rule.
     ``seeds``: by name, only those that something is drawn from. ``dynamic``: the method that
     changes the mask meanwhile. ``search``: the mask search whose scores train instead of weights.
+    ``semantics``: `SEMANTICS`; ``revision``: of what trains this run, see `plan.revision`.
     """
 
     data: RunData
@@ -186,6 +194,7 @@ class Run:
     pruning: Pruning | None
     engine: str
     semantics: int = SEMANTICS
+    revision: int = 1
     dynamic: RunDynamic | None = None
     search: RunSearch | None = None
 

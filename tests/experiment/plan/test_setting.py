@@ -10,7 +10,7 @@ from sample_plans import points_of, small
 from winnow.errors import UserError
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
-from winnow.experiment.runs import load_run
+from winnow.experiment.runs import SPARSE_GRAPHS, load_run
 from winnow.experiment.store.images import Source
 
 CIFAR = Source(50_000, "cifar")
@@ -155,3 +155,24 @@ def test_the_rate_at_which_a_line_ends():
     run, zero = (small(train=t).nodes[0].run for t in (train, {"schedule": "linear"}))
     assert (run.schedule.to, zero.schedule.to) == (0.005, 0.0)
     assert run.id != zero.id
+
+
+@pytest.mark.parametrize(
+    ("lines", "revision"),
+    [
+        (["engine=sparse"], 1),
+        (["engine=sparse", "data.augment=flip-crop"], SPARSE_GRAPHS),
+        (["engine=sparse", "model={name: conv-2}"], SPARSE_GRAPHS),
+        (["engine=auto", "model={name: conv-2}"], 1),
+        (["engine=dense", "model={name: conv-2}"], 1),
+    ],
+    ids=str,
+)
+def test_what_one_engine_makes_otherwise_is_another_run_and_nothing_else_is(lines, revision):
+    changed = ["data.name=cifar-10", "prune.rates={}", *lines]
+    run = expand("revised", load_recipe("lth/digits", changed, 1), CIFAR).nodes[0].run
+    assert run.revision == revision
+    assert (replace(run, revision=1).id == run.id) is (revision == 1)
+    assert load_run(asdict(run)).id == run.id
+    before = {name: value for name, value in asdict(run).items() if name != "revision"}
+    assert (load_run(before).id == run.id) is (revision == 1)

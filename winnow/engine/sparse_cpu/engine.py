@@ -21,7 +21,7 @@ from winnow.data.image_files import ImageFiles
 from winnow.engine.base import Job, Session
 from winnow.engine.once import once
 from winnow.engine.reopened import not_here
-from winnow.engine.sparse_cpu.chain.layers import chain_of_job
+from winnow.engine.sparse_cpu.chain.layers import chain_of_job, layers_fit
 from winnow.engine.sparse_cpu.chain.session import ChainSession
 from winnow.engine.sparse_cpu.graph.session import GraphSession
 from winnow.engine.sparse_cpu.graph.trace import trace
@@ -137,8 +137,7 @@ def _is_chain(job: Job, features: int) -> bool:
         _, layers = chain_of_job(job)
     except UnsupportedError:
         return False
-    sizes = [features, *(layer.outputs for layer in layers)]
-    return all(size == layer.inputs for size, layer in zip(sizes, layers, strict=False))
+    return layers_fit(layers, features)
 
 
 @once

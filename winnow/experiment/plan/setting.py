@@ -12,6 +12,7 @@ from winnow.data.order import steps_per_epoch
 from winnow.data.own import known_data
 from winnow.data.own_names import is_own_data
 from winnow.errors import UserError
+from winnow.experiment.plan.revision import revision_of
 from winnow.experiment.recipe.model import Init, Model
 from winnow.experiment.recipe.network import network, network_source
 from winnow.experiment.recipe.recipe import Data, Recipe
@@ -139,6 +140,7 @@ def _dense_run(recipe: Recipe, source: Source, per_epoch: int) -> Run:
     """The recipe's dense run, but for its seeds."""
     train = recipe.train
     steps = _at_least_one("train.steps", train.steps, per_epoch)
+    inputs = known_data(recipe.data.key).inputs(recipe.data.size)
     return Run(
         data=_data(recipe.data, source),
         model=_model(recipe.model),
@@ -156,6 +158,7 @@ def _dense_run(recipe: Recipe, source: Source, per_epoch: int) -> Run:
         start=Start("init"),
         pruning=None,
         engine=recipe.engine,
+        revision=revision_of(recipe.engine, network(recipe), inputs, recipe.data.augment),
     )
 
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.engine.sparse_cpu.graph import segments
-from winnow.engine.sparse_cpu.graph.stages import LANES
+from winnow.engine.sparse_cpu.graph.stages import MOST_LANES
 from winnow.kernels.simd import W
 from winnow.models import build
 from winnow.state import fresh_state
@@ -75,7 +75,7 @@ def test_bits_do_not_depend_on_threads(monkeypatch, make):
 @given(st.integers(1, 200), st.integers(1, 40))
 def test_lanes_share_all_groups(total, together):
     shares = segments.lane_shares(total, together)
-    assert len(shares) == min(LANES, -(-total // together))
+    assert len(shares) == min(MOST_LANES, -(-total // together))
     assert [first for first, _ in shares] == [0, *np.cumsum([n for _, n in shares])[:-1]]
     assert sum(n for _, n in shares) == total
     assert max(n for _, n in shares) - min(n for _, n in shares) <= 1

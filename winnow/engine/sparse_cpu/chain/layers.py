@@ -80,6 +80,21 @@ def chain_of(model: nn.Module) -> list[ChainLayer]:
     return layers
 
 
+def is_chain(model: nn.Module, features: int) -> bool:
+    """Whether a network is a chain of linear layers, for images of so many features."""
+    try:
+        layers = chain_of(model)
+    except UnsupportedError:
+        return False
+    return layers_fit(layers, features)
+
+
+def layers_fit(layers: Sequence[ChainLayer], features: int) -> bool:
+    """Whether the first layer takes so many features, and each other what comes before it."""
+    sizes = [features, *(layer.outputs for layer in layers)]
+    return all(size == layer.inputs for size, layer in zip(sizes, layers, strict=False))
+
+
 def _with_relu(layer: ChainLayer) -> ChainLayer:
     return ChainLayer(layer.weight, layer.bias, layer.outputs, layer.inputs, relu=True)
 

@@ -16,7 +16,7 @@ from winnow.engine.sparse_cpu.graph.parameters import Parameters
 from winnow.engine.sparse_cpu.graph.plan import graph_plan
 from winnow.engine.sparse_cpu.graph.product import Product
 from winnow.engine.sparse_cpu.graph.segments import run_segments, segments
-from winnow.engine.sparse_cpu.graph.stages import LANES, Pass, Scratch
+from winnow.engine.sparse_cpu.graph.stages import MOST_LANES, Pass, Scratch
 from winnow.engine.sparse_cpu.graph.trace import TracedNode, trace
 from winnow.engine.sparse_cpu.kernels.loss import batch_correct, batch_cross_entropy
 from winnow.engine.sparse_cpu.places import Remasking
@@ -64,7 +64,7 @@ class Graph:
         for operation in self.way_back:
             operation.plan_back(gradients)
         scratch = Scratch()
-        self.passes = [Pass(lane, scratch) for lane in range(LANES)]
+        self.passes = [Pass(lane, scratch) for lane in range(MOST_LANES)]
         self.team = team or Team()
         self._arrange()
 

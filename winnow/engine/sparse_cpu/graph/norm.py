@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from winnow.engine.sparse_cpu.graph.parameters import Parameters
-from winnow.engine.sparse_cpu.graph.stages import LANES
+from winnow.engine.sparse_cpu.graph.stages import MOST_LANES
 from winnow.engine.sparse_cpu.kernels.batch_norm import (
     back_factors,
     batch_statistics,
@@ -22,7 +22,7 @@ from winnow.kernels.simd import W
 class Norm:
     """What batch norm knows of each channel; the running statistics are the module's own.
 
-    ``sums``, ``sums_back``, (LANES, 2 · channels · W): what each lane sums over its part of a
+    ``sums``, ``sums_back``, (MOST_LANES, 2 · channels · W): what each lane sums over its part of a
     batch, forward and on the way back, in the operation before or in `Blend`; see
     `winnow.engine.sparse_cpu.kernels.batch_norm`.
     """
@@ -34,7 +34,7 @@ class Norm:
         )
         self.back_scale, self.slope, self.rest = (np.zeros(channels, np.float32) for _ in range(3))
         self.sums, self.sums_back = (
-            aligned(LANES * 2 * channels * W, 0.0).reshape(LANES, -1) for _ in range(2)
+            aligned(MOST_LANES * 2 * channels * W, 0.0).reshape(MOST_LANES, -1) for _ in range(2)
         )
         self.weight, self.bias = np.ones(channels, np.float32), np.zeros(channels, np.float32)
         self.weight_gradient, self.bias_gradient = self.weight.copy(), self.bias.copy()
@@ -121,7 +121,7 @@ class Norm:
 
 def _of_all_lanes(sums: Floats) -> Floats:
     """The sums of all lanes, one lane after the other."""
-    total = sums[0]
+    total: Floats = sums[0]
     for lane in sums[1:]:
         total += lane
     return total

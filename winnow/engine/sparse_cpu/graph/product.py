@@ -25,7 +25,7 @@ from winnow.engine.sparse_cpu.graph.parameters import Parameters
 from winnow.engine.sparse_cpu.graph.regions import regions
 from winnow.engine.sparse_cpu.graph.stages import Pass, Stage, group_floats
 from winnow.engine.sparse_cpu.graph.streaming import Strips
-from winnow.engine.sparse_cpu.graph.strips import Operand
+from winnow.engine.sparse_cpu.graph.strips import Factor
 from winnow.engine.sparse_cpu.kernels.block_gradient import row_sums
 from winnow.engine.sparse_cpu.kernels.block_product import refresh
 from winnow.engine.sparse_cpu.kernels.elementwise import relu_back
@@ -141,23 +141,23 @@ class Product:
             _streams(self.out, now),
         )
 
-    def _read_x(self, now: Pass) -> Operand:
+    def _read_x(self, now: Pass) -> Factor:
         if self.strips.x is None or self.x_dims is None or self.x.normed is None:
-            return Operand(self.x.buffer[now.first])
+            return Factor(self.x.buffer[now.first])
         source, strip = self.x.normed, self.strips.x
         y = source.value.buffer[now.first]
         none = NO_FLOATS
         filled = (y, none, none, source.scale, none, source.offset)
-        return Operand(now.scratch("x", _FEW_GROUPS * strip.group), self.x_dims, filled)
+        return Factor(now.scratch("x", _FEW_GROUPS * strip.group), self.x_dims, filled)
 
-    def _read_delta(self, now: Pass) -> Operand:
+    def _read_delta(self, now: Pass) -> Factor:
         gradient = self.back.delta
         stored, norm, strip = gradient.views[now.first], gradient.through, self.strips.delta
         if norm is None or strip is None or self.delta_dims is None:
-            return Operand(stored)
+            return Factor(stored)
         y = self.out.buffer[now.first]
         filled = (stored, y, norm.mean, norm.back_scale, norm.slope, norm.rest)
-        return Operand(now.scratch("delta", _FEW_GROUPS * strip.group), self.delta_dims, filled)
+        return Factor(now.scratch("delta", _FEW_GROUPS * strip.group), self.delta_dims, filled)
 
     def plan_back(self, gradients: Gradients) -> None:
         into = None
@@ -172,8 +172,8 @@ class Product:
     def backward(self, now: Pass) -> None:
         out, back = self.out, self.back
         if back.closes:
-            delta = back.delta.views[now.first][: now.groups * out.map.group]
-            relu_back(out.buffer[now.first][: delta.size], delta, delta, False)
+            stored = back.delta.views[now.first][: now.groups * out.map.group]
+            relu_back(out.buffer[now.first][: stored.size], stored, stored, False)
         x, delta = self._read_x(now), self._read_delta(now)
         listed = _listed(self.gradient_list, now.groups)
         gradient, bias_gradient = self.gradients.of_lane(now)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
-from winnow.engine.sparse_cpu.graph.stages import LANES, Pass, Stage
+from winnow.engine.sparse_cpu.graph.stages import MOST_LANES, Pass, Stage
 from winnow.engine.sparse_cpu.team import Team
 
 _CACHE = 1 << 18  # floats of a second-level cache
@@ -62,7 +62,7 @@ def run_segments(plan: list[Segment], passes: list[Pass], team: Team) -> None:
 
 def lane_shares(total: int, together: int) -> list[tuple[int, int]]:
     """First group and number of groups of each lane, which takes up to ``together`` at a time."""
-    lanes = min(LANES, -(-total // together))
+    lanes = min(MOST_LANES, -(-total // together))
     bounds = [lane * total // lanes for lane in range(lanes + 1)]
     return [(begin, end - begin) for begin, end in pairwise(bounds)]
 

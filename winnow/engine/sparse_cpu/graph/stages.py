@@ -13,7 +13,7 @@ from winnow.engine.sparse_cpu.graph.map import group_count
 from winnow.kernels.arrays import Floats, aligned
 from winnow.kernels.simd import W
 
-LANES = 8
+MOST_LANES = 8
 """The most parts of a batch that are worked on at once, each with sums of its own.
 
 Fixed, so that sums are added up in one order however many threads there are.

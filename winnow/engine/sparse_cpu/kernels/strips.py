@@ -39,7 +39,8 @@ from winnow.kernels.simd import (
 ROWS, STEP, ABOVE, HEIGHT, CHANNELS, _MAP_HEIGHT, _MAP_WIDTH, BORDER, RECTIFY = range(9)
 
 Filled = tuple[Floats, Floats, Floats, Floats, Floats, Floats]
-FILLED: Any = types.UniTuple(types.float32[::1], 6)
+_tuple: Any = types.UniTuple
+FILLED = _tuple(types.float32[::1], 6)
 
 
 @kernel
