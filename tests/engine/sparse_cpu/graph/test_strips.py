@@ -25,7 +25,7 @@ from winnow.engine.sparse_cpu.graph.correlate import (
 from winnow.engine.sparse_cpu.graph.map import Map
 from winnow.engine.sparse_cpu.graph.regions import regions
 from winnow.engine.sparse_cpu.graph.streaming import Strips, rows_of, strips_of
-from winnow.engine.sparse_cpu.graph.strips import Factor
+from winnow.engine.sparse_cpu.graph.strips import ProductInput
 from winnow.engine.sparse_cpu.kernels import block_gradient, block_product
 from winnow.kernels.arrays import NO_FLOATS, aligned
 from winnow.kernels.cache import prepare
@@ -55,20 +55,20 @@ class Streamed:
         return normal(seed, shape.channels).numpy()
 
     @property
-    def x(self) -> Factor:
+    def x(self) -> ProductInput:
         source, none = self.case.source, NO_FLOATS
         scale, rest = self.channels(20, source), self.channels(21, source)
         filled = (source.pack(self.y), none, none, scale, none, rest)
         dims = self.strips.x.dims(rectify=self.rectify)
-        return Factor(aligned(4 * self.strips.x.group, np.nan), dims, filled)
+        return ProductInput(aligned(4 * self.strips.x.group, np.nan), dims, filled)
 
     @property
-    def delta(self) -> Factor:
+    def delta(self) -> ProductInput:
         target = self.case.target
         mean, scale, slope, rest = (self.channels(30 + i, target) for i in range(4))
         filled = (target.pack(self.d), target.pack(self.z), mean, scale, slope, rest)
         dims = self.strips.delta.dims(rectify=False)
-        return Factor(aligned(4 * self.strips.delta.group, np.nan), dims, filled)
+        return ProductInput(aligned(4 * self.strips.delta.group, np.nan), dims, filled)
 
     def stored(self) -> Case:
         """The same with both operands as tensors."""
@@ -124,7 +124,7 @@ def test_the_way_back_reads_what_it_computes(s, x_stored, past_caches):
             case.batch, None, s.strips.delta,
         )  # fmt: skip
     p, channels = made.gradient, case.source.channels
-    x = Factor(case.source.pack(expected.x)) if x_stored else s.x
+    x = ProductInput(case.source.pack(expected.x)) if x_stored else s.x
     values = case.weight.flatten().numpy()[made.index]
     gradient = np.full(len(values), np.nan, np.float32)
     partial = np.full(max(len(values), 1) * W, np.nan, np.float32)

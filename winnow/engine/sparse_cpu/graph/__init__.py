@@ -9,11 +9,13 @@ How a network becomes a graph
   plan              nodes to operations, neighbours fused
   borders, window   how wide the border of every map must be
   notes             what torch runs for want of a kernel
+  streaming         which activations, and which gradients by them, are never stored
 
 What operations work on
   map               how W examples lie side by side
   activations       what one operation hands to the next
   gradients         where the gradients by them lie
+  strips            parts of either, computed when a product reads them
   parameters        all trained numbers and their slots, in one array
 
 Operations
@@ -24,7 +26,8 @@ Operations
   torch_part        what torch runs
 
 How they run
-  segments          stages that share what is in the cache
+  segments          stages that share what is in the cache, and the lanes of a batch
+  lanes             gradients that several lanes add to at once
   graph             the whole network, forward and back
   session           training
 """

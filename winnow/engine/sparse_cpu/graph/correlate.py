@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from winnow.engine.sparse_cpu.graph.regions import regions
-from winnow.engine.sparse_cpu.graph.strips import Factor
+from winnow.engine.sparse_cpu.graph.strips import ProductInput
 from winnow.engine.sparse_cpu.kernels.block_gradient import DIFFERENTIATE
 from winnow.engine.sparse_cpu.kernels.block_product import MULTIPLY
 from winnow.kernels.arrays import NO_FLOATS, Floats, Int32s, Int64s
@@ -60,7 +60,7 @@ def correlate(
     weight: Floats,
     at: Int32s,
     bias: Floats,
-    x: Floats | Factor,
+    x: Floats | ProductInput,
     out: Floats,
     present: Floats,
     relu: bool,
@@ -76,7 +76,7 @@ def correlate(
     v what is stored, each element by itself and elements without example left out. ``streams``:
     ``out`` is not read soon, and is aligned to vectors.
     """
-    read = _factor(x)
+    read = _product_input(x)
     for shape, *region in regions(grid) if at.size else ():
         MULTIPLY[shape](
             tuple(region), grid, start, offset, weight, at, bias, *read, out, present,
@@ -90,7 +90,7 @@ def correlate_back(
     offset: Int32s,
     weight: Floats,
     at: Int32s,
-    delta: Floats | Factor,
+    delta: Floats | ProductInput,
     out: Floats,
     accumulate: bool,
     gate: Gate = _NO_GATE,
@@ -106,7 +106,7 @@ def correlate_back(
     ``out`` stay 0. ``present``, ``streams``: as for `correlate`; ``present`` is needed where
     ``delta`` is computed.
     """
-    read = _factor(delta)
+    read = _product_input(delta)
     for shape, *region in regions(grid) if at.size else ():
         MULTIPLY[shape](
             tuple(region), grid, start, offset, weight, at, NO_FLOATS, *read, out, present,
@@ -119,8 +119,8 @@ def weight_gradient(
     start: Int32s,
     offset: Int32s,
     at: Int32s,
-    x: Floats | Factor,
-    delta: Floats | Factor,
+    x: Floats | ProductInput,
+    delta: Floats | ProductInput,
     partial: Floats,
     gradient: Floats,
     accumulate: bool = False,
@@ -152,8 +152,8 @@ class Back(NamedTuple):
 
 def both_gradients(
     listed: Listed,
-    x: Floats | Factor,
-    delta: Floats | Factor,
+    x: Floats | ProductInput,
+    delta: Floats | ProductInput,
     partial: Floats,
     gradient: Floats,
     accumulate: bool,
@@ -165,7 +165,7 @@ def both_gradients(
     An operand is computed, and the grid of the way back has as many rows and columns.
     """
     grid, start, offset, at = listed
-    to, there = back.listed, (_factor(x), _factor(delta))
+    to, there = back.listed, (_product_input(x), _product_input(delta))
     for i, (shape, *region) in enumerate(regions(grid) if at.size else ()):
         DIFFERENTIATE[shape](
             tuple(region), present, grid, start, offset, at, *there[0], *there[1],
@@ -175,5 +175,5 @@ def both_gradients(
         )  # fmt: skip
 
 
-def _factor(given: Floats | Factor) -> Factor:
-    return given if isinstance(given, Factor) else Factor(given)
+def _product_input(given: Floats | ProductInput) -> ProductInput:
+    return given if isinstance(given, ProductInput) else ProductInput(given)

@@ -25,7 +25,7 @@ from winnow.engine.sparse_cpu.graph.parameters import Parameters
 from winnow.engine.sparse_cpu.graph.regions import regions
 from winnow.engine.sparse_cpu.graph.stages import Pass, Stage, group_floats
 from winnow.engine.sparse_cpu.graph.streaming import Strips
-from winnow.engine.sparse_cpu.graph.strips import Factor
+from winnow.engine.sparse_cpu.graph.strips import ProductInput
 from winnow.engine.sparse_cpu.kernels.block_gradient import row_sums
 from winnow.engine.sparse_cpu.kernels.block_product import refresh
 from winnow.engine.sparse_cpu.kernels.elementwise import relu_back
@@ -141,23 +141,25 @@ class Product:
             _streams(self.out, now),
         )
 
-    def _read_x(self, now: Pass) -> Factor:
+    def _read_x(self, now: Pass) -> ProductInput:
         if self.strips.x is None or self.x_dims is None or self.x.normed is None:
-            return Factor(self.x.buffer[now.first])
+            return ProductInput(self.x.buffer[now.first])
         source, strip = self.x.normed, self.strips.x
         y = source.value.buffer[now.first]
         none = NO_FLOATS
         filled = (y, none, none, source.scale, none, source.offset)
-        return Factor(now.scratch("x", _FEW_GROUPS * strip.group), self.x_dims, filled)
+        return ProductInput(now.scratch("x", _FEW_GROUPS * strip.group), self.x_dims, filled)
 
-    def _read_delta(self, now: Pass) -> Factor:
+    def _read_delta(self, now: Pass) -> ProductInput:
         gradient = self.back.delta
         stored, norm, strip = gradient.views[now.first], gradient.through, self.strips.delta
         if norm is None or strip is None or self.delta_dims is None:
-            return Factor(stored)
+            return ProductInput(stored)
         y = self.out.buffer[now.first]
         filled = (stored, y, norm.mean, norm.back_scale, norm.slope, norm.rest)
-        return Factor(now.scratch("delta", _FEW_GROUPS * strip.group), self.delta_dims, filled)
+        return ProductInput(
+            now.scratch("delta", _FEW_GROUPS * strip.group), self.delta_dims, filled
+        )
 
     def plan_back(self, gradients: Gradients) -> None:
         into = None

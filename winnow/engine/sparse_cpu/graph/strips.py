@@ -67,7 +67,7 @@ class Strip:
         return np.array([*sizes, *self.map.dims, rectify], np.int64)
 
 
-class Factor(NamedTuple):
+class ProductInput(NamedTuple):
     """What a product reads: an array as it is, or scratch for strips of what ``filled`` gives.
 
     ``strip`` and ``filled``: see `winnow.engine.sparse_cpu.kernels.strips`.

@@ -13,6 +13,7 @@ of graphs       block_product    sparse weights times a map: convolutions, linea
                 block_gradient   the gradient of their nonzeros
                 block            the vectors of a few pixels, in registers
                 block_shapes     for which shapes of blocks the two compile
+                strips           a few rows of what a product reads, computed, not stored
                 grid, map_steps  where the pixels of a map lie
                 batch_norm, pooling, elementwise
                 gather, convert  bytes of images, or tensors, to a map and back
