@@ -26,7 +26,7 @@ from winnow.engine.calibration import (
 )
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
-from winnow.experiment.runs import Record
+from winnow.experiment.runs import SPARSE_GRAPHS, Record
 from winnow.experiment.store.images import Source
 from winnow.experiment.store.store import Store
 from winnow.experiment.train import choosing
@@ -109,6 +109,8 @@ def test_dense_and_sparse_rounds_equal_those_of_the_engines_themselves(store):
         choice = mine.provenance["choice"]
         assert (choice["engine"], choice["calibration"]) == (name, found.hash)
         assert choice["lanes"] == (W if name == "sparse" else None)
+        revision = SPARSE_GRAPHS if name == "sparse" else None
+        assert mine.provenance.get("sparse_graphs") == revision
         job, record = make_job(run), plan.records[run.id]
         engine = wn_engine(name)
         result, states = train(run, record, job, engine, lambda r=run: begin(r, mixed))

@@ -13,7 +13,7 @@ from winnow.data.image_files import decoder
 from winnow.engine.auto import Choice, engine_of
 from winnow.engine.base import Engine, Stacks
 from winnow.errors import UserError
-from winnow.experiment.runs import Record, Run
+from winnow.experiment.runs import SPARSE_GRAPHS, Record, Run
 from winnow.experiment.store.store import Found, Store
 from winnow.experiment.store.tickets import GivenFiles
 from winnow.experiment.train.checkpoint import Checkpoints
@@ -130,6 +130,8 @@ def _write(store: Store, taken: _Taken, ended: Ended, about: Mapping[str, Any]) 
     provenance = {**about, "engine": taken.engine.name, "choice": taken.choice.dump()}
     if taken.begun.run.data.size is not None:
         provenance["decoder"] = decoder()
+    if taken.choice.engine == "sparse":
+        provenance["sparse_graphs"] = SPARSE_GRAPHS
     if taken.engine.notes:
         provenance["engine_notes"] = list(taken.engine.notes)
     store.write(taken.begun.run, taken.begun.record, result, files, provenance)
