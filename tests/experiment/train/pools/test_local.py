@@ -10,6 +10,7 @@ from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.store.images import Source
 from winnow.experiment.store.store import Store
+from winnow.experiment.train.pools import local
 from winnow.experiment.train.pools.local import LocalPool
 from winnow.experiment.train.protocol import Answer, Order, Task, WorkerError
 
@@ -52,7 +53,7 @@ def test_a_worker_that_dies_is_reported_and_replaced(tmp_path, monkeypatch):
     ("size", "written", "each"), [(1, None, 8), (3, None, 2), (9, None, 1), (3, "5", 5)]
 )
 def test_workers_share_the_cores_for_reading_files(tmp_path, monkeypatch, size, written, each):
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr(local, "usable_cores", lambda: 8)
     monkeypatch.delenv(READERS, raising=False)
     if written is not None:
         monkeypatch.setenv(READERS, written)
