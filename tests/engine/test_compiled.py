@@ -10,6 +10,7 @@ import shutil
 import pytest
 import torch
 from conformance import OPTIMIZERS, close, lenet, make_job, same, start, training_data
+from networks import Asking, Noisy
 from torch import nn
 
 from winnow import engine as engines
@@ -83,25 +84,6 @@ def test_without_a_compiler_it_is_the_dense_engine_and_says_so(caplog):
     assert "dense engine" in note
     assert "no-such-compiler" in note
     assert note in caplog.text
-
-
-class Asking(nn.Module):
-    """Decides by a number of its batch."""
-
-    def __init__(self):
-        super().__init__()
-        self.linear = nn.Linear(16, 10)
-
-    def forward(self, x):
-        x = x.flatten(1)
-        return self.linear(x if float(x.mean()) > 0 else -x)
-
-
-class Noisy(Asking):
-    """Drops units without a module that tells of it."""
-
-    def forward(self, x):
-        return self.linear(nn.functional.dropout(x.flatten(1), 0.5))
 
 
 @pytest.mark.parametrize(("module", "reason"), [(Asking, "value"), (Noisy, "random numbers")])

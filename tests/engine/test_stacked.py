@@ -17,7 +17,7 @@ from conformance import (
     start,
     training_data,
 )
-from torch import nn
+from networks import Asking, Noisy
 
 from winnow.engine.base import Job, Split
 from winnow.engine.dense import DenseEngine
@@ -256,30 +256,7 @@ def test_it_refuses_states_that_are_not_at_one_step():
         open_many([job, job], [state, tired])
 
 
-class Branching(nn.Module):
-    """Asks for a number of its batch, which a batched network cannot give."""
-
-    def __init__(self):
-        super().__init__()
-        self.linear = nn.Linear(16, 10)
-
-    def forward(self, x):
-        x = x.flatten(1)
-        return self.linear(x if float(x.mean()) > 0 else -x)
-
-
-class Noisy(nn.Module):
-    """Drops units without a module that tells of it."""
-
-    def __init__(self):
-        super().__init__()
-        self.linear = nn.Linear(16, 10)
-
-    def forward(self, x):
-        return self.linear(nn.functional.dropout(x.flatten(1), 0.5))
-
-
-@pytest.mark.parametrize("module", [Branching, Noisy])
+@pytest.mark.parametrize("module", [Asking, Noisy])
 def test_it_refuses_what_cannot_be_batched(module):
     job = make_job(module, training_data((1, 4, 4)))
     assert "torch.func cannot batch the network" in STACKED.refuses(job)

@@ -21,6 +21,7 @@ ROWS, COLUMNS = 2, 2 * W
 CORNER = TILE * COLUMNS  # the floats of the activations that `turn` writes
 
 _word = ir.IntType(64)
+_tuple: Any = types.UniTuple
 
 
 @operation
@@ -48,7 +49,7 @@ def corner_dots(typing: Any, turned: Any, delta: Any, at: Any) -> Any:
 
     ``turned`` (TILE, 2 W) is what `turn` wrote; row r of ``delta`` lies at [at + r · TILE :].
     """
-    bundle: Any = types.UniTuple(Vector(W), ROWS * 2)  # type: ignore[no-untyped-call]
+    bundle = _tuple(Vector(W), ROWS * 2)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         x = llvm.emit_address(context, builder, signature.args[0], args[0], _at(0))

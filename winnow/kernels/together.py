@@ -24,7 +24,7 @@ LENGTH = 8  # bytes of a number before those that it counts
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """How many cores this process may use; kernels import nothing of the project to ask."""
     with contextlib.suppress(AttributeError):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

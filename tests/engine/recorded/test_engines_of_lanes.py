@@ -17,7 +17,7 @@ from conformance import (
     start,
     training_data,
 )
-from torch import nn
+from networks import Asking, Noisy
 
 from winnow.engine.compiled import CompiledEngine
 from winnow.engine.dense import DenseEngine
@@ -77,25 +77,6 @@ def test_rows_are_fed_alike():
     refusal = StackedEngine("cpu", "rows").stackable(jobs)
     assert refusal.startswith("the jobs' pixels come differently: ")
     assert LANES.stackable(jobs) is None
-
-
-class Asking(nn.Module):
-    """Decides by a number of its batch."""
-
-    def __init__(self):
-        super().__init__()
-        self.linear = nn.Linear(16, 10)
-
-    def forward(self, x):
-        x = x.flatten(1)
-        return self.linear(x if float(x.mean()) > 0 else -x)
-
-
-class Noisy(Asking):
-    """Drops units without a module that tells of it."""
-
-    def forward(self, x):
-        return self.linear(nn.functional.dropout(x.flatten(1), 0.5))
 
 
 @pytest.mark.parametrize(("module", "reason"), [(Asking, "item"), (Noisy, "random numbers")])

@@ -86,7 +86,7 @@ class SparseEngine:
             )
         _compile(way)
         if way.kind == "chain":
-            return ChainSession(job, masked(state), Team(self.threads))
+            return ChainSession(job, masked(state))  # threads would meet too often in its steps
         session = GraphSession(job, masked(state), self.dense, Team(self.threads))
         for note in session.notes:
             if note not in self.notes:

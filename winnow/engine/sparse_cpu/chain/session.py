@@ -23,7 +23,6 @@ from winnow.engine.sparse_cpu.kernels.chain_pixels import FlatImages
 from winnow.engine.sparse_cpu.kernels.chain_steps import evaluate_chain, train_chain
 from winnow.engine.sparse_cpu.places import remasking
 from winnow.engine.sparse_cpu.splits import index_of, labels_of, pixels_of
-from winnow.engine.sparse_cpu.team import Team
 from winnow.kernels.arrays import Floats
 from winnow.mask import Mask
 from winnow.state import State, Tensors
@@ -34,8 +33,8 @@ _AT_ONCE = 4096  # images whose norms are computed at once; more would only take
 class ChainSession:
     """One chain of linear layers in training: many steps in one compiled call."""
 
-    def __init__(self, job: Job, state: State, team: Team) -> None:
-        self.job, self.mask, self.team = job, state.mask, team
+    def __init__(self, job: Job, state: State) -> None:
+        self.job, self.mask = job, state.mask
         self.step, self.updates = state.step, state.updates
         names, layers = chain_of_job(job)
         self.weights = Weights(names, layers, state, job.optimizer, job.batch)

@@ -28,6 +28,7 @@ from winnow.engine.sparse_cpu.graph.streaming import Strips
 from winnow.engine.sparse_cpu.graph.strips import ProductInput
 from winnow.engine.sparse_cpu.kernels.block_gradient import row_sums
 from winnow.engine.sparse_cpu.kernels.block_product import refresh
+from winnow.engine.sparse_cpu.kernels.block_shapes import MOST_GROUPS
 from winnow.engine.sparse_cpu.kernels.elementwise import relu_back
 from winnow.engine.sparse_cpu.kernels.grid import GROUPS
 from winnow.engine.sparse_cpu.places import Bits, Places
@@ -73,8 +74,8 @@ class Product:
         self.weight, self.gradient = NO_FLOATS, NO_FLOATS
         self.bias, self.bias_gradient = NO_FLOATS, NO_FLOATS
         self.gradients = LaneGradients(NO_FLOATS, NO_FLOATS)
-        rectify = x.rectified
-        self.x_dims = None if strips.x is None else strips.x.dims(rectify=rectify)
+        assert (strips.x is None) == (x.normed is None), "what is not stored is read from strips"
+        self.x_dims = None if strips.x is None else strips.x.dims(rectify=x.rectified)
         self.delta_dims = None if strips.delta is None else strips.delta.dims(rectify=False)
 
     def relist(self, keep: Bits) -> Places:
@@ -148,7 +149,7 @@ class Product:
         y = source.value.buffer[now.first]
         none = NO_FLOATS
         filled = (y, none, none, source.scale, none, source.offset)
-        return ProductInput(now.scratch("x", _FEW_GROUPS * strip.group), self.x_dims, filled)
+        return ProductInput(now.scratch("x", MOST_GROUPS * strip.group), self.x_dims, filled)
 
     def _read_delta(self, now: Pass) -> ProductInput:
         gradient = self.back.delta
@@ -158,7 +159,7 @@ class Product:
         y = self.out.buffer[now.first]
         filled = (stored, y, norm.mean, norm.back_scale, norm.slope, norm.rest)
         return ProductInput(
-            now.scratch("delta", _FEW_GROUPS * strip.group), self.delta_dims, filled
+            now.scratch("delta", MOST_GROUPS * strip.group), self.delta_dims, filled
         )
 
     def plan_back(self, gradients: Gradients) -> None:
@@ -167,6 +168,8 @@ class Product:
             whole = all(len(way.at) == self.x.map.channels for way in self.back_lists)
             into = gradients.claim(self.x, gates=True, sums=whole)
         gradient = gradients.of(self.out)
+        computed = gradient.through is not None
+        assert computed == (self.strips.delta is not None), "lists are made for what is read"
         closes = self.out.rectified and not gradient.gated
         self.back = _WayBack(gradient, closes, into)
         gradients.release(self.out)
@@ -245,7 +248,3 @@ def _listed(product: ProductList, groups: int) -> Listed:
     grid = product.grid.copy()
     grid[GROUPS] = groups
     return Listed(grid, product.start, product.offset, product.at)
-
-
-_FEW_GROUPS = 4
-"""The most groups that a block has: a strip holds so many."""

@@ -41,18 +41,14 @@ def streams(
     convolutions = [node for node in nodes if node.kind is OperationKind.CONVOLUTION]
     wanted = {last for node in nodes if (last := _last_of_norm(node)) is not None}
     wanted.discard(nodes[-1])
-    found: dict[TracedNode, Strips] = {}
     for node in convolutions:
-        strips = _fitting(node, maps, batch, x=node.inputs[0] in wanted, delta=_is_normed(node))
-        if strips is None:  # both together are too much
-            strips = _fitting(node, maps, batch, x=False, delta=_is_normed(node)) or Strips()
+        if not _fitting(node, maps, batch, x=True, delta=_is_normed(node)):
             wanted.discard(node.inputs[0])
-        found[node] = strips
-    for node in convolutions:
-        if found[node].x is not None and node.inputs[0] not in wanted:
-            x = False
-            found[node] = _fitting(node, maps, batch, x=x, delta=_is_normed(node)) or Strips()
-    return frozenset(wanted), found
+    strips = {
+        node: _fitting(node, maps, batch, x=node.inputs[0] in wanted, delta=_is_normed(node))
+        for node in convolutions
+    }
+    return frozenset(wanted), {node: fits or Strips() for node, fits in strips.items()}
 
 
 def _last_of_norm(node: TracedNode) -> TracedNode | None:

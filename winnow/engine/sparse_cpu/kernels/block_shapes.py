@@ -15,6 +15,7 @@ from winnow.kernels.simd import W
 
 MOST_VECTORS = 16 if W == 16 else 8  # half of the registers that AVX-512, or AVX2, has
 BLOCK_SIDES = (4, 2, 1)
+MOST_GROUPS = 4
 
 
 class BlockShape(NamedTuple):
@@ -33,7 +34,7 @@ class BlockShape(NamedTuple):
 
 def block_depth(rows: int, columns: int) -> int:
     """Groups of a block: several for the smallest maps, and for linear layers."""
-    return min(4, MOST_VECTORS // (rows * columns)) if rows == columns else 1
+    return min(MOST_GROUPS, MOST_VECTORS // (rows * columns)) if rows == columns else 1
 
 
 def block_widths(step: int) -> tuple[int, ...]:
