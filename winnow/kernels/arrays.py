@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 from winnow.kernels.simd import W
 
 Floats = NDArray[np.float32]
+Halves = NDArray[np.uint16]  # bf16, see `winnow.kernels.bf16`
+Values = Floats | Halves
 Int32s = NDArray[np.int32]
 Int64s = NDArray[np.int64]
 
 NO_FLOATS: Floats = np.empty(0, np.float32)
-"""An argument that a kernel does without."""
+NO_HALVES: Halves = np.empty(0, np.uint16)
+"""Arguments that a kernel does without."""
 
 
 def padded(count: int) -> int:
@@ -22,9 +25,21 @@ def padded(count: int) -> int:
 
 def aligned(count: int, value: float) -> Floats:
     """``count`` float32, each ``value``, from the start of a cache line: no vector spans two."""
-    line = 64
-    whole = np.empty(4 * count + line, np.uint8)
-    begin = -whole.ctypes.data % line
-    array = whole[begin : begin + 4 * count].view(np.float32)
+    array: Floats = _lines(4 * count).view(np.float32)
     array[:] = value
     return array
+
+
+def aligned_halves(count: int) -> Halves:
+    """``count`` zeros as bf16, from the start of a cache line."""
+    array: Halves = _lines(2 * count).view(np.uint16)
+    array[:] = 0
+    return array
+
+
+def _lines(size: int) -> NDArray[np.uint8]:
+    """So many bytes from the start of a cache line."""
+    line = 64
+    whole = np.empty(size + line, np.uint8)
+    begin = -whole.ctypes.data % line
+    return whole[begin : begin + size]

@@ -20,6 +20,7 @@ import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def prepare(
 
     ``cache``: the folder of caches (default: the user's, see `winnow.files.cache_folder`).
     ``sources``: the folders whose ``.py`` files make the kernels. Afterwards the kernels run for
-    their one signature and raise TypeError for any other: nothing compiles behind one's back.
+    these types and raise TypeError for any other: nothing compiles behind one's back.
     """
     if all(map(_is_ready, entries)):
         return
@@ -103,7 +104,7 @@ def _dispatcher(entry: EntryPoint) -> Any:
 
 def _anew(entry: EntryPoint) -> EntryPoint:
     """The kernel, not ready: what was loaded for another group cannot be written again."""
-    return EntryPoint(kernel(_dispatcher(entry).py_func), entry.arguments)
+    return replace(entry, kernel=kernel(_dispatcher(entry).py_func))
 
 
 def _is_ready(entry: EntryPoint) -> bool:
@@ -111,9 +112,10 @@ def _is_ready(entry: EntryPoint) -> bool:
 
 
 def _compile(entries: Sequence[EntryPoint]) -> None:
-    """Compile what is not ready: kernels of another group are, and compile no more."""
+    """Compile what is not ready: kernels of another group may be, and compile no more."""
     for entry in entries:
         if not _is_ready(entry):
+            _dispatcher(entry).disable_compile(False)
             _dispatcher(entry).compile(entry.arguments)
 
 

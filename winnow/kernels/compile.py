@@ -43,8 +43,10 @@ class EntryPoint:
 
     kernel: Callable[..., Any]
     arguments: tuple[Any, ...]
+    kind: str = ""
+    """What sets apart one of several lists of types for the same kernel."""
 
     @property
     def name(self) -> str:
-        """The name of the kernel's function."""
-        return self.kernel.__name__
+        """The name of the kernel's function, and its kind."""
+        return f"{self.kernel.__name__}_{self.kind}" if self.kind else self.kernel.__name__

@@ -11,6 +11,8 @@ from typing import Any
 
 from llvmlite import ir
 
+from winnow.kernels.bf16 import emit_narrow, emit_widen
+
 _i32 = ir.IntType(32)
 
 
@@ -58,19 +60,36 @@ def emit_address(context: Any, builder: Any, kind: Any, array: Any, index: Any) 
 
 
 def emit_read(builder: Any, address: Any, kind: Any) -> Any:
-    """The vector at an address, aligned like its elements only."""
-    value = builder.load(builder.bitcast(address, kind.as_pointer()))
-    value.align = 1 if kind.element == ir.IntType(8) else 4
-    return value
+    """The vector at an address, aligned like its elements only; float32 from bf16 too."""
+    stored = _stored(address, kind)
+    value = builder.load(builder.bitcast(address, stored.as_pointer()))
+    value.align = _size(stored)
+    return emit_widen(builder, value) if stored != kind else value
 
 
 def emit_store(builder: Any, vector: Any, address: Any, *, past_caches: bool) -> None:
-    """Store a vector; past the caches only where its address is a multiple of its size."""
-    stored = builder.store(vector, builder.bitcast(address, vector.type.as_pointer()))
-    stored.align = 4 * vector.type.count if past_caches else 4
+    """Store a vector, as bf16 where these lie there.
+
+    Past the caches only where the address is a multiple of what is stored.
+    """
+    kind = _stored(address, vector.type)
+    value = emit_narrow(builder, vector) if kind != vector.type else vector
+    stored = builder.store(value, builder.bitcast(address, kind.as_pointer()))
+    stored.align = _size(kind) * (kind.count if past_caches else 1)
     if past_caches:
         one = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
         stored.set_metadata("nontemporal", one)
+
+
+def _stored(address: Any, kind: Any) -> Any:
+    """As what a vector of this type lies at an address: bf16 in integers, or as it is."""
+    halves = kind.element == ir.FloatType() and address.type.pointee == ir.IntType(16)
+    return ir.VectorType(ir.IntType(16), kind.count) if halves else kind
+
+
+def _size(kind: Any) -> int:
+    """Bytes of an element."""
+    return 4 if kind.element == ir.FloatType() else int(kind.element.width) // 8
 
 
 def emit_relu(builder: Any, a: Any) -> Any:

@@ -21,6 +21,7 @@ from numba.extending import intrinsic, models, register_model
 
 from winnow.errors import UserError
 from winnow.kernels import llvm
+from winnow.kernels.bf16 import emit_narrow, emit_widen
 
 WIDTHS = (4, 8, 16)  # float32 elements of NEON and SSE, AVX2, AVX-512
 
@@ -80,27 +81,45 @@ def _loader(count: int) -> Any:
     return load_vector_of
 
 
-load_vector = _loader(W)  # load_vector(array float32, index) -> vector of W elements
+load_vector = _loader(W)  # load_vector(array float32 or bf16, index) -> vector of W elements
 load_tile = _loader(TILE)  # the same with TILE elements
 
 
 @operation
 def scalar(typing: Any, array: Any, index: Any) -> Any:
-    """scalar(array, index): array[index], without numba's look at the sign of the index."""
+    """scalar(array, index): array[index], without numba's look at the sign of the index.
+
+    Of bf16, its value as float32.
+    """
+    halves = array.dtype == types.uint16
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load(llvm.emit_address(context, builder, signature.args[0], *args))
+        value = builder.load(llvm.emit_address(context, builder, signature.args[0], *args))
+        return emit_widen(builder, value) if halves else value
 
-    return array.dtype(array, types.intp), generate
+    return (types.float32 if halves else array.dtype)(array, types.intp), generate
+
+
+@operation
+def put(typing: Any, array: Any, index: Any, value: Any) -> Any:
+    """put(array float32 or bf16, index, value float32): array[index] = value."""
+    halves = array.dtype == types.uint16
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        at = llvm.emit_address(context, builder, signature.args[0], args[0], args[1])
+        builder.store(emit_narrow(builder, args[2]) if halves else args[2], at)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.float32), generate
 
 
 @operation
 def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
-    """store(array float32, index, vector)."""
+    """store(array float32 or bf16, index, vector)."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         at = llvm.emit_address(context, builder, signature.args[0], args[0], args[1])
-        builder.store(args[2], builder.bitcast(at, args[2].type.as_pointer())).align = 4
+        llvm.emit_store(builder, args[2], at, past_caches=False)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, vector), generate

@@ -24,6 +24,7 @@ from winnow.engine.reopened import not_here
 from winnow.engine.sparse_cpu.chain.layers import chain_of_job, layers_fit
 from winnow.engine.sparse_cpu.chain.session import ChainSession
 from winnow.engine.sparse_cpu.graph.session import GraphSession
+from winnow.engine.sparse_cpu.graph.storage import Storage
 from winnow.engine.sparse_cpu.graph.trace import trace
 from winnow.engine.sparse_cpu.kernels.groups import (
     chains_are_compiled,
@@ -38,19 +39,25 @@ from winnow.errors import UserError
 from winnow.state import State, masked
 
 _log = logging.getLogger(__name__)
+_CHAIN_IN_CACHES = (
+    "it is a chain of linear layers, whose activations stay in the caches: bf16 would only cost "
+    "digits; engine: sparse is as fast"
+)
 
 
 class SparseEngine:
     """Trains on CPUs, touching nonzeros only."""
 
-    name = "sparse"
-
-    def __init__(self, dense: Collection[str] = (), threads: int = 1) -> None:
+    def __init__(
+        self, dense: Collection[str] = (), threads: int = 1, storage: Storage = Storage.FLOAT32
+    ) -> None:
         """``dense``: names of weights whose layers shall run as dense torch operations.
         ``threads``: on how many the kernels of a session run; torch stays on those that it has.
+        ``storage``: of activations; bf16 is ``engine: sparse-bf16``, which trains graphs alone.
         """
         self.dense = frozenset(dense)
-        self.threads = threads
+        self.threads, self.storage = threads, storage
+        self.name = "sparse-bf16" if self._bf16 else "sparse"
         self.notes: Sequence[str] = ()
 
     def prepare(self, job: Job) -> None:
@@ -58,13 +65,14 @@ class SparseEngine:
 
         Once: some 10 s for chains of linear layers, about a minute for other networks.
         """
-        _compile(self._way(job))
+        self._compile(self._way(job))
 
     def is_compiled(self, job: Job) -> bool:
         """Whether this machine has the kernels that a job needs: `prepare` would compile none."""
-        compiled = {"chain": chains_are_compiled, "graph": graphs_are_compiled}
         kind = self._way(job).kind
-        return kind in compiled and compiled[kind]()
+        if kind == "graph":
+            return graphs_are_compiled(self._bf16)
+        return kind == "chain" and chains_are_compiled()
 
     def refuses(self, job: Job) -> str | None:
         """The reason why the job cannot be trained here, or None."""
@@ -81,18 +89,29 @@ class SparseEngine:
         way = self._way(job)
         if way.kind == "none":
             raise UserError(
-                f"engine: sparse cannot train this: {way.why}. Write engine: auto, which "
+                f"engine: {self.name} cannot train this: {way.why}. Write engine: auto, which "
                 "takes another engine where it must"
             )
-        _compile(way)
+        self._compile(way)
         if way.kind == "chain":
             return ChainSession(job, masked(state))  # threads would meet too often in its steps
-        session = GraphSession(job, masked(state), self.dense, Team(self.threads))
+        team = Team(self.threads)
+        session = GraphSession(job, masked(state), self.dense, team, self.storage)
         for note in session.notes:
             if note not in self.notes:
                 self.notes = (*self.notes, note)
-                _log.warning("engine sparse: %s", note)
+                _log.warning("engine %s: %s", self.name, note)
         return session
+
+    @property
+    def _bf16(self) -> bool:
+        return self.storage is Storage.BF16
+
+    def _compile(self, way: _Way) -> None:
+        if way.kind == "chain":
+            prepare_chain_kernels()
+        elif way.kind == "graph":
+            prepare_graph_kernels(self._bf16)
 
     def _way(self, job: Job) -> _Way:
         if reason := not_here(job):
@@ -108,7 +127,7 @@ class SparseEngine:
             return _Way("none", f"it has no kernel for the augmentation {job.data.augment}")
         image = tuple(job.data.splits["train"].images.shape[1:])
         if not self.dense and job.data.augment == "none" and _is_chain(job, math.prod(image)):
-            return _Way("chain")
+            return _Way("none", _CHAIN_IN_CACHES) if self._bf16 else _Way("chain")
         if job.data.unit_norm:
             return _Way("none", "images of unit norm need a chain of linear layers")
         if reason := _why_no_graph(job.build, image, self.dense):
@@ -122,13 +141,6 @@ class _Way:
 
     kind: Literal["chain", "graph", "none"]
     why: str = ""
-
-
-def _compile(way: _Way) -> None:
-    if way.kind == "chain":
-        prepare_chain_kernels()
-    elif way.kind == "graph":
-        prepare_graph_kernels()
 
 
 def _is_chain(job: Job, features: int) -> bool:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from winnow.engine.sparse_cpu.graph.map import Map, group_count
-from winnow.kernels.arrays import Floats
+from winnow.engine.sparse_cpu.graph.storage import Storage
+from winnow.kernels.arrays import Floats, Values
 
-Views = list[Floats]
+Views = list[Values]
 """A buffer: entry g begins with group g, so entry 0 is all of it."""
 
 
-def new_buffer(shape: Map, batch: int) -> Views:
+def new_buffer(shape: Map, batch: int, storage: Storage) -> Views:
     """A buffer for a batch, all zeros."""
-    whole = shape.zeros(batch)
-    return [whole[g * shape.group :] for g in range(group_count(batch))]
+    groups = group_count(batch)
+    whole = storage.zeros(groups * shape.group)
+    return [whole[g * shape.group :] for g in range(groups)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -123,7 +123,7 @@ class Blend:
             first.value.buffer[now.first],
             first.scale,
             first.offset,
-            second.value.buffer[now.first] if pair else NO_FLOATS,
+            second.value.buffer[now.first] if pair else now.nothing,
             second.scale if pair else NO_FLOATS,
             second.offset if pair else NO_FLOATS,
             self.out.rectified,
@@ -170,14 +170,14 @@ class Blend:
     def _sum_back(self, now: Pass) -> None:
         """The ReLU's gate, and the batch norms' sums that no product has made."""
         out, delta = self.out, self.back.delta[now.first]
-        gate = out.buffer[now.first] if self.back.closes else NO_FLOATS
+        gate = out.buffer[now.first] if self.back.closes else now.nothing
         for branch, _ in self.back.parts:
             norm = branch.norm
             if norm is not None and norm.sums_back is not self.back.summed:
                 y = branch.value.buffer[now.first]
                 sums = norm.sums_back[now.lane]
                 back_sums(self.dims, now.groups, delta, gate, y, norm.mean, sums)
-                gate = NO_FLOATS
+                gate = now.nothing
         if gate.size:
             size = now.groups * out.map.group
             relu_back(gate[:size], delta[:size], delta[:size], False)

@@ -23,7 +23,7 @@ from winnow.engine.sparse_cpu.graph.regions import regions
 from winnow.engine.sparse_cpu.graph.strips import ProductInput
 from winnow.engine.sparse_cpu.kernels.block_gradient import DIFFERENTIATE
 from winnow.engine.sparse_cpu.kernels.block_product import MULTIPLY
-from winnow.kernels.arrays import NO_FLOATS, Floats, Int32s, Int64s
+from winnow.kernels.arrays import NO_FLOATS, Floats, Int32s, Int64s, Values
 from winnow.kernels.simd import W
 
 _EVERY = np.ones(W, np.float32)
@@ -33,8 +33,8 @@ _NO_GRID, _NO_LIST = np.zeros(9, np.int64), np.empty(0, np.int32)
 class Gate(NamedTuple):
     """What follows a product with a gradient: see `correlate_back`."""
 
-    stored: Floats = NO_FLOATS
-    y: Floats = NO_FLOATS
+    stored: Values = NO_FLOATS
+    y: Values = NO_FLOATS
     scale: Floats = NO_FLOATS
     offset: Floats = NO_FLOATS
     shift: Floats = NO_FLOATS
@@ -61,7 +61,7 @@ def correlate(
     at: Int32s,
     bias: Floats,
     x: Floats | ProductInput,
-    out: Floats,
+    out: Values,
     present: Floats,
     relu: bool,
     shift: Floats,
@@ -76,11 +76,11 @@ def correlate(
     v what is stored, each element by itself and elements without example left out. ``streams``:
     ``out`` is not read soon, and is aligned to vectors.
     """
-    read = _product_input(x)
+    read, none = _product_input(x), out[:0]
     for shape, *region in regions(grid) if at.size else ():
         MULTIPLY[shape](
             tuple(region), grid, start, offset, weight, at, bias, *read, out, present,
-            relu, False, streams, NO_FLOATS, NO_FLOATS, NO_FLOATS, NO_FLOATS, shift, sums,
+            relu, False, streams, none, none, NO_FLOATS, NO_FLOATS, shift, sums,
         )  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def correlate_back(
     weight: Floats,
     at: Int32s,
     delta: Floats | ProductInput,
-    out: Floats,
+    out: Values,
     accumulate: bool,
     gate: Gate = _NO_GATE,
     present: Floats = _EVERY,
@@ -133,7 +133,10 @@ def weight_gradient(
     ``partial``: scratch, W floats for every nonzero of the largest slab (or more), or for every
     nonzero where an operand is computed.
     """
-    nothing = Back(Listed(_NO_GRID, _NO_LIST, _NO_LIST, _NO_LIST), NO_FLOATS, NO_FLOATS, False)
+    x = _product_input(x)
+    none = x.filled[0][:0]
+    no_list = Listed(_NO_GRID, _NO_LIST, _NO_LIST, _NO_LIST)
+    nothing = Back(no_list, NO_FLOATS, none, False, Gate(none, none))
     both_gradients(
         Listed(grid, start, offset, at), x, delta, partial, gradient, accumulate, nothing, present
     )
@@ -144,7 +147,7 @@ class Back(NamedTuple):
 
     listed: Listed
     weight: Floats
-    out: Floats
+    out: Values
     accumulate: bool
     gate: Gate = _NO_GATE
     streams: bool = False

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from winnow.engine.sparse_cpu.graph.activations import Activation, Views, new_buffer
 from winnow.engine.sparse_cpu.graph.gradients import Gradients, Share
 from winnow.engine.sparse_cpu.graph.parameters import Parameters
+from winnow.engine.sparse_cpu.graph.storage import Storage
 from winnow.engine.sparse_cpu.graph.stages import Pass, Stage, group_floats
 from winnow.engine.sparse_cpu.kernels.convert import images_to_map
 from winnow.engine.sparse_cpu.kernels.elementwise import times
@@ -47,7 +48,7 @@ class Dropout:
         if not now.training:
             return
         if len(self.keep) < now.total:
-            self.keep = new_buffer(self.x.map, now.batch)
+            self.keep = new_buffer(self.x.map, now.batch, Storage.FLOAT32)
         drawn = F.dropout(torch.ones(now.batch, *self.shape), self.rate)
         images_to_map(self.dims, now.batch, drawn.view(-1).numpy(), self.keep[0], False)
 

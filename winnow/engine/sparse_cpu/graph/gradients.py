@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from winnow.engine.sparse_cpu.graph.activations import Activation, Views, new_buffer
 from winnow.engine.sparse_cpu.graph.map import Map
 from winnow.engine.sparse_cpu.graph.norm import Norm
+from winnow.engine.sparse_cpu.graph.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,14 @@ class Gradient:
 class Gradients:
     """The plan of the way back, while it is made: operations ask for their parts of it in turn."""
 
-    def __init__(self, uses: Mapping[Activation, Sequence[int]], batch: int) -> None:
+    def __init__(
+        self,
+        uses: Mapping[Activation, Sequence[int]],
+        batch: int,
+        storage: Storage = Storage.FLOAT32,
+    ) -> None:
         """``uses``: the places of the operations that use each activation, in their order."""
-        self._batch, self._uses = batch, uses
+        self._batch, self._uses, self._storage = batch, uses, storage
         self._left = {activation: len(places) for activation, places in uses.items()}
         self._views: dict[Activation, Views] = {}
         self._last: dict[Activation, Share] = {}
@@ -68,7 +74,7 @@ class Gradients:
 
     def _own(self, activation: Activation) -> Views:
         free = self._free.get(activation.map)
-        views = free.pop() if free else new_buffer(activation.map, self._batch)
+        views = free.pop() if free else new_buffer(activation.map, self._batch, self._storage)
         return self._read(activation, views)
 
     def _read(self, activation: Activation, views: Views) -> Views:

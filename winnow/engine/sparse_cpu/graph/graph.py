@@ -17,11 +17,13 @@ from winnow.engine.sparse_cpu.graph.plan import graph_plan
 from winnow.engine.sparse_cpu.graph.product import Product
 from winnow.engine.sparse_cpu.graph.segments import run_segments, segments
 from winnow.engine.sparse_cpu.graph.stages import MOST_LANES, Pass, Scratch
+from winnow.engine.sparse_cpu.graph.storage import Storage
 from winnow.engine.sparse_cpu.graph.trace import TracedNode, trace
+from winnow.engine.sparse_cpu.kernels.halves import narrow, widen
 from winnow.engine.sparse_cpu.kernels.loss import batch_correct, batch_cross_entropy
 from winnow.engine.sparse_cpu.places import Remasking
 from winnow.engine.sparse_cpu.team import Team
-from winnow.kernels.arrays import Int64s, padded
+from winnow.kernels.arrays import Floats, Int64s, aligned, padded
 from winnow.kernels.simd import W
 from winnow.state import State, load_weights
 
@@ -43,14 +45,18 @@ class Graph:
         optimizer: Mapping[str, Any],
         in_torch: Collection[str] = (),
         team: Team | None = None,
+        storage: Storage = Storage.FLOAT32,
     ) -> None:
-        """``team``: the threads that share the work, none but the calling one by default."""
+        """``team``: the threads that share the work, none but the calling one by default.
+
+        ``storage``: of activations and gradients; of images and logits, too.
+        """
         load_weights(model, state)
         nodes, last = trace(model, image, in_torch)
         self.notes = torch_notes(nodes, in_torch)
-        self.model, self.image = model, image
+        self.model, self.image, self.storage = model, image, storage
         self.capacity = padded(max(batch, _evaluated_together(model)))
-        plan = graph_plan(model, nodes, state.mask, batch, self.capacity)
+        plan = graph_plan(model, nodes, state.mask, batch, self.capacity, storage)
         self.operations, self.parts = plan.operations, plan.parts
         self.products = [op for op in plan.operations if isinstance(op, Product)]
         self.way_back = [op for op in reversed(plan.operations) if op.trained]
@@ -59,12 +65,12 @@ class Graph:
         self.x, self.logits = (plan.activations[n] for n in (_images(nodes), last))
         self.classes = self.logits.map.group // W
         self._free()
-        gradients = Gradients(plan.uses, self.capacity)
+        gradients = Gradients(plan.uses, self.capacity, storage)
         self.logits_delta = gradients.begin(self.logits)
         for operation in self.way_back:
             operation.plan_back(gradients)
         scratch = Scratch()
-        self.passes = [Pass(lane, scratch) for lane in range(MOST_LANES)]
+        self.passes = [Pass(lane, scratch, storage) for lane in range(MOST_LANES)]
         self.team = team or Team()
         self._arrange()
 
@@ -102,12 +108,25 @@ class Graph:
 
     def loss(self, labels: Int64s, examples: Int64s) -> float:
         """The summed loss of the batch; its mean's gradient goes to the logits."""
-        logits, delta = self.logits.buffer[0], self.logits_delta[0]
-        return batch_cross_entropy(self.classes, logits, labels, examples, delta)
+        logits, stored = self._logits(), self.logits_delta[0]
+        delta = logits.copy() if self.storage is Storage.BF16 else stored
+        loss = batch_cross_entropy(self.classes, logits, labels, examples, delta)
+        if delta is not stored:
+            narrow(delta, stored)
+        return loss
 
     def correct(self, labels: Int64s, examples: Int64s) -> int:
         """How many examples of the batch have the right answer."""
-        return batch_correct(self.classes, self.logits.buffer[0], labels, examples)
+        return batch_correct(self.classes, self._logits(), labels, examples)
+
+    def _logits(self) -> Floats:
+        """The logits as float32."""
+        stored = self.logits.buffer[0]
+        if self.storage is Storage.FLOAT32:
+            return stored
+        logits = aligned(stored.size, 0.0)
+        widen(stored, logits)
+        return logits
 
     def backward(self) -> None:
         """The gradient by all trained numbers, from that by the logits."""

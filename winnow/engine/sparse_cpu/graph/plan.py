@@ -25,6 +25,7 @@ from winnow.engine.sparse_cpu.graph.norm import Norm
 from winnow.engine.sparse_cpu.graph.operation import Operation
 from winnow.engine.sparse_cpu.graph.pooling import AVERAGE, MAXIMUM, Pooling, PoolingKind
 from winnow.engine.sparse_cpu.graph.product import Product
+from winnow.engine.sparse_cpu.graph.storage import Storage
 from winnow.engine.sparse_cpu.graph.streaming import Strips, streams
 from winnow.engine.sparse_cpu.graph.torch_part import Loose, TorchPart
 from winnow.engine.sparse_cpu.graph.trace import TracedNode
@@ -48,14 +49,19 @@ class GraphPlan:
 
 
 def graph_plan(
-    model: nn.Module, nodes: list[TracedNode], mask: Mask | None, batch: int, capacity: int
+    model: nn.Module,
+    nodes: list[TracedNode],
+    mask: Mask | None,
+    batch: int,
+    capacity: int,
+    storage: Storage = Storage.FLOAT32,
 ) -> GraphPlan:
     """The operations of a traced network whose weights have this mask.
 
     ``batch``: examples of a step, which shape the lists of nonzeros. ``capacity``: the most
     examples that its buffers ever hold.
     """
-    planner = _Planner(model, nodes, mask, batch, capacity)
+    planner = _Planner(model, nodes, mask, batch, capacity, storage)
     for node in planner.nodes:
         if node not in planner.done:
             _PLANNED[node.kind](planner, node)
@@ -83,15 +89,16 @@ class _Planner:
         mask: Mask | None,
         batch: int,
         capacity: int,
+        storage: Storage,
     ) -> None:
         self.model, self.mask, self.plan = model, mask, GraphPlan()
-        self.batch, self.capacity = batch, capacity
+        self.batch, self.capacity, self.storage = batch, capacity, storage
         self.level = levels(nodes)
         order = {node: i for i, node in enumerate(nodes)}
         self.nodes = sorted(nodes, key=lambda n: (self.level[n], n.in_torch, order[n]))
         self.trained = _trained(nodes)
         self.maps = maps_of(nodes)
-        self.unstored, self.strips = streams(nodes, self.maps, batch)
+        self.unstored, self.strips = streams(nodes, self.maps, batch, storage)
         self.loose = Loose()
         self.done: set[TracedNode] = set()
 
@@ -107,7 +114,7 @@ class _Planner:
     ) -> Activation:
         """A new activation: the result of a node; not stored where it is ``normed``."""
         shape = self.maps[node]
-        buffer = [] if normed is not None else new_buffer(shape, self.capacity)
+        buffer = [] if normed is not None else new_buffer(shape, self.capacity, self.storage)
         value = Activation(shape, buffer, self.trained[node], rectified, back_sums, normed)
         self.plan.activations[node] = value
         self.plan.uses[value] = []
@@ -198,7 +205,7 @@ class _Planner:
         for place, operation in enumerate(self.plan.operations):
             if isinstance(operation, Product) and operation.out is value:
                 summed = operation.serve(norm)
-                reader = place if operation.strips.delta is not None else None
+                reader = place if operation.strips.through_norm else None
         return Branch(value, norm, summed=summed, reader=reader)
 
     def maximum(self, node: TracedNode) -> None:

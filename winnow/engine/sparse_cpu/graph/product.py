@@ -23,6 +23,7 @@ from winnow.engine.sparse_cpu.graph.lists import LayerLists, ProductList
 from winnow.engine.sparse_cpu.graph.norm import Norm
 from winnow.engine.sparse_cpu.graph.parameters import Parameters
 from winnow.engine.sparse_cpu.graph.regions import regions
+from winnow.engine.sparse_cpu.graph.reading import copied, normed, whole_input
 from winnow.engine.sparse_cpu.graph.stages import Pass, Stage, group_floats
 from winnow.engine.sparse_cpu.graph.streaming import Strips
 from winnow.engine.sparse_cpu.graph.strips import ProductInput
@@ -74,7 +75,7 @@ class Product:
         self.weight, self.gradient = NO_FLOATS, NO_FLOATS
         self.bias, self.bias_gradient = NO_FLOATS, NO_FLOATS
         self.gradients = LaneGradients(NO_FLOATS, NO_FLOATS)
-        assert (strips.x is None) == (x.normed is None), "what is not stored is read from strips"
+        assert strips.x is not None or x.normed is None, "what is not stored is read from strips"
         self.x_dims = None if strips.x is None else strips.x.dims(rectify=x.rectified)
         self.delta_dims = None if strips.delta is None else strips.delta.dims(rectify=False)
 
@@ -143,21 +144,20 @@ class Product:
         )
 
     def _read_x(self, now: Pass) -> ProductInput:
-        if self.strips.x is None or self.x_dims is None or self.x.normed is None:
-            return ProductInput(self.x.buffer[now.first])
-        source, strip = self.x.normed, self.strips.x
-        y = source.value.buffer[now.first]
-        none = NO_FLOATS
-        filled = (y, none, none, source.scale, none, source.offset)
+        strip, source = self.strips.x, self.x.normed
+        if strip is None or self.x_dims is None:
+            return whole_input(now, "whole x", self.x.buffer[now.first], self.x.map)
+        filled = copied(now, self.x.buffer, self.x.map) if source is None else normed(now, source)
         return ProductInput(now.scratch("x", MOST_GROUPS * strip.group), self.x_dims, filled)
 
     def _read_delta(self, now: Pass) -> ProductInput:
-        gradient = self.back.delta
-        stored, norm, strip = gradient.views[now.first], gradient.through, self.strips.delta
-        if norm is None or strip is None or self.delta_dims is None:
-            return ProductInput(stored)
-        y = self.out.buffer[now.first]
-        filled = (stored, y, norm.mean, norm.back_scale, norm.slope, norm.rest)
+        gradient, strip, out = self.back.delta, self.strips.delta, self.out
+        if strip is None or self.delta_dims is None:
+            return whole_input(now, "whole delta", gradient.views[now.first], out.map)
+        filled = copied(now, gradient.views, out.map)
+        if (norm := gradient.through) is not None:
+            y = out.buffer[now.first]
+            filled = (filled[0], y, norm.mean, norm.back_scale, norm.slope, norm.rest)
         return ProductInput(
             now.scratch("delta", MOST_GROUPS * strip.group), self.delta_dims, filled
         )
@@ -169,7 +169,7 @@ class Product:
             into = gradients.claim(self.x, gates=True, sums=whole)
         gradient = gradients.of(self.out)
         computed = gradient.through is not None
-        assert computed == (self.strips.delta is not None), "lists are made for what is read"
+        assert computed == self.strips.through_norm, "lists are made for what is read"
         closes = self.out.rectified and not gradient.gated
         self.back = _WayBack(gradient, closes, into)
         gradients.release(self.out)
@@ -184,7 +184,8 @@ class Product:
         gradient, bias_gradient = self.gradients.of_lane(now)
         if self.bias.size:
             sums = now.scratch("bias", self.bias.size)[: self.bias.size]
-            row_sums(listed.grid, listed.at, delta.array, sums)
+            stored = _listed(self.forward_list, now.groups)
+            row_sums(stored.grid, stored.at, back.delta.views[now.first], sums)
             bias_gradient += sums
         tiled = x.strip.size or delta.strip.size
         floats = self.weight.size * W if tiled else self.forward_list.scratch
@@ -223,10 +224,10 @@ class Product:
         ]
 
     def _gate(self, share: Share, now: Pass) -> Gate:
-        x, gate = self.x, Gate()
+        x, gate = self.x, Gate(now.nothing, now.nothing)
         if share.sums and (wanted := x.back_sums) is not None:
             y = wanted.value.buffer[now.first]
-            gate = Gate(y=y, shift=wanted.shift, sums=wanted.sums[now.lane])
+            gate = gate._replace(y=y, shift=wanted.shift, sums=wanted.sums[now.lane])
         if not share.gates:
             return gate
         if x.normed is None:
@@ -235,12 +236,12 @@ class Product:
         return gate._replace(y=y, scale=scale, offset=offset)
 
 
-_CACHED = 3 << 18  # floats: an activation that is larger is out of the caches before it is read
+_CACHED = 3 << 20  # bytes: an activation that is larger is out of the caches before it is read
 
 
 def _streams(activation: Activation, now: Pass) -> bool:
     """Whether an activation, or the gradient by it, is too large to be kept in the caches."""
-    return now.total * activation.map.group > _CACHED
+    return now.total * activation.map.group * now.storage.bytes > _CACHED
 
 
 def _listed(product: ProductList, groups: int) -> Listed:

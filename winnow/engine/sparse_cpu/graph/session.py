@@ -19,6 +19,7 @@ from winnow.engine.learning_rate import rate_at
 from winnow.engine.reopened import dense_gradient
 from winnow.engine.sparse_cpu.denormals import denormals_as_zero
 from winnow.engine.sparse_cpu.graph.graph import Graph
+from winnow.engine.sparse_cpu.graph.storage import Storage
 from winnow.engine.sparse_cpu.kernels.gather import gather_images
 from winnow.engine.sparse_cpu.kernels.squares import squares
 from winnow.engine.sparse_cpu.places import remasking
@@ -34,12 +35,14 @@ _AS_IT_IS = (np.empty(0, np.bool_), np.empty(0, np.int64), np.empty(0, np.int64)
 class GraphSession:
     """One network in training."""
 
-    def __init__(self, job: Job, state: State, in_torch: Collection[str], team: Team) -> None:
+    def __init__(self, job: Job, state: State, in_torch: Collection[str], team: Team, storage: Storage) -> None:
         self.job, self.mask, self.team = job, state.mask, team
         self.step, self.updates = state.step, state.updates
         splits = job.data.splits
         shape = tuple(splits["train"].images.shape[1:])
-        self.graph = Graph(job.build(), shape, job.batch, state, job.optimizer, in_torch, team)
+        self.graph = Graph(
+            job.build(), shape, job.batch, state, job.optimizer, in_torch, team, storage
+        )
         self.notes = self.graph.notes
         self.pixels = {name: pixels_of(s) for name, s in splits.items()}
         self.labels = {name: labels_of(s, self.graph.classes) for name, s in splits.items()}

@@ -10,6 +10,7 @@ import numpy as np
 
 from winnow.engine.sparse_cpu.graph.activations import Activation
 from winnow.engine.sparse_cpu.graph.map import group_count
+from winnow.engine.sparse_cpu.graph.storage import Storage
 from winnow.kernels.arrays import Floats, aligned
 from winnow.kernels.simd import W
 
@@ -40,9 +41,15 @@ class Pass:
     ``lane``: what it adds up goes to the sums of this number; ``begins``: it is the lane's first.
     """
 
-    def __init__(self, lane: int, scratch: Scratch) -> None:
-        """``scratch``: that of all lanes, of which each thread has its own."""
+    def __init__(
+        self, lane: int, scratch: Scratch, storage: Storage = Storage.FLOAT32
+    ) -> None:
+        """``scratch``: that of all lanes, of which each thread has its own.
+
+        ``storage``: of all activations and gradients.
+        """
         self.lane, self.begins = lane, True
+        self.storage, self.nothing = storage, storage.nothing
         self.scratch = scratch.named
         self.training, self.batch, self.total = False, 0, 0
         self.first = self.groups = 0

@@ -8,7 +8,7 @@ reads: its way back computes it from the gradient by what comes out of the norm.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from winnow.engine.sparse_cpu.graph.kinds import OperationKind
 from winnow.engine.sparse_cpu.graph.map import Map, group_count
 from winnow.engine.sparse_cpu.graph.regions import regions
+from winnow.engine.sparse_cpu.graph.storage import Storage
 from winnow.engine.sparse_cpu.graph.strips import Strip
 from winnow.engine.sparse_cpu.graph.trace import TracedNode
 from winnow.engine.sparse_cpu.graph.window import Window
@@ -28,24 +29,34 @@ _FEWEST = 4  # rows of a strip, where a map has more
 
 @dataclass(frozen=True)
 class Strips:
-    """How a convolution reads: from strips, or from what is stored where there are none."""
+    """How a convolution reads: from strips, or from what is stored where there are none.
+
+    ``through_norm``: the gradient in strips is what a batch norm makes of the one after it.
+    """
 
     x: Strip | None = None
     delta: Strip | None = None
+    through_norm: bool = False
 
 
 def streams(
-    nodes: Sequence[TracedNode], maps: Mapping[TracedNode, Map], batch: int
+    nodes: Sequence[TracedNode], maps: Mapping[TracedNode, Map], batch: int, storage: Storage
 ) -> tuple[frozenset[TracedNode], dict[TracedNode, Strips]]:
-    """The nodes that are never stored, and the strips of each convolution."""
+    """The nodes that are never stored, and the strips of each convolution.
+
+    What is stored as bf16 is read from strips too, where it is float32 again.
+    """
+    copies = storage is Storage.BF16
     convolutions = [node for node in nodes if node.kind is OperationKind.CONVOLUTION]
     wanted = {last for node in nodes if (last := _last_of_norm(node)) is not None}
     wanted.discard(nodes[-1])
     for node in convolutions:
-        if not _fitting(node, maps, batch, x=True, delta=_is_normed(node)):
+        if not _fitting(node, maps, batch, x=True, delta=copies or _is_normed(node)):
             wanted.discard(node.inputs[0])
     strips = {
-        node: _fitting(node, maps, batch, x=node.inputs[0] in wanted, delta=_is_normed(node))
+        node: _fitting(
+            node, maps, batch, x=copies or node.inputs[0] in wanted, delta=copies or _is_normed(node)
+        )
         for node in convolutions
     }
     return frozenset(wanted), {node: fits or Strips() for node, fits in strips.items()}
@@ -83,7 +94,7 @@ def _fitting(
         used = Strips(strips.x if x else None, strips.delta if delta else None)
         most = _MOST if rows <= _FEWEST else _SCRATCH
         if deep * sum(s.group for s in (used.x, used.delta) if s is not None) <= most:
-            return used
+            return replace(used, through_norm=delta and _is_normed(node))
         if rows <= _FEWEST:
             return None
         rows = max(rows // 2 // _FEWEST * _FEWEST, _FEWEST)

@@ -9,11 +9,10 @@ import numpy as np
 
 from winnow.engine.sparse_cpu.graph.map import Map
 from winnow.engine.sparse_cpu.kernels.strips import Filled
-from winnow.kernels.arrays import NO_FLOATS, Floats, Int64s
+from winnow.kernels.arrays import NO_FLOATS, Floats, Int64s, Values
 from winnow.kernels.simd import W
 
 NO_STRIP: Int64s = np.empty(0, np.int64)
-_NOTHING: Filled = (NO_FLOATS,) * 6
 
 
 @dataclass(frozen=True)
@@ -67,12 +66,18 @@ class Strip:
         return np.array([*sizes, *self.map.dims, rectify], np.int64)
 
 
+def nothing_filled(nothing: Values) -> Filled:
+    """`Filled` of what needs no strips; ``nothing``: a map without elements."""
+    return nothing, nothing, NO_FLOATS, NO_FLOATS, NO_FLOATS, NO_FLOATS
+
+
 class ProductInput(NamedTuple):
     """What a product reads: an array as it is, or scratch for strips of what ``filled`` gives.
 
-    ``strip`` and ``filled``: see `winnow.engine.sparse_cpu.kernels.strips`.
+    ``strip`` and ``filled``: see `winnow.engine.sparse_cpu.kernels.strips`. The array is float32;
+    maps in ``filled`` are of the type that all maps have.
     """
 
     array: Floats
     strip: Int64s = NO_STRIP
-    filled: Filled = _NOTHING
+    filled: Filled = nothing_filled(NO_FLOATS)

@@ -17,5 +17,6 @@ of graphs       block_product    sparse weights times a map: convolutions, linea
                 grid, map_steps  where the pixels of a map lie
                 batch_norm, pooling, elementwise
                 gather, convert  bytes of images, or tensors, to a map and back
+                stored, halves   maps of float32 or bf16, and from one to the other
 of both         loss, squares, update
 """

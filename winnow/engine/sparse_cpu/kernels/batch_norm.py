@@ -16,7 +16,8 @@ import numpy as np
 from numba import types
 
 from winnow.engine.sparse_cpu.kernels.map_steps import map_steps
-from winnow.kernels.arrays import Floats, Int64s
+from winnow.engine.sparse_cpu.kernels.stored import for_both
+from winnow.kernels.arrays import Floats, Int64s, Values
 from winnow.kernels.compile import EntryPoint, kernel
 from winnow.kernels.simd import (
     W,
@@ -37,7 +38,7 @@ from winnow.kernels.simd import (
 
 @kernel
 def channel_sums(
-    dims: Int64s, groups: int, present: Floats, y: Floats, shift: Floats, sums: Floats
+    dims: Int64s, groups: int, present: Floats, y: Values, shift: Floats, sums: Floats
 ) -> None:
     """Add to ``sums`` from a map, where no product has done it while computing y."""
     row, plane, size, origin = map_steps(dims)
@@ -121,14 +122,14 @@ def blend(
     dims: Int64s,
     groups: int,
     present: Floats,
-    y: Floats,
+    y: Values,
     scale: Floats,
     offset: Floats,
-    other: Floats,
+    other: Values,
     other_scale: Floats,
     other_offset: Floats,
     rectify: bool,
-    out: Floats,
+    out: Values,
 ) -> None:
     """out = y · scale + offset, + other · other_scale + other_offset if there is one; then ReLU.
 
@@ -162,7 +163,7 @@ def blend(
 
 @kernel
 def back_sums(
-    dims: Int64s, groups: int, delta: Floats, gate: Floats, y: Floats, shift: Floats, sums: Floats
+    dims: Int64s, groups: int, delta: Values, gate: Values, y: Values, shift: Floats, sums: Floats
 ) -> None:
     """Add to ``sums`` where no product has; a gate first sets ``delta`` to 0 where it is <= 0."""
     row, plane, size, origin = map_steps(dims)
@@ -216,14 +217,14 @@ def blend_back(
     dims: Int64s,
     groups: int,
     present: Floats,
-    delta: Floats,
-    y: Floats,
+    delta: Values,
+    y: Values,
     mean: Floats,
     scale: Floats,
     slope: Floats,
     rest: Floats,
     accumulate: bool,
-    out: Floats,
+    out: Values,
 ) -> None:
     """out, or what is added to it: scale · delta + slope · (y − mean) + rest; out may be delta."""
     row, plane, size, origin = map_steps(dims)
@@ -241,15 +242,24 @@ def blend_back(
                     store(out, k, add(load_vector(out, k), d) if accumulate else d)
 
 
-_floats, _numbers, _int = types.float32[::1], types.int64[::1], types.int64
+_floats, _int = types.float32[::1], types.int64
 _real, _yes = types.float64, types.boolean
-_map: tuple[Any, ...] = (_numbers, _int)
-ENTRIES = (
-    EntryPoint(channel_sums, (*_map, *[_floats] * 4)),
-    EntryPoint(batch_statistics, (_floats, _int, _real, _real, *[_floats] * 9)),
-    EntryPoint(running_statistics, (_real, *[_floats] * 6)),
-    EntryPoint(blend, (*_map, *[_floats] * 7, _yes, _floats)),
-    EntryPoint(back_sums, (*_map, *[_floats] * 5)),
-    EntryPoint(back_factors, (_floats, _int, *[_floats] * 8)),
-    EntryPoint(blend_back, (*_map, *[_floats] * 7, _yes, _floats)),
-)
+_shape: tuple[Any, ...] = (types.int64[::1], _int)
+_channels, _summand = (_floats, _floats), (_floats, _floats)
+
+
+def _entries(maps: Any, kind: str) -> tuple[EntryPoint, ...]:
+    summands = (maps, *_summand, maps, *_summand)
+    norm = (maps, maps, *[_floats] * 4)
+    return (
+        EntryPoint(channel_sums, (*_shape, _floats, maps, *_channels), kind),
+        EntryPoint(blend, (*_shape, _floats, *summands, _yes, maps), kind),
+        EntryPoint(back_sums, (*_shape, maps, maps, maps, *_channels), kind),
+        EntryPoint(blend_back, (*_shape, _floats, *norm, _yes, maps), kind),
+        EntryPoint(batch_statistics, (_floats, _int, _real, _real, *[_floats] * 9)),
+        EntryPoint(running_statistics, (_real, *[_floats] * 6)),
+        EntryPoint(back_factors, (_floats, _int, *[_floats] * 8)),
+    )
+
+
+ENTRIES, ENTRIES_BF16 = for_both(_entries)

@@ -32,9 +32,10 @@ from winnow.engine.sparse_cpu.kernels.grid import (
     OUT_ROW,
     ROWS,
 )
-from winnow.engine.sparse_cpu.kernels.strips import FILLED, Filled, fill_strip
+from winnow.engine.sparse_cpu.kernels.strips import Filled, fill_strip, filled_type
 from winnow.engine.sparse_cpu.kernels.strips import ROWS as STRIP_ROWS
-from winnow.kernels.arrays import Floats, Int32s, Int64s
+from winnow.engine.sparse_cpu.kernels.stored import for_both
+from winnow.kernels.arrays import Floats, Int32s, Int64s, Values
 from winnow.kernels.compile import EntryPoint, inlined, kernel, named_kernel
 from winnow.kernels.simd import W, add, load_vector, reduce_rows, scalar, splat, store, total
 
@@ -122,11 +123,11 @@ def _differentiator(shape: BlockShape) -> Any:
         back_offset: Int32s,
         back_weight: Floats,
         back_at: Int32s,
-        out: Floats,
+        out: Values,
         out_accumulate: bool,
         out_streams: bool,
-        gate: Floats,
-        y: Floats,
+        gate: Values,
+        y: Values,
         gate_scale: Floats,
         gate_offset: Floats,
         shift: Floats,
@@ -194,7 +195,7 @@ DIFFERENTIATE = {shape: _differentiator(shape) for shape in block_shapes()}
 
 
 @kernel
-def row_sums(grid: Int64s, at: Int32s, delta: Floats, result: Floats) -> None:
+def row_sums(grid: Int64s, at: Int32s, delta: Values, result: Floats) -> None:
     """result[r] = the sum of row r of ``delta`` over all pixels and examples."""
     for r in range(at.size):
         sums = splat(np.float32(0))
@@ -212,12 +213,15 @@ def row_sums(grid: Int64s, at: Int32s, delta: Floats, result: Floats) -> None:
 _floats, _integers, _numbers = types.float32[::1], types.int32[::1], types.int64[::1]
 _tuple: Any = types.UniTuple
 _flag, _ways = types.boolean, (_numbers, _integers, _integers)
-_arguments = (
-    *(_tuple(types.int64, 6), _floats, *_ways, _integers),
-    *(_floats, _numbers, FILLED, _floats, _numbers, FILLED, _floats, _floats, _flag),
-    *(*_ways, _floats, _integers, _floats, _flag, _flag, *[_floats] * 6),
-)
-ENTRIES = (
-    *(EntryPoint(differentiate, _arguments) for differentiate in DIFFERENTIATE.values()),
-    EntryPoint(row_sums, (_numbers, _integers, _floats, _floats)),
-)
+_product = (_tuple(types.int64, 6), _floats, *_ways, _integers)
+
+
+def _entries(maps: Any, kind: str) -> tuple[EntryPoint, ...]:
+    read = (_floats, _numbers, filled_type(maps))
+    back = (*_ways, _floats, _integers, maps, _flag, _flag, maps, maps, *[_floats] * 4)
+    arguments = (*_product, *read, *read, _floats, _floats, _flag, *back)
+    gradients = (EntryPoint(diff, arguments, kind) for diff in DIFFERENTIATE.values())
+    return *gradients, EntryPoint(row_sums, (_numbers, _integers, maps, _floats), kind)
+
+
+ENTRIES, ENTRIES_BF16 = for_both(_entries)

@@ -37,8 +37,9 @@ from winnow.engine.sparse_cpu.kernels.grid import (
     OUT_PIXEL,
     OUT_ROW,
 )
-from winnow.engine.sparse_cpu.kernels.strips import FILLED, ROWS, Filled, fill_strip
-from winnow.kernels.arrays import Floats, Int32s, Int64s
+from winnow.engine.sparse_cpu.kernels.strips import ROWS, Filled, fill_strip, filled_type
+from winnow.engine.sparse_cpu.kernels.stored import for_both
+from winnow.kernels.arrays import Floats, Int32s, Int64s, Values
 from winnow.kernels.compile import EntryPoint, inlined, kernel, named_kernel
 from winnow.kernels.simd import W, add, load_vector, scalar, splat, store
 
@@ -53,13 +54,13 @@ class ProductTask(NamedTuple):
     at: Int32s
     bias: Floats
     x: Floats
-    out: Floats
+    out: Values
     present: Floats
     relu: bool
     accumulate: bool
     streams: bool
-    gate: Floats
-    y: Floats
+    gate: Values
+    y: Values
     gate_scale: Floats
     gate_offset: Floats
     shift: Floats
@@ -190,13 +191,13 @@ def _multiplier(shape: BlockShape) -> Any:
         x: Floats,
         strip: Int64s,
         filled: Filled,
-        out: Floats,
+        out: Values,
         present: Floats,
         relu: bool,
         accumulate: bool,
         streams: bool,
-        gate: Floats,
-        y: Floats,
+        gate: Values,
+        y: Values,
         gate_scale: Floats,
         gate_offset: Floats,
         shift: Floats,
@@ -240,11 +241,14 @@ MULTIPLY = {shape: _multiplier(shape) for shape in block_shapes()}
 _floats, _integers = types.float32[::1], types.int32[::1]
 _numbers, _flag = types.int64[::1], types.boolean
 _tuple: Any = types.UniTuple
-_arguments = (
-    *(_tuple(types.int64, 6), _numbers, _integers, _integers, _floats, _integers),
-    *(_floats, _floats, _numbers, FILLED, _floats, _floats, _flag, _flag, _flag, *[_floats] * 6),
-)
-ENTRIES = (
-    *(EntryPoint(multiply, _arguments) for multiply in MULTIPLY.values()),
-    EntryPoint(refresh, (_floats, _integers, _floats)),
-)
+_product = (_tuple(types.int64, 6), _numbers, _integers, _integers, _floats, _integers, _floats)
+
+
+def _entries(maps: Any, kind: str) -> tuple[EntryPoint, ...]:
+    out = (maps, _floats, _flag, _flag, _flag, maps, maps, *[_floats] * 4)
+    arguments = (*_product, _floats, _numbers, filled_type(maps), *out)
+    products = (EntryPoint(multiply, arguments, kind) for multiply in MULTIPLY.values())
+    return *products, EntryPoint(refresh, (_floats, _integers, _floats))
+
+
+ENTRIES, ENTRIES_BF16 = for_both(_entries)

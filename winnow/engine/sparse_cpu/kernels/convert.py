@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import types
 
 from winnow.engine.sparse_cpu.kernels.map_steps import map_steps
-from winnow.kernels.arrays import Floats, Int64s
+from winnow.engine.sparse_cpu.kernels.stored import for_both
+from winnow.kernels.arrays import Floats, Int64s, Values
 from winnow.kernels.compile import EntryPoint, kernel
-from winnow.kernels.simd import W, scalar
+from winnow.kernels.simd import W, put, scalar
 
 
 @kernel
-def images_to_map(dims: Int64s, batch: int, images: Floats, out: Floats, accumulate: bool) -> None:
+def images_to_map(dims: Int64s, batch: int, images: Floats, out: Values, accumulate: bool) -> None:
     """Images to a buffer, or added to it. Elements without example become 0, or stay."""
     channels, height, width = dims[0], dims[1], dims[2]
     row, plane, _, origin = map_steps(dims)
@@ -27,15 +30,15 @@ def images_to_map(dims: Int64s, batch: int, images: Floats, out: Floats, accumul
                     for j in range(width):
                         value = scalar(images, start + j)
                         if accumulate:
-                            value += out[at + j * W + element]
-                        out[at + j * W + element] = value
+                            value += scalar(out, at + j * W + element)
+                        put(out, at + j * W + element, value)
                 elif not accumulate:
                     for j in range(width):
-                        out[at + j * W + element] = np.float32(0)
+                        put(out, at + j * W + element, np.float32(0))
 
 
 @kernel
-def map_to_images(dims: Int64s, batch: int, x: Floats, images: Floats, accumulate: bool) -> None:
+def map_to_images(dims: Int64s, batch: int, x: Values, images: Floats, accumulate: bool) -> None:
     """A buffer to images, or added to them."""
     channels, height, width = dims[0], dims[1], dims[2]
     row, plane, _, origin = map_steps(dims)
@@ -52,6 +55,12 @@ def map_to_images(dims: Int64s, batch: int, x: Floats, images: Floats, accumulat
                     images[start + j] = value
 
 
-_floats = types.float32[::1]
-_arguments = (types.int64[::1], types.int64, _floats, _floats, types.boolean)
-ENTRIES = (EntryPoint(images_to_map, _arguments), EntryPoint(map_to_images, _arguments))
+def _entries(maps: Any, kind: str) -> tuple[EntryPoint, ...]:
+    sizes, images = (types.int64[::1], types.int64), types.float32[::1]
+    return (
+        EntryPoint(images_to_map, (*sizes, images, maps, types.boolean), kind),
+        EntryPoint(map_to_images, (*sizes, maps, images, types.boolean), kind),
+    )
+
+
+ENTRIES, ENTRIES_BF16 = for_both(_entries)

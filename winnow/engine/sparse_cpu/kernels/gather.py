@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
 from winnow.engine.sparse_cpu.kernels.map_steps import map_steps
-from winnow.kernels.arrays import Floats, Int64s
+from winnow.engine.sparse_cpu.kernels.stored import for_both
+from winnow.kernels.arrays import Floats, Int64s, Values
 from winnow.kernels.compile import EntryPoint, kernel
-from winnow.kernels.simd import W, scalar
+from winnow.kernels.simd import W, put, scalar
 
 
 @kernel
@@ -23,7 +26,7 @@ def gather_images(
     rows: Int64s,
     columns: Int64s,
     pad: int,
-    x: Floats,
+    x: Values,
 ) -> None:
     """x = pixels[examples] · scale + shift, mirrored and shifted as `flip_crop` does.
 
@@ -57,27 +60,25 @@ def gather_images(
                 if mirrored:
                     for j in range(begin, end):
                         pixel = np.float32(scalar(pixels, start + width - 1 - j))
-                        x[at + j * W + element] = pixel * scale[c] + shift[c]
+                        put(x, at + j * W + element, pixel * scale[c] + shift[c])
                 else:
                     for j in range(begin, end):
                         pixel = np.float32(scalar(pixels, start + j))
-                        x[at + j * W + element] = pixel * scale[c] + shift[c]
+                        put(x, at + j * W + element, pixel * scale[c] + shift[c])
 
 
 @kernel
-def _fill(x: Floats, at: int, begin: int, end: int, value: np.float32) -> None:
+def _fill(x: Values, at: int, begin: int, end: int, value: np.float32) -> None:
     """Set pixels ``begin`` to ``end`` of one example's row."""
     for j in range(begin, end):
-        x[at + j * W] = value
+        put(x, at + j * W, value)
 
 
-_floats, _numbers = types.float32[::1], types.int64[::1]
-ENTRIES = (
-    EntryPoint(
-        gather_images,
-        (
-            *(_numbers, types.uint8[::1], _numbers, _floats, _floats),
-            *(types.boolean[::1], _numbers, _numbers, types.int64, _floats),
-        ),
-    ),
-)
+def _entries(maps: Any, kind: str) -> tuple[EntryPoint, ...]:
+    floats, numbers = types.float32[::1], types.int64[::1]
+    images = (numbers, types.uint8[::1], numbers, floats, floats)
+    moves = (types.boolean[::1], numbers, numbers, types.int64)
+    return (EntryPoint(gather_images, (*images, *moves, maps), kind),)
+
+
+ENTRIES, ENTRIES_BF16 = for_both(_entries)

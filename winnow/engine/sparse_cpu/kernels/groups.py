@@ -10,6 +10,7 @@ from winnow.engine.sparse_cpu.kernels import (
     convert,
     elementwise,
     gather,
+    halves,
     loss,
     pooling,
     squares,
@@ -25,6 +26,14 @@ _GRAPH = (
 
 _CHAINS = ("chain", chain_steps.ENTRIES)
 _GRAPHS = ("graph", [entry for module in _GRAPH for entry in module.ENTRIES])
+_MAPS = (batch_norm, block_gradient, block_product, convert, elementwise, gather, pooling)
+_BF16_GRAPHS = (
+    "graph-bf16",
+    [
+        *(entry for module in (*_MAPS, halves) for entry in module.ENTRIES_BF16),
+        *(entry for module in (convert, loss, squares, update) for entry in module.ENTRIES),
+    ],
+)
 
 
 def prepare_chain_kernels() -> None:
@@ -32,9 +41,9 @@ def prepare_chain_kernels() -> None:
     prepare(*_CHAINS)
 
 
-def prepare_graph_kernels() -> None:
-    """Load or compile what trains every other network."""
-    prepare(*_GRAPHS)
+def prepare_graph_kernels(bf16: bool = False) -> None:
+    """Load or compile what trains every other network; ``bf16``: with maps stored so."""
+    prepare(*(_BF16_GRAPHS if bf16 else _GRAPHS))
 
 
 def chains_are_compiled() -> bool:
@@ -42,6 +51,6 @@ def chains_are_compiled() -> bool:
     return is_compiled(*_CHAINS)
 
 
-def graphs_are_compiled() -> bool:
-    """Whether this machine has the kernels for every other network."""
-    return is_compiled(*_GRAPHS)
+def graphs_are_compiled(bf16: bool = False) -> bool:
+    """Whether this machine has the kernels for every other network; ``bf16``: with such maps."""
+    return is_compiled(*(_BF16_GRAPHS if bf16 else _GRAPHS))

@@ -13,7 +13,8 @@ import numpy as np
 from numba import types
 
 from winnow.engine.sparse_cpu.kernels.map_steps import map_steps
-from winnow.kernels.arrays import Floats, Int64s
+from winnow.engine.sparse_cpu.kernels.stored import for_both
+from winnow.kernels.arrays import Int64s, Values
 from winnow.kernels.compile import EntryPoint, kernel
 from winnow.kernels.simd import (
     W,
@@ -42,7 +43,7 @@ def _window(geometry: Int64s, axis: int, place: int, size: int) -> tuple[int, in
 
 @kernel
 def max_pool(
-    din: Int64s, dout: Int64s, geometry: Int64s, groups: int, x: Floats, out: Floats
+    din: Int64s, dout: Int64s, geometry: Int64s, groups: int, x: Values, out: Values
 ) -> None:
     """The highest pixel of every window; NaN where it holds NaN."""
     row, plane, _, origin = map_steps(din)
@@ -61,7 +62,7 @@ def max_pool(
 
 
 @kernel
-def _highest(high: int, wide: int, x: Floats, corner: int, row: int) -> Any:
+def _highest(high: int, wide: int, x: Values, corner: int, row: int) -> Any:
     highest = load_vector(x, corner)
     for y in range(high):
         for z in range(wide):
@@ -75,10 +76,10 @@ def max_pool_back(
     dout: Int64s,
     geometry: Int64s,
     groups: int,
-    x: Floats,
-    out: Floats,
-    delta: Floats,
-    dx: Floats,
+    x: Values,
+    out: Values,
+    delta: Values,
+    dx: Values,
     accumulate: bool,
 ) -> None:
     """The gradient ``dx`` by ``x`` from ``delta``, that by ``out``: to the first highest pixel.
@@ -109,8 +110,8 @@ def max_pool_back(
 def _hand_back(
     high: int,
     wide: int,
-    x: Floats,
-    dx: Floats,
+    x: Values,
+    dx: Values,
     corner: int,
     row: int,
     highest: Any,
@@ -129,7 +130,7 @@ def _hand_back(
 
 @kernel
 def avg_pool(
-    din: Int64s, dout: Int64s, geometry: Int64s, groups: int, x: Floats, out: Floats
+    din: Int64s, dout: Int64s, geometry: Int64s, groups: int, x: Values, out: Values
 ) -> None:
     """The mean of every window, zeros of the padding included."""
     row, plane, _, origin = map_steps(din)
@@ -149,7 +150,7 @@ def avg_pool(
 
 
 @kernel
-def _total(high: int, wide: int, x: Floats, corner: int, row: int) -> Any:
+def _total(high: int, wide: int, x: Values, corner: int, row: int) -> Any:
     total = splat(np.float32(0))
     for y in range(high):
         for z in range(wide):
@@ -163,8 +164,8 @@ def avg_pool_back(
     dout: Int64s,
     geometry: Int64s,
     groups: int,
-    delta: Floats,
-    dx: Floats,
+    delta: Values,
+    dx: Values,
     accumulate: bool,
 ) -> None:
     """The gradient ``dx`` by the input of `avg_pool` from ``delta``, that by its output."""
@@ -197,18 +198,23 @@ def _tiles(din: Int64s, dout: Int64s, geometry: Int64s) -> bool:
 
 
 @kernel
-def _clear(dims: Int64s, x: Floats, origin: int, row: int) -> None:
+def _clear(dims: Int64s, x: Values, origin: int, row: int) -> None:
     """Set a plane to 0 inside its border."""
     for y in range(dims[1]):
         for z in range(dims[2]):
             store(x, origin + y * row + z * W, splat(np.float32(0)))
 
 
-_floats, _numbers = types.float32[::1], types.int64[::1]
-_shape = (_numbers, _numbers, _numbers, types.int64)
-ENTRIES = (
-    EntryPoint(max_pool, (*_shape, _floats, _floats)),
-    EntryPoint(max_pool_back, (*_shape, *[_floats] * 4, types.boolean)),
-    EntryPoint(avg_pool, (*_shape, _floats, _floats)),
-    EntryPoint(avg_pool_back, (*_shape, _floats, _floats, types.boolean)),
-)
+_shape = (*[types.int64[::1]] * 3, types.int64)
+
+
+def _entries(maps: Any, kind: str) -> tuple[EntryPoint, ...]:
+    return (
+        EntryPoint(max_pool, (*_shape, maps, maps), kind),
+        EntryPoint(max_pool_back, (*_shape, *[maps] * 4, types.boolean), kind),
+        EntryPoint(avg_pool, (*_shape, maps, maps), kind),
+        EntryPoint(avg_pool_back, (*_shape, maps, maps, types.boolean), kind),
+    )
+
+
+ENTRIES, ENTRIES_BF16 = for_both(_entries)

@@ -20,7 +20,7 @@ import numpy as np
 from numba import types
 
 from winnow.engine.sparse_cpu.kernels.map_steps import map_steps
-from winnow.kernels.arrays import Floats, Int64s
+from winnow.kernels.arrays import Floats, Int64s, Values
 from winnow.kernels.compile import kernel
 from winnow.kernels.simd import (
     W,
@@ -38,9 +38,14 @@ from winnow.kernels.simd import (
 # rows of the map lie above the first; how many a strip has; the map; whether a ReLU follows.
 ROWS, STEP, ABOVE, HEIGHT, CHANNELS, _MAP_HEIGHT, _MAP_WIDTH, BORDER, RECTIFY = range(9)
 
-Filled = tuple[Floats, Floats, Floats, Floats, Floats, Floats]
-_tuple: Any = types.UniTuple
-FILLED = _tuple(types.float32[::1], 6)
+Filled = tuple[Values, Values, Floats, Floats, Floats, Floats]
+
+
+def filled_type(maps: Any) -> Any:
+    """The numba type of ``filled`` for this type of a map."""
+    kind: Any = types.Tuple
+    return kind((maps, maps, *[types.float32[::1]] * 4))
+
 
 
 @kernel
