@@ -4,7 +4,8 @@ Peer: the fastest of five dense ones in torch, eager and compiled, in both layou
     python bench/network_density.py [--network resnet-20 ...] [--density 1 0.5 0.1 0.02]
                                     [--turns 9] [--smoke]
 
-Milliseconds of the processor for a step against density, one thread, random masks, random images of
+Milliseconds of the processor for a step against density, of the sparse engine with maps in float32
+(``sparse``) and in bf16 (``sparse-bf16``), one thread, random masks, random images of
 CIFAR-10's shape, momentum; all sides and densities in turns in one run, each turn with cold caches;
 medians. Ratios are medians of those of a turn. The dense sides: Winnow's dense engine (NCHW, with
 its checks); torch's eager loop, with a fused update, and the whole step compiled as one piece, each
@@ -38,9 +39,9 @@ from torch import Tensor, nn
 from turns import HOW, Repeat, Timed, here, in_turns
 from whole_step import compiled
 
+from winnow.engine import make_engine
 from winnow.engine.base import Engine, Job, Split, TrainingData
 from winnow.engine.dense import DenseEngine
-from winnow.engine.sparse_cpu.engine import SparseEngine
 from winnow.engine.turns import machine, steps_of
 from winnow.mask import Mask
 from winnow.models import build
@@ -53,6 +54,7 @@ MOMENTUM = {"name": "momentum", "lr": RATE, "weight_decay": 1e-4, "momentum": 0.
 CONSTANT = {"name": "constant", "drops": [], "factor": None, "warmup": 0}
 LAYOUTS = {"NCHW": torch.contiguous_format, "channels-last": torch.channels_last}
 TORCH = [f"{how}, {layout}" for how in ("eager", "compiled") for layout in LAYOUTS]
+OURS = ["sparse", "sparse-bf16"]
 DENSE = ["dense engine", *TORCH, "JAX"]
 SLOW = 4  # times the fastest: no rival
 RESULTS = Path(__file__).parent / "results" / "network_density.json"
@@ -197,28 +199,38 @@ def measured(
     """The rows of a network, one for each density."""
     rivals = dense_sides(name, dense)
     slow = without_slow(rivals)
-    ours = {d: here(engine_steps(SparseEngine(), name, d)) for d in densities}
-    times = in_turns({**rivals, **{str(d): timed for d, timed in ours.items()}}, turns)
+    kinds = OURS[:1] if name.startswith("lenet") else OURS  # a chain has no maps to store
+    ours = {
+        f"{kind} {d}": here(engine_steps(make_engine(kind), name, d))
+        for d in densities
+        for kind in kinds
+    }
+    times = in_turns({**rivals, **ours}, turns)
     return [
         {"network": name, "batch": BATCHES[name], "density": d}
-        | summary({"sparse": times[str(d)], **{rival: times[rival] for rival in rivals}})
+        | summary({kind: times[f"{kind} {d}"] for kind in kinds}, {r: times[r] for r in rivals})
         | {"turns": turns, "too slow for turns": slow}
         for d in densities
     ]
 
 
-def summary(times: Mapping[str, Sequence[float]]) -> dict[str, object]:
-    """Medians and minima of each side in milliseconds, and the fastest dense side by the sparse."""
+def summary(
+    ours: Mapping[str, Sequence[float]], rivals: Mapping[str, Sequence[float]]
+) -> dict[str, object]:
+    """Medians and minima of each side in milliseconds; the fastest dense side by each of ours."""
+    times = {**ours, **rivals}
     medians = {side: statistics.median(of) for side, of in times.items()}
-    best = min((side for side in times if side != "sparse"), key=lambda side: medians[side])
-    ratios = [a / b for a, b in zip(times[best], times["sparse"], strict=True)]
-    return {
+    best = min(rivals, key=lambda side: medians[side])
+    found: dict[str, object] = {
         "median": {side: round(1e3 * value, 1) for side, value in medians.items()},
         "least": {side: round(1e3 * min(of), 1) for side, of in times.items()},
         "best dense": best,
-        "best dense / sparse, median": round(statistics.median(ratios), 2),
-        "best dense / sparse, least": round(min(times[best]) / min(times["sparse"]), 2),
     }
+    for side, mine in ours.items():
+        ratios = [a / b for a, b in zip(rivals[best], mine, strict=True)]
+        found[f"best dense / {side}, median"] = round(statistics.median(ratios), 2)
+        found[f"best dense / {side}, least"] = round(min(rivals[best]) / min(mine), 2)
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> None:

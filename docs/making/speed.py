@@ -136,7 +136,7 @@ def networks() -> str:
         batch = next(iter(own.values()))[0]["batch"]
         cells = {f: {(float(r["density"]),): _step(r) for r in rows} for f, rows in own.items()}
         ratios = {f: {r["density"]: _ratio(r) for r in rows} for f, rows in own.items()}
-        columns = ("sparse, ms", "fastest dense, ms", "ratio")
+        columns = ("fastest dense, ms", "sparse, ms", "ratio", "sparse-bf16, ms", "its ratio")
         grid = beside(_densities(own.values()), ["density"], cells, columns, _goals(name))
         only = f" Measured on {_short(next(iter(own)))} only." if len(own) == 1 else ""
         said = f"{reached(GOALS[name], ratios)}{only}".strip()
@@ -146,8 +146,13 @@ def networks() -> str:
 
 def _step(row: Row) -> list[str]:
     times = row["median"]
-    best = min((side for side in times if side != "sparse"), key=lambda side: times[side])
-    return [_number(times["sparse"]), f"{_number(times[best])} ({best})", _shown(_ratio(row))]
+    best = min((side for side in times if not side.startswith("sparse")), key=lambda s: times[s])
+    dense = f"{_number(times[best])} ({best})"
+    cells = [dense, _number(times["sparse"]), _shown(_ratio(row))]
+    if "sparse-bf16" not in times:
+        return [*cells, "", ""]
+    ratio = row["best dense / sparse-bf16, median"]
+    return [*cells, _number(times["sparse-bf16"]), _shown(ratio)]
 
 
 def _ratio(row: Row) -> float:

@@ -105,6 +105,7 @@ def is_hashed(path: Path) -> bool:
 
 PLAIN = {"W", "TILE", "WIDTHS", "vector_width", "Floats", "Int32s", "Int64s"}
 PLAIN |= {"CORNER", "NO_FLOATS", "aligned", "padded", "prepare", "key", "EntryPoint", "Buffers"}
+PLAIN |= {"Values", "NO_HALVES", "aligned_halves"}
 
 
 def compiled_names(tree: ast.AST) -> set[str]:

@@ -18,10 +18,11 @@ def _dense() -> Engine:
     return DenseEngine()
 
 
-def _sparse() -> Engine:
+def _sparse(storage: str = "float32") -> Engine:
     from winnow.engine.sparse_cpu.engine import SparseEngine
+    from winnow.engine.sparse_cpu.graph.storage import Storage
 
-    return SparseEngine()
+    return SparseEngine(storage=Storage(storage))
 
 
 def _stacked() -> Engine:
@@ -40,6 +41,7 @@ ENGINES: dict[str, Callable[[], Engine]] = {
     "auto": _dense,
     "dense": _dense,
     "sparse": _sparse,
+    "sparse-bf16": lambda: _sparse("bf16"),
     "stacked": _stacked,
     "compiled": _compiled,
     "compiled-bf16": lambda: _compiled(bf16=True),
@@ -48,6 +50,10 @@ ENGINES: dict[str, Callable[[], Engine]] = {
 
 Recipes know these names (``Recipe.engine``); ``docs/add-an-engine.md`` shows how to add one.
 """
+
+
+SPARSE_CPU = ("sparse", "sparse-bf16")
+"""Those of `sparse_cpu`: they run on the processor, read images from memory, can have threads."""
 
 
 def make_engine(name: str) -> Engine:

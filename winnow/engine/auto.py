@@ -3,7 +3,7 @@
 The time of a step is predicted from the calibration and from how many weights each layer keeps,
 never from where they lie: a ticket, its reinitialised twin and its shuffled mask are trained by
 the same engine. What takes time to begin (a compiler) is weighed against the length of training.
-An engine that rounds more coarsely than float32 (``compiled-bf16``) is never taken.
+An engine that rounds more coarsely than float32 (those named ``…-bf16``) is never taken.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def explicit(name: str, width: int = 1, place: int = 0) -> Choice:
     """
     if name == "stacked":
         return Choice(name, width=width, place=place)
-    if name != "sparse":
+    if name not in engines.SPARSE_CPU:
         return Choice(name)
     from winnow.kernels.simd import W
 
@@ -235,10 +235,12 @@ def _lowest(calibration: Calibration) -> float:
 
 def engine_of(choice: Choice, threads: int = 1) -> Engine:
     """The engine of a choice. ``threads``: what one that can use several has; no bit changes."""
-    if choice.engine == "sparse":
+    if choice.engine in engines.SPARSE_CPU:
         from winnow.engine.sparse_cpu.engine import SparseEngine
+        from winnow.engine.sparse_cpu.graph.storage import Storage
 
-        return SparseEngine(frozenset(choice.torch), threads)
+        storage = Storage.BF16 if choice.engine == "sparse-bf16" else Storage.FLOAT32
+        return SparseEngine(frozenset(choice.torch), threads, storage)
     return engines.make_engine(choice.engine)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ from winnow.kernels.simd import W
 
 Floats = NDArray[np.float32]
 Halves = NDArray[np.uint16]  # bf16, see `winnow.kernels.bf16`
-Values = Floats | Halves
+Values = NDArray[Any]  # either of the two
 Int32s = NDArray[np.int32]
 Int64s = NDArray[np.int64]
 

@@ -1,4 +1,4 @@
-"""bf16 in memory, float32 in registers: half the bytes, the exponents of float32, 8 bits of mantissa.
+"""bf16 in memory, float32 in registers: half the bytes, and three decimal digits.
 
 An array of uint16 holds bf16, the upper halves of float32. Loads of `winnow.kernels.simd` widen
 them, exactly; stores round to the nearest, to the even one of two. Not a number stays that, and
@@ -14,7 +14,7 @@ from llvmlite import binding, ir
 _i16, _i32 = ir.IntType(16), ir.IntType(32)
 
 
-class _BF16(ir.Type):
+class _BF16(ir.Type):  # type: ignore[misc]
     """LLVM's ``bfloat``, which llvmlite has no name for."""
 
     def __str__(self) -> str:

@@ -163,6 +163,7 @@ def test_the_rate_at_which_a_line_ends():
         (["engine=sparse"], 1),
         (["engine=sparse", "data.augment=flip-crop"], SPARSE_GRAPHS),
         (["engine=sparse", "model={name: conv-2}"], SPARSE_GRAPHS),
+        (["engine=sparse-bf16", "model={name: conv-2}"], SPARSE_GRAPHS),
         (["engine=auto", "model={name: conv-2}"], 1),
         (["engine=dense", "model={name: conv-2}"], 1),
     ],

@@ -48,6 +48,8 @@ _CHAIN_IN_CACHES = (
 class SparseEngine:
     """Trains on CPUs, touching nonzeros only."""
 
+    name = "sparse"
+
     def __init__(
         self, dense: Collection[str] = (), threads: int = 1, storage: Storage = Storage.FLOAT32
     ) -> None:
@@ -57,7 +59,8 @@ class SparseEngine:
         """
         self.dense = frozenset(dense)
         self.threads, self.storage = threads, storage
-        self.name = "sparse-bf16" if self._bf16 else "sparse"
+        if self._bf16:
+            self.name = "sparse-bf16"
         self.notes: Sequence[str] = ()
 
     def prepare(self, job: Job) -> None:

@@ -6,6 +6,7 @@ import math
 
 from torch import nn
 
+from winnow.engine import SPARSE_CPU
 from winnow.experiment.runs import SPARSE_GRAPHS
 
 
@@ -15,7 +16,7 @@ def revision_of(engine: str, network: nn.Module, inputs: tuple[int, int, int], a
     With ``engine: auto`` the machine decides what trains a run, and so its last bits: what it was
     is kept with the run as provenance, and is no part of its identity.
     """
-    if engine != "sparse":
+    if engine not in SPARSE_CPU:
         return 1
     from winnow.engine.sparse_cpu.chain.layers import is_chain
 

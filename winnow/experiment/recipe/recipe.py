@@ -137,7 +137,9 @@ class Recipe(RecipePart):
     compare: Compare | None = None
     ticket: GivenTicket | None = None
     replicates: int = Field(5, ge=1, examples=[5])
-    engine: Literal["auto", "dense", "sparse", "stacked", "compiled", "compiled-bf16"] = "auto"
+    engine: Literal[
+        "auto", "dense", "sparse", "sparse-bf16", "stacked", "compiled", "compiled-bf16"
+    ] = "auto"
     seeds: Seeds = Seeds()
     report: Report = Report()
     figures: Annotated[tuple[str, ...], Field(strict=False)] = Field((), examples=[["lth/7"]])
@@ -165,10 +167,10 @@ class Recipe(RecipePart):
     def _engine_takes_files(self) -> Recipe:
         name = self.data.name
         known = is_own_data(name) or name in dataset_names()
-        if self.engine == "sparse" and known and self.data.in_files:
+        if self.engine.startswith("sparse") and known and self.data.in_files:
             raise ValueError(
-                f"engine sparse takes images in memory alone, and those of {name} stay in files: "
-                "write engine: auto or dense"
+                f"engine {self.engine} takes images in memory alone, and those of {name} stay in "
+                "files: write engine: auto or dense"
             )
         return self
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from winnow.algorithms.dynamic.driven import Driven
 from winnow.data.image_files import decoder
+from winnow.engine import SPARSE_CPU
 from winnow.engine.auto import Choice, engine_of
 from winnow.engine.base import Engine, Stacks
 from winnow.errors import UserError
@@ -130,7 +131,7 @@ def _write(store: Store, taken: _Taken, ended: Ended, about: Mapping[str, Any]) 
     provenance = {**about, "engine": taken.engine.name, "choice": taken.choice.dump()}
     if taken.begun.run.data.size is not None:
         provenance["decoder"] = decoder()
-    if taken.choice.engine == "sparse":
+    if taken.choice.engine in SPARSE_CPU:
         provenance["sparse_graphs"] = SPARSE_GRAPHS
     if taken.engine.notes:
         provenance["engine_notes"] = list(taken.engine.notes)

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from winnow.engine.sparse_cpu.graph.activations import Activation, Views, new_buffer
 from winnow.engine.sparse_cpu.graph.gradients import Gradients, Share
 from winnow.engine.sparse_cpu.graph.parameters import Parameters
-from winnow.engine.sparse_cpu.graph.storage import Storage
 from winnow.engine.sparse_cpu.graph.stages import Pass, Stage, group_floats
+from winnow.engine.sparse_cpu.graph.storage import Storage
 from winnow.engine.sparse_cpu.kernels.convert import images_to_map
 from winnow.engine.sparse_cpu.kernels.elementwise import times
 

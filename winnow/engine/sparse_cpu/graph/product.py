@@ -22,8 +22,8 @@ from winnow.engine.sparse_cpu.graph.lanes import LaneGradients
 from winnow.engine.sparse_cpu.graph.lists import LayerLists, ProductList
 from winnow.engine.sparse_cpu.graph.norm import Norm
 from winnow.engine.sparse_cpu.graph.parameters import Parameters
-from winnow.engine.sparse_cpu.graph.regions import regions
 from winnow.engine.sparse_cpu.graph.reading import copied, normed, whole_input
+from winnow.engine.sparse_cpu.graph.regions import regions
 from winnow.engine.sparse_cpu.graph.stages import Pass, Stage, group_floats
 from winnow.engine.sparse_cpu.graph.streaming import Strips
 from winnow.engine.sparse_cpu.graph.strips import ProductInput
@@ -184,8 +184,8 @@ class Product:
         gradient, bias_gradient = self.gradients.of_lane(now)
         if self.bias.size:
             sums = now.scratch("bias", self.bias.size)[: self.bias.size]
-            stored = _listed(self.forward_list, now.groups)
-            row_sums(stored.grid, stored.at, back.delta.views[now.first], sums)
+            here = _listed(self.forward_list, now.groups)
+            row_sums(here.grid, here.at, back.delta.views[now.first], sums)
             bias_gradient += sums
         tiled = x.strip.size or delta.strip.size
         floats = self.weight.size * W if tiled else self.forward_list.scratch

@@ -1,4 +1,4 @@
-"""What a product reads, as kernels take it: a map as it lies in memory, or what strips are made of."""
+"""What a product reads, as kernels take it: a whole map, or what strips are made of."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from winnow.kernels.arrays import NO_FLOATS, Values
 
 
 def whole_input(now: Pass, name: str, stored: Values, shape: Map) -> ProductInput:
-    """A map without strips, from this group on; as float32 in scratch of this name if it is bf16."""
+    """A map without strips, from this group on; of bf16 a copy in scratch of this name."""
     if now.storage is Storage.FLOAT32:
         return ProductInput(stored)
     size = now.groups * shape.group

@@ -35,7 +35,9 @@ _AS_IT_IS = (np.empty(0, np.bool_), np.empty(0, np.int64), np.empty(0, np.int64)
 class GraphSession:
     """One network in training."""
 
-    def __init__(self, job: Job, state: State, in_torch: Collection[str], team: Team, storage: Storage) -> None:
+    def __init__(
+        self, job: Job, state: State, in_torch: Collection[str], team: Team, storage: Storage
+    ) -> None:
         self.job, self.mask, self.team = job, state.mask, team
         self.step, self.updates = state.step, state.updates
         splits = job.data.splits

@@ -41,9 +41,7 @@ class Pass:
     ``lane``: what it adds up goes to the sums of this number; ``begins``: it is the lane's first.
     """
 
-    def __init__(
-        self, lane: int, scratch: Scratch, storage: Storage = Storage.FLOAT32
-    ) -> None:
+    def __init__(self, lane: int, scratch: Scratch, storage: Storage = Storage.FLOAT32) -> None:
         """``scratch``: that of all lanes, of which each thread has its own.
 
         ``storage``: of all activations and gradients.

@@ -55,7 +55,11 @@ def streams(
             wanted.discard(node.inputs[0])
     strips = {
         node: _fitting(
-            node, maps, batch, x=copies or node.inputs[0] in wanted, delta=copies or _is_normed(node)
+            node,
+            maps,
+            batch,
+            x=copies or node.inputs[0] in wanted,
+            delta=copies or _is_normed(node),
         )
         for node in convolutions
     }

@@ -32,9 +32,9 @@ from winnow.engine.sparse_cpu.kernels.grid import (
     OUT_ROW,
     ROWS,
 )
-from winnow.engine.sparse_cpu.kernels.strips import Filled, fill_strip, filled_type
-from winnow.engine.sparse_cpu.kernels.strips import ROWS as STRIP_ROWS
 from winnow.engine.sparse_cpu.kernels.stored import for_both
+from winnow.engine.sparse_cpu.kernels.strips import ROWS as STRIP_ROWS
+from winnow.engine.sparse_cpu.kernels.strips import Filled, fill_strip, filled_type
 from winnow.kernels.arrays import Floats, Int32s, Int64s, Values
 from winnow.kernels.compile import EntryPoint, inlined, kernel, named_kernel
 from winnow.kernels.simd import W, add, load_vector, reduce_rows, scalar, splat, store, total

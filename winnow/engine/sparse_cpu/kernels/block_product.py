@@ -37,8 +37,8 @@ from winnow.engine.sparse_cpu.kernels.grid import (
     OUT_PIXEL,
     OUT_ROW,
 )
-from winnow.engine.sparse_cpu.kernels.strips import ROWS, Filled, fill_strip, filled_type
 from winnow.engine.sparse_cpu.kernels.stored import for_both
+from winnow.engine.sparse_cpu.kernels.strips import ROWS, Filled, fill_strip, filled_type
 from winnow.kernels.arrays import Floats, Int32s, Int64s, Values
 from winnow.kernels.compile import EntryPoint, inlined, kernel, named_kernel
 from winnow.kernels.simd import W, add, load_vector, scalar, splat, store

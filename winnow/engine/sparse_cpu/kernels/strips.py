@@ -47,7 +47,6 @@ def filled_type(maps: Any) -> Any:
     return kind((maps, maps, *[types.float32[::1]] * 4))
 
 
-
 @kernel
 def fill_strip(
     strip: Int64s,
