@@ -32,11 +32,17 @@ LENGTH = 60
 ROUNDS = 3  # runs of the recipe: dense and two tickets
 
 
-def plan_of(**changes):
+def changed(**changes):
+    """The recipe with sections changed; None leaves one out."""
     recipe = dict(RECIPE)
     for key, value in changes.items():
         recipe[key] = {**recipe.get(key, {}), **value} if isinstance(value, dict) else value
-    recipe = {key: value for key, value in recipe.items() if value is not None}
+    return {key: value for key, value in recipe.items() if value is not None}
+
+
+def plan_of(**changes):
+    """The plan of the recipe with sections changed."""
+    recipe = changed(**changes)
     source = Source(1437, load_images("digits").content)
     return expand_lines("small", check_recipe(recipe, "small"), {"digits": source})
 

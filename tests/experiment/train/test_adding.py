@@ -8,10 +8,12 @@ import json
 from dataclasses import replace
 
 import pytest
+import yaml
 from adding_runs import (
     LENGTH,
     ROUNDS,
     bits,
+    changed,
     contents,
     count_trained,
     executed,
@@ -19,6 +21,16 @@ from adding_runs import (
     plan_of,
     states,
 )
+from inline_pool import InlinePool
+from typer.testing import CliRunner
+
+from winnow.cli.app import app
+from winnow.cli.describe.plan import describe_plan
+from winnow.cli.progress import tally_of
+from winnow.experiment.store.store import Store
+from winnow.experiment.train import executor, tasks
+from winnow.experiment.train.estimate import seconds_left
+from winnow.experiment.train.status import plan_status
 
 pytestmark = pytest.mark.usefixtures("own_cache", "no_fsync")
 
@@ -128,7 +140,10 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(k, marks=[pytest.mark.slow] if "sparse" in k else []) for k in KINDS],
+)
 def test_masks_that_change_searches_and_engines(kind, tmp_path, trained):
     """From stored states at 20 where they can go on: those of a search have no scores."""
     changes = KINDS[kind]
@@ -165,6 +180,52 @@ def test_an_addition_keeps_where_it_ended_for_the_next(tmp_path, trained):
         trained.clear()
         executed(plan_of(train={"accuracy_at": steps}), tmp_path / "runs")
         assert sum(trained.values()) == iterations * ROUNDS
+
+
+def test_what_trained_a_run_goes_on_with_it(tmp_path, trained, monkeypatch):
+    """Whatever ``engine: auto`` would choose today."""
+    few, more = (plan_of(engine="auto", train={"accuracy_at": at}) for at in ([], ["25it"]))
+    store = executed(few, tmp_path / "runs")
+    whole = executed(more, tmp_path / "whole")
+    monkeypatch.setattr(tasks, "choose_engine", None)
+    trained.clear()
+    executed(more, tmp_path / "runs")
+    assert trained == dict.fromkeys(more.runs, 25)
+    assert bits(store, more) == bits(whole, more)
+
+
+def test_a_plan_counts_what_is_trained_again(tmp_path):
+    """Not the whole runs: neither in words nor in the time that is left."""
+    few, more = plan_of(), plan_of(train={"accuracy_at": ["15it"]})
+    store = executed(few, tmp_path / "runs")
+    found = plan_status(more, store)
+    assert set(found.runs.values()) == {"missing"}
+    assert found.again == dict.fromkeys(more.runs, 15)
+    each = dict.fromkeys(more.runs, 1.0)
+    left = seconds_left(more, found.runs, each, 1, found.again)
+    assert left == pytest.approx(15 * ROUNDS, rel=1e-2)
+    assert tally_of(more, store).todo == 15 * ROUNDS
+    said = "\n".join(describe_plan(more, store, 1, None))
+    assert "of the missing, 3 finished runs only record more: 45 iterations again" in said
+
+
+@pytest.mark.slow
+def test_recipes_of_one_command_are_recorded_together(tmp_path, trained, monkeypatch):
+    """Each run is trained once, to its end, whatever the others want of it."""
+    monkeypatch.setattr(executor, "LocalPool", lambda path, _: InlinePool(Store(path), []))
+    recipes = []
+    for number, changes in enumerate(OVERLAPPING):
+        path = tmp_path / f"r{number}.yaml"
+        path.write_text(yaml.safe_dump({"title": "t", "source": "s", **changed(**changes)}))
+        recipes.append(str(path))
+    store = Store(tmp_path / "runs")
+    main = CliRunner().invoke(app, ["run", *recipes, "--store", str(store.path), "--quiet"])
+    assert main.exit_code == 0, main.output
+    runs = {found.run.id: found.run for found in store.all()}
+    assert trained == {i: run.end - run.begin for i, run in runs.items()}
+    assert len(runs) == len(folders(store))
+    assert not list(store.path.glob("runs/*/added-*"))
+    assert len(list((store.path / "reports").glob("*/index.html"))) == len(recipes)
 
 
 def test_finer_evaluation_is_another_run_that_is_trained_once(tmp_path, trained):
