@@ -103,7 +103,13 @@ OVERLAPPING = (
 )
 
 
-@pytest.mark.parametrize("order", [*itertools.permutations(range(2)), (3, 1, 2, 0), (0, 1, 2, 3)])
+@pytest.mark.parametrize(
+    "order",
+    [
+        *itertools.permutations(range(2)),
+        *(pytest.param(o, marks=pytest.mark.slow) for o in ((3, 1, 2, 0), (0, 1, 2, 3))),
+    ],
+)
 def test_overlapping_recipes_train_each_run_once(order, tmp_path, trained):
     plans = [plan_of(**OVERLAPPING[number]) for number in order]
     runs = {i: run for plan in plans for i, run in plan.runs.items()}

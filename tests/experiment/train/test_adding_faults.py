@@ -30,8 +30,10 @@ def dense_of(store, plan):
     return store.find(run)
 
 
-@pytest.mark.parametrize("checkpoint", [0.0, 60.0])
-@pytest.mark.parametrize("at", [3, 30, 41])
+@pytest.mark.parametrize(
+    ("at", "checkpoint"),
+    [(41, 0.0), *(pytest.param(a, c, marks=pytest.mark.slow) for a in (3, 30) for c in (0, 60))],
+)
 def test_killed_in_the_middle_it_goes_on_and_the_run_stays(
     at,
     checkpoint,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +40,9 @@ class Addition:
 
 def addition_folders(run: Path) -> list[Path]:
     """The additions in a run's folder, oldest first."""
-    return sorted(run.glob("added-*"), key=lambda folder: _number(folder.name))
+    with os.scandir(run) as entries:  # a glob takes many times as long, for each run of a store
+        names = [entry.name for entry in entries if entry.name.startswith("added-")]
+    return [run / name for name in sorted(names, key=_number)]
 
 
 def write_addition(

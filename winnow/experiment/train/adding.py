@@ -218,7 +218,7 @@ def _go(together: Mapping[int, _Going], report: Callable[[Run, int], None]) -> N
         }
         advance(list(again.values()), leg.begin, report)
         for at, one in list(live.items()):
-            one.differs = again[at].differs or _notes(one) != _stored_notes(one)
+            one.differs = again[at].differs or (leg.iterations > 0 and _is_made_otherwise(one))
             if one.differs or again[at].diverged_at is not None:
                 del live[at]
         if not live:
@@ -237,12 +237,11 @@ def _evaluate_searched(going: Mapping[int, _Going], opener: Opener) -> None:
         going[at].stop = session.evaluate(going[at].asked.training_split)
 
 
-def _notes(one: _Going) -> list[str]:
-    return list(one.engine.notes)
-
-
-def _stored_notes(one: _Going) -> list[str]:
-    return list(one.asked.found.provenance.get("engine_notes", ()))
+def _is_made_otherwise(one: _Going) -> bool:
+    """Whether the engine has to do here what it did not do there, e.g. without a compiler."""
+    stored = set(one.asked.found.provenance.get("engine_notes", ()))
+    here = set(one.engine.notes)
+    return not here <= stored or bool(here) != bool(stored)
 
 
 def _write(task: Task, one: _Going) -> None:
