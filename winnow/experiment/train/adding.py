@@ -16,9 +16,9 @@ import torch
 from winnow.data.image_files import decoder
 from winnow.engine.auto import Choice, explicit, honoured
 from winnow.engine.base import Engine, Metrics, Stacks
-from winnow.experiment.lacking import BEGIN, END, Leg, least_lacking
 from winnow.experiment.runs import SPARSE_GRAPHS, Run
 from winnow.experiment.store.additions import write_addition
+from winnow.experiment.store.lacking import BEGIN, END, Leg, least_lacking
 from winnow.experiment.store.store import DamagedStateError, Found, Store
 from winnow.experiment.train.again import Again, Asked, addition_of, searched_stop
 from winnow.experiment.train.checkpoint import (

@@ -8,9 +8,9 @@ from typing import Any
 
 from winnow.algorithms.search.driven import settled
 from winnow.engine.base import Job, Metrics, Training
-from winnow.experiment.lacking import Lacking, Leg
 from winnow.experiment.runs import Run
 from winnow.experiment.store.additions import Addition
+from winnow.experiment.store.lacking import Lacking, Leg
 from winnow.experiment.store.store import Found
 from winnow.experiment.train.checkpoint import Checkpoints, Progress, save_checkpoint
 from winnow.experiment.train.sampled import TRAIN_SAMPLE

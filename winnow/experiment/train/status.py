@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from winnow.experiment.lacking import least_lacking
 from winnow.experiment.plan.plan import Planned
 from winnow.experiment.runs import Record
 from winnow.experiment.store.analyses import find_analysis
 from winnow.experiment.store.exported import Exported, read_exported
+from winnow.experiment.store.lacking import least_lacking
 from winnow.experiment.store.store import Store
 from winnow.experiment.unreachable import unreachable_runs
 
