@@ -59,7 +59,7 @@ class Lacking:
         return sum(leg.iterations for leg in self.legs)
 
 
-def lacking(found: Found, wanted: Record) -> Lacking:
+def lacking_of(found: Found, wanted: Record) -> Lacking:
     """What ``found`` lacks of ``wanted``."""
     missing = _difference(found.record, wanted)
     tests = {k: v for k, v in _read(found, "test").items() if int(k) in missing.accuracy_at}
@@ -80,7 +80,7 @@ def lacking(found: Found, wanted: Record) -> Lacking:
 
 def least_lacking(copies: Iterable[Found], wanted: Record) -> tuple[Found, Lacking] | None:
     """The stored copy of a run that the fewest iterations have to be made of again."""
-    sides = [(found, lacking(found, wanted)) for found in copies]
+    sides = [(found, lacking_of(found, wanted)) for found in copies]
     return min(sides, key=lambda side: side[1].iterations, default=None)
 
 

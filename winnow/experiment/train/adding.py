@@ -20,7 +20,7 @@ from winnow.experiment.runs import SPARSE_GRAPHS, Run
 from winnow.experiment.store.additions import write_addition
 from winnow.experiment.store.lacking import BEGIN, END, Leg, least_lacking
 from winnow.experiment.store.store import DamagedStateError, Found, Store
-from winnow.experiment.train.again import Again, Asked, addition_of, searched_stop
+from winnow.experiment.train.again import Again, Continued, addition_of, searched_stop
 from winnow.experiment.train.checkpoint import (
     Checkpoints,
     Progress,
@@ -33,11 +33,11 @@ from winnow.experiment.train.sampled import with_sample
 from winnow.experiment.train.start import job_from
 from winnow.experiment.train.tasks import (
     as_files,
+    begun_state,
     drop_damaged_checkpoint,
     engine_for,
     made_by,
     opener_of,
-    start_of,
 )
 from winnow.experiment.train.train import Opener, advance
 from winnow.experiment.train.trainee import without_slots
@@ -48,7 +48,7 @@ from winnow.state import State
 class _Going:
     """A stored run that more is recorded of: what trains it, the legs left, what was seen."""
 
-    asked: Asked
+    asked: Continued
     choice: Choice
     engine: Engine
     legs: tuple[Leg, ...]
@@ -135,7 +135,7 @@ def _take_up(store: Store, task: Task, order: Order) -> _Going | str:
         progress = begun[1]
         legs = tuple(_left(legs, progress, begun[0].step))
     engine = engine_for(run, choice, task.threads)
-    asked = Asked(found, lacks, job)
+    asked = Continued(found, lacks, job)
     return _Going(asked, choice, engine, legs, progress, checkpoints, start)
 
 
@@ -181,7 +181,7 @@ def _state_of(store: Store, task: Task, found: Found, leg: Leg) -> State:
     aside.
     """
     if leg.source == BEGIN:
-        return start_of(store, task, found.run)
+        return begun_state(store, task, found.run)
     try:
         state = found.state(leg.source)
     except DamagedStateError as error:

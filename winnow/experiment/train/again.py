@@ -19,7 +19,7 @@ from winnow.state import State
 
 
 @dataclass(frozen=True)
-class Asked:
+class Continued:
     """A stored run, what it lacks, and the job that it goes on with."""
 
     found: Found
@@ -59,7 +59,7 @@ class Again:
 
     def __init__(
         self,
-        asked: Asked,
+        asked: Continued,
         leg: Leg,
         session: Training,
         progress: Progress,
@@ -146,7 +146,7 @@ class Again:
         return self._is_searched_stop(step) and step != self.run.end
 
 
-def searched_stop(asked: Asked, progress: Progress) -> State | None:
+def searched_stop(asked: Continued, progress: Progress) -> State | None:
     """The network that a search had at its stop, where its training accuracy is wanted."""
     stop = asked.found.result.stop_iteration
     if stop is None or asked.run.search is None or stop not in progress.states:
@@ -155,7 +155,7 @@ def searched_stop(asked: Asked, progress: Progress) -> State | None:
 
 
 def addition_of(
-    asked: Asked, progress: Progress, at_stop: Metrics | None
+    asked: Continued, progress: Progress, at_stop: Metrics | None
 ) -> tuple[Addition, dict[str, State]]:
     """What was seen, as an addition, and the states to keep by name.
 
@@ -186,7 +186,7 @@ def addition_of(
     return addition, {f"step-{k}": v for k, v in progress.states.items() if k in kept}
 
 
-def stones(asked: Asked) -> frozenset[int]:
+def stones(asked: Continued) -> frozenset[int]:
     """Where legs end before the run does: these states are kept too, for what is asked for next.
 
     Those of a search are not: they have no scores, and nothing goes on from them.

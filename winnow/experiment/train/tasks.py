@@ -82,7 +82,7 @@ def _take_up(store: Store, task: Task, order: Order, record: Record) -> _Taken:
     run, path = order.run, store.checkpoint(order.run)
     job = with_sample(make_job(run), record.measured)
     drop_damaged_checkpoint(store, path)
-    start = functools.cache(lambda: start_of(store, task, run))
+    start = functools.cache(lambda: begun_state(store, task, run))
     seat = None if task.width is None else Seat(task.width, order.place)
     choice = choose_engine(run, job, lambda: start().mask, path, task.auto, seat)
     engine = engine_for(run, choice, task.threads)
@@ -159,7 +159,7 @@ def made_by(run: Run, engine: Engine, choice: Choice, about: Mapping[str, Any]) 
     return provenance
 
 
-def start_of(store: Store, task: Task, run: Run) -> State:
+def begun_state(store: Store, task: Task, run: Run) -> State:
     """The state at which a run begins, from its parents in the store."""
     return states_of_parents(store, task, lambda _, start: start(run))
 
