@@ -16,7 +16,7 @@ import yaml
 from winnow import report
 from winnow.errors import UserError
 from winnow.experiment.expected import Experiment, slug_of, write_experiment
-from winnow.experiment.plan.lines import expand_lines, part_of
+from winnow.experiment.plan.lines import expand_lines, part_of, recording_too
 from winnow.experiment.plan.plan import Planned
 from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.recipe.names import called
@@ -207,6 +207,7 @@ def run(
     threads: int | None = None,
     checkpoint: float = 60.0,
     on_plan: Callable[[Planned, Store], Callable[[Event], None]] | None = None,
+    beside: Sequence[Planned] = (),
 ) -> Outcome:
     """Run what is missing of a recipe, then write and return its report.
 
@@ -220,8 +221,9 @@ def run(
     it is trained again. ``jobs``: worker processes (default: the cores); ``threads``: of each, for
     the sparse engine (default: its share of the cores); ``checkpoint``: seconds between
     checkpoints; none changes a number. ``on_plan`` is called before training and returns what is
-    told the events. The report goes to ``STORE/reports/RECIPE``, with the scale and a hash of what
-    is changed behind.
+    told the events. ``beside``: plans of other experiments in this store; what they want recorded
+    of the same runs is recorded at once. The report goes to ``STORE/reports/RECIPE``, with the
+    scale and a hash of what is changed behind.
 
     Raises UserError for bad input, DiskError when the store is full, WorkerError for a defect.
     """
@@ -239,10 +241,16 @@ def run(
     settings = Settings(check_jobs(jobs), checkpoint, about, check_threads(threads))
     experiment = plan.experiment()
     write_experiment(experiment, place.path)  # first, so that reports know what is to come
-    execute(plan, place, settings, tell)
+    execute(recording_too(plan, beside) if beside else plan, place, settings, tell)
     results = report.read_results(experiment, place)
     folder = place.path / "reports" / asked.folder
     return Outcome(results, report.write_report([results], folder, command=asked.command))
+
+
+def plans_of(asked: Sequence[Asked]) -> list[Planned]:
+    """The plans of several recipes, for `run` to record what all of them want of a run at once."""
+    loaded = [(one, one.load()) for one in asked]
+    return [one.plan(recipe, find_sources(recipe)) for one, recipe in loaded]
 
 
 def _with_objects(

@@ -81,3 +81,22 @@ def compare_rows(expected, found):
                 assert bool(one[column]) == bool(other[column])
             else:
                 assert one[column] == other[column], column
+
+
+@pytest.mark.slow
+def test_more_is_recorded_of_its_runs_beside_them(store, capfd):
+    """From the iterations that come out here as they were; those of another processor that do not
+    are trained again as a whole, each copy under a number.
+    """
+    before = {path: path.read_bytes() for path in store.glob("runs/*/*")}
+    outcome = wn.run("rounds.yaml", overrides=["train.accuracy_at=[15it]"], store=store, jobs=1)
+    assert outcome.results.missing == 0
+    assert all(15 in row.accuracy_at for row in outcome.results.rows)
+    assert all(path.read_bytes() == data for path, data in before.items())
+    there = {path.parent for path in before}
+    copies = [path.name for path in store.glob("runs/*") if path not in there]
+    additions = list(store.glob("runs/*/added-1"))
+    assert len(additions) + len(copies) == len({row.run for row in outcome.results.rows})
+    said = capfd.readouterr().err
+    assert all(f"{name.partition('.')[0]} is trained again as a whole" in said for name in copies)
+    assert len(additions) > len(copies)

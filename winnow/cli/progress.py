@@ -24,9 +24,15 @@ class Tally:
     """
 
     def __init__(
-        self, plan: Planned, status: Mapping[str, str], unmade: Iterable[str] = ()
+        self,
+        plan: Planned,
+        status: Mapping[str, str],
+        unmade: Iterable[str] = (),
+        again: Mapping[str, int] | None = None,
     ) -> None:
+        """``again``: the iterations of finished runs of which more is to be recorded."""
         self.plan, self.status, self.unmade = plan, dict(status), set(unmade)
+        self.again = dict(again or {})
         self.tickets = [n for n in plan.nodes if n.arm == TICKET.name]
         self.rounds = len({(node.line, node.round) for node in self.tickets})
         self.analyses = {point.node.id: point.node.parents for point in plan.analyses}
@@ -38,7 +44,7 @@ class Tally:
     def hear(self, event: Event) -> None:
         """Take an executor's event."""
         if event.kind == "step":
-            self.partial[event.run] = event.step
+            self.partial[event.run] = min(event.step, self._length(event.run))
         elif event.kind == "made":
             self.unmade.discard(event.run)
         elif event.kind not in ("started", "note"):
@@ -48,7 +54,7 @@ class Tally:
 
     def _length(self, identity: str) -> int:
         run = self.plan.runs[identity]
-        return run.end - run.begin
+        return self.again.get(identity, run.end - run.begin)
 
     @property
     def runs_done(self) -> int:
@@ -97,7 +103,7 @@ class Tally:
 def tally_of(plan: Planned, store: Store) -> Tally:
     """The tally of a plan as the store has it."""
     found = plan_status(plan, store)
-    return Tally(plan, found.runs, found.unmade)
+    return Tally(plan, found.runs, found.unmade, found.again)
 
 
 def in_words(seconds: float) -> str:

@@ -12,7 +12,7 @@ import typer
 
 from winnow.cli.changes import Changes, changing
 from winnow.cli.exits import naming
-from winnow.cli.options import Jobs, RecipeArgument, StoreOption, Threads, duration
+from winnow.cli.options import Jobs, RecipesArgument, StoreOption, Threads, duration
 from winnow.cli.report import print_paths
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @changing
 def run_command(
-    recipe: RecipeArgument,
+    recipes: RecipesArgument,
     changes: Changes,
     jobs: Jobs = None,
     threads: Threads = None,
@@ -38,33 +38,42 @@ def run_command(
         bool, typer.Option("--full", help="Print every density, the whole verdict, all files.")
     ] = False,
 ) -> None:
-    """Run what is missing of a recipe, and write its report."""
+    """Run what is missing of a recipe, and write its report.
+
+    Of several recipes, one after the other: what they want recorded of a run that they share is
+    recorded as it is trained.
+    """
     from winnow.cli.progress import shown, tally_of
     from winnow.cli.so_far import SoFar
     from winnow.experiment.train.protocol import DiskError
+    from winnow.experiments import plans_of, store_path
     from winnow.experiments import run as run_recipe
-    from winnow.experiments import store_path
 
-    with ExitStack() as progress, naming(store_path(store), DiskError):
+    beside = plans_of([changes.ask(one) for one in recipes]) if len(recipes) > 1 else []
+    for recipe in recipes:
+        with ExitStack() as progress, naming(store_path(store), DiskError):
 
-        def on_plan(plan: Planned, place: Store) -> Callable[[Event], None]:
-            told = None if quiet else SoFar(plan.experiment(), place)
-            return progress.enter_context(shown(tally_of(plan, place), quiet, told))
+            def on_plan(
+                plan: Planned, place: Store, progress: ExitStack = progress
+            ) -> Callable[[Event], None]:
+                told = None if quiet else SoFar(plan.experiment(), place)
+                return progress.enter_context(shown(tally_of(plan, place), quiet, told))
 
-        outcome = run_recipe(
-            recipe,
-            **vars(changes),
-            store=store,
-            jobs=jobs,
-            threads=threads,
-            checkpoint=checkpoint,
-            on_plan=on_plan,
-        )
-    if full:
-        print(f"{outcome.table}\n\n{outcome.brief_verdict}\n")
-    else:
-        print(f"{_shown(outcome.results)}\n")
-    print_paths(outcome.paths, figures=full)
+            outcome = run_recipe(
+                recipe,
+                **vars(changes),
+                store=store,
+                jobs=jobs,
+                threads=threads,
+                checkpoint=checkpoint,
+                on_plan=on_plan,
+                beside=beside,
+            )
+        if full:
+            print(f"{outcome.table}\n\n{outcome.brief_verdict}\n")
+        else:
+            print(f"{_shown(outcome.results)}\n")
+        print_paths(outcome.paths, figures=full)
 
 
 def _shown(results: Results) -> str:

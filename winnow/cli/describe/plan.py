@@ -20,7 +20,7 @@ from winnow.experiment.train.estimate import (
     seconds_left,
     why_no_pace,
 )
-from winnow.experiment.train.status import status_of
+from winnow.experiment.train.status import plan_status
 from winnow.report import wording
 
 
@@ -31,7 +31,9 @@ def describe_plan(
 
     ``note``: why nothing can be recognised as done (the data is not here), or None.
     """
-    status = status_of(planned, store) if note is None else dict.fromkeys(planned.runs, "missing")
+    found = plan_status(planned, store) if note is None else None
+    status = found.runs if found else dict.fromkeys(planned.runs, "missing")
+    again = found.again if found else {}
     yield from _arms(planned, status)
     if len(list(with_between(planned.nodes))) > len(planned.runs):
         yield "a run that several arms share counts for the first of them"
@@ -42,12 +44,21 @@ def describe_plan(
     done = sum(s != "missing" for s in status.values())
     total = iterations_of(list(planned.runs.values()))
     yield f"{len(status)} runs, {total} iterations; {done} runs done, {len(status) - done} missing"
-    yield from _time(planned, store, status, jobs)
+    if again:
+        of = wording.plural(len(again), "finished run")
+        yield f"of the missing, {of} only record more: {sum(again.values())} iterations again"
+    yield from _time(planned, store, status, jobs, again)
     if note:
         yield f"note: {note}"
 
 
-def _time(planned: Planned, store: Store, status: Mapping[str, str], jobs: int) -> Iterator[str]:
+def _time(
+    planned: Planned,
+    store: Store,
+    status: Mapping[str, str],
+    jobs: int,
+    again: Mapping[str, int],
+) -> Iterator[str]:
     """The pace, the engines, the time left; of each line that has something to train."""
     if "missing" not in status.values():
         for plan in planned.plans[:1]:
@@ -76,7 +87,7 @@ def _time(planned: Planned, store: Store, status: Mapping[str, str], jobs: int) 
         yield "time left: not known"
         return
     each = {identity: each.get(identity, 0.0) for identity in planned.runs}  # 0 for what is done
-    left = in_words(seconds_left(planned, status, each, jobs))
+    left = in_words(seconds_left(planned, status, each, jobs, again))
     yield f"time left: {'at most' if bound else 'about'} {left} with --jobs {jobs}"
 
 

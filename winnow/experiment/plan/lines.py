@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -68,6 +68,22 @@ def expand_lines(name: str, recipe: Recipe, sources: Mapping[str, Source]) -> Pl
     lines = Lines(name, recipe, plans)
     _check_arms(lines)
     return lines
+
+
+def recording_too(planned: Planned, others: Iterable[Planned]) -> Planned:
+    """The same plan, whose runs record what other plans want of them, too."""
+    wanted: dict[str, Record] = {}
+    for other in others:
+        for identity, record in other.records.items():
+            wanted[identity] = wanted.get(identity, Record()) | record
+
+    def recording(node: Node) -> Node:
+        between = tuple(map(recording, node.between))
+        record = node.record | wanted.get(node.run.id, Record())
+        return replace(node, record=record, between=between)
+
+    plans = tuple(replace(plan, nodes=tuple(map(recording, plan.nodes))) for plan in planned.plans)
+    return replace(planned, plans=plans) if isinstance(planned, Lines) else plans[0]
 
 
 def part_of(planned: Planned, *, arms: Sequence[str] = (), lines: Sequence[str] = ()) -> Planned:

@@ -143,7 +143,7 @@ def _begun_with(found: Found, final: _Weights, mask: Mask) -> _Weights:
     if start.kind in ("state", "final") and start.run is not None:
         name = "final" if start.step is None else f"step-{start.step}"
         for parent in _beside(found, start.run):
-            if f"{name}.safetensors" in parent.result.files:
+            if parent.has_state(name):
                 state = parent.state(name)
                 return {**final, **state.weights, **state.buffers}
     raise UserError(

@@ -4,6 +4,7 @@ STORE/store.json                      format
 STORE/runs/NAME-HASH12/run.json       identity (verified against the hash), provenance
                       /result.json    curve, numbers, hashes of the files beside it
                       /*.safetensors  states: final, at rewinding steps
+                      /added-N/       what was recorded of it later (`store.additions`)
 STORE/experiments/NAME-HASH12/        experiment.json: the runs and arms of an experiment
 STORE/checkpoints/HASH.safetensors    unfinished runs
 STORE/calibration/KEY.json            what engines cost on a machine (winnow.engine.calibration)
@@ -16,19 +17,18 @@ STORE/damaged/                        what could not be read, set aside
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import json
-import operator
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from winnow.errors import UserError
 from winnow.experiment.runs import Record, Run, load_run, plain_fields
+from winnow.experiment.store.additions import Addition, damaged_additions, read_additions
 from winnow.files import whole_folder, write_whole
 
 if TYPE_CHECKING:
@@ -132,13 +132,13 @@ class Store:
                 return found
         return None
 
-    def recorded(self, run: Run) -> Record:
-        """All that any stored copy of a run records; an empty record without one."""
+    def copies(self, run: Run) -> list[Found]:
+        """The stored copies of a run: one, or more where another machine had to train it again."""
         found = [self._read(folder, run.id) for folder in self._folders(run.folder)]
-        return functools.reduce(operator.or_, (f.record for f in found if f), Record())
+        return [one for one in found if one]
 
     def _folders(self, name: str) -> Iterator[Path]:
-        """The folders that a run can have: a run recorded again, with more, gets a number."""
+        """The folders of a run: where it was trained again as a whole, they have numbers."""
         folder, number = self.path / "runs" / name, 1
         while folder.exists():
             yield folder
@@ -193,6 +193,10 @@ class Store:
         """Where an unfinished run keeps its checkpoint."""
         return self.path / "checkpoints" / f"{run.id}.safetensors"
 
+    def added_checkpoint(self, run: Run) -> Path:
+        """Where an unfinished addition to a finished run keeps its checkpoint."""
+        return self.path / "checkpoints" / f"{run.id}.added.safetensors"
+
     @contextlib.contextmanager
     def lock(self, run: Run) -> Iterator[bool]:
         """Try to take the right to train a run; gives whether it was free.
@@ -217,8 +221,15 @@ class Store:
     def _sweep(self, run: Run) -> None:
         for left in (self.path / "runs").glob(f".{run.folder}*.tmp"):
             shutil.rmtree(left, ignore_errors=True)
+        for left in (self.path / "runs").glob(f"{run.folder}*/.added-*.tmp"):
+            shutil.rmtree(left, ignore_errors=True)
         for left in (self.path / "checkpoints").glob(f".{run.id}*.tmp"):
             left.unlink(missing_ok=True)
+
+    def clear_additions(self, found: Found) -> None:
+        """Set aside what was added to a run and cannot be read."""
+        for folder, why in damaged_additions(found.folder, found.run.id):
+            self.set_aside(folder, why)
 
     def all(self) -> list[Found]:
         """Every readable run, by folder name."""
@@ -232,9 +243,17 @@ class Store:
             return None
 
 
+class DamagedStateError(ValueError):
+    """A state's file is damaged. ``folder``: of the run, or of the addition, that it is in."""
+
+    def __init__(self, folder: Path, why: str) -> None:
+        super().__init__(why)
+        self.folder = folder
+
+
 @dataclass(frozen=True)
 class Found:
-    """A run as it is stored."""
+    """A run as it is stored, with all that was added to it."""
 
     folder: Path
     run: Run
@@ -243,18 +262,54 @@ class Found:
     provenance: Mapping[str, Any]
 
     def state(self, which: str) -> State:
-        """The state ``final`` or ``step-N``. Raises ValueError when its file is damaged."""
+        """The state ``final`` or ``step-N``. Raises DamagedStateError when its file is damaged."""
         from winnow.mask import from_bytes
         from winnow.statefile import unpack_state
 
-        name = f"{which}.safetensors"
+        name = self._file(which)
+        path = self.folder / name
         try:
-            data = (self.folder / name).read_bytes()
+            data = path.read_bytes()
         except OSError as error:
-            raise ValueError(f"{self.folder / name} cannot be read: {error}") from None
+            raise DamagedStateError(path.parent, f"{path} cannot be read: {error}") from None
         if hashlib.sha256(data).hexdigest() != self.result.files.get(name):
-            raise ValueError(f"{self.folder / name} is damaged: its hash is not the stored one")
-        return unpack_state(*from_bytes("state", data, str(self.folder / name)))
+            why = f"{path} is damaged: its hash is not the stored one"
+            raise DamagedStateError(path.parent, why)
+        return unpack_state(*from_bytes("state", data, str(path)))
+
+    def has_state(self, which: str) -> bool:
+        """Whether the state is stored."""
+        return self._file(which) in self.result.files
+
+    @property
+    def stored_steps(self) -> tuple[int, ...]:
+        """The iterations whose states are stored."""
+        names = (Path(name).stem for name in self.result.files)
+        found = {name.removeprefix("step-") for name in names if name.startswith("step-")}
+        return tuple(sorted(map(int, found)))
+
+    def _file(self, which: str) -> str:
+        """The state's file within the folder."""
+        name = f"{which}.safetensors"
+        added = (file for file in self.result.files if file.endswith(f"/{name}"))
+        return name if name in self.result.files else next(added, name)
+
+    def with_addition(self, folder: Path, addition: Addition) -> Found:
+        """The run with what was recorded later."""
+        result = self.result
+        files = {f"{folder.name}/{name}": value for name, value in addition.files.items()}
+        merged = replace(
+            result,
+            curve={**result.curve, **addition.curve},
+            stop={**result.stop, **addition.stop},
+            final={**result.final, **addition.final},
+            accuracy_at={**result.accuracy_at, **addition.accuracy_at},
+            validation_at={**result.validation_at, **addition.validation_at},
+            stop_loss={**result.stop_loss, **addition.stop_loss},
+            final_loss={**result.final_loss, **addition.final_loss},
+            files={**result.files, **files},
+        )
+        return replace(self, record=self.record | addition.record, result=merged)
 
 
 def read_found(folder: Path, identity: str | None) -> Found:
@@ -274,7 +329,10 @@ def read_found(folder: Path, identity: str | None) -> Found:
         if not (folder / name).is_file():
             raise ValueError(f"{name} is missing")
     record = Record.load(about["record"])
-    return Found(folder, run, record, Result(**plain), about["provenance"])
+    found = Found(folder, run, record, Result(**plain), about["provenance"])
+    for place, addition in read_additions(folder, run.id):
+        found = found.with_addition(place, addition)
+    return found
 
 
 def _json(value: Any) -> str:

@@ -127,6 +127,11 @@ def _seen(plain: Mapping[str, Any]) -> Progress:
     return Progress(**{"loss_count": None, **plain, "curve": curve})
 
 
+def recorded_in(path: Path) -> Record:
+    """What the run of a checkpoint records. Raises ValueError when it is damaged."""
+    return Record.load(from_bytes("checkpoint", path.read_bytes(), str(path))[1]["record"])
+
+
 def begun_with(path: Path) -> Mapping[str, Any]:
     """What trains the run of a checkpoint: an engine's name, and details.
 

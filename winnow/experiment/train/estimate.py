@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeVar
 
 import torch
@@ -219,16 +220,21 @@ def _kind(run: Run) -> tuple[object, ...]:
 
 
 def seconds_left(
-    plan: Planned, status: Mapping[str, str], each: Mapping[str, float], jobs: int
+    plan: Planned,
+    status: Mapping[str, str],
+    each: Mapping[str, float],
+    jobs: int,
+    again: Mapping[str, int] = MappingProxyType({}),
 ) -> float:
     """The time that the missing runs need on ``jobs`` workers.
 
     At least that of the longest chain of them, as each starts from the end of the one before.
+    ``again``: the iterations of those that are finished, and of which more is to be recorded.
     """
     ends: dict[str, float] = {}
     total = 0.0
     for identity, run in plan.runs.items():  # parents first
-        whole = _EACH_RUN + iterations_of([run]) * each[identity]
+        whole = _EACH_RUN + again.get(identity, iterations_of([run])) * each[identity]
         own = whole if status[identity] == "missing" else 0.0
         ends[identity] = own + max((ends[parent] for parent in run.parents), default=0.0)
         total += own

@@ -7,12 +7,13 @@ begins from its weights or is an analysis of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from winnow.experiment.plan.plan import Planned
 from winnow.experiment.runs import Record
 from winnow.experiment.store.analyses import find_analysis
 from winnow.experiment.store.exported import Exported, read_exported
+from winnow.experiment.store.lacking import least_lacking
 from winnow.experiment.store.store import Store
 from winnow.experiment.unreachable import unreachable_runs
 
@@ -20,11 +21,13 @@ from winnow.experiment.unreachable import unreachable_runs
 @dataclass(frozen=True)
 class PlanStatus:
     """``runs``: identity → ``done``, ``diverged``, ``unreachable`` or ``missing``, for each of a
-    plan. ``unmade``: identities of the analyses that are not stored.
+    plan. ``unmade``: identities of the analyses that are not stored. ``again``: iterations that
+    are trained again of finished runs, which are missing only because more is to be recorded.
     """
 
     runs: Mapping[str, str]
     unmade: frozenset[str]
+    again: Mapping[str, int] = field(default_factory=dict)
 
 
 def plan_status(plan: Planned, store: Store) -> PlanStatus:
@@ -46,7 +49,16 @@ def plan_status(plan: Planned, store: Store) -> PlanStatus:
         del known[identity]
     lost = unreachable_runs({i: run.parents for i, run in plan.runs.items()}, known)
     runs = {i: known.get(i, "unreachable" if i in lost else "missing") for i in plan.runs}
-    return PlanStatus(runs, unmade)
+    return PlanStatus(runs, unmade, _again(plan, store, runs))
+
+
+def _again(plan: Planned, store: Store, status: Mapping[str, str]) -> dict[str, int]:
+    """Iterations that missing runs need which are stored, with less than is to be recorded."""
+    again = {}
+    for identity in (i for i, one in status.items() if one == "missing"):
+        if side := least_lacking(store.copies(plan.runs[identity]), plan.records[identity]):
+            again[identity] = side[1].iterations
+    return again
 
 
 def status_of(plan: Planned, store: Store) -> dict[str, str]:

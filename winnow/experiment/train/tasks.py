@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from winnow.engine.auto import Choice, engine_of
 from winnow.engine.base import Engine, Stacks
 from winnow.errors import UserError
 from winnow.experiment.runs import SPARSE_GRAPHS, Record, Run
-from winnow.experiment.store.store import Found, Store
+from winnow.experiment.store.store import DamagedStateError, Found, Store
 from winnow.experiment.store.tickets import GivenFiles
 from winnow.experiment.train.checkpoint import Checkpoints
 from winnow.experiment.train.choosing import choose_engine
@@ -60,7 +61,7 @@ def train_and_store(store: Store, task: Task, orders: Sequence[Order], tell: Tel
         tell(Answer("step", run=run.id, step=step - run.begin))
 
     # With what copies already record, so that the new one serves all askers.
-    records = [order.record | store.recorded(order.run) for order in orders]
+    records = [_with_recorded(store, order) for order in orders]
     measured = max((record.measured for record in records), default=0)  # as a stack is of one kind
     taken = [
         _take_up(store, task, order, replace(record, measured=measured))
@@ -73,18 +74,29 @@ def train_and_store(store: Store, task: Task, orders: Sequence[Order], tell: Tel
             tell(Answer("done", run=begun[at].run.id))
 
 
+def _with_recorded(store: Store, order: Order) -> Record:
+    copies = [found.record for found in store.copies(order.run)]
+    return functools.reduce(operator.or_, copies, order.record)
+
+
 def _take_up(store: Store, task: Task, order: Order, record: Record) -> _Taken:
     run, path = order.run, store.checkpoint(order.run)
     job = with_sample(make_job(run), record.measured)
-    _drop_damaged_checkpoint(store, path)
-    start = functools.cache(lambda: _start(store, task, run))
+    drop_damaged_checkpoint(store, path)
+    start = functools.cache(lambda: begun_state(store, task, run))
     seat = None if task.width is None else Seat(task.width, order.place)
     choice = choose_engine(run, job, lambda: start().mask, path, task.auto, seat)
-    engine: Engine = engine_of(choice, task.threads)
-    if run.dynamic is not None and (method := method_of(run)) is not None:
-        engine = Driven(engine, method, run.dynamic.seed)
+    engine = engine_for(run, choice, task.threads)
     checkpoints = Checkpoints(path, task.checkpoint, choice.dump())
     return _Taken(begin(run, record, job, start, checkpoints), choice, engine)
+
+
+def engine_for(run: Run, choice: Choice, threads: int) -> Engine:
+    """What trains a run: the engine of a choice, with the method that changes the run's mask."""
+    engine: Engine = engine_of(choice, threads)
+    if run.dynamic is not None and (method := method_of(run)) is not None:
+        return Driven(engine, method, run.dynamic.seed)
+    return engine
 
 
 def _cohorts(taken: Sequence[_Taken]) -> Iterator[tuple[dict[int, _Taken], Opener]]:
@@ -101,7 +113,7 @@ def _cohorts(taken: Sequence[_Taken]) -> Iterator[tuple[dict[int, _Taken], Opene
             place = one.choice.place or 0
             if one is first or (_alike(one, first) and place not in together):
                 together[place] = one
-        yield together, _opener(first)
+        yield together, opener_of(first.engine, first.choice)
         waiting = [one for one in waiting if one not in together.values()]
 
 
@@ -116,29 +128,39 @@ def _alike(one: _Taken, other: _Taken) -> bool:
     return next(sides) == next(sides)
 
 
-def _opener(one: _Taken) -> Opener:
-    if isinstance(one.engine, Stacks):
-        return in_a_stack(one.engine, one.choice.width or 1)
-    return alone(one.engine)
+def opener_of(engine: Engine, choice: Choice) -> Opener:
+    """Opens the sessions of runs that an engine trains together, or by themselves."""
+    return in_a_stack(engine, choice.width or 1) if isinstance(engine, Stacks) else alone(engine)
 
 
 def _write(store: Store, taken: _Taken, ended: Ended, about: Mapping[str, Any]) -> None:
     result, states = ended
-    files = {
+    run = taken.begun.run
+    provenance = made_by(run, taken.engine, taken.choice, about)
+    store.write(run, taken.begun.record, result, as_files(states), provenance)
+
+
+def as_files(states: Mapping[str, State]) -> dict[str, bytes]:
+    """States as files, by name."""
+    return {
         f"{name}.safetensors": to_bytes("state", *pack_state(state))
         for name, state in states.items()
     }
-    provenance = {**about, "engine": taken.engine.name, "choice": taken.choice.dump()}
-    if taken.begun.run.data.size is not None:
+
+
+def made_by(run: Run, engine: Engine, choice: Choice, about: Mapping[str, Any]) -> dict[str, Any]:
+    """The provenance of what an engine has made of a run."""
+    provenance = {**about, "engine": engine.name, "choice": choice.dump()}
+    if run.data.size is not None:
         provenance["decoder"] = decoder()
-    if taken.choice.engine in SPARSE_CPU:
+    if choice.engine in SPARSE_CPU:
         provenance["sparse_graphs"] = SPARSE_GRAPHS
-    if taken.engine.notes:
-        provenance["engine_notes"] = list(taken.engine.notes)
-    store.write(taken.begun.run, taken.begun.record, result, files, provenance)
+    if engine.notes:
+        provenance["engine_notes"] = list(engine.notes)
+    return provenance
 
 
-def _start(store: Store, task: Task, run: Run) -> State:
+def begun_state(store: Store, task: Task, run: Run) -> State:
     """The state at which a run begins, from its parents in the store."""
     return states_of_parents(store, task, lambda _, start: start(run))
 
@@ -165,7 +187,8 @@ def states_of_parents(
     except ValueError as error:
         if isinstance(error, UserError) or not used:
             raise
-        store.set_aside(used[-1].folder, str(error))
+        folder = error.folder if isinstance(error, DamagedStateError) else used[-1].folder
+        store.set_aside(folder, str(error))
         raise DamagedParentError(used[-1].run.id) from None
 
 
@@ -176,7 +199,8 @@ def _stored(store: Store, run: Run, record: Record) -> Found:
     return found
 
 
-def _drop_damaged_checkpoint(store: Store, path: Path) -> None:
+def drop_damaged_checkpoint(store: Store, path: Path) -> None:
+    """Set a checkpoint aside that cannot be read."""
     if path.exists():
         try:
             from_bytes("checkpoint", path.read_bytes(), str(path))

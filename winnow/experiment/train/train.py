@@ -6,8 +6,9 @@ The loop drives sessions from outside. How often it stops to look at the clock c
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from winnow.engine.base import Engine, Job, Stacks, Training
 from winnow.experiment.runs import Record, Run
@@ -102,14 +103,44 @@ def train_together(
         at: Trainee(b.run, b.record, b.job, sessions[at], b.progress, b.checkpoints)
         for at, b in begun.items()
     }
-    _advance(list(trainees.values()), next(iter(begun.values())).state.step, report)
+    advance(list(trainees.values()), next(iter(begun.values())).state.step, report)
     best = _best_sessions(trainees, opener)
     return {at: trainee.end(best.get(at)) for at, trainee in trainees.items()}
 
 
-def _advance(live: list[Trainee], step: int, report: OnStep) -> None:
-    """Train all of them to their end, or until they diverge."""
-    end, pace = live[0].run.end, 1
+class Advancing(Protocol):
+    """What `advance` trains: a `Trainee`, or a finished run of which more is to be recorded.
+
+    ``until``: the iteration at which it ends; ``progress`` takes the seconds.
+    """
+
+    @property
+    def run(self) -> Run: ...
+
+    @property
+    def until(self) -> int: ...
+
+    @property
+    def progress(self) -> Progress: ...
+
+    @property
+    def checkpoints(self) -> Checkpoints | None: ...
+
+    @property
+    def diverged_at(self) -> int | None: ...
+
+    def next_look(self, step: int) -> int: ...
+
+    def begin(self, step: int) -> None: ...
+
+    def advance(self, to: int) -> None: ...
+
+    def save(self) -> None: ...
+
+
+def advance(live: Sequence[Advancing], step: int, report: OnStep) -> None:
+    """Train all of them from an iteration to their end, or until they diverge."""
+    end, pace = live[0].until, 1
     every = min((t.checkpoints.every for t in live if t.checkpoints), default=0.0)
     clock = _Clock()
     for trainee in live:
@@ -153,7 +184,7 @@ class _Clock:
     def __init__(self) -> None:
         self.shared = self.marked = time.monotonic()
 
-    def share(self, trainees: list[Trainee]) -> None:
+    def share(self, trainees: Sequence[Advancing]) -> None:
         """Share the seconds since the last time out among runs."""
         now = time.monotonic()
         for trainee in trainees:

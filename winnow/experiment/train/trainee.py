@@ -32,6 +32,11 @@ class Trainee:
         self.progress, self.checkpoints = progress, checkpoints
         self.diverged_at: int | None = None
 
+    @property
+    def until(self) -> int:
+        """The iteration at which its training ends."""
+        return self.run.end
+
     def next_look(self, step: int) -> int:
         """The first iteration after ``step`` at which there is something to record."""
         run, record = self.run, self.record
@@ -74,14 +79,14 @@ class Trainee:
         curve = self.progress.curve
         if self.run.data.validation:
             metrics = self.session.evaluate("validation")
-            curve["validation_loss"].append(_finite(metrics.loss))
+            curve["validation_loss"].append(finite(metrics.loss))
             curve["validation_accuracy"].append(metrics.accuracy)
             if metrics.loss < self.progress.best_loss:  # the first minimum wins
                 self._keep_best(metrics.loss)
         if self.record.test_curve:
             metrics = self.session.evaluate("test")
             curve["test_accuracy"].append(metrics.accuracy)
-            curve["test_loss"].append(_finite(metrics.loss))
+            curve["test_loss"].append(finite(metrics.loss))
         curve["training_loss"].append(self._training_loss())
         curve["steps"].append(step)
 
@@ -159,14 +164,14 @@ class Trainee:
             curve=progress.curve,
             stop_iteration=stop,
             stop_censored=None if stop is None else stop == progress.curve["steps"][-1],
-            stop_validation_loss=None if stop is None else _finite(progress.best_loss),
+            stop_validation_loss=None if stop is None else finite(progress.best_loss),
             stop={split: seen.accuracy for split, seen in at_stop.items()},
             final={split: seen.accuracy for split, seen in at_end.items()},
             accuracy_at=progress.accuracy_at,
             kept={name: int(keep.sum()) for name, keep in mask.items()} if mask else {},
             seconds=round(progress.seconds, 3),
-            stop_loss={split: _finite(seen.loss) for split, seen in at_stop.items()},
-            final_loss={split: _finite(seen.loss) for split, seen in at_end.items()},
+            stop_loss={split: finite(seen.loss) for split, seen in at_stop.items()},
+            final_loss={split: finite(seen.loss) for split, seen in at_end.items()},
             validation_at=progress.validation_at,
         )
 
@@ -218,5 +223,5 @@ def _is_finite(state: State) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in trained)
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
     return value if math.isfinite(value) else None

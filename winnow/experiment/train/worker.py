@@ -57,9 +57,10 @@ def serve(store: Store, task: Task, tell: Tell) -> None:
             measure_and_store(store, task, tell)
         with contextlib.ExitStack() as locks:
             if orders := _to_train(store, task, locks, tell):
+                from winnow.experiment.train.adding import add_and_store
                 from winnow.experiment.train.tasks import train_and_store
 
-                train_and_store(store, task, orders, tell)
+                train_and_store(store, task, add_and_store(store, task, orders, tell), tell)
         tell(Answer("idle"))
     except DamagedParentError as error:
         tell(Answer("damaged", run=error.run_id))
