@@ -5,6 +5,7 @@ The loop drives sessions from outside. How often it stops to look at the clock c
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from winnow.engine.base import Engine, Job, Stacks, Training
 from winnow.experiment.runs import Record, Run
 from winnow.experiment.store.store import Result
 from winnow.experiment.train.checkpoint import Checkpoints, Progress, read_checkpoint
+from winnow.experiment.train.halt import Halt, HaltedError, never
 from winnow.experiment.train.start import job_from
 from winnow.experiment.train.trainee import Trainee
 from winnow.state import State
@@ -90,11 +92,15 @@ def _silent(_run: Run, _step: int) -> None:
 
 
 def train_together(
-    begun: Mapping[int, Begun], opener: Opener, report: OnStep = _silent
+    begun: Mapping[int, Begun],
+    opener: Opener,
+    report: OnStep = _silent,
+    halt: Halt | None = None,
 ) -> dict[int, Ended]:
     """Train runs that stand at the same iteration and end at the same one, by their places.
 
-    Each ends as it would alone. The time is shared out equally.
+    Each ends as it would alone. The time is shared out equally. Raises HaltedError when ``halt``
+    asks for it, after a checkpoint of each; not when all are at their ends.
     """
     jobs = {at: one.job for at, one in begun.items()}
     sessions = opener(jobs, {at: one.state for at, one in begun.items()})
@@ -102,12 +108,13 @@ def train_together(
         at: Trainee(b.run, b.record, b.job, sessions[at], b.progress, b.checkpoints)
         for at, b in begun.items()
     }
-    _advance(list(trainees.values()), next(iter(begun.values())).state.step, report)
+    step = next(iter(begun.values())).state.step
+    _advance(list(trainees.values()), step, report, halt or never())
     best = _best_sessions(trainees, opener)
     return {at: trainee.end(best.get(at)) for at, trainee in trainees.items()}
 
 
-def _advance(live: list[Trainee], step: int, report: OnStep) -> None:
+def _advance(live: list[Trainee], step: int, report: OnStep, halt: Halt) -> None:
     """Train all of them to their end, or until they diverge."""
     end, pace = live[0].run.end, 1
     every = min((t.checkpoints.every for t in live if t.checkpoints), default=0.0)
@@ -125,11 +132,21 @@ def _advance(live: list[Trainee], step: int, report: OnStep) -> None:
         step = target
         for trainee in live:
             report(trainee.run, step)
+        if live and step < end and halt.asked:
+            _leave(live)
         if step < end and clock.since_mark() > every:
             for trainee in live:
                 trainee.save()
             clock.mark()
     clock.share(live)
+
+
+def _leave(live: list[Trainee]) -> None:
+    """Keep where the runs stand; a disk that is full keeps what it had."""
+    for trainee in live:
+        with contextlib.suppress(OSError):
+            trainee.save()
+    raise HaltedError
 
 
 def _best_sessions(trainees: Mapping[int, Trainee], opener: Opener) -> Mapping[int, Training]:
