@@ -215,7 +215,9 @@ def _sign(descriptor: int) -> None:
 
 def _give_back(path: Path, descriptor: int) -> None:
     """Remove the file while it is held, so that nobody else can hold what is removed."""
-    with contextlib.suppress(OSError):  # the folder is gone, or was made read-only
-        if sys.platform != "win32" and is_named(descriptor, path):
-            path.unlink()
-    os.close(descriptor)
+    try:
+        with contextlib.suppress(OSError):  # the folder is gone, or was made read-only
+            if sys.platform != "win32" and is_named(descriptor, path):
+                path.unlink()
+    finally:
+        os.close(descriptor)
