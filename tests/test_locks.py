@@ -13,6 +13,7 @@ from winnow.locks import Holder, holder_of, lock_if_free, lock_when_free, sweep_
 
 COUNTS = """
 import sys
+from pathlib import Path
 from winnow import locks
 from winnow.locks import lock_if_free, lock_when_free
 locks._LOOK_EVERY = 0.0005

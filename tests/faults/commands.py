@@ -12,6 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 HANGS = 240.0  # seconds after which a process that waits for ever is given up
+RECIPE = """
+title: small
+source: a test
+data: {name: digits, validation: 100}
+model: {name: lenet-300-100, hidden: [9, 5]}
+train: {steps: 60it, batch: 50, optimizer: {name: adam, lr: 5e-3}, evaluate: 20it}
+prune: {rate: 0.5, rounds: 1, rewind: 20it}
+controls: {reinit: 1}
+replicates: 1
+engine: dense
+"""
 LONG = ("-o", "train.steps=400000it", "-o", "train.evaluate=2000it")
 
 

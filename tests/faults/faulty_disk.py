@@ -143,7 +143,7 @@ class FaultyDisk:
         """What is open by that number now, if it is below the root."""
         path = self._paths.get(descriptor)
         try:
-            now = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+            now = Path(f"/proc/self/fd/{descriptor}").readlink()
         except OSError:
             return path
         return path if path is not None and now.is_relative_to(self.root) else None
