@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import sys
 
-from winnow.cli.stopping import heeding_signals, ignore_signals, tell_stopped
+from winnow.cli.stopping import ToldExit, heeding_signals, ignore_signals, tell_stopped
 
 __all__ = ["main"]
 
@@ -30,6 +30,6 @@ def main() -> None:
         if not stopping.number and end is None:
             return
         # Also where something on the way has made another end of it.
-        if not (isinstance(end, SystemExit) and end.code == stopping.code):
+        if not isinstance(end, ToldExit):
             tell_stopped()
         sys.exit(stopping.code)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from winnow.cli.stopping import StoppedError, tell_stopped
+from winnow.cli.stopping import StoppedError, ToldExit, tell_stopped
 from winnow.errors import UserError
 from winnow.files import DISK_FAULTS
 
@@ -38,7 +38,8 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             _exit(str(error), 2)
         except KeyboardInterrupt as stop:
             tell_stopped()
-            sys.exit(128 + (stop.number if isinstance(stop, StoppedError) else signal.SIGINT))
+            number = stop.number if isinstance(stop, StoppedError) else signal.SIGINT
+            raise ToldExit(128 + number) from None
         except BrokenPipeError:  # the reader of a pipe has gone: nothing is left to say
             _drop_output()
             sys.exit(1)

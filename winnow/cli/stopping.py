@@ -20,6 +20,8 @@ from typing import NoReturn
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 _SAME = 0.2  # seconds within which a second signal is the first one sent on by some wrapper
 _AT_LAST = 25.0  # seconds after which a command that cannot stop by itself is ended
+_SOON = 0.05  # seconds until it is looked again whether an import is over
+_LATER = getattr(signal, "SIGALRM", None)  # Windows has none
 _KEEPS = ("run", "find", "explain", "enter")  # what trains
 
 
@@ -29,6 +31,10 @@ class StoppedError(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
+
+
+class ToldExit(SystemExit):
+    """The end of a command that has said that it was stopped."""
 
 
 class Stopping:
@@ -90,11 +96,16 @@ def heeding_signals() -> Iterator[Stopping]:
         yield stopping
         return
 
-    def raised(number: int, _: FrameType | None) -> None:
-        if not asked:
-            asked.append(number)
-            stopping.number = stopping.number or number
-            raise StoppedError(stopping.number)
+    def raised(number: int, frame: FrameType | None) -> None:
+        if asked:
+            return
+        stopping.number = stopping.number or number
+        if _LATER is not None and _is_importing(frame):
+            signal.signal(_LATER, raised)
+            signal.setitimer(signal.ITIMER_REAL, _SOON)
+            return
+        asked.append(number)
+        raise StoppedError(stopping.number)
 
     asked: list[int] = []
     before = {}
@@ -116,6 +127,17 @@ def heeding_signals() -> Iterator[Stopping]:
         os.close(writer)
         thread.join()
         os.close(reader)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported: extensions in C++ end the process, with a core dump, at
+    an exception in their midst.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _numbers() -> list[int]:
