@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shlex
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,18 +38,20 @@ from winnow.experiment.store.images import (
     find_sources_offline,
     remember_sources,
 )
-from winnow.experiment.store.store import Store
+from winnow.experiment.store.store import LostStoreError, Store
 from winnow.experiment.store.tickets import copy_ticket
 from winnow.experiment.store.weights import copy_weights
 from winnow.experiment.train.executor import Event, Settings, execute
 from winnow.experiment.train.pools.local import usable_cores
+from winnow.experiment.train.status import plan_status
 from winnow.report.frame import as_frame
 from winnow.report.notebook import outcome_html
+from winnow.report.placing import report_folder
 
 if TYPE_CHECKING:
     import pandas
 
-_YAML = (".yaml", ".yml")
+YAML = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ class Asked:
     @property
     def folder(self) -> str:
         """The name of its report's folder: recipe, scale and a hash of what is changed."""
-        slug = slug_of(Path(self.recipe).stem if self.recipe.endswith(_YAML) else self.recipe)
+        slug = slug_of(Path(self.recipe).stem if self.recipe.endswith(YAML) else self.recipe)
         parts = [slug, *([self.scale] if self.scale != FULL else [])]
         if self.is_changed:
             said = (self.overrides, self.replicates, self.only, self.lines)
@@ -223,7 +226,8 @@ def run(
     checkpoints; none changes a number. ``on_plan`` is called before training and returns what is
     told the events. ``beside``: plans of other experiments in this store; what they want recorded
     of the same runs is recorded at once. The report goes to ``STORE/reports/RECIPE``, with the
-    scale and a hash of what is changed behind.
+    scale and a hash of what is changed behind; and one of the recipe, where another one of that
+    name has been there.
 
     Raises UserError for bad input, DiskError when the store is full, WorkerError for a defect.
     """
@@ -236,14 +240,17 @@ def run(
     remember_sources(sources, place)
     copy_weights(loaded, place)
     copy_ticket(loaded, place)
-    tell = on_plan(plan, place) if on_plan else None
+    tell = on_plan(plan, place) if on_plan else _warn
     about = provenance_of(plan)
     settings = Settings(check_jobs(jobs), checkpoint, about, check_threads(threads))
     experiment = plan.experiment()
     write_experiment(experiment, place.path)  # first, so that reports know what is to come
     execute(recording_too(plan, beside) if beside else plan, place, settings, tell)
     results = report.read_results(experiment, place)
-    folder = place.path / "reports" / asked.folder
+    _check_kept(plan, place, results)
+    is_file = asked.recipe.endswith(YAML)
+    whose = loaded.dump() if is_file else asked.recipe
+    folder = report_folder(place.path / "reports", asked.folder, whose)
     return Outcome(results, report.write_report([results], folder, command=asked.command))
 
 
@@ -251,6 +258,23 @@ def plans_of(asked: Sequence[Asked]) -> list[Planned]:
     """The plans of several recipes, for `run` to record what all of them want of a run at once."""
     loaded = [(one, one.load()) for one in asked]
     return [one.plan(recipe, find_sources(recipe)) for one, recipe in loaded]
+
+
+def _warn(event: Event) -> None:
+    """What is told even where nobody watches."""
+    if event.kind == "waiting":
+        print(event.text, file=sys.stderr, flush=True)
+
+
+def _check_kept(plan: Planned, store: Store, results: report.Results) -> None:
+    """LostStoreError where runs that were finished are not in the store any more."""
+    store.check_there()
+    if results.missing:
+        status = plan_status(plan, store).runs
+        if lost := sum(one == "missing" for one in status.values()):
+            raise LostStoreError(
+                store.path, f"{lost} runs were finished and are not there any more"
+            )
 
 
 def _with_objects(

@@ -21,10 +21,11 @@ from winnow.experiment.store.store import Found, Store
 from winnow.experiment.store.weights import copy_weights
 from winnow.experiment.train.executor import Event, Settings, execute
 from winnow.experiment.train.status import status_of
-from winnow.experiments import check_jobs, check_threads, provenance_of
+from winnow.experiments import YAML, check_jobs, check_threads, provenance_of
 from winnow.report.parts.decompose import CELLS, TICKET_CELL
 from winnow.report.parts.explained import Explained, cell_arm, parts_of
 from winnow.report.parts.parts_page import write_explained
+from winnow.report.placing import report_folder
 from winnow.report.read import read_results
 from winnow.report.results import has_early_stopping
 
@@ -150,7 +151,8 @@ def explain(
     explained = _explained(question, plan, place)
     if explained.parts is None:
         return Explanation(explained, plan, None, sum(explained.missing.values()))
-    folder = place.path / "reports" / _folder(question)
+    whose = question.recipe.dump() if question.name.endswith(YAML) else question.name
+    folder = report_folder(place.path / "reports", _folder(question), whose)
     page = write_explained(explained, folder, command)
     return Explanation(explained, plan, page, sum(explained.missing.values()))
 

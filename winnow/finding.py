@@ -116,7 +116,7 @@ def find_ticket(
     (method,), rows = recipe.compare.methods, outcome.results.rows
     dense = next(row for row in rows if row.round == 0)
     found = next(row for row in rows if row.arm == method.arm_name)
-    folder = _folder(found, outcome.results, Store(store_path(store)))
+    folder = _folder(found, outcome.results, Store(store_path(store), read_only=True))
     return FoundTicket(_taken(folder), folder, found, dense, outcome)
 
 

@@ -110,7 +110,7 @@ def test_places_are_read_from_the_environment(
     assert cached(tmp_path).name.startswith("mnist-")
 
 
-def test_nothing_but_the_cache_file_and_its_lock_stays(tmp_path: Path, make_folder: Folder) -> None:
+def test_nothing_but_the_cache_file_stays(tmp_path: Path, make_folder: Folder) -> None:
     make_folder()
     get(tmp_path)
     path = cached(tmp_path)
@@ -120,7 +120,7 @@ def test_nothing_but_the_cache_file_and_its_lock_stays(tmp_path: Path, make_fold
     (scratch / "images.safetensors").write_bytes(b"left by a killed process")
     get(tmp_path)
     left = {p.name for p in path.parent.iterdir()}
-    assert left == {path.name, f".{path.name}.lock"}
+    assert left == {path.name}
 
 
 def cut(path: Path) -> None:

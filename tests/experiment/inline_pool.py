@@ -28,5 +28,8 @@ class InlinePool:
     def next_answer(self, seconds):  # noqa: ARG002
         return self.answers.popleft() if self.answers else None
 
+    def halt(self):
+        """What it trains is trained within `start`."""
+
     def close(self):
         self.answers.clear()

@@ -57,8 +57,8 @@ for _name, _command in COMMANDS.items():
     app.command(_name)(guarded(_command))
 
 
-def main() -> None:
-    """The ``winnow`` command."""
+def run_app() -> None:
+    """Run the command that was typed. Ends in SystemExit."""
     for stream in (sys.stdout, sys.stderr):  # a terminal without ≥ or é shows a question mark
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

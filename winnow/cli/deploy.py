@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from winnow.cli.exits import as_typed
 from winnow.cli.masked import masked_run
 from winnow.cli.options import StoreOption
+from winnow.cli.stopping import as_typed
 from winnow.cli.store import read_store
 from winnow.errors import UserError, unknown
 

@@ -1,6 +1,7 @@
 """How a command ends: what it prints and which exit code it leaves.
 
-0 done, 1 a disk or worker failed, 2 bad input, 130 Ctrl-C.
+0 done, 1 a disk or worker failed, 2 bad input; ended by a signal: 130 Ctrl-C, 143 SIGTERM, 129
+SIGHUP.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ import contextlib
 import errno
 import functools
 import os
-import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from winnow.cli.stopping import StoppedError, ToldExit, tell_stopped
 from winnow.errors import UserError
+from winnow.files import DISK_FAULTS
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,8 +36,10 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             return result
         except UserError as error:
             _exit(str(error), 2)
-        except KeyboardInterrupt:
-            _exit(f"stopped; what is finished is kept. To continue: {as_typed()}", 130)
+        except KeyboardInterrupt as stop:
+            tell_stopped()
+            number = stop.number if isinstance(stop, StoppedError) else signal.SIGINT
+            raise ToldExit(128 + number) from None
         except BrokenPipeError:  # the reader of a pipe has gone: nothing is left to say
             _drop_output()
             sys.exit(1)
@@ -62,17 +67,12 @@ def _drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def as_typed() -> str:
-    """The command as it was typed, fit to be typed again."""
-    return shlex.join(["winnow", *sys.argv[1:]])
-
-
 def _about_files(error: OSError) -> str:
     """Which file, what is wrong, and what to do where room or permission is missing."""
     place = f"{error.filename}: " if error.filename else ""
     advice = (
         ". What is finished is kept: make room or permit writing, and run the command again"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+        if error.errno in DISK_FAULTS
         else ""
     )
     return f"{place}{error.strerror or error}{advice}"

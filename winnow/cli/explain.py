@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from winnow.cli.exits import as_typed, naming
+from winnow.cli.exits import naming
 from winnow.cli.options import Jobs, Replicates, ScaleOption, StoreOption, Threads, whole_number
+from winnow.cli.stopping import as_typed
 from winnow.cli.store import one_run, read_store
 
 if TYPE_CHECKING:

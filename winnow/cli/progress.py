@@ -15,6 +15,8 @@ from winnow.experiment.train.executor import Event
 from winnow.experiment.train.status import plan_status
 
 _LINE_EVERY = 10.0  # seconds between plain lines
+_TEXTS = ("note", "waiting")
+"""Events that are shown as they are."""
 
 
 class Tally:
@@ -47,7 +49,7 @@ class Tally:
             self.partial[event.run] = min(event.step, self._length(event.run))
         elif event.kind == "made":
             self.unmade.discard(event.run)
-        elif event.kind not in ("started", "note"):
+        elif event.kind not in ("started", *_TEXTS):
             self.partial.pop(event.run, None)
             self.status[event.run] = event.kind
             self.made += self._length(event.run)
@@ -128,7 +130,13 @@ class Told(Protocol):
 def shown(tally: Tally, quiet: bool, told: Told | None = None) -> Iterator[Callable[[Event], None]]:
     """What to tell events to, while it is shown how far things are, and what they say so far."""
     if quiet:
-        yield tally.hear
+
+        def hear(event: Event) -> None:
+            tally.hear(event)
+            if event.kind == "waiting":
+                print(event.text, file=sys.stderr, flush=True)
+
+        yield hear
         return
     with _bars(tally, told) if sys.stderr.isatty() else _lines(tally, told) as draw:
 
@@ -158,7 +166,7 @@ def _lines(tally: Tally, told: Told | None) -> Iterator[Callable[[Event], None]]
         print(f"{said}; {clause}" if clause else said, file=sys.stderr, flush=True)
 
     def draw(event: Event) -> None:
-        if event.kind == "note":
+        if event.kind in _TEXTS:
             print(event.text, file=sys.stderr, flush=True)
         elif time.monotonic() - last > _LINE_EVERY:
             say()
@@ -207,7 +215,7 @@ def _bars(tally: Tally, told: Told | None) -> Iterator[Callable[[Event], None]]:
 
         def draw(event: Event) -> None:
             refresh()
-            if event.kind == "note":
+            if event.kind in _TEXTS:
                 progress.console.print(event.text, highlight=False, markup=False)
 
         refresh()

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from winnow.cli.changes import Changes, changing
-from winnow.cli.exits import as_typed
 from winnow.cli.options import RecipesArgument, StoreOption
+from winnow.cli.stopping import as_typed
 from winnow.cli.store import read_store
 from winnow.errors import UserError
 

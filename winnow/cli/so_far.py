@@ -59,7 +59,7 @@ class ReadOnce(Store):
     """
 
     def __init__(self, path: object) -> None:
-        super().__init__(str(path))
+        super().__init__(str(path), read_only=True)
         self.absent: set[str] = set()
         self._found: dict[str, Found] = {}
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from winnow import files
 from winnow.data.images import ARRAYS, Arrays, content_hash
+from winnow.locks import lock_when_free
 
 _log = logging.getLogger(__name__)
 _FORMAT = "winnow images 1"  # raised when the decoding or the layout changes
@@ -117,17 +118,17 @@ def _locked(path: Path) -> Iterator[Path]:
 
     Without write access: no lock, and a scratch folder among the system's temporary files.
     """
-    from filelock import FileLock
-
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    lock = contextlib.ExitStack()
     scratch = path.with_name(f".{path.name}.scratch")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        files.make_folder(path.parent)
+        lock.enter_context(
+            lock_when_free(path.with_name(f".{path.name}.lock"), f"data {path.stem}")
+        )
         shutil.rmtree(scratch, ignore_errors=True)  # left by a process that was killed
         scratch.mkdir()
     except OSError as error:
-        lock.release()
+        lock.close()
         _log.warning("the cache folder %s cannot be used (%s)", path.parent, error)
         with _temporary() as elsewhere:
             yield elsewhere
@@ -136,7 +137,7 @@ def _locked(path: Path) -> Iterator[Path]:
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-        lock.release()
+        lock.close()
 
 
 @contextlib.contextmanager

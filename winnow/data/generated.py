@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from winnow import files, rng
 from winnow.errors import UserError
+from winnow.locks import lock_when_free
 
 GENERATED = "generated-images"
 _VERSION = 1  # raised when other images are made
@@ -34,14 +35,12 @@ def generated_folder(cache: Path) -> Path:
     """The folder, with ``train`` and ``val``; made in ``cache`` the first time, whole or not at
     all. UserError: it cannot be written.
     """
-    from filelock import FileLock
-
     folder = cache / "data" / f"{GENERATED}-{_VERSION}"
     if folder.is_dir():
         return folder
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f".{folder.name}.lock")):
+        files.make_folder(folder.parent)
+        with lock_when_free(folder.with_name(f".{folder.name}.lock"), f"data {GENERATED}"):
             if not folder.is_dir():
                 with files.whole_folder(folder) as temporary:
                     _write(temporary)

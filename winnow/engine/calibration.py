@@ -19,11 +19,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from winnow.engine.base import Job
 from winnow.engine.turns import machine
-from winnow.files import write_whole
+from winnow.files import make_folder, write_whole
+from winnow.locks import lock_when_free
 
 _log = logging.getLogger(__name__)
 _FORMAT = 1
@@ -222,9 +221,9 @@ def extended(
 
 @contextlib.contextmanager
 def _locked(folder: Path, key: str) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = calibration_path(folder, key)
-    with FileLock(path.with_name(f".{path.stem}.lock")):
+    with lock_when_free(path.with_name(f".{path.stem}.lock"), "the calibration of engines"):
         yield
 
 

@@ -19,14 +19,13 @@ import platform
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import llvmlite
 import numba
-from filelock import FileLock
 from numba.core import compiler, registry, serialize
 
 from winnow.files import cache_folder, sync_folder, whole_folder, write_whole
@@ -34,6 +33,7 @@ from winnow.kernels import simd
 from winnow.kernels.compile import EntryPoint, kernel
 from winnow.kernels.sources import KERNEL_FOLDERS, code_hash
 from winnow.kernels.together import SharedList
+from winnow.locks import lock_when_free
 
 _log = logging.getLogger(__name__)
 _DIGEST = hashlib.sha256().digest_size
@@ -221,17 +221,19 @@ def _install(entry: EntryPoint, data: bytes) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
     """Hold the folder's lock; False, and no lock, where the cache cannot be written."""
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    lock = ExitStack()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.parent.chmod(0o700)
-        lock.acquire()
+        lock.enter_context(
+            lock_when_free(folder.with_name(f".{folder.name}.lock"), "a kernel's compiler")
+        )
     except OSError as error:
-        lock.release()
+        lock.close()
         _log.warning("%s cannot be used (%s): kernels stay in memory", folder, error)
         yield False
         return
     try:
         yield True
     finally:
-        lock.release()
+        lock.close()

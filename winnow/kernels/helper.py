@@ -15,6 +15,7 @@ from typing import BinaryIO
 from winnow.kernels.cache import compiled_file, key
 from winnow.kernels.compile import EntryPoint
 from winnow.kernels.together import LENGTH
+from winnow.processes import end_with_parent
 
 
 def entry_called(module: str, name: str) -> EntryPoint:
@@ -41,6 +42,7 @@ def _say(output: BinaryIO, answer: bytes) -> None:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     _serve(answers)

@@ -63,11 +63,11 @@ def test_a_worker_tells_a_full_disk_from_a_defect(tmp_path, monkeypatch):
             serve(Store(tmp_path / "runs").open(), task, told.append)
         return told.pop()
 
-    for code in (errno.ENOSPC, errno.EROFS):
+    for code in (errno.ENOSPC, errno.EROFS, errno.EIO):
         answer = failing(code)
         assert (answer.event, answer.fault) == ("failed", "disk")
         assert os.strerror(code) in answer.error
-    assert failing(errno.EIO).fault == "bug"
+    assert failing(errno.EINVAL).fault == "bug"
     assert list((tmp_path / "runs" / "runs").iterdir()) == []
     serve(Store(tmp_path / "runs"), task, told.append)
     assert told[-2:] == [Answer("done", run=task.runs[0]), Answer("idle")]

@@ -94,6 +94,8 @@ def _store(path: Path) -> str:
     if path.is_dir() and not (path / "store.json").exists():
         return f"{path}: a folder without runs, made a store by the first run"
     try:
-        return f"{path}: {len(Store(path).open().all())} finished runs, writable"
+        count = len(Store(path).open(write=False).all())
+        writable = "writable" if os.access(path, os.W_OK) else "read-only"
+        return f"{path}: {count} finished runs, {writable}"
     except UserError as error:
         return str(error)

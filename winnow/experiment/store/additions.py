@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from winnow.experiment.runs import Record, plain_fields
-from winnow.files import whole_folder
+from winnow.files import whole_folder, write_new
 
 _NAME = "added.json"
 
@@ -65,8 +65,8 @@ def write_addition(
     folder = run / f"added-{number}"
     with whole_folder(folder) as place:
         for name, data in files.items():
-            (place / name).write_bytes(data)
-        (place / _NAME).write_text(f"{text}\n", "utf-8")
+            write_new(place / name, data)
+        write_new(place / _NAME, f"{text}\n")
     return folder
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +15,8 @@ from typing import Any
 
 from winnow.experiment.analyses import Analysis
 from winnow.experiment.store.store import Store
-from winnow.files import whole_folder, write_whole
+from winnow.files import make_folder, sweep, whole_folder, write_new
+from winnow.locks import lock_if_free
 
 AnalysisRows = Sequence[Mapping[str, Any]]
 
@@ -24,7 +24,8 @@ AnalysisRows = Sequence[Mapping[str, Any]]
 def find_analysis(store: Store, name: str, identity: str) -> AnalysisRows | None:
     """The rows of a stored analysis, by its folder's name and its identity; None without one.
 
-    A folder that cannot be read, or is not what its name says, is set aside and reported.
+    A folder that cannot be read, or is not what its name says, is reported, and set aside unless
+    the store is only read.
     """
     folder = _folder(store, name)
     if not folder.exists():
@@ -37,7 +38,8 @@ def find_analysis(store: Store, name: str, identity: str) -> AnalysisRows | None
 
 
 def write_analysis(store: Store, analysis: Analysis, rows: AnalysisRows, about: Any) -> None:
-    """Store a finished analysis as a whole folder. Never replaces one."""
+    """Store a finished analysis as a whole folder. Never replaces one. Raises LostStoreError."""
+    store.check_there()
     text = json.dumps(list(rows), sort_keys=True, separators=(",", ":"), allow_nan=False)
     whole = {
         "id": analysis.id,
@@ -48,29 +50,18 @@ def write_analysis(store: Store, analysis: Analysis, rows: AnalysisRows, about: 
     }
     with whole_folder(_folder(store, analysis.folder)) as folder:
         written = json.dumps(whole, indent=1, sort_keys=True, allow_nan=False) + "\n"
-        write_whole(folder / "analysis.json", written)
+        write_new(folder / "analysis.json", written)
 
 
 @contextlib.contextmanager
 def analysis_lock(store: Store, analysis: Analysis) -> Iterator[bool]:
-    """Try to take the right to make an analysis; gives whether it was free.
-
-    What a killed holder left half written is removed.
-    """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(store.path / "locks" / f"{analysis.id}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        yield False
-        return
-    try:
-        for left in (store.path / "analyses").glob(f".{analysis.folder}*.tmp"):
-            shutil.rmtree(left, ignore_errors=True)
-        yield True
-    finally:
-        lock.release()
+    """Try to take the right to make an analysis; gives whether it was free."""
+    store.check_there()
+    make_folder(store.path / "locks")
+    with lock_if_free(store.lock_file(analysis.id)) as free:
+        if free:
+            sweep(store.path / "analyses", analysis.folder)
+        yield free
 
 
 def _folder(store: Store, name: str) -> Path:

@@ -124,7 +124,7 @@ def _own(run: Run) -> dict[str, Any]:
 
 
 def _store_of(found: Found) -> Store:
-    return Store(found.folder.resolve().parent.parent)
+    return Store(found.folder.resolve().parent.parent, read_only=True)
 
 
 def _begun_with(found: Found, final: _Weights, mask: Mask) -> _Weights:

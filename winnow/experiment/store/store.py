@@ -10,16 +10,17 @@ STORE/checkpoints/HASH.safetensors    unfinished runs
 STORE/calibration/KEY.json            what engines cost on a machine (winnow.engine.calibration)
 STORE/weights/HASH.safetensors        trained weights that recipes give
 STORE/recipes/, own/                  recipes and networks given as Python objects
-STORE/locks/HASH.lock                 flock: who trains it now
+STORE/locks/HASH.lock                 who trains it now (winnow.locks)
 STORE/damaged/                        what could not be read, set aside
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
-import shutil
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,7 +30,16 @@ from typing import TYPE_CHECKING, Any
 from winnow.errors import UserError
 from winnow.experiment.runs import Record, Run, load_run, plain_fields
 from winnow.experiment.store.additions import Addition, damaged_additions, read_additions
-from winnow.files import whole_folder, write_whole
+from winnow.files import (
+    make_folder,
+    remove,
+    rename_durably,
+    sweep,
+    whole_folder,
+    write_new,
+    write_whole,
+)
+from winnow.locks import lock_if_free
 
 if TYPE_CHECKING:
     from winnow.state import State
@@ -69,17 +79,31 @@ class Result:
     validation_at: Mapping[str, float] = field(default_factory=dict)
 
 
-class Store:
-    """A folder of finished runs."""
+class LostStoreError(OSError):
+    """A store, or what was finished in it, went away while a command worked with it."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path, what: str) -> None:
+        told = f"{what}: it was deleted or moved while this command ran. Run the command again"
+        super().__init__(errno.ENOENT, told, str(path))
+
+
+class Store:
+    """A folder of finished runs.
+
+    ``read_only``: nothing is ever written into it or moved; what is damaged is only named.
+    """
+
+    def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
         self.path = Path(path)
+        self.read_only = read_only
+        self._named: set[Path] = set()  # what a reader has said to be damaged
 
     def open(self, *, write: bool = True) -> Store:
         """Check the format and, to write, that the folder takes files.
 
         Raises UserError: the store is newer than this Winnow, damaged, read-only or full.
         """
+        self.read_only = not write
         self._check_format()
         if write:
             try:
@@ -106,21 +130,22 @@ class Store:
             )
 
     def _probe(self) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
-        probe = self.path / f".probe-{uuid.uuid4().hex}"
+        make_folder(self.path)
+        probe = self.path / f".probe.{uuid.uuid4().hex}.tmp"
         try:
-            probe.write_bytes(b"x" * 65536)
+            write_new(probe, b"x" * 65536)
         finally:
-            probe.unlink(missing_ok=True)
+            remove(probe)
         for folder in ("runs", "checkpoints", "locks"):
-            (self.path / folder).mkdir(exist_ok=True)
+            make_folder(self.path / folder)
         if not (self.path / "store.json").exists():
             write_whole(self.path / "store.json", json.dumps({"format": FORMAT}) + "\n")
 
     def find(self, run: Run, record: Record | None = None) -> Found | None:
         """The stored run, with at least what ``record`` asks for; None if there is none.
 
-        A folder that cannot be read, or is not what its name says, is set aside and reported.
+        A folder that cannot be read, or is not what its name says, is reported, and set aside
+        unless the store is only read.
         """
         return self.find_named(run.folder, run.id, record)
 
@@ -153,14 +178,21 @@ class Store:
             return None
 
     def set_aside(self, path: Path, why: str) -> None:
-        """Move what is damaged to ``damaged/`` and say so on standard error."""
-        import sys
-
+        """Move what is damaged to ``damaged/`` and say so on standard error; only say so, and once,
+        where the store is only read.
+        """
+        if self.read_only:
+            if path not in self._named:
+                self._named.add(path)
+                print(
+                    f"damaged: {path}: {why}. A run that needs it makes it again", file=sys.stderr
+                )
+            return
         target = self.path / "damaged" / f"{path.name}-{uuid.uuid4().hex[:6]}"
         told = f"Set aside as {target}; it is made again"
         try:
-            target.parent.mkdir(exist_ok=True)
-            path.rename(target)
+            make_folder(target.parent)
+            rename_durably(path, target)
         except FileNotFoundError:  # another process was quicker
             return
         except OSError as error:  # a store that can only be read
@@ -170,7 +202,11 @@ class Store:
     def write(
         self, run: Run, record: Record, result: Result, files: Mapping[str, bytes], about: Any
     ) -> None:
-        """Store a finished run as a whole folder. Never replaces one."""
+        """Store a finished run as a whole folder. Never replaces one.
+
+        Raises LostStoreError, OSError.
+        """
+        self.check_there()
         taken = len(list(self._folders(run.folder)))
         name = run.folder if taken == 0 else f"{run.folder}.{taken + 1}"
         hashes = {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}
@@ -184,10 +220,15 @@ class Store:
         }
         with whole_folder(self.path / "runs" / name) as folder:
             for file, data in files.items():
-                (folder / file).write_bytes(data)
-            (folder / "run.json").write_text(_json(identity), "utf-8")
-            (folder / "result.json").write_bytes(numbers)
-        self.checkpoint(run).unlink(missing_ok=True)
+                write_new(folder / file, data)
+            write_new(folder / "run.json", _json(identity))
+            write_new(folder / "result.json", numbers)
+        remove(self.checkpoint(run))
+
+    def check_there(self) -> None:
+        """LostStoreError for a store that `open` made and that is gone: it is not made again."""
+        if not (self.path / "runs").is_dir():
+            raise LostStoreError(self.path, "the store is gone")
 
     def checkpoint(self, run: Run) -> Path:
         """Where an unfinished run keeps its checkpoint."""
@@ -201,30 +242,21 @@ class Store:
     def lock(self, run: Run) -> Iterator[bool]:
         """Try to take the right to train a run; gives whether it was free.
 
-        flock: the system gives it back when its holder dies. What a killed holder left half
-        written is removed.
+        The system gives it back when its holder dies; what a killed one left half written goes.
         """
-        from filelock import FileLock, Timeout
+        self.check_there()
+        make_folder(self.path / "locks")
+        with lock_if_free(self.lock_file(run.id)) as free:
+            if free:
+                sweep(self.path / "runs", run.folder)
+                for copy in (self.path / "runs").glob(f"{run.folder}*"):
+                    sweep(copy, "added-")
+                sweep(self.path / "checkpoints", run.id)
+            yield free
 
-        lock = FileLock(self.path / "locks" / f"{run.id}.lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            yield False
-            return
-        try:
-            self._sweep(run)
-            yield True
-        finally:
-            lock.release()
-
-    def _sweep(self, run: Run) -> None:
-        for left in (self.path / "runs").glob(f".{run.folder}*.tmp"):
-            shutil.rmtree(left, ignore_errors=True)
-        for left in (self.path / "runs").glob(f"{run.folder}*/.added-*.tmp"):
-            shutil.rmtree(left, ignore_errors=True)
-        for left in (self.path / "checkpoints").glob(f".{run.id}*.tmp"):
-            left.unlink(missing_ok=True)
+    def lock_file(self, identity: str) -> Path:
+        """The lock of a run or an analysis: `winnow.locks.holder_of` says who has it."""
+        return self.path / "locks" / f"{identity}.lock"
 
     def clear_additions(self, found: Found) -> None:
         """Set aside what was added to a run and cannot be read."""

@@ -27,6 +27,7 @@ from winnow.experiment.train.checkpoint import (
     read_checkpoint,
     recorded_in,
 )
+from winnow.experiment.train.halt import Halt, never
 from winnow.experiment.train.job import make_job
 from winnow.experiment.train.protocol import Answer, DamagedParentError, Order, Task, Tell
 from winnow.experiment.train.sampled import with_sample
@@ -66,12 +67,16 @@ class _Going:
         return self.choice.width, self.legs, self.asked.lacks.record.measured
 
 
-def add_and_store(store: Store, task: Task, orders: Sequence[Order], tell: Tell) -> list[Order]:
+def add_and_store(
+    store: Store, task: Task, orders: Sequence[Order], tell: Tell, halt: Halt | None = None
+) -> list[Order]:
     """Record what finished runs among some of a task's orders lack; the orders that are left.
 
     Left are those that are not stored, and those whose bits cannot be had again here, which is said
-    on standard error. Raises DamagedParentError, UserError (bad data), OSError.
+    on standard error. Raises DamagedParentError, UserError (bad data), OSError, HaltedError
+    (``halt`` asked for it).
     """
+    halt = halt or never()
 
     def report(run: Run, step: int) -> None:
         tell(Answer("step", run=run.id, step=step - run.begin))
@@ -86,12 +91,13 @@ def add_and_store(store: Store, task: Task, orders: Sequence[Order], tell: Tell)
         left.append(order)
         _say(order.run, one)
     for together in _stacks(list(going.values())):
-        _go(together, report)
-        for one in together.values():
-            if not one.differs:
-                _write(task, one)
-                tell(Answer("done", run=one.asked.run.id))
-            one.checkpoints.path.unlink(missing_ok=True)
+        with halt.keeping():
+            _go(together, report, halt)
+            for one in together.values():
+                if not one.differs:
+                    _write(task, one)
+                    tell(Answer("done", run=one.asked.run.id))
+                one.checkpoints.path.unlink(missing_ok=True)
     differ = [o for o in orders if o.run.id in going and going[o.run.id].differs]
     for order in differ:
         _say(order.run, "it does not come out the same here as it was stored")
@@ -202,7 +208,7 @@ def _stacks(going: list[_Going]) -> Iterator[dict[int, _Going]]:
         going = [one for one in going if one not in together.values()]
 
 
-def _go(together: Mapping[int, _Going], report: Callable[[Run, int], None]) -> None:
+def _go(together: Mapping[int, _Going], report: Callable[[Run, int], None], halt: Halt) -> None:
     """Train the legs of runs that go on together, and look."""
     first = next(iter(together.values()))
     opener = opener_of(first.engine, first.choice)
@@ -216,7 +222,7 @@ def _go(together: Mapping[int, _Going], report: Callable[[Run, int], None]) -> N
             at: Again(asked[at], leg, sessions[at], one.progress, one.checkpoints)
             for at, one in live.items()
         }
-        advance(list(again.values()), leg.begin, report)
+        advance(list(again.values()), leg.begin, report, halt)
         for at, one in list(live.items()):
             one.differs = again[at].differs or (leg.iterations > 0 and _is_made_otherwise(one))
             if one.differs or again[at].diverged_at is not None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from winnow import statefile
 from winnow.engine.base import Snapshot
 from winnow.experiment.runs import Record
+from winnow.experiment.store.store import LostStoreError
 from winnow.files import write_whole
 from winnow.mask import from_bytes, to_bytes
 from winnow.state import State
@@ -68,7 +69,9 @@ class Checkpoints:
 def save_checkpoint(
     checkpoints: Checkpoints, record: Record, now: State, progress: Progress
 ) -> None:
-    """Write a checkpoint, whole."""
+    """Write a checkpoint, whole. Raises LostStoreError, OSError."""
+    if not checkpoints.path.parent.is_dir():
+        raise LostStoreError(checkpoints.path.parent, "the store is gone")
     states = {"now": now} | {f"step-{k}": state for k, state in progress.states.items()}
     if (best := progress.best_state) is not None:
         states["best"] = best

@@ -19,7 +19,8 @@ from winnow.experiment.plan.groups import Group
 from winnow.experiment.plan.plan import Plan, Planned
 from winnow.experiment.recipe.network import keep_network_source
 from winnow.experiment.store.analyses import find_analysis
-from winnow.experiment.store.store import Store
+from winnow.experiment.store.store import LostStoreError, Store
+from winnow.experiment.store.sweep import sweep_store
 from winnow.experiment.train.choosing import in_one_line, settle
 from winnow.experiment.train.job import check_trainable
 from winnow.experiment.train.pools import Pool
@@ -28,7 +29,9 @@ from winnow.experiment.train.protocol import Answer, DiskError, Order, Task, Wor
 from winnow.experiment.train.sampling import sample
 from winnow.experiment.train.seats import stacks
 from winnow.experiment.train.status import plan_status
+from winnow.experiment.train.waits import Waits
 from winnow.experiment.unreachable import unreachable_runs
+from winnow.locks import sweep_locks
 
 _ASK_AGAIN = 0.5  # seconds until a run that another process trains is looked at again
 
@@ -37,7 +40,7 @@ _ASK_AGAIN = 0.5  # seconds until a run that another process trains is looked at
 class Event:
     """What an executor reports: a run ``started``, made a ``step``, or ended as ``done``,
     ``diverged`` or ``unreachable`` (a run it needs diverged); an analysis is ``made`` (``run`` is
-    its identity); or a ``note``, in ``text``.
+    its identity); a ``note``, in ``text``; or ``waiting``, for another process, in ``text``.
     """
 
     kind: str
@@ -71,10 +74,12 @@ def execute(
     """Train what is missing of a plan.
 
     ``pool``: makes the pool, of so many workers at most; default processes on this machine. Raises
-    UserError (bad data), DiskError (full, read-only), WorkerError (a defect, or a worker killed
-    twice on one run). KeyboardInterrupt ends the workers at once; all that is finished, and every
-    checkpoint, stays.
+    UserError (bad data), DiskError (full, read-only), LostStoreError (it was deleted), WorkerError
+    (a defect, or a worker killed twice on one run). At KeyboardInterrupt the workers keep where
+    training stands in checkpoints, in some seconds at most, and end. What others left behind in the
+    store when they were killed is removed first.
     """
+    sweep_store(store)
     hire = pool or (lambda size: LocalPool(store.path, size))
     _Execution(plan, store, settings, tell or (lambda _: None)).run(hire)
 
@@ -103,6 +108,7 @@ class _Execution:
         self.status = dict(found.runs)
         self.busy: set[str] = set()
         self.asked: dict[str, float] = {}
+        self.waits = Waits(store)
         self.deaths: dict[str, int] = {}
         self.autos: dict[str, Auto] = {}  # by line, of those with engine: auto
         self.queue: list[_Queued] = []
@@ -122,8 +128,12 @@ class _Execution:
             while self._open():
                 self._assign(pool)
                 self._hear_some(pool)
+        except KeyboardInterrupt:
+            pool.halt()
+            raise
         finally:
             pool.close()
+            sweep_locks(self.store.path / "locks")  # of workers that ended while they held some
 
     def _hear_some(self, pool: Pool) -> None:
         """Answers up to one after which there may be something to assign, or for some time."""
@@ -263,7 +273,9 @@ class _Execution:
             self._made(identity)
             return
         found = self.store.find(self.plan.runs[identity], self.plan.records[identity])
-        assert found is not None, "a worker says done, and the store has no such run"
+        if found is None:
+            name = self.plan.runs[identity].folder
+            raise LostStoreError(self.store.path, f"{name} was finished and is not there any more")
         self.status[identity] = found.result.status
         self.tell(Event(found.result.status, identity))
         if found.result.status == "diverged":
@@ -279,9 +291,13 @@ class _Execution:
         if node := self.analyses.get(identity):
             if find_analysis(self.store, node.folder, identity):
                 self._made(identity)
-            return
-        if self.store.find(self.plan.runs[identity], self.plan.records[identity]):
+                return
+        elif self.store.find(self.plan.runs[identity], self.plan.records[identity]):
             self._ended(identity)
+            return
+        name = (node or self.plan.runs[identity]).folder
+        if text := self.waits.told_of(identity, name):
+            self.tell(Event("waiting", identity, text=text))
 
     def _cut_off(self) -> None:
         """Runs that need a diverged one can never be made."""

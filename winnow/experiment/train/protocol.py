@@ -18,6 +18,9 @@ from typing import Any, Literal
 from winnow.experiment.analyses import Analysis
 from winnow.experiment.runs import Record, Run, load_run, plain_fields
 
+HALT = "halt\n"
+"""The line that asks a worker to keep what it trains, and to end."""
+
 
 class WorkerError(RuntimeError):
     """A worker could not finish a run, for a reason that is not the user's input."""

@@ -20,6 +20,7 @@ from winnow.experiment.store.store import DamagedStateError, Found, Store
 from winnow.experiment.store.tickets import GivenFiles
 from winnow.experiment.train.checkpoint import Checkpoints
 from winnow.experiment.train.choosing import choose_engine
+from winnow.experiment.train.halt import Halt, never
 from winnow.experiment.train.job import make_job
 from winnow.experiment.train.masks import Parents
 from winnow.experiment.train.protocol import Answer, DamagedParentError, Order, Task, Tell
@@ -51,11 +52,14 @@ class _Taken:
     engine: Engine
 
 
-def train_and_store(store: Store, task: Task, orders: Sequence[Order], tell: Tell) -> None:
+def train_and_store(
+    store: Store, task: Task, orders: Sequence[Order], tell: Tell, halt: Halt | None = None
+) -> None:
     """Train the runs of some of a task's orders and store each.
 
-    Raises DamagedParentError, UserError (bad data), OSError.
+    Raises DamagedParentError, UserError (bad data), OSError, HaltedError (``halt`` asked for it).
     """
+    halt = halt or never()
 
     def report(run: Run, step: int) -> None:
         tell(Answer("step", run=run.id, step=step - run.begin))
@@ -69,9 +73,10 @@ def train_and_store(store: Store, task: Task, orders: Sequence[Order], tell: Tel
     ]
     for together, opener in _cohorts(taken):
         begun = {at: one.begun for at, one in together.items()}
-        for at, ended in train_together(begun, opener, report).items():
-            _write(store, together[at], ended, task.about)
-            tell(Answer("done", run=begun[at].run.id))
+        with halt.keeping():
+            for at, ended in train_together(begun, opener, report, halt).items():
+                _write(store, together[at], ended, task.about)
+                tell(Answer("done", run=begun[at].run.id))
 
 
 def _with_recorded(store: Store, order: Order) -> Record:

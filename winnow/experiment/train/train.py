@@ -5,6 +5,7 @@ The loop drives sessions from outside. How often it stops to look at the clock c
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from winnow.engine.base import Engine, Job, Stacks, Training
 from winnow.experiment.runs import Record, Run
 from winnow.experiment.store.store import Result
 from winnow.experiment.train.checkpoint import Checkpoints, Progress, read_checkpoint
+from winnow.experiment.train.halt import Halt, HaltedError, never
 from winnow.experiment.train.start import job_from
 from winnow.experiment.train.trainee import Trainee
 from winnow.state import State
@@ -91,11 +93,15 @@ def _silent(_run: Run, _step: int) -> None:
 
 
 def train_together(
-    begun: Mapping[int, Begun], opener: Opener, report: OnStep = _silent
+    begun: Mapping[int, Begun],
+    opener: Opener,
+    report: OnStep = _silent,
+    halt: Halt | None = None,
 ) -> dict[int, Ended]:
     """Train runs that stand at the same iteration and end at the same one, by their places.
 
-    Each ends as it would alone. The time is shared out equally.
+    Each ends as it would alone. The time is shared out equally. Raises HaltedError when ``halt``
+    asks for it, after a checkpoint of each; not when all are at their ends.
     """
     jobs = {at: one.job for at, one in begun.items()}
     sessions = opener(jobs, {at: one.state for at, one in begun.items()})
@@ -103,7 +109,8 @@ def train_together(
         at: Trainee(b.run, b.record, b.job, sessions[at], b.progress, b.checkpoints)
         for at, b in begun.items()
     }
-    advance(list(trainees.values()), next(iter(begun.values())).state.step, report)
+    step = next(iter(begun.values())).state.step
+    advance(list(trainees.values()), step, report, halt or never())
     best = _best_sessions(trainees, opener)
     return {at: trainee.end(best.get(at)) for at, trainee in trainees.items()}
 
@@ -138,8 +145,11 @@ class Advancing(Protocol):
     def save(self) -> None: ...
 
 
-def advance(live: Sequence[Advancing], step: int, report: OnStep) -> None:
-    """Train all of them from an iteration to their end, or until they diverge."""
+def advance(live: Sequence[Advancing], step: int, report: OnStep, halt: Halt) -> None:
+    """Train all of them from an iteration to their end, or until they diverge.
+
+    Raises HaltedError, after a checkpoint of each, where ``halt`` asks for it.
+    """
     end, pace = live[0].until, 1
     every = min((t.checkpoints.every for t in live if t.checkpoints), default=0.0)
     clock = _Clock()
@@ -156,11 +166,21 @@ def advance(live: Sequence[Advancing], step: int, report: OnStep) -> None:
         step = target
         for trainee in live:
             report(trainee.run, step)
+        if live and step < end and halt.asked:
+            _leave(live)
         if step < end and clock.since_mark() > every:
             for trainee in live:
                 trainee.save()
             clock.mark()
     clock.share(live)
+
+
+def _leave(live: Sequence[Advancing]) -> None:
+    """Keep where the runs stand; a disk that is full keeps what it had."""
+    for trainee in live:
+        with contextlib.suppress(OSError):
+            trainee.save()
+    raise HaltedError
 
 
 def _best_sessions(trainees: Mapping[int, Trainee], opener: Opener) -> Mapping[int, Training]:

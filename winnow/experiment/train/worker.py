@@ -2,13 +2,13 @@
 
 Reads tasks as JSON lines from standard input, answers with JSON lines on standard output (see
 `winnow.experiment.train.protocol`), and dies with its parent: when standard input closes, it exits
-at once, whatever it is doing. What it has written is whole, the rest is made again. Torch has one
-thread, as its sums on one and on two differ in bits; the sparse engine's kernels may have more."""
+at once, whatever it is doing. What it has written is whole, the rest is made again. At SIGTERM,
+SIGHUP and the word "halt" it first writes a checkpoint of what it trains. Torch has one thread, as
+its sums on one and on two differ in bits; the sparse engine's kernels may have more."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import queue
@@ -19,15 +19,20 @@ import traceback
 from pathlib import Path
 
 from winnow.errors import UserError
-from winnow.experiment.store.store import Store
-from winnow.experiment.train.protocol import Answer, DamagedParentError, Order, Task, Tell
+from winnow.experiment.store.store import LostStoreError, Store
+from winnow.experiment.train.halt import Halt, HaltedError
+from winnow.experiment.train.protocol import HALT, Answer, DamagedParentError, Order, Task, Tell
+from winnow.files import DISK_FAULTS
+from winnow.processes import end_with_parent
 
 
 def work(store: Path) -> None:
     """Serve tasks until standard input closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    end_with_parent()
+    halt = Halt(lambda: os._exit(128 + signal.SIGTERM))
+    _heed_signals(halt)
     tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
+    threading.Thread(target=_listen, args=(tasks, halt), daemon=True).start()
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints must not be taken for an answer
     import torch
@@ -39,17 +44,29 @@ def work(store: Path) -> None:
         answers.write(json.dumps(answer.dump()) + "\n")
 
     while True:
-        serve(Store(store), tasks.get(), tell)
+        serve(Store(store), tasks.get(), tell, halt)
 
 
-def _listen(tasks: queue.SimpleQueue[Task]) -> None:
+def _heed_signals(halt: Halt) -> None:
+    """Halt at signals that mean a whole group of processes; Ctrl-C is the parent's to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda *_: halt.ask())
+
+
+def _listen(tasks: queue.SimpleQueue[Task], halt: Halt) -> None:
     for line in sys.stdin:
-        tasks.put(Task.load(json.loads(line)))
+        if line == HALT:
+            halt.ask()
+        else:
+            tasks.put(Task.load(json.loads(line)))
     os._exit(0)
 
 
-def serve(store: Store, task: Task, tell: Tell) -> None:
-    """Do one task; the last answer is idle, damaged or failed."""
+def serve(store: Store, task: Task, tell: Tell, halt: Halt | None = None) -> None:
+    """Do one task; the last answer is idle, damaged or failed, and none when it was halted."""
     try:
         if task.analysis:
             from winnow.experiment.train.measuring import measure_and_store
@@ -60,16 +77,19 @@ def serve(store: Store, task: Task, tell: Tell) -> None:
                 from winnow.experiment.train.adding import add_and_store
                 from winnow.experiment.train.tasks import train_and_store
 
-                train_and_store(store, task, add_and_store(store, task, orders, tell), tell)
+                orders = add_and_store(store, task, orders, tell, halt)
+                train_and_store(store, task, orders, tell, halt)
         tell(Answer("idle"))
+    except HaltedError:
+        return
     except DamagedParentError as error:
         tell(Answer("damaged", run=error.run_id))
     except UserError as error:
         tell(Answer("failed", fault="user", error=str(error)))
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
-        what = str(error) if full else traceback.format_exc()
-        tell(Answer("failed", fault="disk" if full else "bug", error=what))
+        disk = error.errno in DISK_FAULTS or isinstance(error, LostStoreError)
+        what = str(error) if disk else traceback.format_exc()
+        tell(Answer("failed", fault="disk" if disk else "bug", error=what))
     except Exception:  # every other fault is a defect: the parent prints it and stops
         tell(Answer("failed", fault="bug", error=traceback.format_exc()))
 

@@ -26,6 +26,10 @@ class Pool(Protocol):
         """
         ...
 
+    def halt(self) -> None:
+        """Have the workers keep where their training stands; gives them some seconds for it."""
+        ...
+
     def close(self) -> None:
         """End the workers at once: what they have written is whole."""
         ...

@@ -9,13 +9,16 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from winnow.data.image_files import READERS
-from winnow.experiment.train.protocol import Answer, Task, WorkerError
+from winnow.experiment.train.protocol import HALT, Answer, Task, WorkerError
+from winnow.locks import environment_for_workers
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+_TO_HALT = 8.0  # seconds: who sends SIGTERM often sends SIGKILL ten seconds later
 
 
 def usable_cores() -> int:
@@ -49,7 +52,8 @@ class LocalPool:
         """``size``: how many there are. They share the cores for the reading of image files."""
         self.store = store
         each = max(1, usable_cores() // max(1, size))
-        self.environment = {READERS: str(each)} | os.environ | _ONE_THREAD
+        told = _ONE_THREAD | environment_for_workers()
+        self.environment = {READERS: str(each)} | os.environ | told
         self.answers: queue.Queue[tuple[_Worker, Answer | None]] = queue.Queue()
         self.workers: list[_Worker] = []
         for _ in range(size):
@@ -84,6 +88,20 @@ class LocalPool:
         if answer.ends_the_task:
             worker.task = None
         return None if task is None else (task, answer)
+
+    def halt(self) -> None:
+        """Have the workers keep where their training stands, and wait until they have, some
+        seconds at most.
+        """
+        for worker in self.workers:
+            with contextlib.suppress(OSError, ValueError):  # it is gone already
+                worker.process.stdin.write(HALT)  # type: ignore[union-attr]
+                worker.process.stdin.flush()  # type: ignore[union-attr]
+        end, working = time.monotonic() + _TO_HALT, len(self.workers)
+        while working and (left := end - time.monotonic()) > 0:
+            with contextlib.suppress(queue.Empty):
+                _, answer = self.answers.get(timeout=left)
+                working -= answer is None
 
     def close(self) -> None:
         """End the workers at once: what they have written is whole."""
