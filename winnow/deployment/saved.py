@@ -79,7 +79,7 @@ def pack_network(sparse: SparseNetwork, about: Mapping[str, Any]) -> bytes:
         "about": dict(about),
     }
     try:
-        return to_bytes(_KIND, tensors, described, digest=True)
+        return to_bytes(_KIND, tensors, described)
     except (TypeError, ValueError) as error:
         raise UserError(f"what is said about a network must be plain JSON: {error}") from error
 
