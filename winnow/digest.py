@@ -10,10 +10,10 @@ import hashlib
 import json
 import math
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DIGEST = "digest"
 """The key of a JSON file under which its digest stands, the last one."""
@@ -36,6 +36,8 @@ def digest_of(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
     line of canonical JSON, which says how many bytes follow, and these bytes. Raises ValueError
     or TypeError for metadata that JSON cannot hold.
     """
+    import torch  # here, as reports read JSON files alone
+
     names = sorted(tensors)
     told = [[name, str(tensors[name].dtype), list(tensors[name].shape)] for name in names]
     digest = hashlib.sha256(canonical_json([dict(about), told]).encode("ascii") + b"\n")

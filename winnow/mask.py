@@ -337,7 +337,10 @@ def header_of(data: bytes) -> dict[str, Any]:
 
 
 def _is_whole(
-    data: bytes, metadata: Mapping[str, Any], about: Mapping[str, Any], tensors: Mapping[str, Tensor]
+    data: bytes,
+    metadata: Mapping[str, Any],
+    about: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
 ) -> bool:
     """Whether the digest is that of all that the file says, and all is spelled as `to_bytes` does.
 

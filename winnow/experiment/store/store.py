@@ -1,7 +1,7 @@
 """The store: one folder for each finished run, whole or absent, checked when read.
 
-STORE/store.json                      format
-STORE/runs/NAME-HASH12/run.json       identity (verified against the hash), provenance
+STORE/store.json                      format (winnow.experiment.store.format)
+STORE/runs/NAME-HASH12/run.json       identity (verified against the hash), provenance, digest
                       /result.json    curve, numbers, hashes of the files beside it
                       /*.safetensors  states: final, at rewinding steps
 STORE/experiments/NAME-HASH12/        experiment.json: the runs and arms of an experiment
@@ -18,23 +18,30 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import itertools
 import json
 import operator
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from winnow.digest import read_json, sealed_json, unsealed_json
 from winnow.errors import UserError
 from winnow.experiment.runs import Record, Run, load_run, plain_fields
-from winnow.files import whole_folder, write_whole
+from winnow.experiment.store.format import FOLDERS, is_to_be_written, write_format
+from winnow.files import whole_folder
 
 if TYPE_CHECKING:
     from winnow.state import State
 
-FORMAT = 1
+_RUN_KEYS = ("id", "run", "record", "provenance", "result")  # of run.json before it had a digest
+_GAP = 4  # copies of one run in a row that can be set aside without hiding those after them
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError)
+"""What reading a damaged run raises."""
 
 
 @dataclass(frozen=True)
@@ -80,30 +87,18 @@ class Store:
 
         Raises UserError: the store is newer than this Winnow, damaged, read-only or full.
         """
-        self._check_format()
+        stale = is_to_be_written(self.path, write=write, readable=self.reads_some)
         if write:
             try:
                 self._probe()
+                if stale:
+                    write_format(self.path)
             except OSError as error:
                 raise UserError(
                     f"the store {self.path} cannot be written: {error.strerror or error}. "
                     "Make room or permit writing, or choose another with --store DIR"
                 ) from None
         return self
-
-    def _check_format(self) -> None:
-        file = self.path / "store.json"
-        try:
-            found = json.loads(file.read_text("utf-8"))["format"]
-        except (FileNotFoundError, NotADirectoryError):
-            return  # a new store; whether it can be made is seen when it is
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{file} cannot be read ({error}): is {self.path} a store?") from None
-        if not isinstance(found, int) or found > FORMAT:
-            raise UserError(
-                f"the store {self.path} has format {found}, written by a newer Winnow; this one "
-                f"reads up to {FORMAT}. Update Winnow, or choose another store with --store DIR"
-            )
 
     def _probe(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -112,10 +107,8 @@ class Store:
             probe.write_bytes(b"x" * 65536)
         finally:
             probe.unlink(missing_ok=True)
-        for folder in ("runs", "checkpoints", "locks"):
+        for folder in FOLDERS:
             (self.path / folder).mkdir(exist_ok=True)
-        if not (self.path / "store.json").exists():
-            write_whole(self.path / "store.json", json.dumps({"format": FORMAT}) + "\n")
 
     def find(self, run: Run, record: Record | None = None) -> Found | None:
         """The stored run, with at least what ``record`` asks for; None if there is none.
@@ -139,40 +132,48 @@ class Store:
 
     def _folders(self, name: str) -> Iterator[Path]:
         """The folders that a run can have: a run recorded again, with more, gets a number."""
-        folder, number = self.path / "runs" / name, 1
-        while folder.exists():
-            yield folder
-            number += 1
-            folder = folder.with_name(f"{name}.{number}")
+        missed = 0  # what is set aside leaves a gap
+        for folder in self._numbered(name):
+            if folder.exists():
+                missed = 0
+                yield folder
+            elif (missed := missed + 1) > _GAP:
+                return
+
+    def _numbered(self, name: str) -> Iterator[Path]:
+        folder = self.path / "runs" / name
+        yield folder
+        yield from (folder.with_name(f"{name}.{number}") for number in itertools.count(2))
 
     def _read(self, folder: Path, identity: str) -> Found | None:
         try:
             return read_found(folder, identity)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except UNREADABLE as error:
             self.set_aside(folder, str(error))
             return None
 
     def set_aside(self, path: Path, why: str) -> None:
         """Move what is damaged to ``damaged/`` and say so on standard error."""
-        import sys
+        print(f"damaged: {self.moved_aside(path, why)}", file=sys.stderr)
 
+    def moved_aside(self, path: Path, why: str) -> str:
+        """Move what is damaged to ``damaged/``; what is to be said of it."""
         target = self.path / "damaged" / f"{path.name}-{uuid.uuid4().hex[:6]}"
         told = f"Set aside as {target}; it is made again"
         try:
             target.parent.mkdir(exist_ok=True)
             path.rename(target)
-        except FileNotFoundError:  # another process was quicker
-            return
+        except FileNotFoundError:
+            told = "Another process has moved it"
         except OSError as error:  # a store that can only be read
             told = f"It stays where it is ({error.strerror})"
-        print(f"damaged: {path}: {why}. {told}", file=sys.stderr)
+        return f"{path}: {why}. {told}"
 
     def write(
         self, run: Run, record: Record, result: Result, files: Mapping[str, bytes], about: Any
     ) -> None:
         """Store a finished run as a whole folder. Never replaces one."""
-        taken = len(list(self._folders(run.folder)))
-        name = run.folder if taken == 0 else f"{run.folder}.{taken + 1}"
+        target = next(one for one in self._numbered(run.folder) if not one.exists())
         hashes = {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}
         numbers = _json({**plain_fields(result), "files": hashes}).encode()
         identity = {
@@ -182,10 +183,10 @@ class Store:
             "provenance": about,
             "result": hashlib.sha256(numbers).hexdigest(),
         }
-        with whole_folder(self.path / "runs" / name) as folder:
+        with whole_folder(target) as folder:
             for file, data in files.items():
                 (folder / file).write_bytes(data)
-            (folder / "run.json").write_text(_json(identity), "utf-8")
+            (folder / "run.json").write_text(sealed_json(identity, sort_keys=True), "utf-8")
             (folder / "result.json").write_bytes(numbers)
         self.checkpoint(run).unlink(missing_ok=True)
 
@@ -228,53 +229,70 @@ class Store:
     def _read_any(self, folder: Path) -> Found | None:
         try:
             return read_found(folder, None)
-        except (OSError, ValueError, KeyError, TypeError):
+        except UNREADABLE:
             return None
+
+    def reads_some(self) -> bool:
+        """Whether any run can be read."""
+        return any(map(self._read_any, sorted((self.path / "runs").glob("[!.]*"))))
 
 
 @dataclass(frozen=True)
 class Found:
-    """A run as it is stored."""
+    """A run as it is stored.
+
+    ``digest``: of ``run.json``, which holds that of ``result.json``, which holds those of all
+    states; None for a run of before digests, whose provenance and record nothing vouches for.
+    """
 
     folder: Path
     run: Run
     record: Record
     result: Result
     provenance: Mapping[str, Any]
+    digest: str | None = None
 
     def state(self, which: str) -> State:
         """The state ``final`` or ``step-N``. Raises ValueError when its file is damaged."""
-        from winnow.mask import from_bytes
-        from winnow.statefile import unpack_state
+        from winnow.statefile import read_state
 
         name = f"{which}.safetensors"
+        return read_state(self.verified(name), str(self.folder / name))
+
+    def verified(self, name: str) -> bytes:
+        """A file beside ``run.json``. Raises ValueError unless it is what was written."""
+        file = self.folder / name
         try:
-            data = (self.folder / name).read_bytes()
+            data = file.read_bytes()
         except OSError as error:
-            raise ValueError(f"{self.folder / name} cannot be read: {error}") from None
+            raise ValueError(f"{file} cannot be read: {error}") from None
         if hashlib.sha256(data).hexdigest() != self.result.files.get(name):
-            raise ValueError(f"{self.folder / name} is damaged: its hash is not the stored one")
-        return unpack_state(*from_bytes("state", data, str(self.folder / name)))
+            raise ValueError(f"{file} is damaged: its hash is not the stored one")
+        return data
 
 
 def read_found(folder: Path, identity: str | None) -> Found:
-    """Read and verify a run's folder: its hash, and that its files are there.
+    """Read and verify a run's folder: its digest, its hash, and that its files are there.
 
-    Raises ValueError (or KeyError, TypeError, OSError) saying what is wrong.
+    Raises ValueError (or KeyError, TypeError, AttributeError, ArithmeticError, OSError) saying
+    what is wrong.
     """
-    about = json.loads((folder / "run.json").read_text("utf-8"))
+    try:
+        about, digest = unsealed_json((folder / "run.json").read_bytes(), _RUN_KEYS)
+    except ValueError as error:
+        raise ValueError(f"run.json: {error}") from None
     run = load_run(about["run"])
     if run.id != about["id"] or identity not in (None, run.id):
         raise ValueError("run.json does not hash to the identity it states")
     numbers = (folder / "result.json").read_bytes()
     if hashlib.sha256(numbers).hexdigest() != about["result"]:
         raise ValueError("result.json is not what run.json says of it")
-    plain = json.loads(numbers)
+    plain = read_json(numbers)
     for name in plain["files"]:
         if not (folder / name).is_file():
             raise ValueError(f"{name} is missing")
     record = Record.load(about["record"])
-    return Found(folder, run, record, Result(**plain), about["provenance"])
+    return Found(folder, run, record, Result(**plain), about["provenance"], digest)
 
 
 def _json(value: Any) -> str:

@@ -16,7 +16,7 @@ from winnow.errors import UserError
 from winnow.experiment.runs import SPARSE_GRAPHS, Record, Run
 from winnow.experiment.store.store import Found, Store
 from winnow.experiment.store.tickets import GivenFiles
-from winnow.experiment.train.checkpoint import Checkpoints
+from winnow.experiment.train.checkpoint import Checkpoints, check_checkpoint
 from winnow.experiment.train.choosing import choose_engine
 from winnow.experiment.train.job import make_job
 from winnow.experiment.train.masks import Parents
@@ -33,7 +33,7 @@ from winnow.experiment.train.train import (
     in_a_stack,
     train_together,
 )
-from winnow.mask import from_bytes, to_bytes
+from winnow.mask import to_bytes
 from winnow.state import State
 from winnow.statefile import pack_state
 
@@ -178,6 +178,6 @@ def _stored(store: Store, run: Run, record: Record) -> Found:
 def _drop_damaged_checkpoint(store: Store, path: Path) -> None:
     if path.exists():
         try:
-            from_bytes("checkpoint", path.read_bytes(), str(path))
+            check_checkpoint(path)
         except ValueError as error:
             store.set_aside(path, str(error))
