@@ -21,6 +21,10 @@ from torch import Tensor, nn
 from winnow.digest import canonical_json, digest_of, read_json
 
 MASK_FORMAT = 1  # version of the file layout without a digest: only read, of before there were any
+_UNFIT = (
+    *(ValueError, KeyError, TypeError, AttributeError, RuntimeError),
+    *(ArithmeticError, MemoryError),  # shapes that no memory holds
+)
 DIGEST_FORMAT = 2  # the same with a digest over all of it
 
 
@@ -225,7 +229,7 @@ class Mask(Mapping[str, Tensor]):
         packed, about = from_bytes("mask", Path(path).read_bytes(), str(path))
         try:
             return cls.unpack(packed, about["shapes"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except _UNFIT as error:
             raise ValueError(f"{path} is damaged: {error}") from error
 
 
