@@ -17,6 +17,7 @@ import torch
 from winnow.digest import sealed_json
 from winnow.experiment.runs import load_run
 from winnow.mask import from_bytes, to_bytes
+from winnow.packing.values import DTYPES
 
 _LARGEST = 1 << 16  # bytes of the tensors of an envelope
 _PLACE = re.compile(b"winnow-sha256:[0-9a-f]{64}")
@@ -45,7 +46,7 @@ def of_envelope(kind: str, data: bytes) -> bytes:
 def _tensors(told: dict[str, Any], numbers: bytes) -> dict[str, torch.Tensor]:
     tensors, begin = {}, 0
     for name, (dtype, shape) in told.items():
-        kind = getattr(torch, dtype)
+        kind = DTYPES[dtype]  # others, such as qint8, are in no safetensors file
         size = math.prod(shape) * kind.itemsize
         if not 0 <= size <= _LARGEST:
             raise ValueError(f"{size} bytes")
