@@ -19,7 +19,7 @@ PACKAGE = ROOT / "winnow"
 FLOORS = (
     ("cli", "integrations"),
     ("importing", "bench", "claims"),
-    ("entering", "explaining", "finding"),
+    ("entering", "explaining", "finding", "checking"),
     ("deployment",),
     ("experiments",),
     ("report",),
@@ -37,7 +37,10 @@ FLOORS = (
     ("selection", "schedule", "patterns"),
     ("layers", "ties", "slots", "wrapped", "outside", "extraction", "survivors"),
     ("mask", "allocation", "amounts", "topk", "files", "hub", "rng"),
-    ("errors", "locks", "processes", "digest", "packing", "sharding", "reparametrisation"),
+    (
+        *("errors", "locks", "processes", "digest", "tablefile", "packing", "sharding"),
+        "reparametrisation",
+    ),
 )
 """From the roof to the ground. What stands on one floor does not import its neighbours."""
 

@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from winnow.digest import digest_of
-from winnow.mask import MASK_FORMAT, Mask, density_total, from_bytes, to_bytes
+from winnow.mask import DIGEST_FORMAT, Mask, density_total, from_bytes, to_bytes
 
 
 def bits(*values: int) -> Tensor:
@@ -261,10 +261,10 @@ def test_damaged_and_foreign_files_are_named(tmp_path: Path) -> None:
     good = (tmp_path / "good").read_bytes()
     flipped = bytearray(good)
     flipped[-1] ^= 1
-    old = bytearray(to_bytes("mask", A.pack()[0], {"shapes": A.pack()[1]}))
+    old = bytearray(to_bytes("mask", A.pack()[0], {"shapes": A.pack()[1]}, digest=False))
     old[-1] ^= 1
     newer = to_bytes("mask", {}, {"shapes": {}}).replace(
-        f'format\\": {MASK_FORMAT}'.encode(), b'format\\": 7'
+        f'format\\":{DIGEST_FORMAT}'.encode(), b'format\\":7'
     )
     cases = {
         "empty": (b"", "damaged"),
@@ -300,14 +300,14 @@ def test_no_bit_can_flip_unseen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_files_of_before_there_were_digests_load(tmp_path: Path) -> None:
     packed, shapes = A.pack()
-    (tmp_path / "old").write_bytes(to_bytes("mask", packed, {"shapes": shapes}))
+    (tmp_path / "old").write_bytes(to_bytes("mask", packed, {"shapes": shapes}, digest=False))
     assert Mask.load(tmp_path / "old") == A
 
 
 def test_a_digest_is_no_choice_of_the_file(tmp_path: Path) -> None:
     """A file without one says that it is old, and then has the checksum of old files."""
     packed, shapes = A.pack()
-    data = to_bytes("mask", packed, {"shapes": shapes}, digest=True)
+    data = to_bytes("mask", packed, {"shapes": shapes})
     for version in (1, 0, -1, True, 1.0, "2", None):
         about = {"kind": "mask", "format": version, "shapes": shapes}
         (tmp_path / "m").write_bytes(save(packed, {"winnow": json.dumps(about)}))

@@ -18,9 +18,13 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from winnow.digest import canonical_json, digest_of
+from winnow.digest import canonical_json, digest_of, read_json
 
-MASK_FORMAT = 1  # version of the file layout without a digest: states, and old masks and tickets
+MASK_FORMAT = 1  # version of the file layout without a digest: only read, of before there were any
+_UNFIT = (
+    *(ValueError, KeyError, TypeError, AttributeError, RuntimeError),
+    *(ArithmeticError, MemoryError),  # shapes that no memory holds
+)
 DIGEST_FORMAT = 2  # the same with a digest over all of it
 
 
@@ -215,7 +219,7 @@ class Mask(Mapping[str, Tensor]):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one safetensors file, bit-packed, with a digest; it appears whole or not at all."""
         packed, shapes = self.pack()
-        _write_whole(Path(path), to_bytes("mask", packed, {"shapes": shapes}, digest=True))
+        _write_whole(Path(path), to_bytes("mask", packed, {"shapes": shapes}))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Mask:
@@ -225,7 +229,7 @@ class Mask(Mapping[str, Tensor]):
         packed, about = from_bytes("mask", Path(path).read_bytes(), str(path))
         try:
             return cls.unpack(packed, about["shapes"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except _UNFIT as error:
             raise ValueError(f"{path} is damaged: {error}") from error
 
 
@@ -271,13 +275,13 @@ def density_total(mask: Mask, weights: nn.Module | Mapping[str, Tensor]) -> floa
 
 
 def to_bytes(
-    kind: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any], *, digest: bool = False
+    kind: str, tensors: Mapping[str, Tensor], about: Mapping[str, Any], *, digest: bool = True
 ) -> bytes:
-    """A safetensors file of ``tensors`` with JSON metadata ``about`` and a checksum of the tensors.
+    """A safetensors file of ``tensors`` with JSON metadata ``about`` and a digest over all of it.
 
     ``kind`` ("mask", "ticket") is verified by ``from_bytes``. Every tensor is copied: safetensors
-    refuses shared memory (tied weights) and strides. Equal input gives equal bytes. ``digest``:
-    the digest of `winnow.digest` over tensors and metadata in place of the checksum. Raises
+    refuses shared memory (tied weights) and strides. Equal input gives equal bytes. Without
+    ``digest`` the file is one of before digests, which has a checksum of its tensors alone. Raises
     ValueError or TypeError for metadata that JSON cannot hold.
     """
     from safetensors.torch import save
@@ -305,12 +309,12 @@ def from_bytes(kind: str, data: bytes, where: str) -> tuple[dict[str, Tensor], d
 
     try:
         tensors = load(data)
-        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-        about = json.loads(metadata["winnow"])
+        metadata = header_of(data)["__metadata__"]
+        about = read_json(metadata["winnow"])
         found, version = about["kind"], about["format"]
-    except (SafetensorError, ValueError, RecursionError) as error:
+    except (SafetensorError, ValueError) as error:
         raise ValueError(f"{where} is damaged or no safetensors file: {error}") from error
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{where} was not written by Winnow: it is no {kind} file") from error
     if type(version) is not int or version < MASK_FORMAT:
         raise ValueError(f"{where} is damaged: there is no format {version!r}")
@@ -320,21 +324,40 @@ def from_bytes(kind: str, data: bytes, where: str) -> tuple[dict[str, Tensor], d
         )
     if found != kind:
         raise ValueError(f"{where} holds a {found}, not a {kind}")
-    if version == DIGEST_FORMAT:
-        _check_digest(tensors, about, where)
-    elif about.get("checksum") != _checksum(tensors):
-        raise ValueError(f"{where} is damaged: its tensors do not match their checksum")
+    if version == MASK_FORMAT:
+        if about.get("checksum") != _checksum(tensors):
+            raise ValueError(f"{where} is damaged: its tensors do not match their checksum")
+    elif not _is_whole(data, metadata, about, tensors):
+        raise ValueError(f"{where} is damaged: what it holds does not match its digest")
     return tensors, about
 
 
-def _check_digest(tensors: Mapping[str, Tensor], about: Mapping[str, Any], where: str) -> None:
+def header_of(data: bytes) -> dict[str, Any]:
+    """The header of a safetensors file. ValueError or TypeError if there is none."""
+    header = read_json(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    if not isinstance(header, dict):
+        raise TypeError("its header is no mapping")
+    return header
+
+
+def _is_whole(
+    data: bytes,
+    metadata: Mapping[str, Any],
+    about: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+) -> bool:
+    """Whether the digest is that of all that the file says, and all is spelled as `to_bytes` does.
+
+    The same can be said in other words (1E-5 for 1e-5), and no byte is to be another one.
+    """
+    text = data[8 : 8 + int.from_bytes(data[:8], "little")].rstrip(b" ")
     rest = {key: value for key, value in about.items() if key != "digest"}
     try:
-        same = about.get("digest") == digest_of(tensors, rest)
-    except (ValueError, RecursionError):  # a number that has become too large to be one
-        same = False
-    if not same:
-        raise ValueError(f"{where} is damaged: what it holds does not match its digest")
+        said = json.dumps(header_of(data), separators=(",", ":"), ensure_ascii=False)
+        spelled = metadata == {"winnow": canonical_json(about)} and said.encode() == text
+        return spelled and about.get("digest") == digest_of(tensors, rest)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from winnow.digest import read_json
 from winnow.errors import UserError
+from winnow.mask import header_of
 from winnow.selection import uncompiled
 from winnow.state import State
 from winnow.survivors import check_known
@@ -82,8 +83,7 @@ def _safetensors(path: Path) -> Mapping[str, Tensor]:
 def _kind(data: bytes) -> str | None:
     """What Winnow says a safetensors file is; None for those of others."""
     try:
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        return str(json.loads(header["__metadata__"]["winnow"])["kind"])
+        return str(read_json(header_of(data)["__metadata__"]["winnow"])["kind"])
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -96,10 +96,9 @@ def _of_ticket(path: Path) -> Mapping[str, Tensor]:
 
 
 def _of_state(path: Path, data: bytes) -> Mapping[str, Tensor]:
-    from winnow.mask import from_bytes
-    from winnow.statefile import unpack_state
+    from winnow.statefile import read_state
 
-    state = unpack_state(*from_bytes("state", data, str(path)))
+    state = read_state(data, str(path))
     return {**state.weights, **state.buffers}
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from winnow.mask import Mask
+from winnow.mask import Mask, from_bytes
 from winnow.state import State
 
 _Flat = dict[str, Tensor]
+_UNFIT = (
+    *(ValueError, KeyError, TypeError, AttributeError, IndexError),
+    *(ArithmeticError, RuntimeError, MemoryError),  # shapes that no memory holds
+)
 
 
 def pack_state(state: State, prefix: str = "") -> tuple[_Flat, dict[str, Any]]:
@@ -70,6 +75,22 @@ def unpack_state(
         plain.get("scalars", {}),
         _inside(groups, "extras/"),
     )
+
+
+def read_state(data: bytes, where: str) -> State:
+    """The state of a file of kind "state". ValueError, with ``where``, unless it is one."""
+    tensors, about = from_bytes("state", data, where)
+    with unpacking(where):
+        return unpack_state(tensors, about)
+
+
+@contextlib.contextmanager
+def unpacking(where: str) -> Iterator[None]:
+    """Whatever a description raises that does not fit its tensors, as a ValueError."""
+    try:
+        yield
+    except _UNFIT as error:
+        raise ValueError(f"{where} is damaged: {error}") from error
 
 
 def _is_sparse(group: str, dense_slots: bool) -> bool:

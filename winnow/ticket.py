@@ -76,7 +76,7 @@ class Ticket:
         parts = TicketParts(self.mask, self.rewind, self.final, self.provenance)
         tensors, about = pack_ticket(parts, removed=removed, half=half)
         try:
-            data = to_bytes("ticket", tensors, about, digest=True)
+            data = to_bytes("ticket", tensors, about)
         except (TypeError, ValueError) as error:
             raise UserError(f"provenance must be plain JSON values: {error}") from error
         write_whole(Path(path), data)

@@ -37,7 +37,7 @@ def changed(edit, tensors_edit=None) -> bytes:
     edit(described)
     if tensors_edit is not None:
         tensors_edit(tensors)
-    return to_bytes(KIND, tensors, described, digest=True)
+    return to_bytes(KIND, tensors, described)
 
 
 def node(name, op, target, args=(), **kwargs):

@@ -11,6 +11,7 @@ import typer
 
 from winnow.cli.bench import bench_command
 from winnow.cli.catalogue import methods_command, recipes_command
+from winnow.cli.check import check_command
 from winnow.cli.claims import claims_command
 from winnow.cli.deploy import deploy_command
 from winnow.cli.doctor import doctor_command
@@ -33,6 +34,7 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
     "methods": methods_command,
     "ls": ls_command,
     "show": show_command,
+    "check": check_command,
     "ticket": ticket_command,
     "enter": enter_command,
     "explain": explain_command,

@@ -6,14 +6,16 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from winnow import files
 from winnow.data.images import ARRAYS, Arrays, content_hash
+from winnow.digest import digest_of
 from winnow.locks import lock_when_free
 
 _log = logging.getLogger(__name__)
+_KEYS = ("format", "key", "content", "source")  # of a header, and its digest
 _FORMAT = "winnow images 1"  # raised when the decoding or the layout changes
 
 Read = Callable[[Path], tuple[Arrays, str]]  # scratch folder -> arrays, where they came from
@@ -35,7 +37,7 @@ def known_content(path: Path, key: str) -> str | None:
             metadata: dict[str, str] = file.metadata() or {}
     except (SafetensorError, OSError):
         return None
-    if metadata.get("format") != _FORMAT or metadata.get("key") != key:
+    if metadata.get("key") != key or _fault(metadata):
         return None
     return metadata.get("content")
 
@@ -57,6 +59,7 @@ def through(path: Path, key: str, read: Read) -> tuple[Arrays, str, str]:
         arrays, source = read(scratch)
         content = content_hash(arrays)
         metadata = {"format": _FORMAT, "key": key, "content": content, "source": source}
+        metadata["digest"] = digest_of({}, metadata)
         _save(path, arrays, metadata, scratch)
     return arrays, content, source
 
@@ -72,14 +75,33 @@ def _load(path: Path, key: str, *, set_aside: bool = False) -> tuple[Arrays, str
         raise _DamagedError from error
     except _DamagedError as error:
         if set_aside:
-            aside = path.with_name(path.name + ".damaged")
-            _log.warning("%s: %s; renamed to %s and made again", path, error, aside.name)
-            path.replace(aside)
+            _log.warning("%s", set_aside_cached(path, str(error)))
         raise
 
 
-def _verified(path: Path, key: str) -> tuple[Arrays, str, str]:
-    """The file's arrays, after all their bytes are checked against the recorded hash."""
+def damage_of(path: Path) -> str | None:
+    """What is wrong with a file of the cache; None if it is as it was written, or is gone."""
+    try:
+        _verified(path, None)
+    except FileNotFoundError:
+        return None
+    except (_DamagedError, OSError) as error:
+        return str(error)
+    return None
+
+
+def set_aside_cached(path: Path, why: str) -> str:
+    """Rename a damaged file, so that it is made again; what is to be said of it. Raises OSError."""
+    aside = path.with_name(path.name + ".damaged")
+    path.replace(aside)
+    return f"{path}: {why}; renamed to {aside.name} and made again"
+
+
+def _verified(path: Path, key: str | None) -> tuple[Arrays, str, str]:
+    """The file's arrays, after all their bytes are checked against the recorded hash.
+
+    ``key``: of its source; None for the one that its header and its name say.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -88,11 +110,30 @@ def _verified(path: Path, key: str) -> tuple[Arrays, str, str]:
             arrays: Arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise _DamagedError(f"not a whole safetensors file ({error})") from error
-    if metadata.get("format") != _FORMAT or metadata.get("key") != key:
-        raise _DamagedError("its header is of another format or dataset")
+    told = metadata.get("key", "")
+    if key not in (None, told) or not path.stem.endswith(f"-{told[:16]}"):
+        raise _DamagedError("its header is of another dataset")
+    if fault := _fault(metadata):
+        raise _DamagedError(fault)
     if set(arrays) != set(ARRAYS) or content_hash(arrays) != metadata.get("content"):
         raise _DamagedError("its content is not what its header records")
     return arrays, metadata["content"], metadata["source"]
+
+
+def _fault(metadata: Mapping[str, str]) -> str | None:
+    """What is wrong with a header, None for one that is as it was written.
+
+    One of before digests has the four other keys, and its source is not vouched for.
+    """
+    if metadata.get("format") != _FORMAT:
+        return "its header is of another format"
+    said = {key: metadata[key] for key in _KEYS if key in metadata}
+    rest = metadata.keys() - set(_KEYS)
+    if len(said) < len(_KEYS) or not rest <= {"digest"}:
+        return "its header lacks a key, or has a strange one"
+    if rest and metadata["digest"] != digest_of({}, said):
+        return "its header does not match its digest"
+    return None
 
 
 def _save(path: Path, arrays: Arrays, metadata: dict[str, str], scratch: Path) -> None:

@@ -10,7 +10,6 @@ Arrays are kept in the cache by the hash of their content, from where those who 
 from __future__ import annotations
 
 import inspect
-import json
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from winnow.data.given import given_arrays
 from winnow.data.images import Arrays, Images, content_hash
 from winnow.data.own_folder import decoded, folder_splits, image_folder, in_files, key_of_files
 from winnow.data.own_names import FILES, KEPT, is_function, is_own_data
+from winnow.digest import sealed_json, unsealed_json
 from winnow.errors import UserError
 from winnow.files import cache_folder, write_whole
 from winnow.outside import failed, folder_of, load_outside, own_imports
@@ -141,13 +141,13 @@ def _decoded_once(name: str) -> Images:
     if (content := _noted(note, key)) is not None and _file(content).exists():
         return kept_images(content)
     content = keep_arrays(decoded(splits), f"folder {name}")
-    write_whole(note, json.dumps({"key": key, "content": content}) + "\n")
+    write_whole(note, sealed_json({"key": key, "content": content}))
     return kept_images(content)
 
 
 def _noted(note: Path, key: str) -> str | None:
     try:
-        about = json.loads(note.read_text("utf-8"))
+        about, _ = unsealed_json(note.read_bytes(), ("key", "content"))
         return str(about["content"]) if about["key"] == key else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

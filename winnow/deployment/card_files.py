@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from dataclasses import asdict
 from pathlib import Path
 
 from winnow.deployment.card import Card
 from winnow.deployment.card_text import card_text
-from winnow.deployment.hub import CARD_FILE, README_FILE
+from winnow.deployment.hub import CARD_FILE, README_FILE, sha256_of
+from winnow.digest import sealed_json
 from winnow.errors import UserError
 from winnow.files import write_whole
 
@@ -18,13 +19,17 @@ CARD_FORMAT = 1
 def write_card(folder: Path, card: Card) -> None:
     """Write README.md, in the format of a Hugging Face model card, and card.json.
 
-    Each appears whole. UserError for a provenance that JSON cannot hold.
+    Each appears whole. ``card.json`` has a digest, and the hashes of the files beside it.
+    UserError for a provenance that JSON cannot hold.
     """
-    plain = {"card": CARD_FORMAT, **asdict(card), "density": card.density}
     try:
-        data = json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False)
+        text = card_text(card)
+        hashes = {README_FILE: hashlib.sha256(text.encode()).hexdigest()}
+        if (folder / card.file).is_file():
+            hashes[card.file] = sha256_of(folder / card.file)
+        plain = {"card": CARD_FORMAT, **asdict(card), "density": card.density, "sha256": hashes}
+        data = sealed_json(plain)
     except (TypeError, ValueError) as error:
         raise UserError(f"the card's provenance must be plain JSON values: {error}") from error
-    text = card_text(card)
-    write_whole(folder / CARD_FILE, f"{data}\n")
+    write_whole(folder / CARD_FILE, data)
     write_whole(folder / README_FILE, text)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from winnow.deployment.card import Card
+from winnow.digest import unsealed_json
 from winnow.errors import UserError
 from winnow.hub import HOW_TO_LOG_IN, hub_library
 
 CARD_FILE = "card.json"
+_KEYS = ("card", "density", *(one.name for one in fields(Card)))  # of a card without a digest
 README_FILE = "README.md"
 _PART = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?"
 _REPOSITORY = re.compile(f"{_PART}/{_PART}")
@@ -61,18 +65,32 @@ def push(
 def _card(folder: Path) -> dict[str, Any]:
     """The card of a deployed folder; UserError where it is none."""
     try:
-        card: Any = json.loads((folder / CARD_FILE).read_text("utf-8"))
+        card = read_card(folder / CARD_FILE)
         title, file = str(card["title"]), str(card["file"])
     except FileNotFoundError as error:
         raise UserError(
             f"{folder} is no deployed folder, as it has no {CARD_FILE}: winnow deploy … --to "
             f"{folder} makes one"
         ) from error
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, OSError) as error:
         raise UserError(f"{folder / CARD_FILE} is damaged: deploy again ({error!r})") from error
+    for name, digest in card.get("sha256", {}).items():
+        if (folder / name).is_file() and digest != sha256_of(folder / name):
+            raise UserError(f"{folder / name} is not what {CARD_FILE} says of it: deploy again")
     if missing := [name for name in (README_FILE, file) if not (folder / name).is_file()]:
         raise UserError(f"{folder} lacks {' and '.join(missing)}: deploy again")
     return {"title": title, "file": file}
+
+
+def read_card(file: Path) -> dict[str, Any]:
+    """A card.json. ValueError: it is damaged; OSError."""
+    return unsealed_json(file.read_bytes(), _KEYS)[0]
+
+
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def check_name(repo_id: str) -> None:

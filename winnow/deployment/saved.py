@@ -18,6 +18,7 @@ from winnow.deployment.runtime.plan import SparseNetwork
 from winnow.deployment.runtime.steps import SparseWeights
 from winnow.errors import UserError
 from winnow.mask import from_bytes, to_bytes
+from winnow.packing.bound import check_described
 from winnow.packing.keeps import pack_keep, unpack_keep
 from winnow.packing.values import as_bytes, as_tensor, pack_values, unpack_values
 
@@ -79,7 +80,7 @@ def pack_network(sparse: SparseNetwork, about: Mapping[str, Any]) -> bytes:
         "about": dict(about),
     }
     try:
-        return to_bytes(_KIND, tensors, described, digest=True)
+        return to_bytes(_KIND, tensors, described)
     except (TypeError, ValueError) as error:
         raise UserError(f"what is said about a network must be plain JSON: {error}") from error
 
@@ -100,6 +101,7 @@ def unpack_network(data: bytes, where: str) -> SavedNetwork:
 
 def _unpacked(tensors: Mapping[str, Tensor], described: Mapping[str, Any]) -> SavedNetwork:
     graph = graphjson.from_json(described["graph"])
+    check_described(sum(math.prod(one["shape"]) for one in described["layers"]), tensors)
     nonzeros = {one["name"]: _weights(one, tensors) for one in described["layers"]}
     constants = {
         name.removeprefix("whole/"): value

@@ -19,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from winnow.digest import sealed_json, unsealed_json
 from winnow.engine.base import Job
 from winnow.engine.turns import machine
 from winnow.files import make_folder, write_whole
@@ -27,6 +28,10 @@ from winnow.locks import lock_when_free
 _log = logging.getLogger(__name__)
 _FORMAT = 1
 _FORMAT_OF_MORE = 2  # with other engines, or without the sparse one
+_KEYS = (
+    *("format", "key", "machine", "rungs", "layers", "costs", "others", "cannot"),
+    "sha256",
+)  # of before there were digests
 
 
 @dataclass(frozen=True)
@@ -174,17 +179,24 @@ def read_calibration(folder: Path, key: str) -> Calibration | None:
     """The folder's calibration; None where there is none, or none that is whole."""
     path = calibration_path(folder, key)
     try:
-        plain = json.loads(path.read_text("utf-8"))
-        written = plain.pop("sha256")
-        found = Calibration.load(plain)
+        found = check_calibration(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         _log.warning("%s cannot be read (%s): it is measured again", path, error)
         return None
-    if (found.hash, found.key) != (written, key):
-        _log.warning("%s is not what was written: it is measured again", path)
-        return None
+    return found if found.key == key else None
+
+
+def check_calibration(path: Path) -> Calibration:
+    """The calibration of a file. Raises OSError, ValueError, KeyError, TypeError or AttributeError
+    unless it is what was written.
+    """
+    plain, _ = unsealed_json(path.read_bytes(), _KEYS)
+    written = plain.pop("sha256")
+    found = Calibration.load(plain)
+    if found.hash != written or calibration_path(path.parent, found.key) != path:
+        raise ValueError("it is not what was written")
     return found
 
 
@@ -229,8 +241,7 @@ def _locked(folder: Path, key: str) -> Iterator[None]:
 
 def _written(folder: Path, key: str, made: Calibration) -> Calibration:
     assert made.key == key
-    text = json.dumps({**made.dump(), "sha256": made.hash}, indent=1, allow_nan=False)
-    write_whole(calibration_path(folder, key), text + "\n")
+    write_whole(calibration_path(folder, key), sealed_json({**made.dump(), "sha256": made.hash}))
     return made
 
 

@@ -15,11 +15,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from winnow.digest import sealed_json, unsealed_json
 from winnow.experiment.arms import Arm
 from winnow.experiment.runs import Record, plain_fields
 from winnow.files import write_whole
 
 EXPERIMENT_FORMAT = 1
+_KEYS = ("format", "name", "recipe", "arms", "points", "runs", "analyses")  # without a digest
 
 
 class FormatError(ValueError):
@@ -193,7 +195,7 @@ def write_experiment(experiment: Experiment, store: Path) -> Path:
     """Write ``experiment.json`` into a store's folder, whole; the file. Raises OSError."""
     folder = f"{slug_of(experiment.name)}-{experiment.hash[:12]}"
     path = store / "experiments" / folder / "experiment.json"
-    write_whole(path, json.dumps(experiment.dump(), indent=1, allow_nan=False) + "\n")
+    write_whole(path, sealed_json(experiment.dump()))
     return path
 
 
@@ -201,4 +203,4 @@ def read_experiment(path: Path) -> Experiment:
     """The experiment of a file. Raises FormatError; OSError, ValueError, KeyError or TypeError if
     it is damaged.
     """
-    return Experiment.load(json.loads(path.read_text("utf-8")))
+    return Experiment.load(unsealed_json(path.read_bytes(), _KEYS)[0])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from winnow.report.flat import FlatColumn, Kind, flat_columns
 from winnow.report.results import Results
+from winnow.tablefile import sealed_table
 
 if TYPE_CHECKING:
     import pandas
@@ -39,11 +39,12 @@ def _series(column: FlatColumn) -> pandas.Series:
 def as_parquet(results: Sequence[Results]) -> bytes | None:
     """The columns of rows.csv with their types; None without pyarrow.
 
-    The same rows give the same bytes with one version of pyarrow, whose name is in the file.
+    The same rows give the same bytes with one version of pyarrow, whose name is in the file. A
+    digest over all of it is in its metadata (`winnow.tablefile`).
     """
     try:
         import pyarrow
-        from pyarrow import parquet
+        import pyarrow.parquet
     except ImportError:
         return None
     types = {
@@ -55,6 +56,4 @@ def as_parquet(results: Sequence[Results]) -> bytes | None:
     columns = flat_columns(results)
     schema = pyarrow.schema([(column.name, types[column.kind]) for column in columns])
     table = pyarrow.table({column.name: list(column.cells) for column in columns}, schema=schema)
-    written = io.BytesIO()
-    parquet.write_table(table, written, compression="zstd")
-    return written.getvalue()
+    return sealed_table(table)

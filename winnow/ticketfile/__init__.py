@@ -13,7 +13,9 @@ from typing import Any
 
 from torch import Tensor
 
+from winnow.errors import UserError
 from winnow.mask import Mask
+from winnow.packing.bound import check_described
 from winnow.ticketfile.layers import pack_layers, unpack_layers
 from winnow.ticketfile.reading import TicketReader
 from winnow.ticketfile.writing import TicketWriter
@@ -44,8 +46,18 @@ def pack_ticket(
     final = None if parts.final is None else writer.write("final", parts.final)
     if final is not None and final["layout"] == rewind["layout"]:
         final["layout"] = None  # that of rewind
+    _check_readable(parts, tensors | writer.tensors)
     about = {"mask": layers, "half": half, "rewind": rewind, "final": final}
     return tensors | writer.tensors, {**about, "provenance": dict(parts.provenance)}
+
+
+def _check_readable(parts: TicketParts, tensors: Mapping[str, Tensor]) -> None:
+    """UserError for a ticket that keeps so little that no reader would believe its shapes."""
+    largest = [parts.mask, parts.rewind, parts.final or {}]
+    try:
+        check_described(max(sum(t.numel() for t in one.values()) for one in largest), tensors)
+    except ValueError as error:
+        raise UserError(f"{error}: save the ticket with removed=True") from None
 
 
 def unpack_ticket(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> TicketParts:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from winnow.mask import Mask
+from winnow.packing.bound import check_described
 from winnow.packing.keeps import pack_keep, unpack_keep
 from winnow.packing.values import as_bytes, as_tensor
 
@@ -27,6 +29,8 @@ def pack_layers(mask: Mask) -> tuple[dict[str, Tensor], list[list[Any]]]:
 
 def unpack_layers(tensors: Mapping[str, Tensor], about: Sequence[Any]) -> Mask:
     """The mask that `pack_layers` was given. ValueError or TypeError for what does not fit."""
+    sizes = [math.prod(checked_shape(name, shape)) for name, shape, _, _ in about]
+    check_described(sum(sizes), tensors)
     data = as_bytes(tensors[_NAME]) if _NAME in tensors else b""
     found: dict[str, Tensor] = {}
     begin = 0

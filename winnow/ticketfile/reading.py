@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from winnow.mask import Mask
+from winnow.packing.bound import check_described
 from winnow.packing.values import DTYPES, as_bytes, spread_to, unpack_values
 from winnow.survivors import Survivors
 from winnow.ticketfile.layers import checked_shape
@@ -54,6 +55,7 @@ class TicketReader:
 
     def _entries(self, layout: Sequence[Any], whole: Sequence[str]) -> dict[str, _Entry]:
         entries: dict[str, _Entry] = {}
+        check_described(sum(math.prod(checked_shape(n, s)) for n, _, s in layout), self._tensors)
         for name, dtype, shape in layout:
             if name in entries or dtype not in DTYPES:
                 raise ValueError(f"{name!r} stands there twice, or with the dtype {dtype!r}")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from sample_runs import RUN
 
+from winnow.digest import sealed_json
 from winnow.experiment.arms import REINIT, TICKET
 from winnow.experiment.expected import (
     ExpectedPoint,
@@ -83,7 +84,7 @@ def test_what_is_damaged_is_set_aside_and_reported(store, damage, capsys):
 
 def test_another_version_is_left_out_and_stays(store, capsys):
     path = write_experiment(EXPERIMENT, store.path)
-    change(path, lambda plain: plain.update(format=2))
+    path.write_text(sealed_json({**EXPERIMENT.dump(), "format": 2}))
     assert stored_experiments(store, "lth/made-up") == []
     assert capsys.readouterr().err == f"left out: {path}: its format is 2, not 1\n"
     assert path.exists()

@@ -4,53 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
 from sample_runs import PRUNING, RUN
+from stored_runs import RESULT, put, state
 
 from winnow.errors import UserError
 from winnow.experiment.runs import Record
-from winnow.experiment.store.store import Result, Store
+from winnow.experiment.store.store import Store
 from winnow.files import whole_folder, write_whole
-from winnow.mask import Mask, to_bytes
-from winnow.state import State, masked
 from winnow.statefile import pack_state, unpack_state
-
-RESULT = Result(
-    status="done",
-    diverged_at=None,
-    curve={"steps": [0, 20], "validation_loss": [2.5, 1 / 3], "validation_accuracy": [0.1, 0.9]},
-    stop_iteration=20,
-    stop_censored=True,
-    stop_validation_loss=1 / 3,
-    stop={"test": 0.9},
-    final={"test": 0.91},
-    accuracy_at={"10": 0.5},
-    kept={"w": 3},
-    seconds=1.25,
-)
-
-
-def state(seed=0, slots=True):
-    generator = torch.Generator().manual_seed(seed)
-    w = torch.randn(4, 5, generator=generator)
-    mask = Mask({"a.w": torch.rand(4, 5, generator=generator) < 0.4})
-    inner = {"exp_avg": {"a.w": w * 2, "b": torch.ones(3)}} if slots else {}
-    return masked(
-        State(7, {"a.w": w, "b": torch.arange(3.0)}, {"n": torch.tensor(5)}, mask, inner, 7)
-    )
 
 
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "runs").open()
-
-
-def put(store, run=RUN, record=Record(), result=RESULT):  # noqa: B008 - frozen
-    files = {"final.safetensors": to_bytes("state", *pack_state(state()))}
-    store.write(run, record, result, files, {"recipe_name": "x"})
 
 
 @pytest.mark.parametrize("slots", [True, False])
@@ -131,10 +102,17 @@ def test_a_newer_store_is_refused(store):
         Store(store.path).open()
 
 
-def test_a_folder_with_a_broken_format_file_is_refused(store):
-    (store.path / "store.json").write_text("{")
-    with pytest.raises(UserError, match=r"is .* a store"):
-        Store(store.path).open()
+def test_copies_after_a_gap_are_found_and_the_gap_is_filled(store):
+    for steps in ({10}, {10, 20}, {10, 20, 30}):
+        put(store, record=Record(accuracy_at=frozenset(steps)))
+    shutil.rmtree(store.path / "runs" / f"{RUN.folder}.2")
+    shutil.rmtree(store.path / "runs" / RUN.folder)
+    assert store.find(RUN, Record(accuracy_at=frozenset({30}))).folder.name == f"{RUN.folder}.3"
+    put(store)
+    put(store)
+    assert sorted(f.folder.name for f in store.all()) == [
+        RUN.folder, f"{RUN.folder}.2", f"{RUN.folder}.3"
+    ]  # fmt: skip
 
 
 def test_a_store_that_cannot_be_written_is_told(tmp_path):

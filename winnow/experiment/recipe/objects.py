@@ -80,7 +80,7 @@ def _model_name(model: Any, store: Path) -> str:
         return named
     text = extracted(model, f"model {model.__name__}").encode()
     path = store.absolute() / "own" / f"{hashlib.sha256(text).hexdigest()[:16]}.py"
-    if not path.exists():
+    if not path.exists() or path.read_bytes() != text:  # a damaged one would be another network
         write_whole(path, text)
     return f"{path}:{model.__name__}"
 

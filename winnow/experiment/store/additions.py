@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from winnow.digest import read_json
 from winnow.experiment.runs import Record, plain_fields
 from winnow.files import whole_folder, write_new
 
@@ -75,7 +76,7 @@ def read_addition(folder: Path, identity: str) -> Addition:
 
     Raises ValueError (or KeyError, TypeError, OSError) saying what is wrong.
     """
-    plain = json.loads((folder / _NAME).read_text("utf-8"))
+    plain = read_json((folder / _NAME).read_bytes())
     digest = plain.pop("digest")
     if digest != _digest(plain):
         raise ValueError(f"{_NAME} is not what was written")

@@ -13,11 +13,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from winnow.digest import sealed_json, unsealed_json
 from winnow.experiment.analyses import Analysis
 from winnow.experiment.store.store import Store
 from winnow.files import make_folder, sweep, whole_folder, write_new
 from winnow.locks import lock_if_free
 
+_KEYS = ("id", "analysis", "rows", "rows_sha256", "provenance")  # of before digests
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 AnalysisRows = Sequence[Mapping[str, Any]]
 
 
@@ -32,7 +35,7 @@ def find_analysis(store: Store, name: str, identity: str) -> AnalysisRows | None
         return None
     try:
         return _read(folder, identity)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except _UNREADABLE as error:
         store.set_aside(folder, str(error))
         return None
 
@@ -49,8 +52,7 @@ def write_analysis(store: Store, analysis: Analysis, rows: AnalysisRows, about: 
         "provenance": about,
     }
     with whole_folder(_folder(store, analysis.folder)) as folder:
-        written = json.dumps(whole, indent=1, sort_keys=True, allow_nan=False) + "\n"
-        write_new(folder / "analysis.json", written)
+        write_new(folder / "analysis.json", sealed_json(whole, sort_keys=True))
 
 
 @contextlib.contextmanager
@@ -64,12 +66,20 @@ def analysis_lock(store: Store, analysis: Analysis) -> Iterator[bool]:
         yield free
 
 
+def check_analysis(folder: Path) -> None:
+    """Raises what `_UNREADABLE` has unless a folder holds the analysis that its name says."""
+    plain, _ = unsealed_json((folder / "analysis.json").read_bytes(), _KEYS)
+    if folder.name != Analysis.load(plain["analysis"]).folder:
+        raise ValueError("it is not what the name of its folder says")
+    _read(folder, plain["id"])
+
+
 def _folder(store: Store, name: str) -> Path:
     return store.path / "analyses" / name
 
 
 def _read(folder: Path, identity: str) -> AnalysisRows:
-    plain = json.loads((folder / "analysis.json").read_text("utf-8"))
+    plain, _ = unsealed_json((folder / "analysis.json").read_bytes(), _KEYS)
     if identity != plain["id"] or Analysis.load(plain["analysis"]).id != identity:
         raise ValueError("analysis.json does not hash to the identity it states")
     text = json.dumps(plain["rows"], sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -31,17 +31,24 @@ def stored_experiments(store: Store, name: str) -> list[Experiment]:
 def _read(store: Store, folder: Path) -> Experiment | None:
     path = folder / "experiment.json"
     try:
-        experiment = read_experiment(path)
-        if not folder.name.endswith(f"-{experiment.hash[:12]}"):
-            raise ValueError("it is not what the name of its folder says")
+        return check_experiment(folder)
     except FileNotFoundError:  # it is being written
         return None
     except FormatError as error:
         print(f"left out: {path}: {error}", file=sys.stderr)
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         store.set_aside(folder, str(error))
         return None
+
+
+def check_experiment(folder: Path) -> Experiment:
+    """The experiment of a folder. Raises FormatError; OSError, ValueError, KeyError, TypeError or
+    AttributeError if it is damaged.
+    """
+    experiment = read_experiment(folder / "experiment.json")
+    if not folder.name.endswith(f"-{experiment.hash[:12]}"):
+        raise ValueError("it is not what the name of its folder says")
     return experiment
 
 
@@ -71,5 +78,5 @@ def points_of_runs(
 def _text(path: Path) -> str:
     try:
         return path.read_text("utf-8")
-    except OSError:
+    except (OSError, UnicodeDecodeError):  # one that is damaged holds no run
         return ""

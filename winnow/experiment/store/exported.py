@@ -11,18 +11,19 @@ unless its states are needed.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from winnow.digest import read_json
 from winnow.errors import UserError
 from winnow.experiment.analyses import Analysis
 from winnow.experiment.runs import Record, load_run, plain_fields
 from winnow.experiment.store.store import Found, Result
 from winnow.files import write_whole
+from winnow.tablefile import sealed_table, unsealed_table
 
 _EVEN = 60  # evaluations of a curve that are kept whatever they are
 _CURVE = (
@@ -66,7 +67,7 @@ def read_exported(folder: Path) -> Exported:
                 for found in (_found(path, row) for row in _rows(path)):
                     if _adds(found, runs.get(found.run.id)):
                         runs[found.run.id] = found
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"the table {path} cannot be read: {error}. Restore it, or export it again"
             ) from None
@@ -150,13 +151,13 @@ def _row(found: Found) -> dict[str, Any]:
 
 
 def _found(path: Path, row: Mapping[str, Any]) -> Found:
-    run = load_run(json.loads(row["run"]))
+    run = load_run(read_json(row["run"]))
     if run.id != row["id"]:
         raise ValueError(f"the row {row['id'][:12]} does not hash to its identity")
     curve = {name: row[name] for name in ("steps", *_CURVE)}
-    result = Result(curve=curve, **json.loads(row["result"]))
-    record = Record.load(json.loads(row["record"]))
-    provenance = json.loads(row["provenance"])
+    result = Result(curve=curve, **read_json(row["result"]))
+    record = Record.load(read_json(row["record"]))
+    provenance = read_json(row["provenance"])
     return Found(path.parent / row["folder"], run, record, result, provenance)
 
 
@@ -171,35 +172,34 @@ def _analysis_row(made: MadeAnalysis) -> dict[str, Any]:
 
 
 def _analysis(row: Mapping[str, Any]) -> MadeAnalysis:
-    analysis = Analysis.load(json.loads(row["analysis"]))
+    analysis = Analysis.load(read_json(row["analysis"]))
     same = hashlib.sha256(row["rows"].encode()).hexdigest() == row["rows_sha256"]
     if analysis.id != row["id"] or not same:
         raise ValueError(f"the row {row['id'][:12]} is not what was written")
-    return MadeAnalysis(analysis, json.loads(row["rows"]))
+    return MadeAnalysis(analysis, read_json(row["rows"]))
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    parquet = _parquet()
-    rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    _check_pyarrow()
+    table, _ = unsealed_table(path.read_bytes())
+    rows: list[dict[str, Any]] = table.to_pylist()
     return rows
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    _check_pyarrow()
     import pyarrow
 
-    parquet, buffer = _parquet(), io.BytesIO()
-    parquet.write_table(pyarrow.Table.from_pylist(rows), buffer, compression="zstd")
-    write_whole(path, buffer.getvalue())
+    write_whole(path, sealed_table(pyarrow.Table.from_pylist(rows)))
 
 
-def _parquet() -> Any:
+def _check_pyarrow() -> None:
     try:
-        from pyarrow import parquet
+        import pyarrow.parquet  # noqa: F401
     except ImportError:
         raise UserError(
             "tables of exported runs need pyarrow: pip install 'winnow[data]'"
         ) from None
-    return parquet
 
 
 def _json(value: Any) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from winnow.data import Unreachable, load_dataset
 from winnow.data.facts import facts
 from winnow.data.own_names import is_own_data
+from winnow.digest import sealed_json, unsealed_json
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.store.store import Store
 from winnow.files import write_whole
@@ -55,7 +57,7 @@ def remember_sources(sources: Sources, store: Store) -> None:
         if is_own_data(name):  # whoever has it knows all of it
             continue
         about = {"examples": source.examples, "content": source.content}
-        write_whole(store.path / "sources" / f"{name}.json", json.dumps(about) + "\n")
+        write_whole(store.path / "sources" / f"{name}.json", sealed_json(about))
 
 
 FindOffline = Callable[[str], tuple[Source, str | None]]
@@ -93,11 +95,23 @@ def _find_offline(name: str, store: Store) -> tuple[Source, str | None]:
 
 
 def _remembered(name: str, store: Store) -> tuple[Source, None] | None:
+    file = store.path / "sources" / f"{name}.json"
     try:
-        about = json.loads((store.path / "sources" / f"{name}.json").read_text("utf-8"))
-        return Source(int(about["examples"]), str(about["content"])), None
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_source(file), None
+    except FileNotFoundError:
         return None
+    except (OSError, ValueError) as error:
+        print(f"damaged: {file}: {error}. It is left out", file=sys.stderr)
+        return None
+
+
+def read_source(file: Path) -> Source:
+    """The images that a file of `remember_sources` names. ValueError: it is damaged; OSError."""
+    about, _ = unsealed_json(file.read_bytes(), ("examples", "content"))
+    examples, content = about.get("examples"), about.get("content")
+    if type(examples) is not int or not isinstance(content, str):
+        raise ValueError("it has no examples or no content")
+    return Source(examples, content)
 
 
 def _guessed(name: str) -> tuple[Source, str]:

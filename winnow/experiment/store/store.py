@@ -1,7 +1,7 @@
 """The store: one folder for each finished run, whole or absent, checked when read.
 
-STORE/store.json                      format
-STORE/runs/NAME-HASH12/run.json       identity (verified against the hash), provenance
+STORE/store.json                      format (winnow.experiment.store.format)
+STORE/runs/NAME-HASH12/run.json       identity (verified against the hash), provenance, digest
                       /result.json    curve, numbers, hashes of the files beside it
                       /*.safetensors  states: final, at rewinding steps
                       /added-N/       what was recorded of it later (`store.additions`)
@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import json
 import sys
 import uuid
@@ -27,24 +28,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from winnow.digest import read_json, sealed_json, unsealed_json
 from winnow.errors import UserError
 from winnow.experiment.runs import Record, Run, load_run, plain_fields
 from winnow.experiment.store.additions import Addition, damaged_additions, read_additions
-from winnow.files import (
-    make_folder,
-    remove,
-    rename_durably,
-    sweep,
-    whole_folder,
-    write_new,
-    write_whole,
-)
+from winnow.experiment.store.format import FOLDERS, is_to_be_written, write_format
+from winnow.files import make_folder, remove, rename_durably, sweep, whole_folder, write_new
 from winnow.locks import lock_if_free
 
 if TYPE_CHECKING:
     from winnow.state import State
 
-FORMAT = 1
+_RUN_KEYS = ("id", "run", "record", "provenance", "result")  # of run.json before it had a digest
+_GAP = 4  # copies of one run in a row that can be set aside without hiding those after them
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError)
+"""What reading a damaged run raises."""
 
 
 @dataclass(frozen=True)
@@ -104,30 +102,18 @@ class Store:
         Raises UserError: the store is newer than this Winnow, damaged, read-only or full.
         """
         self.read_only = not write
-        self._check_format()
+        stale = is_to_be_written(self.path, write=write, readable=self.reads_some)
         if write:
             try:
                 self._probe()
+                if stale:
+                    write_format(self.path)
             except OSError as error:
                 raise UserError(
                     f"the store {self.path} cannot be written: {error.strerror or error}. "
                     "Make room or permit writing, or choose another with --store DIR"
                 ) from None
         return self
-
-    def _check_format(self) -> None:
-        file = self.path / "store.json"
-        try:
-            found = json.loads(file.read_text("utf-8"))["format"]
-        except (FileNotFoundError, NotADirectoryError):
-            return  # a new store; whether it can be made is seen when it is
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{file} cannot be read ({error}): is {self.path} a store?") from None
-        if not isinstance(found, int) or found > FORMAT:
-            raise UserError(
-                f"the store {self.path} has format {found}, written by a newer Winnow; this one "
-                f"reads up to {FORMAT}. Update Winnow, or choose another store with --store DIR"
-            )
 
     def _probe(self) -> None:
         make_folder(self.path)
@@ -136,10 +122,8 @@ class Store:
             write_new(probe, b"x" * 65536)
         finally:
             remove(probe)
-        for folder in ("runs", "checkpoints", "locks"):
+        for folder in FOLDERS:
             make_folder(self.path / folder)
-        if not (self.path / "store.json").exists():
-            write_whole(self.path / "store.json", json.dumps({"format": FORMAT}) + "\n")
 
     def find(self, run: Run, record: Record | None = None) -> Found | None:
         """The stored run, with at least what ``record`` asks for; None if there is none.
@@ -163,17 +147,24 @@ class Store:
         return [one for one in found if one]
 
     def _folders(self, name: str) -> Iterator[Path]:
-        """The folders of a run: where it was trained again as a whole, they have numbers."""
-        folder, number = self.path / "runs" / name, 1
-        while folder.exists():
-            yield folder
-            number += 1
-            folder = folder.with_name(f"{name}.{number}")
+        """The folders that a run can have: a run recorded again, with more, gets a number."""
+        missed = 0  # what is set aside leaves a gap
+        for folder in self._numbered(name):
+            if folder.exists():
+                missed = 0
+                yield folder
+            elif (missed := missed + 1) > _GAP:
+                return
+
+    def _numbered(self, name: str) -> Iterator[Path]:
+        folder = self.path / "runs" / name
+        yield folder
+        yield from (folder.with_name(f"{name}.{number}") for number in itertools.count(2))
 
     def _read(self, folder: Path, identity: str) -> Found | None:
         try:
             return read_found(folder, identity)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except UNREADABLE as error:
             self.set_aside(folder, str(error))
             return None
 
@@ -181,23 +172,24 @@ class Store:
         """Move what is damaged to ``damaged/`` and say so on standard error; only say so, and once,
         where the store is only read.
         """
-        if self.read_only:
-            if path not in self._named:
-                self._named.add(path)
-                print(
-                    f"damaged: {path}: {why}. A run that needs it makes it again", file=sys.stderr
-                )
-            return
+        if not self.read_only:
+            print(f"damaged: {self.moved_aside(path, why)}", file=sys.stderr)
+        elif path not in self._named:
+            self._named.add(path)
+            print(f"damaged: {path}: {why}. A run that needs it makes it again", file=sys.stderr)
+
+    def moved_aside(self, path: Path, why: str) -> str:
+        """Move what is damaged to ``damaged/``; what is to be said of it."""
         target = self.path / "damaged" / f"{path.name}-{uuid.uuid4().hex[:6]}"
         told = f"Set aside as {target}; it is made again"
         try:
             make_folder(target.parent)
             rename_durably(path, target)
-        except FileNotFoundError:  # another process was quicker
-            return
+        except FileNotFoundError:
+            told = "Another process has moved it"
         except OSError as error:  # a store that can only be read
             told = f"It stays where it is ({error.strerror})"
-        print(f"damaged: {path}: {why}. {told}", file=sys.stderr)
+        return f"{path}: {why}. {told}"
 
     def write(
         self, run: Run, record: Record, result: Result, files: Mapping[str, bytes], about: Any
@@ -207,8 +199,7 @@ class Store:
         Raises LostStoreError, OSError.
         """
         self.check_there()
-        taken = len(list(self._folders(run.folder)))
-        name = run.folder if taken == 0 else f"{run.folder}.{taken + 1}"
+        target = next(one for one in self._numbered(run.folder) if not one.exists())
         hashes = {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}
         numbers = _json({**plain_fields(result), "files": hashes}).encode()
         identity = {
@@ -218,10 +209,10 @@ class Store:
             "provenance": about,
             "result": hashlib.sha256(numbers).hexdigest(),
         }
-        with whole_folder(self.path / "runs" / name) as folder:
+        with whole_folder(target) as folder:
             for file, data in files.items():
                 write_new(folder / file, data)
-            write_new(folder / "run.json", _json(identity))
+            write_new(folder / "run.json", sealed_json(identity, sort_keys=True))
             write_new(folder / "result.json", numbers)
         remove(self.checkpoint(run))
 
@@ -271,8 +262,12 @@ class Store:
     def _read_any(self, folder: Path) -> Found | None:
         try:
             return read_found(folder, None)
-        except (OSError, ValueError, KeyError, TypeError):
+        except UNREADABLE:
             return None
+
+    def reads_some(self) -> bool:
+        """Whether any run can be read."""
+        return any(map(self._read_any, sorted((self.path / "runs").glob("[!.]*"))))
 
 
 class DamagedStateError(ValueError):
@@ -285,29 +280,40 @@ class DamagedStateError(ValueError):
 
 @dataclass(frozen=True)
 class Found:
-    """A run as it is stored, with all that was added to it."""
+    """A run as it is stored, with all that was added to it.
+
+    ``digest``: of ``run.json``, which holds that of ``result.json``, which holds those of all
+    states; None for a run of before digests, whose provenance and record nothing vouches for.
+    """
 
     folder: Path
     run: Run
     record: Record
     result: Result
     provenance: Mapping[str, Any]
+    digest: str | None = None
 
     def state(self, which: str) -> State:
         """The state ``final`` or ``step-N``. Raises DamagedStateError when its file is damaged."""
-        from winnow.mask import from_bytes
-        from winnow.statefile import unpack_state
+        from winnow.statefile import read_state
 
         name = self._file(which)
-        path = self.folder / name
+        return read_state(self.verified(name), str(self.folder / name))
+
+    def verified(self, name: str) -> bytes:
+        """A state's file, by its place in the folder.
+
+        Raises DamagedStateError unless it is what was written.
+        """
+        file = self.folder / name
         try:
-            data = path.read_bytes()
+            data = file.read_bytes()
         except OSError as error:
-            raise DamagedStateError(path.parent, f"{path} cannot be read: {error}") from None
+            raise DamagedStateError(file.parent, f"{file} cannot be read: {error}") from None
         if hashlib.sha256(data).hexdigest() != self.result.files.get(name):
-            why = f"{path} is damaged: its hash is not the stored one"
-            raise DamagedStateError(path.parent, why)
-        return unpack_state(*from_bytes("state", data, str(path)))
+            why = f"{file} is damaged: its hash is not the stored one"
+            raise DamagedStateError(file.parent, why)
+        return data
 
     def has_state(self, which: str) -> bool:
         """Whether the state is stored."""
@@ -345,23 +351,27 @@ class Found:
 
 
 def read_found(folder: Path, identity: str | None) -> Found:
-    """Read and verify a run's folder: its hash, and that its files are there.
+    """Read and verify a run's folder: its digest, its hash, and that its files are there.
 
-    Raises ValueError (or KeyError, TypeError, OSError) saying what is wrong.
+    Raises ValueError (or KeyError, TypeError, AttributeError, ArithmeticError, OSError) saying
+    what is wrong.
     """
-    about = json.loads((folder / "run.json").read_text("utf-8"))
+    try:
+        about, digest = unsealed_json((folder / "run.json").read_bytes(), _RUN_KEYS)
+    except ValueError as error:
+        raise ValueError(f"run.json: {error}") from None
     run = load_run(about["run"])
     if run.id != about["id"] or identity not in (None, run.id):
         raise ValueError("run.json does not hash to the identity it states")
     numbers = (folder / "result.json").read_bytes()
     if hashlib.sha256(numbers).hexdigest() != about["result"]:
         raise ValueError("result.json is not what run.json says of it")
-    plain = json.loads(numbers)
+    plain = read_json(numbers)
     for name in plain["files"]:
         if not (folder / name).is_file():
             raise ValueError(f"{name} is missing")
     record = Record.load(about["record"])
-    found = Found(folder, run, record, Result(**plain), about["provenance"])
+    found = Found(folder, run, record, Result(**plain), about["provenance"], digest)
     for place, addition in read_additions(folder, run.id):
         found = found.with_addition(place, addition)
     return found

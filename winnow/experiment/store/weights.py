@@ -14,10 +14,10 @@ from winnow.errors import UserError
 from winnow.experiment.recipe.network import network
 from winnow.experiment.store.store import Store
 from winnow.files import write_whole
-from winnow.mask import from_bytes, to_bytes
+from winnow.mask import to_bytes
 from winnow.pretrained import load_pretrained
 from winnow.state import State, fresh_state
-from winnow.statefile import pack_state, unpack_state
+from winnow.statefile import pack_state, read_state
 
 if TYPE_CHECKING:
     from winnow.experiment.recipe.compare import MethodSpec
@@ -54,8 +54,8 @@ def read_weights(store: Store, content: str) -> State:
     """The weights with this hash. UserError: the store's copy is lost or damaged."""
     file = _file(store, content)
     try:
-        state = unpack_state(*from_bytes("state", file.read_bytes(), str(file)))
-    except (OSError, ValueError, KeyError) as error:
+        state = read_state(file.read_bytes(), str(file))
+    except (OSError, ValueError) as error:
         raise UserError(f"{file}: {error}: run the command again, which copies it") from None
     if content_hash_of(state) != content:
         raise UserError(f"{file} is damaged: run the command again, which copies it")

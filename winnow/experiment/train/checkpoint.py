@@ -104,8 +104,21 @@ def read_checkpoint(
         return None
     path = checkpoints.path
     tensors, plain = from_bytes("checkpoint", path.read_bytes(), str(path))
-    if not Record.load(plain["record"]).covers(record):
-        return None
+    with statefile.unpacking(str(path)):
+        if not Record.load(plain["record"]).covers(record):
+            return None
+        return _unpacked(tensors, plain)
+
+
+def check_checkpoint(path: Path) -> None:
+    """Raises ValueError when a checkpoint is damaged, OSError when it cannot be read."""
+    tensors, plain = from_bytes("checkpoint", path.read_bytes(), str(path))
+    with statefile.unpacking(str(path)):
+        Record.load(plain["record"])
+        _unpacked(tensors, plain)
+
+
+def _unpacked(tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> tuple[State, Progress]:
     states = {
         name: statefile.unpack_state(_under(tensors, f"{name}/"), about, f"{name}/")
         for name, about in plain["states"].items()

@@ -18,7 +18,7 @@ from winnow.errors import UserError
 from winnow.experiment.runs import SPARSE_GRAPHS, Record, Run
 from winnow.experiment.store.store import DamagedStateError, Found, Store
 from winnow.experiment.store.tickets import GivenFiles
-from winnow.experiment.train.checkpoint import Checkpoints
+from winnow.experiment.train.checkpoint import Checkpoints, check_checkpoint
 from winnow.experiment.train.choosing import choose_engine
 from winnow.experiment.train.halt import Halt, never
 from winnow.experiment.train.job import make_job
@@ -36,7 +36,7 @@ from winnow.experiment.train.train import (
     in_a_stack,
     train_together,
 )
-from winnow.mask import from_bytes, to_bytes
+from winnow.mask import to_bytes
 from winnow.state import State
 from winnow.statefile import pack_state
 
@@ -208,6 +208,6 @@ def drop_damaged_checkpoint(store: Store, path: Path) -> None:
     """Set a checkpoint aside that cannot be read."""
     if path.exists():
         try:
-            from_bytes("checkpoint", path.read_bytes(), str(path))
+            check_checkpoint(path)
         except ValueError as error:
             store.set_aside(path, str(error))
