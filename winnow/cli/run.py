@@ -53,7 +53,7 @@ def run_command(
 
         outcome = run_recipe(
             recipe,
-            **vars(changes),
+            **changes.of_run(),
             store=store,
             jobs=jobs,
             threads=threads,

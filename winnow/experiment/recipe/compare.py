@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from winnow.errors import shown
 from winnow.experiment.arms import ROUND_BY_ROUND
 from winnow.experiment.recipe.values import Density, RecipePart
 
@@ -84,9 +86,8 @@ class Compare(RecipePart):
 
     @model_validator(mode="after")
     def _each_once(self) -> Compare:
-        arms = [method.arm_name for method in self.methods]
-        for arm in arms:
-            if arms.count(arm) > 1:
+        for arm, times in Counter(method.arm_name for method in self.methods).items():
+            if times > 1:
                 raise ValueError(
                     f"{arm} stands twice in methods: give one a label, "
                     f"{{name: {arm}, label: {arm}-2, …}}"
@@ -94,5 +95,5 @@ class Compare(RecipePart):
             if arm in _TAKEN:
                 raise ValueError(f"the label {arm!r} is taken: choose another")
         if len(set(self.densities)) < len(self.densities):
-            raise ValueError(f"a density stands twice in {list(self.densities)}")
+            raise ValueError(f"a density stands twice in {shown(list(self.densities))}")
         return self
