@@ -12,6 +12,10 @@ class UserError(ValueError):
     """Bad input. The command line prints its text, without a traceback, and exits with 2."""
 
 
+class OptionWarning(UserWarning):
+    """An option of a recipe has no effect, or one that nobody can mean: what happens."""
+
+
 class NeedsConfirmingError(UserError):
     """What is asked for is very large. It begins where the user says so: ``--yes`` on a command
     line, ``confirm=True`` in Python.

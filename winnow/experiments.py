@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shlex
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from winnow import report
-from winnow.errors import NeedsConfirmingError, UserError
+from winnow.errors import NeedsConfirmingError, OptionWarning, UserError
 from winnow.experiment.expected import Experiment, slug_of, write_experiment
 from winnow.experiment.plan.lines import expand_lines, part_of
-from winnow.experiment.plan.plan import Planned
+from winnow.experiment.plan.plan import Planned, doubts_in
 from winnow.experiment.plan.size import check_plan_size
 from winnow.experiment.recipe.code import check_no_code
 from winnow.experiment.recipe.load import load_recipe
@@ -235,7 +236,8 @@ def run(
     checkpoints; none changes a number. ``confirm``: plan and run it even if it is very large (more
     than 10,000 runs, or a network of more than 500 million weights). ``code=False``: refuse a
     recipe that names functions outside Winnow, before anything is imported. ``on_plan`` is called
-    before training and returns what is told the events. The report goes to
+    before training and returns what is told the events; where there is none, OptionWarning says
+    what of the recipe has no effect. The report goes to
     ``STORE/reports/RECIPE``, with the scale and a hash of what is changed behind.
 
     Raises UserError for bad input (NeedsConfirmingError: it is very large; CodeRefusedError: it
@@ -264,6 +266,8 @@ def _run(
     remember_sources(sources, place)
     copy_weights(loaded, place)
     copy_ticket(loaded, place)
+    for doubt in () if on_plan else doubts_in(plan):
+        warnings.warn(f"{plan.name}: {doubt}", OptionWarning, stacklevel=3)
     tell = on_plan(plan, place) if on_plan else None
     about = provenance_of(plan)
     settings = Settings(check_jobs(jobs), checkpoint, about, check_threads(threads))

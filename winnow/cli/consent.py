@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
 from winnow.errors import NeedsConfirmingError, UserError
+
+if TYPE_CHECKING:
+    from winnow.experiment.plan.plan import Planned
 
 T = TypeVar("T")
 
@@ -29,6 +32,14 @@ def asking(command: Callable[[bool], T], yes: bool) -> T:
         if not typer.confirm("Go on all the same?", default=False, err=True):
             raise UserError("nothing was begun") from None
     return command(True)
+
+
+def tell_doubts(planned: Planned) -> None:
+    """Say on stderr what of a recipe has no effect, or one that nobody can mean."""
+    from winnow.experiment.plan.plan import doubts_in
+
+    for doubt in doubts_in(planned):
+        print(f"warning: {doubt}", file=sys.stderr)
 
 
 def _is_terminal() -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from winnow.cli.consent import asking
+from winnow.cli.consent import asking, tell_doubts
 from winnow.cli.exits import naming
 from winnow.cli.options import (
     Jobs,
@@ -105,6 +105,7 @@ def find_command(
 
         def on_plan(plan: Planned, place: Store) -> Callable[[Event], None]:
             print(recipe_as_yaml(written), flush=True)  # now that all of it makes sense
+            tell_doubts(plan)
             return progress.enter_context(shown(tally_of(plan, place), quiet))
 
         def find(confirmed: bool) -> FoundTicket:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from winnow.cli.changes import Changes, changing
+from winnow.cli.consent import tell_doubts
 from winnow.cli.exits import naming
 from winnow.cli.options import Jobs, RecipeArgument, StoreOption, Threads, duration
 from winnow.cli.report import print_paths
@@ -48,6 +49,7 @@ def run_command(
     with ExitStack() as progress, naming(store_path(store), DiskError):
 
         def on_plan(plan: Planned, place: Store) -> Callable[[Event], None]:
+            tell_doubts(plan)
             told = None if quiet else SoFar(plan.experiment(), place)
             return progress.enter_context(shown(tally_of(plan, place), quiet, told))
 

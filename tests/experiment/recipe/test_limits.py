@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import string
 import time
@@ -127,7 +128,8 @@ def test_a_byte_order_mark_is_no_part_of_a_recipe(tmp_path) -> None:
 @pytest.mark.parametrize(
     "override",
     ["a" + ".a" * 5000 + "=1", f"replicates={'9' * 5000}", "title=\udcff", "=" * 100_000,
-     f"train.steps={'9' * 5000}it", f"train.steps={'9' * 400}ep", "train.steps=100000000000000000000it",
+     f"train.steps={'9' * 5000}it", f"train.steps={'9' * 400}ep",
+     "train.steps=100000000000000000000it",
      "model.hidden=" + "[" * 100_000, f"model.options={{a: {'b' * 300_000}}}"],
     ids=range(9),
 )  # fmt: skip
@@ -226,18 +228,12 @@ def test_aliases_count_as_what_they_stand_for(levels: int, each: int, length: in
     leaves = sum(each**n for n in range(levels))
     characters = leaves * length + sum(len(f"a{n}") for n in range(levels))
     fits = parts <= limits.PARTS and characters <= limits.CHARACTERS
-    try:
+    with contextlib.nullcontext() if fits else pytest.raises(UserError, match="more than"):
         parse_yaml("\n".join(lines), "here")
-    except UserError as error:
-        assert not fits, error
-    else:
-        assert fits
 
 
 @given(st.text(st.characters(), max_size=60))
 @settings(max_examples=200, deadline=None)
 def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
+    with contextlib.suppress(UserError):
         parse_yaml(text, "here")
-    except UserError:
-        pass

@@ -6,8 +6,9 @@ A count is what all points would be if none shared a run with another, so it is 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from winnow.errors import NeedsConfirmingError, UserError
 from winnow.experiment.recipe.compare import Compare, MethodSpec
@@ -17,7 +18,10 @@ from winnow.outside import CodeRefusedError
 from winnow.selection import expand_rates, prunable
 
 MOST_RUNS = 10_000
-"""Runs, or analyses, that are planned without a question: the largest shipped recipe has 4,176."""
+"""Runs that are planned without a question: the largest shipped recipe has 4,176."""
+
+MOST_ANALYSES = 100_000
+"""Analyses of finished runs, likewise: the most that a shipped recipe has are 11,403."""
 
 MOST_WEIGHTS = 500_000_000
 """Weights of a network that is planned without a question: that of VGG-16 for ImageNet has 138
@@ -54,7 +58,7 @@ def check_plan_size(name: str, recipe: Recipe, confirmed: bool) -> None:
         f"{count:,} {what} (asked from {most:,} on)"
         for count, most, what in (
             (size.runs, MOST_RUNS, "runs"),
-            (size.analyses, MOST_RUNS, "analyses"),
+            (size.analyses, MOST_ANALYSES, "analyses"),
             (size.weights, MOST_WEIGHTS, "weights in one network"),
         )
         if count > most
@@ -81,9 +85,9 @@ def _size_of_line(recipe: Recipe) -> PlanSize:
     weights = _weights(recipe)
     if weights > MOST_WEIGHTS:  # layers of such sizes are not walked
         return PlanSize(recipe.replicates, 0, weights)
-    rounds, others = _compared(recipe.compare) if recipe.compare is not None else _pruned(recipe)
-    points = recipe.replicates * (1 + sum(rounds) + others)
-    return PlanSize(points, _analyses(recipe, points, rounds), weights)
+    parts = _compared(recipe.compare) if recipe.compare is not None else _pruned(recipe)
+    points = recipe.replicates * (1 + sum(one.times * one.points for one in parts))
+    return PlanSize(points, _analyses(recipe, points, parts), weights)
 
 
 def _weights(recipe: Recipe) -> int:
@@ -96,17 +100,31 @@ def _weights(recipe: Recipe) -> int:
         return 0
 
 
-def _pruned(recipe: Recipe) -> tuple[list[int], int]:
-    """Without ``compare``: the points of each round, and how many are of none (pruned once)."""
+class _Alike(NamedTuple):
+    """So many rounds, or densities, of so many points each. ``beside``: points of other parts that
+    may stand in the same rounds.
+    """
+
+    times: int
+    points: int
+    beside: int = 0
+
+
+def _pruned(recipe: Recipe) -> list[_Alike]:
+    """Without ``compare``: the points of tickets and their controls, and of those pruned once."""
     asked, rounds = recipe.controls, _rounds(recipe)
     each = 1 + asked.reinit + asked.random + asked.random_reinit
     each += asked.reinit_masked + asked.permuted + asked.at_init + len(asked.noise)
     each += recipe.prune.rewind == "none"
     orders = asked.order + asked.random_order
     reordered = min(rounds, len(asked.order_densities) or rounds)
-    points = [each + orders] * reordered + [each] * (rounds - reordered)
     once = 0 if asked.one_shot == "none" else _densities(recipe, asked.one_shot)
-    return points, once * (1 + asked.one_shot_reinit)
+    both = (1 + asked.one_shot_reinit) if once else 0
+    return [
+        _Alike(reordered, each + orders, both),
+        _Alike(rounds - reordered, each, both),
+        _Alike(once, both),
+    ]
 
 
 def _rounds(recipe: Recipe) -> int:
@@ -149,10 +167,11 @@ def _steps_of_walk(left: int, rate: float, rounds: int) -> int:
     return rounds
 
 
-def _compared(compare: Compare) -> tuple[list[int], int]:
+def _compared(compare: Compare) -> list[_Alike]:
     """With ``compare``: the points of each density, and the runs between them."""
     each = sum(_arms(method, compare) for method in compare.methods)
-    return [each] * len(compare.densities), sum(_between(m, compare) for m in compare.methods)
+    between = sum(_between(method, compare) for method in compare.methods)
+    return [_Alike(len(compare.densities), each), _Alike(between, 1)]
 
 
 def _arms(method: MethodSpec, compare: Compare) -> int:
@@ -171,9 +190,7 @@ def _between(method: MethodSpec, compare: Compare) -> int:
     return math.ceil(math.log(min(compare.densities)) / math.log1p(-rate))
 
 
-def _analyses(recipe: Recipe, points: int, rounds: Iterable[int]) -> int:
-    found = 0
-    for spec in recipe.analyses:
-        pairs = sum(count * (count - 1) // 2 for count in rounds) * recipe.replicates
-        found += pairs if spec.pairs else points
-    return found
+def _analyses(recipe: Recipe, points: int, parts: Sequence[_Alike]) -> int:
+    pairs = sum(one.times * math.comb(one.points + one.beside, 2) for one in parts)
+    each = (recipe.replicates * pairs if spec.pairs else points for spec in recipe.analyses)
+    return sum(each)

@@ -76,9 +76,13 @@ class Model(RecipePart):
 
     name: str = Field(examples=["lenet-300-100", "my_net.py:build"])
     init: Annotated[Init, BeforeValidator(by_name)] = Init()
-    hidden: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)] | None = Field(
-        None, examples=[[300, 100]]
-    )
+    hidden: (
+        Annotated[
+            tuple[Annotated[int, Field(ge=1)], ...],
+            Field(strict=False, min_length=1, max_length=1000),
+        ]
+        | None
+    ) = Field(None, examples=[[300, 100]])
     width: float = Field(1.0, gt=0, examples=[2])
     dropout: float = Field(0.0, ge=0, lt=1, examples=[0.5])
     norm_init: Literal["ones", "uniform"] = "ones"

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from winnow.errors import shown
 from winnow.experiment.recipe.values import RecipePart, Steps, by_name
 
 
@@ -37,6 +38,8 @@ class Optimizer(RecipePart):
         for option in ("momentum", "betas", "eps", "decay"):
             if getattr(self, option) is not None and option not in takes:
                 raise ValueError(f"{option} does not apply to {self.name}, which takes {takes}")
+        if self.name == "nesterov" and self.momentum == 0:
+            raise ValueError("momentum is 0, and nesterov looks ahead by it: write sgd, or 0.9")
         return self
 
     @property
@@ -86,6 +89,17 @@ class Schedule(RecipePart):
     def _drops_go_with_steps(self) -> Schedule:
         if (self.name == "steps") != bool(self.drops):
             raise ValueError("drops go with steps, and only there: {name: steps, drops: [80ep]}")
+        return self
+
+    @model_validator(mode="after")
+    def _factor_goes_with_drops(self) -> Schedule:
+        if self.factor != 0.1 and self.name not in ("steps", "exponential"):
+            raise ValueError(
+                f"factor is {self.factor:g}, and goes with steps and exponential: "
+                "{name: steps, drops: [80ep], factor: 0.1}"
+            )
+        if len(set(self.drops)) < len(self.drops):
+            raise ValueError(f"drops is {shown(list(self.drops))}: one stands twice")
         return self
 
     @model_validator(mode="after")

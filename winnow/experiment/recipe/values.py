@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from winnow.amounts import checked_steps
+from winnow.errors import shown
 
 Density = Annotated[float, Field(gt=0, le=1, examples=[0.05])]
-DensityList = Annotated[tuple[Density, ...], Field(strict=False)]
+DensityList = Annotated[
+    tuple[Density, ...],
+    Field(strict=False, min_length=1),
+    AfterValidator(lambda written: each_once(written)),
+]
 Steps = Annotated[str, BeforeValidator(checked_steps), Field(examples=["500it", "5ep"])]
 Rate = Annotated[float, Field(ge=0, lt=1, examples=[0.2])]  # of what survives, removed
 Seed = Annotated[Literal["replicate"] | Annotated[int, Field(ge=0)], Field(examples=["replicate"])]
@@ -23,6 +28,16 @@ class RecipePart(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, populate_by_name=True, allow_inf_nan=False
     )
+
+
+T = TypeVar("T", bound=tuple[Any, ...])
+
+
+def each_once(written: T) -> T:
+    """The values. ValueError for one that stands twice."""
+    if len(set(written)) < len(written):
+        raise ValueError(f"is {shown(list(written))}: a value stands twice; write each once")
+    return written
 
 
 def by_name(value: Any) -> Any:
