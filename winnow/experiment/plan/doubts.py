@@ -197,10 +197,14 @@ def _rounds(setting: Setting, points: Sequence[Node]) -> Iterator[str]:
     last = max((point.round for point in points if point.arm == "ticket"), default=0)
     asked, prune = recipe.controls, recipe.prune
     if not prune.is_one_shot and last < prune.rounds:
-        rates = f"rate {prune.rate:g} removes no whole weight of any layer any more"
+        rates = f"rate {prune.rate:g} removes nothing more"
         yield f"prune.rounds is {prune.rounds}, and after {last} {rates}: that is the last round"
     if last == 0 and asked != type(asked)():
         yield "controls check tickets, and nothing is pruned here: none of them is trained"
+    usual = type(prune).model_fields["rounds"].default
+    listed = "rounds" not in (prune.densities, asked.one_shot)
+    if prune.is_one_shot and listed and prune.rounds != usual:
+        yield f"prune.rounds is {prune.rounds}, and one-shot pruning goes by prune.densities alone"
     densities = () if isinstance(prune.densities, str) else prune.densities
     once = () if isinstance(asked.one_shot, str) else asked.one_shot
     if 1.0 in (*densities, *once):

@@ -69,11 +69,6 @@ class Prune(RecipePart):
                 f"densities is {shown(self.densities)}, and algorithm imp goes by rate and rounds: "
                 "write algorithm: one-shot, or leave densities out"
             )
-        if self.is_one_shot and self.densities != "rounds" and self.rounds != 15:
-            raise ValueError(
-                f"rounds is {self.rounds}, and algorithm one-shot prunes once to each of the "
-                "densities: leave rounds out, or write densities: rounds"
-            )
         return self
 
     @model_validator(mode="after")
