@@ -127,7 +127,8 @@ REFUSED = {
     "a drop twice": "train.schedule={name: steps, drops: [50it, 50it]}",
     "drops of a cosine": "train.schedule={name: cosine, drops: [50it]}",
     "no replicates": "replicates=0",
-    "a batch of all that drops it": "train={steps: 9it, batch: 5000, last_batch: drop, optimizer: {name: sgd, lr: 0.1}}",
+    "a batch of all that is dropped": "train={steps: 9it, batch: 5000, last_batch: drop, "
+    "optimizer: {name: sgd, lr: 0.1}}",
     "images of masks": "analyses=[{name: layer_densities, split: test}]",
     "images that are huge": "data.size=1000000000",
 }  # fmt: skip
