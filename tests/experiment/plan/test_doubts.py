@@ -131,6 +131,18 @@ REFUSED = {
     "optimizer: {name: sgd, lr: 0.1}}",
     "images of masks": "analyses=[{name: layer_densities, split: test}]",
     "images that are huge": "data.size=1000000000",
+    "a seed of 99 digits": f"seeds.init={'9' * 99}",
+    "noise above all numbers": "controls={noise: [1e308]}",
+    "weights above all numbers": "model.init={name: normal, std: 1e300}",
+    "a billion bins": "analyses=[{name: histograms, options: {bins: 1000000000}}]",
+    "a billion rounds of scoring": "compare={methods: [{name: snip, rounds: 1000000000}]}",
+    "a power that is a word": "compare={methods: [{name: data-dependent, power: x}]}",
+    "a criterion that is a list": "compare={methods: [{name: imp, criterion: [1]}]}",
+    "a criterion that is a number": "compare={methods: [{name: imp, criterion: 3}]}",
+    "layers that are a number": "compare={methods: [{name: imp, ignore: 3}]}",
+    "a threshold without end": "compare={methods: [{name: dsr, threshold: .inf}]}",
+    "a probability that is a list": "compare={methods: [{name: supermask, probability: [1]}]}",
+    "a label of two lines": 'compare={methods: [{name: snip, label: "a\\nb"}]}',
 }  # fmt: skip
 
 

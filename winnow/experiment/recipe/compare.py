@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from winnow.errors import shown
 from winnow.experiment.arms import ROUND_BY_ROUND
-from winnow.experiment.recipe.values import Density, RecipePart
+from winnow.experiment.recipe.values import Density, RecipePart, check_finite
 
 _TAKEN = ("dense", *(arm.name for arm in ROUND_BY_ROUND))  # by lines that are there anyway
 
@@ -44,9 +44,24 @@ class MethodSpec(RecipePart):
     """
 
     name: str = Field(examples=["grasp"])
-    label: str | None = Field(None, examples=["grasp-10-rounds"])
+    label: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
+        None, pattern=r"^[^\n\r\t]*$", examples=["grasp-10-rounds"]
+    )
     controls: InitControls | None = Field(None, examples=[{"inverted": True}])
     options: dict[str, Any] = Field({}, examples=[{"temperature": 100.0}])
+
+    @model_validator(mode="after")
+    def _options_are_plain(self) -> MethodSpec:
+        check_finite(self.options, "")
+        named = self.options.get("criterion", "")
+        if not isinstance(named, str):
+            raise ValueError(f"criterion is {shown(named)}: write a name, e.g. magnitude")
+        ignored = self.options.get("ignore", ())
+        if not isinstance(ignored, str | list | tuple) or not all(
+            isinstance(name, str) for name in ignored
+        ):
+            raise ValueError(f"ignore is {shown(ignored)}: write names of layers, [output]")
+        return self
 
     @property
     def arm_name(self) -> str:

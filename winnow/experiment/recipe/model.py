@@ -32,9 +32,9 @@ class Init(RecipePart):
         "signed-kaiming",
         "own",
     ] = "glorot-normal"
-    std: float | None = Field(None, gt=0, examples=[0.1])
+    std: float | None = Field(None, gt=0, le=1e6, examples=[0.1])
     kept: float = Field(1.0, gt=0, le=1, examples=[0.5])
-    head: float | None = Field(None, gt=0, examples=[0.01])
+    head: float | None = Field(None, gt=0, le=1e6, examples=[0.01])
 
     @model_validator(mode="after")
     def _std_goes_with_normal(self) -> Init:

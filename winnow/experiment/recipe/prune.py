@@ -14,6 +14,7 @@ from winnow.experiment.recipe.values import (
     Rate,
     RecipePart,
     Steps,
+    check_finite,
     each_once,
 )
 
@@ -51,6 +52,11 @@ class Prune(RecipePart):
     densities: DensityList | Literal["paper", "rounds"] = Field(
         "rounds", examples=["paper", "rounds", [0.5, 0.2]]
     )
+
+    @model_validator(mode="after")
+    def _options_are_finite(self) -> Prune:
+        check_finite(self.options, "options")
+        return self
 
     @model_validator(mode="after")
     def _scope_and_rates(self) -> Prune:
@@ -124,8 +130,8 @@ class Controls(RecipePart):
     ] = Field((), alias="order-densities", examples=[[0.168]])
     reinit_masked: Count = Field(0, alias="reinit-masked")
     permuted: Count = 0
-    noise: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False)] = Field(
-        (), examples=[[0.5, 1, 2, 3]]
+    noise: Annotated[tuple[Annotated[float, Field(gt=0, le=1e6)], ...], Field(strict=False)] = (
+        Field((), examples=[[0.5, 1, 2, 3]])
     )
     at_init: bool = Field(False, alias="at-init")
 

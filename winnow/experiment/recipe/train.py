@@ -134,7 +134,7 @@ class Train(RecipePart):
     """
 
     steps: Steps
-    batch: int = Field(ge=1, examples=[60])
+    batch: int = Field(ge=1, le=1_000_000_000, examples=[60])
     last_batch: Literal["keep", "drop"] = "keep"
     optimizer: Annotated[Optimizer, BeforeValidator(by_name)]
     schedule: Annotated[Schedule, BeforeValidator(by_name)] = Schedule()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -17,8 +18,10 @@ DensityList = Annotated[
 ]
 Steps = Annotated[str, BeforeValidator(checked_steps), Field(examples=["500it", "5ep"])]
 Rate = Annotated[float, Field(ge=0, lt=1, examples=[0.2])]  # of what survives, removed
-Seed = Annotated[Literal["replicate"] | Annotated[int, Field(ge=0)], Field(examples=["replicate"])]
-Count = Annotated[int, Field(ge=0, examples=[3])]
+Seed = Annotated[
+    Literal["replicate"] | Annotated[int, Field(ge=0, lt=2**63)], Field(examples=["replicate"])
+]
+Count = Annotated[int, Field(ge=0, lt=2**63, examples=[3])]
 LineName = Annotated[str, Field(min_length=1, pattern=r"^[^\n\r\t]+$", examples=["warm-up"])]
 
 
@@ -30,6 +33,8 @@ class RecipePart(BaseModel):
     )
 
 
+_LARGEST = 2.0**63
+
 T = TypeVar("T", bound=tuple[Any, ...])
 
 
@@ -38,6 +43,18 @@ def each_once(written: T) -> T:
     if len(set(written)) < len(written):
         raise ValueError(f"is {shown(list(written))}: a value stands twice; write each once")
     return written
+
+
+def check_finite(value: Any, place: str) -> None:
+    """ValueError for a number in plain values that is not finite, or larger than 64 bits hold."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            check_finite(inner, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            check_finite(inner, place)
+    elif isinstance(value, int | float) and not abs(value) < _LARGEST:
+        raise ValueError(f"{place} is {shown(value)}: write a number below {_LARGEST:.2g}")
 
 
 def by_name(value: Any) -> Any:
