@@ -74,6 +74,7 @@ TOLD = {
         ["prune={algorithm: one-shot, densities: [0.5], rounds: 3}"],
         "goes by prune.densities",
     ),
+    "densities of rounds": (["prune={densities: [0.5], rounds: 2}"], "for algorithm: one-shot"),
     "two densities that are one": (
         ["prune={algorithm: one-shot, densities: [0.3, 0.300001]}"],
         "they are one run",
@@ -105,7 +106,6 @@ REFUSED = {
     "nothing removed anywhere": "prune={rate: 0, rates: {output: 0}}",
     "no densities": "prune={algorithm: one-shot, densities: []}",
     "a density twice": "prune={algorithm: one-shot, densities: [0.5, 0.5]}",
-    "densities of rounds": "prune={densities: [0.5]}",
     "no densities to compare": "compare={methods: [snip], densities: []}",
     "a density to compare twice": "compare={methods: [snip], densities: [0.2, 0.2]}",
     "no methods": "compare={methods: []}",

@@ -203,6 +203,8 @@ def _rounds(setting: Setting, points: Sequence[Node]) -> Iterator[str]:
         yield "controls check tickets, and nothing is pruned here: none of them is trained"
     usual = type(prune).model_fields["rounds"].default
     listed = "rounds" not in (prune.densities, asked.one_shot)
+    if prune.densities != "rounds" and not prune.is_one_shot:
+        yield "prune.densities is for algorithm: one-shot; imp goes by rate and rounds"
     if prune.is_one_shot and listed and prune.rounds != usual:
         yield f"prune.rounds is {prune.rounds}, and one-shot pruning goes by prune.densities alone"
     densities = () if isinstance(prune.densities, str) else prune.densities

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from winnow.errors import shown
 from winnow.experiment.recipe.values import (
     Count,
     Density,
@@ -66,15 +65,6 @@ class Prune(RecipePart):
             raise ValueError("rate 0 removes nothing: choose one above 0, e.g. 0.2")
         if self.rates and not any([self.rate, *self.rates.values()]):
             raise ValueError("rate and all rates are 0, which removes nothing: choose one above 0")
-        return self
-
-    @model_validator(mode="after")
-    def _densities_go_with_one_shot(self) -> Prune:
-        if self.densities != "rounds" and not self.is_one_shot:
-            raise ValueError(
-                f"densities is {shown(self.densities)}, and algorithm imp goes by rate and rounds: "
-                "write algorithm: one-shot, or leave densities out"
-            )
         return self
 
     @model_validator(mode="after")
