@@ -11,8 +11,8 @@ import torch
 
 import winnow as wn
 from winnow.errors import UserError
-from winnow.experiment.plan.size import MOST_ANALYSES, MOST_AT_ALL, MOST_RUNS, MOST_WEIGHTS
-from winnow.experiment.recipe.limits import CHARACTERS, DEPTH, DIGITS, PARTS, SIZE
+from winnow.experiment.plan.size import MOST_ANALYSES, MOST_AT_ALL, MOST_WEIGHTS, UNASKED_RUNS
+from winnow.experiment.recipe.limits import CHARACTERS, DEPTH, DIGITS, MOST_VALUES, SIZE
 from winnow.pretrained import load_pretrained
 
 ROOT = Path(wn.__file__).parent
@@ -76,7 +76,7 @@ def test_a_pickle_that_runs_code_is_refused_by_every_loader(name, plain, tmp_pat
 
 def test_security_md_has_the_limits_as_they_are():
     text = (ROOT.parent / "SECURITY.md").read_text("utf-8")
-    for number in (SIZE, PARTS, CHARACTERS, MOST_RUNS, MOST_ANALYSES):
+    for number in (SIZE, MOST_VALUES, CHARACTERS, UNASKED_RUNS, MOST_ANALYSES):
         assert f"{number:,}" in text
     assert f"{DEPTH} levels" in text
     assert f"{DIGITS} digits" in text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from winnow.errors import UserError, shown
+from winnow.errors import UserError, repeated
 
 _PATTERN = re.compile(r"([0-9]+(?:\.[0-9]+)?)(it|ep)")
 _DIGITS = 40
@@ -17,12 +17,12 @@ def checked_steps(value: object) -> str:
     """Return ``value`` if it is an amount of training; raise UserError that shows one otherwise."""
     match = _PATTERN.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise UserError(f'is {shown(value)}: write iterations as "500it" or epochs as "5ep"')
+        raise UserError(f'is {repeated(value)}: write iterations as "500it" or epochs as "5ep"')
     if match[2] == "it" and "." in match[1]:
         raise UserError(f"is {value!r}: iterations are whole, e.g. {match[1].split('.')[0]}it")
     if len(match[1]) > _DIGITS or float(match[1]) > MOST_ITERATIONS:
         raise UserError(
-            f"is {shown(value)}: at most {MOST_ITERATIONS:g} {match[2]} can be asked for, in "
+            f"is {repeated(value)}: at most {MOST_ITERATIONS:g} {match[2]} can be asked for, in "
             f"{_DIGITS} characters at most"
         )
     return match[0]

@@ -34,7 +34,7 @@ def unknown(kind: str, name: str, valid: Iterable[str], hint: str) -> UserError:
     return UserError(f"unknown {kind} {name!r}.{meant} {hint}.")
 
 
-def shown(value: object) -> str:
+def repeated(value: object) -> str:
     """A user's value as messages repeat it: as Python writes it, its beginning where that is long;
     of a number of thousands of digits, which Python does not write, how many they are.
     """

@@ -12,7 +12,7 @@ from winnow.experiment.arms import Arm
 from winnow.experiment.expected import slug_of, write_experiment
 from winnow.experiment.plan.lines import expand_lines
 from winnow.experiment.plan.plan import Plan, Planned
-from winnow.experiment.plan.size import MOST_RUNS, check_plan_size
+from winnow.experiment.plan.size import UNASKED_RUNS, check_plan_size
 from winnow.experiment.plan.why import EXPLAINED, explaining_plan, rounds_there
 from winnow.experiment.recipe.load import check_recipe, is_recipe, load_recipe
 from winnow.experiment.recipe.recipe import Recipe
@@ -165,10 +165,10 @@ def explain(
 def _check_size(question: Question, confirmed: bool) -> None:
     """NeedsConfirmingError for a very large recipe, or as many draws of controls."""
     check_plan_size(question.name, question.recipe, confirmed)
-    if question.draws * question.recipe.replicates > MOST_RUNS and not confirmed:
+    if question.draws * question.recipe.replicates > UNASKED_RUNS and not confirmed:
         raise NeedsConfirmingError(
             f"--draws {question.draws:,} of each control and {question.recipe.replicates:,} "
-            f"replicates are more than {MOST_RUNS:,} runs; nothing is built yet. If it is meant: "
+            f"replicates are more than {UNASKED_RUNS:,} runs; nothing is built. If it is meant: "
             "--yes, or confirm=True in Python"
         )
 

@@ -58,7 +58,7 @@ def test_find_refuses_code(folder):
 
 @pytest.mark.usefixtures("folder")
 def test_yes_goes_on(monkeypatch):
-    monkeypatch.setattr("winnow.experiment.plan.size.MOST_RUNS", 2)
+    monkeypatch.setattr("winnow.experiment.plan.size.UNASKED_RUNS", 2)
     refused(winnow("plan", "r.yaml"), "asked from 2 on")
     assert winnow("plan", "r.yaml", "--yes").code == 0
     assert winnow("run", "r.yaml", "--yes", "--jobs", 1).code == 0
@@ -67,7 +67,7 @@ def test_yes_goes_on(monkeypatch):
 @pytest.mark.parametrize("answer", ["y\n", "n\n"])
 @pytest.mark.usefixtures("folder")
 def test_on_a_terminal_it_asks(answer, monkeypatch):
-    monkeypatch.setattr("winnow.experiment.plan.size.MOST_RUNS", 2)
+    monkeypatch.setattr("winnow.experiment.plan.size.UNASKED_RUNS", 2)
     monkeypatch.setattr("winnow.cli.consent._is_terminal", lambda: True)
     monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
     given = winnow("plan", "r.yaml")

@@ -13,10 +13,10 @@ from winnow.errors import NeedsConfirmingError, UserError
 if TYPE_CHECKING:
     from winnow.experiment.plan.plan import Planned
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
-def asking(command: Callable[[bool], T], yes: bool) -> T:
+def asking(command: Callable[[bool], _T], yes: bool) -> _T:
     """Call a command with ``yes``; where it needs a consent that was not given, ask and call again.
 
     Raises UserError where there is no terminal to ask on, or the answer is no.

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from winnow.errors import shown
+from winnow.errors import repeated
 
 
 def whole_number(text: str | int) -> int:
@@ -17,7 +17,7 @@ def whole_number(text: str | int) -> int:
     written = str(text)
     if re.fullmatch(r"[+-]?[0-9]{1,18}", written):
         return int(written)
-    raise typer.BadParameter(f"{shown(text)} is no whole number, e.g. 2")
+    raise typer.BadParameter(f"{repeated(text)} is no whole number, e.g. 2")
 
 
 def duration(text: str | float) -> float:

@@ -14,8 +14,8 @@ from winnow.experiment.plan.lines import expand_lines
 from winnow.experiment.plan.replicate import with_between
 from winnow.experiment.plan.size import (
     MOST_ANALYSES,
-    MOST_RUNS,
     MOST_WEIGHTS,
+    UNASKED_RUNS,
     check_plan_size,
     size_of,
 )
@@ -75,7 +75,7 @@ def test_no_plan_of_rounds_is_larger_than_counted(
         analyses=[{"name": "overlap", "pairs": True} if pairs else {"name": "layer_densities"}],
     )
     size, (points, analyses) = size_of(recipe), points_of(recipe)
-    assert points <= size.runs <= MOST_RUNS
+    assert points <= size.runs <= UNASKED_RUNS
     assert analyses <= size.analyses
 
 
@@ -158,11 +158,11 @@ def test_a_network_that_no_machine_holds_is_refused_whatever_is_confirmed(model,
 
 def test_who_confirms_is_not_asked(monkeypatch):
     recipe = recipe_with(replicates=3)
-    monkeypatch.setattr("winnow.experiment.plan.size.MOST_RUNS", 5)
+    monkeypatch.setattr("winnow.experiment.plan.size.UNASKED_RUNS", 5)
     with pytest.raises(NeedsConfirmingError):
         expand_lines("here", recipe, SOURCES)
     assert expand_lines("here", recipe, SOURCES, confirmed=True).runs
 
 
 def test_the_numbers_that_docs_state():
-    assert (MOST_RUNS, MOST_ANALYSES, MOST_WEIGHTS) == (10_000, 100_000, 500_000_000)
+    assert (UNASKED_RUNS, MOST_ANALYSES, MOST_WEIGHTS) == (10_000, 100_000, 500_000_000)

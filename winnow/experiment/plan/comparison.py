@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from winnow.algorithms.catalogue import find_method
-from winnow.errors import UserError, shown
+from winnow.errors import UserError, repeated
 from winnow.experiment.arms import TICKET, Arm
 from winnow.experiment.plan.kinds import METHOD_KINDS
 from winnow.experiment.plan.kinds.compared import ComparedMethod
@@ -64,7 +64,7 @@ def _planned(setting: Setting, spec: MethodSpec) -> PlannedMethod:
     except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise UserError(
             f"{spec.arm_name}: an option has a value of the wrong kind ({error}): they are "
-            f"{shown(dict(spec.options))}; `winnow methods {spec.name}` lists what it takes"
+            f"{repeated(dict(spec.options))}; `winnow methods {spec.name}` lists what it takes"
         ) from None
 
 

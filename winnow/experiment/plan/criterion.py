@@ -10,7 +10,7 @@ from typing import Any
 
 from winnow import criteria
 from winnow.allocation import Keep
-from winnow.errors import UserError, shown
+from winnow.errors import UserError, repeated
 from winnow.experiment.run_parts import (
     AnyExamples,
     BalancedExamples,
@@ -106,7 +106,7 @@ def _check_kind(criterion: str, name: str, value: Any, usual: Any) -> None:
     fits = number if type(usual) in (int, float) else isinstance(value, type(usual))
     if type(usual) in kinds and not fits:
         raise UserError(
-            f"{name} of {criterion} is {shown(value)}: write {kinds[type(usual)]}, e.g. {usual}"
+            f"{name} of {criterion} is {repeated(value)}: write {kinds[type(usual)]}, e.g. {usual}"
         )
 
 

@@ -17,7 +17,7 @@ from winnow.experiment.recipe.recipe import Recipe
 from winnow.outside import CodeRefusedError
 from winnow.selection import expand_rates, prunable
 
-MOST_RUNS = 10_000
+UNASKED_RUNS = 10_000
 """Runs that are planned without a question: the largest shipped recipe has 4,176."""
 
 MOST_ANALYSES = 100_000
@@ -57,7 +57,7 @@ def check_plan_size(name: str, recipe: Recipe, confirmed: bool) -> None:
     large = [
         f"{count:,} {what} (asked from {most:,} on)"
         for count, most, what in (
-            (size.runs, MOST_RUNS, "runs"),
+            (size.runs, UNASKED_RUNS, "runs"),
             (size.analyses, MOST_ANALYSES, "analyses"),
             (size.weights, MOST_WEIGHTS, "weights in one network"),
         )
@@ -128,7 +128,7 @@ def _pruned(recipe: Recipe) -> list[_Alike]:
 
 
 def _rounds(recipe: Recipe) -> int:
-    """How many rounds of pruning there are at most; those above `MOST_RUNS` are not counted."""
+    """How many rounds of pruning there are at most; those above `UNASKED_RUNS` are not counted."""
     if recipe.ticket is not None:
         return 1
     if recipe.prune.is_one_shot:
@@ -145,7 +145,7 @@ def _densities(recipe: Recipe, densities: str | tuple[float, ...]) -> int:
 def _walked(recipe: Recipe) -> int:
     """The rounds of a walk, which ends where a round would remove nothing."""
     prune = recipe.prune
-    if prune.rounds <= MOST_RUNS // max(1, recipe.replicates):
+    if prune.rounds <= UNASKED_RUNS // max(1, recipe.replicates):
         return prune.rounds
     try:
         model = network(recipe)
@@ -159,7 +159,7 @@ def _walked(recipe: Recipe) -> int:
 
 
 def _steps_of_walk(left: int, rate: float, rounds: int) -> int:
-    for step in range(min(rounds, MOST_RUNS)):
+    for step in range(min(rounds, UNASKED_RUNS)):
         removed = round(rate * left)
         if removed == 0:
             return step
@@ -186,7 +186,7 @@ def _between(method: MethodSpec, compare: Compare) -> int:
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1:
         return 0  # which the plan refuses, or None
     if rate < 1e-12:
-        return MOST_RUNS + 1
+        return UNASKED_RUNS + 1
     return math.ceil(math.log(min(compare.densities)) / math.log1p(-rate))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from winnow.errors import shown
+from winnow.errors import repeated
 from winnow.experiment.recipe.values import RecipePart, Steps
 
 _LARGEST = 1_000_000  # of an option of an analysis: bins, examples, steps
@@ -55,7 +55,7 @@ class AnalysisSpec(RecipePart):
             raise ValueError("against_at goes with against: ARM")
         for name, value in self.options.items():
             if isinstance(value, int | float) and not abs(value) <= _LARGEST:
-                raise ValueError(f"{name} is {shown(value)}: write {_LARGEST:,} at most")
+                raise ValueError(f"{name} is {repeated(value)}: write {_LARGEST:,} at most")
         if "." in self.key:
             raise ValueError(f"the label {self.key!r} has a dot, which parts it from its fields")
         return self

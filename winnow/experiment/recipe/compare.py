@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from winnow.errors import shown
+from winnow.errors import repeated
 from winnow.experiment.arms import ROUND_BY_ROUND
-from winnow.experiment.recipe.values import Density, RecipePart, check_finite
+from winnow.experiment.recipe.values import Density, RecipePart, check_numbers
 
 _TAKEN = ("dense", *(arm.name for arm in ROUND_BY_ROUND))  # by lines that are there anyway
 
@@ -52,15 +52,15 @@ class MethodSpec(RecipePart):
 
     @model_validator(mode="after")
     def _options_are_plain(self) -> MethodSpec:
-        check_finite(self.options, "")
+        check_numbers(self.options, "")
         named = self.options.get("criterion", "")
         if not isinstance(named, str):
-            raise ValueError(f"criterion is {shown(named)}: write a name, e.g. magnitude")
+            raise ValueError(f"criterion is {repeated(named)}: write a name, e.g. magnitude")
         ignored = self.options.get("ignore", ())
         if not isinstance(ignored, str | list | tuple) or not all(
             isinstance(name, str) for name in ignored
         ):
-            raise ValueError(f"ignore is {shown(ignored)}: write names of layers, [output]")
+            raise ValueError(f"ignore is {repeated(ignored)}: write names of layers, [output]")
         return self
 
     @property
@@ -110,5 +110,5 @@ class Compare(RecipePart):
             if arm in _TAKEN:
                 raise ValueError(f"the label {arm!r} is taken: choose another")
         if len(set(self.densities)) < len(self.densities):
-            raise ValueError(f"a density stands twice in {shown(list(self.densities))}")
+            raise ValueError(f"a density stands twice in {repeated(list(self.densities))}")
         return self

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from winnow.errors import shown, unknown
+from winnow.errors import repeated, unknown
 
 _Model = type[BaseModel]
 _MANY = 20  # faults that are told one by one
@@ -36,7 +36,7 @@ def _in_words(fault: ErrorDetails, checked: _Model) -> str:
     cause = fault.get("ctx", {}).get("error")
     if fault["type"] == "value_error" and isinstance(cause, ValueError):
         return f"{field} {cause}" if str(cause).startswith("is ") else f"{field}: {cause}"
-    return f"{field} is {shown(fault['input'])}: {fault['msg'].lower()}{_example(path, checked)}"
+    return f"{field} is {repeated(fault['input'])}: {fault['msg'].lower()}{_example(path, checked)}"
 
 
 def _is_key(part: object) -> bool:

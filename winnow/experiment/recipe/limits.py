@@ -21,7 +21,7 @@ SIZE = 256 * 1024
 DEPTH = 32
 """Lists and mappings inside of one another."""
 
-PARTS = 20_000
+MOST_VALUES = 20_000
 """Values, keys, lists and mappings, those that aliases stand for included."""
 
 CHARACTERS = 1_000_000
@@ -88,7 +88,10 @@ def _close(part: _Open, around: _Open, known: dict[str, _Open]) -> None:
 def _check_sum(opened: list[_Open], line: int) -> None:
     parts = sum(one.parts for one in opened)
     characters = sum(one.characters for one in opened)
-    for count, most, what in ((parts, PARTS, "values"), (characters, CHARACTERS, "characters")):
+    for count, most, what in (
+        (parts, MOST_VALUES, "values"),
+        (characters, CHARACTERS, "characters"),
+    ):
         if count > most:
             raise UserError(
                 f"line {line}: up to here there are more than {most:,} {what}, with all that "

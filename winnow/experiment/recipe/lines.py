@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from winnow.errors import UserError, shown, unknown
+from winnow.errors import UserError, repeated, unknown
 from winnow.experiment.recipe.limits import DEPTH
 
 OF_THE_WHOLE = ("lines", "views", "claims", "figures")
@@ -34,7 +34,7 @@ def set_dotted(written: dict[str, Any], key: str, value: Any, said: str) -> None
         elif inner is None:
             inner = {}
         elif not isinstance(inner, dict):
-            raise UserError(f"{said}: {folder} holds {shown(inner)}, which has no key {last!r}")
+            raise UserError(f"{said}: {folder} holds {repeated(inner)}, which has no key {last!r}")
         place[folder] = dict(inner)
         place = place[folder]
     place[last] = value

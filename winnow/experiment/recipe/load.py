@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from winnow.errors import UserError, shown, unknown
+from winnow.errors import UserError, repeated, unknown
 from winnow.experiment.recipe.explain import faults
 from winnow.experiment.recipe.limits import SIZE, check_size
 from winnow.experiment.recipe.lines import OF_THE_WHOLE, differences, set_dotted
@@ -122,7 +122,7 @@ def _checked_lines(
     """The lines as written, without those that the scale leaves out."""
     if not isinstance(lines, Mapping) or not all(isinstance(o, Mapping) for o in lines.values()):
         raise UserError(
-            f"{where}: lines is {shown(lines)}: write each as NAME: {{key: value}}, keys as for "
+            f"{where}: lines is {repeated(lines)}: write each as NAME: {{key: value}}, keys as for "
             '-o, e.g. lines: {"0.1": {train.optimizer.lr: 0.1}}'
         )
     if len(lines) > _MOST_LINES:
@@ -168,6 +168,6 @@ def _changed_by(written: Mapping[str, Any], steps: Sequence[_Step]) -> dict[str,
 def _override(override: str) -> _Step:
     key, sign, text = override.partition("=")
     if not sign or not key:
-        raise UserError(f"-o {shown(override)}: write key=value, e.g. -o train.steps=5000it")
+        raise UserError(f"-o {repeated(override)}: write key=value, e.g. -o train.steps=5000it")
     said = f"-o {override[:_LONG]}"
     return key, parse_yaml(text, said), said

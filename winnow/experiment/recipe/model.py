@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from winnow.errors import shown
+from winnow.errors import repeated
 from winnow.experiment.recipe.values import RecipePart, by_name
 from winnow.models import is_own_network
 
@@ -104,7 +104,7 @@ class Model(RecipePart):
         own = is_own_network(self.name)
         if self.options and not own:
             raise ValueError(
-                f"options is {shown(self.options)}, for a network of your own; {self.name} has "
+                f"options is {repeated(self.options)}, for a network of your own; {self.name} has "
                 "hidden, width, dropout, conv_bias and shortcut"
             )
         usual = {"hidden": None, "width": 1.0, "dropout": 0.0, "conv_bias": False}

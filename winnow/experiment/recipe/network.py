@@ -11,7 +11,7 @@ import torch
 from winnow import models
 from winnow.data.facts import Facts
 from winnow.data.own import known_data
-from winnow.errors import UserError, shown
+from winnow.errors import UserError, repeated
 from winnow.experiment.run_parts import RunData, RunModel
 from winnow.models.initialise import check_parts, check_scheme, initialise
 from winnow.models.own import OWN_INIT, drawn_from, own_network, without_values
@@ -73,10 +73,10 @@ def _outline(build: Callable[[], torch.nn.Module], model: Model) -> torch.nn.Mod
         raise
     except (RuntimeError, OverflowError, MemoryError, TypeError, ValueError) as error:
         sizes = {"hidden": model.hidden, "width": model.width}
-        said = ", ".join(f"{k} {shown(v)}" for k, v in sizes.items() if v not in (None, 1.0))
+        said = ", ".join(f"{k} {repeated(v)}" for k, v in sizes.items() if v not in (None, 1.0))
         raise UserError(
             f"model {model.name} cannot be built with {said or 'its sizes'}: a layer would be "
-            f"larger than any tensor can be ({shown(str(error).splitlines()[0])})"
+            f"larger than any tensor can be ({repeated(str(error).splitlines()[0])})"
         ) from None
 
 

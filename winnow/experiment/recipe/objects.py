@@ -20,8 +20,8 @@ from typing import Any
 import yaml
 
 from winnow.data.own_names import KEPT, is_own_data
-from winnow.errors import UserError, shown
-from winnow.experiment.recipe.limits import DEPTH, DIGITS, PARTS
+from winnow.errors import UserError, repeated
+from winnow.experiment.recipe.limits import DEPTH, DIGITS, MOST_VALUES
 from winnow.extraction import extracted
 from winnow.files import write_whole
 
@@ -122,8 +122,8 @@ def plain_values(value: Any, place: str) -> Any:
 
 
 def _plain(value: Any, place: str, count: Iterator[int], depth: int) -> Any:
-    if next(count) > PARTS:
-        raise UserError(f"{place}: there are more than {PARTS:,} values: a recipe has fewer")
+    if next(count) > MOST_VALUES:
+        raise UserError(f"{place}: there are more than {MOST_VALUES:,} values: a recipe has fewer")
     if depth > DEPTH:
         raise UserError(f"{place[:_LONG]}… is nested deeper than {DEPTH} levels")
     if isinstance(value, Mapping):
@@ -134,7 +134,7 @@ def _plain(value: Any, place: str, count: Iterator[int], depth: int) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(inner, place, count, depth + 1) for inner in value]
     if type(value) is int and value.bit_length() > _BITS:
-        raise UserError(f"{place} is {shown(value)}: write {DIGITS} digits at most")
+        raise UserError(f"{place} is {repeated(value)}: write {DIGITS} digits at most")
     if value is None or type(value) in (bool, int, float, str):
         return value
     hint = " (a network is given as model=, data as data=)" if callable(value) else ""

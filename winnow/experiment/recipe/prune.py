@@ -13,7 +13,7 @@ from winnow.experiment.recipe.values import (
     Rate,
     RecipePart,
     Steps,
-    check_finite,
+    check_numbers,
     each_once,
 )
 
@@ -54,7 +54,7 @@ class Prune(RecipePart):
 
     @model_validator(mode="after")
     def _options_are_finite(self) -> Prune:
-        check_finite(self.options, "options")
+        check_numbers(self.options, "options")
         return self
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from winnow.errors import UserError, shown
+from winnow.errors import UserError, repeated
 from winnow.experiment.recipe.limits import check_limits
 
 _OTHER = (":float", ":bool", ":timestamp", ":merge")  # resolved otherwise, or plain words
@@ -21,9 +21,9 @@ def _unique_mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
     for key_node, value in node.value:
         key, line = loader.construct_object(key_node, deep=True), key_node.start_mark.line + 1
         if not isinstance(key, str):
-            raise UserError(f"line {line}: the key {shown(key)} is no word: write it in quotes")
+            raise UserError(f"line {line}: the key {repeated(key)} is no word: write it in quotes")
         if key in found:
-            raise UserError(f"line {line}: the key {shown(key)} stands twice")
+            raise UserError(f"line {line}: the key {repeated(key)} stands twice")
         found[key] = loader.construct_object(value, deep=True)
     return found
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from winnow.errors import shown
+from winnow.errors import repeated
 from winnow.experiment.recipe.values import RecipePart, Steps, by_name
 
 
@@ -99,7 +99,7 @@ class Schedule(RecipePart):
                 "{name: steps, drops: [80ep], factor: 0.1}"
             )
         if len(set(self.drops)) < len(self.drops):
-            raise ValueError(f"drops is {shown(list(self.drops))}: one stands twice")
+            raise ValueError(f"drops is {repeated(list(self.drops))}: one stands twice")
         return self
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from winnow.amounts import checked_steps
-from winnow.errors import shown
+from winnow.errors import repeated
 
 Density = Annotated[float, Field(gt=0, le=1, examples=[0.05])]
 DensityList = Annotated[
@@ -35,26 +35,26 @@ class RecipePart(BaseModel):
 
 _LARGEST = 2.0**63
 
-T = TypeVar("T", bound=tuple[Any, ...])
+_T = TypeVar("_T", bound=tuple[Any, ...])
 
 
-def each_once(written: T) -> T:
+def each_once(written: _T) -> _T:
     """The values. ValueError for one that stands twice."""
     if len(set(written)) < len(written):
-        raise ValueError(f"is {shown(list(written))}: a value stands twice; write each once")
+        raise ValueError(f"is {repeated(list(written))}: a value stands twice; write each once")
     return written
 
 
-def check_finite(value: Any, place: str) -> None:
+def check_numbers(value: Any, place: str) -> None:
     """ValueError for a number in plain values that is not finite, or larger than 64 bits hold."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            check_finite(inner, f"{place}.{key}" if place else str(key))
+            check_numbers(inner, f"{place}.{key}" if place else str(key))
     elif isinstance(value, list | tuple):
         for inner in value:
-            check_finite(inner, place)
+            check_numbers(inner, place)
     elif isinstance(value, int | float) and not abs(value) < _LARGEST:
-        raise ValueError(f"{place} is {shown(value)}: write a number below {_LARGEST:.2g}")
+        raise ValueError(f"{place} is {repeated(value)}: write a number below {_LARGEST:.2g}")
 
 
 def by_name(value: Any) -> Any:
