@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import re
 
-from winnow.errors import UserError
+from winnow.errors import UserError, repeated
 
-_PATTERN = re.compile(r"(\d+(?:\.\d+)?)(it|ep)")
+_PATTERN = re.compile(r"([0-9]+(?:\.[0-9]+)?)(it|ep)")
+_DIGITS = 40
+
+MOST_ITERATIONS = 10**12
+"""No training is longer: at a million steps a second it would take eleven days."""
 
 
 def checked_steps(value: object) -> str:
     """Return ``value`` if it is an amount of training; raise UserError that shows one otherwise."""
     match = _PATTERN.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise UserError(f'is {value!r}: write iterations as "500it" or epochs as "5ep"')
+        raise UserError(f'is {repeated(value)}: write iterations as "500it" or epochs as "5ep"')
     if match[2] == "it" and "." in match[1]:
         raise UserError(f"is {value!r}: iterations are whole, e.g. {match[1].split('.')[0]}it")
+    if len(match[1]) > _DIGITS or float(match[1]) > MOST_ITERATIONS:
+        raise UserError(
+            f"is {repeated(value)}: at most {MOST_ITERATIONS:g} {match[2]} can be asked for, in "
+            f"{_DIGITS} characters at most"
+        )
     return match[0]
 
 

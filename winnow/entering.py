@@ -58,6 +58,7 @@ def enter(
     jobs: int | None = None,
     threads: int | None = None,
     checkpoint: float = 60.0,
+    confirm: bool = False,
     on_plan: Callable[[Planned, Store], Callable[[Event], None]] | None = None,
 ) -> Entered:
     """Try one's own criterion, run what is missing of the comparison with it, write the answer.
@@ -81,6 +82,7 @@ def enter(
             jobs=jobs,
             threads=threads,
             checkpoint=checkpoint,
+            confirm=confirm,
             on_plan=on_plan,
         )
     command = _command(written, scale, replicates)

@@ -7,21 +7,24 @@ import json
 import os
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from winnow import report
-from winnow.errors import UserError
+from winnow.errors import NeedsConfirmingError, OptionWarning, UserError
 from winnow.experiment.expected import Experiment, slug_of, write_experiment
 from winnow.experiment.plan.lines import expand_lines, part_of, recording_too
-from winnow.experiment.plan.plan import Planned
+from winnow.experiment.plan.plan import Planned, doubts_in
+from winnow.experiment.plan.size import check_plan_size
+from winnow.experiment.recipe.code import check_no_code
 from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.recipe.names import called
-from winnow.experiment.recipe.objects import names_of_objects, recipe_file
+from winnow.experiment.recipe.objects import names_of_objects, plain_values, recipe_file
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.recipe.scales import FULL
 from winnow.experiment.store.analyses import find_analysis
@@ -44,6 +47,7 @@ from winnow.experiment.store.weights import copy_weights
 from winnow.experiment.train.executor import Event, Settings, execute
 from winnow.experiment.train.pools.local import usable_cores
 from winnow.experiment.train.status import plan_status
+from winnow.outside import CodeRefusedError, running_code
 from winnow.report.frame import as_frame
 from winnow.report.notebook import outcome_html
 from winnow.report.placing import report_folder
@@ -129,7 +133,8 @@ class Asked:
     """What is asked for: a recipe (a shipped name or a path), at a scale, changed or in part.
 
     ``overrides``: ``key=value`` texts. ``only``: arms; ``lines``: variants of the recipe; all
-    where they are empty.
+    where they are empty. ``confirmed``: it may be very large (`winnow.experiment.plan.size`).
+    ``code``: the recipe may name functions outside Winnow, which planning it runs.
     """
 
     recipe: str
@@ -138,14 +143,21 @@ class Asked:
     only: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
     scale: str = FULL
+    confirmed: bool = field(default=False, compare=False)
+    code: bool = field(default=True, compare=False)
 
     def load(self) -> Recipe:
-        """The recipe. Raises UserError."""
-        return load_recipe(self.recipe, self.overrides, self.replicates, self.scale)
+        """The recipe; nothing that it names is imported. Raises UserError (CodeRefusedError: it
+        runs code outside Winnow, and none is wanted).
+        """
+        recipe = load_recipe(self.recipe, self.overrides, self.replicates, self.scale)
+        if not self.code:
+            check_no_code(recipe, self.recipe)
+        return recipe
 
     def plan(self, recipe: Recipe, sources: Mapping[str, Source]) -> Planned:
         """What is asked for of a recipe that `load` gave. Raises UserError."""
-        planned = expand_lines(self.recipe, recipe, sources)
+        planned = expand_lines(self.recipe, recipe, sources, self.confirmed)
         return part_of(planned, arms=self.only, lines=self.lines)
 
     @property
@@ -209,6 +221,8 @@ def run(
     jobs: int | None = None,
     threads: int | None = None,
     checkpoint: float = 60.0,
+    confirm: bool = False,
+    code: bool = True,
     on_plan: Callable[[Planned, Store], Callable[[Event], None]] | None = None,
     beside: Sequence[Planned] = (),
 ) -> Outcome:
@@ -223,23 +237,44 @@ def run(
     ``store``: the folder of finished runs (default ``$WINNOW_STORE``, else ``./runs``); nothing in
     it is trained again. ``jobs``: worker processes (default: the cores); ``threads``: of each, for
     the sparse engine (default: its share of the cores); ``checkpoint``: seconds between
-    checkpoints; none changes a number. ``on_plan`` is called before training and returns what is
-    told the events. ``beside``: plans of other experiments in this store; what they want recorded
-    of the same runs is recorded at once. The report goes to ``STORE/reports/RECIPE``, with the
-    scale and a hash of what is changed behind; and one of the recipe, where another one of that
-    name has been there.
+    checkpoints; none changes a number. ``confirm``: plan and run it even if it is very large (more
+    than 10,000 runs, or a network of more than 500 million weights). ``code=False``: refuse a
+    recipe that names functions outside Winnow, before anything is imported. ``on_plan`` is called
+    before training and returns what is told the events; where there is none, OptionWarning says
+    what of the recipe has no effect. ``beside``: plans of other experiments in this store; what
+    they want recorded of the same runs is recorded at once. The report goes to
+    ``STORE/reports/RECIPE``, with the scale and a hash of what is changed behind; and one of the
+    recipe, where another one of that name has been there.
 
-    Raises UserError for bad input, DiskError when the store is full, WorkerError for a defect.
+    Raises UserError for bad input (NeedsConfirmingError: it is very large; CodeRefusedError: it
+    runs code), DiskError when the store is full, WorkerError for a defect.
     """
     recipe, overrides = _with_objects(recipe, overrides, model, data, store)
     asked = ask(recipe, overrides, replicates, only, lines, scale)
+    asked = replace(asked, confirmed=confirm, code=code)
+    with running_code(code):
+        return _run(asked, store, jobs, threads, checkpoint, on_plan, beside)
+
+
+def _run(
+    asked: Asked,
+    store: str | os.PathLike[str] | None,
+    jobs: int | None,
+    threads: int | None,
+    checkpoint: float,
+    on_plan: Callable[[Planned, Store], Callable[[Event], None]] | None,
+    beside: Sequence[Planned],
+) -> Outcome:
     loaded = asked.load()
+    check_plan_size(asked.recipe, loaded, asked.confirmed)
     sources = find_sources(loaded)
     plan = asked.plan(loaded, sources)
     place = Store(store_path(store)).open()
     remember_sources(sources, place)
     copy_weights(loaded, place)
     copy_ticket(loaded, place)
+    for doubt in () if on_plan else doubts_in(plan):
+        warnings.warn(f"{plan.name}: {doubt}", OptionWarning, stacklevel=3)
     tell = on_plan(plan, place) if on_plan else _warn
     about = provenance_of(plan)
     settings = Settings(check_jobs(jobs), checkpoint, about, check_threads(threads))
@@ -256,8 +291,13 @@ def run(
 
 def plans_of(asked: Sequence[Asked]) -> list[Planned]:
     """The plans of several recipes, for `run` to record what all of them want of a run at once."""
-    loaded = [(one, one.load()) for one in asked]
-    return [one.plan(recipe, find_sources(recipe)) for one, recipe in loaded]
+    plans = []
+    for one in asked:
+        with running_code(one.code):
+            loaded = one.load()
+            check_plan_size(one.recipe, loaded, one.confirmed)
+            plans.append(one.plan(loaded, find_sources(loaded)))
+    return plans
 
 
 def _warn(event: Event) -> None:
@@ -301,8 +341,10 @@ def plan_offline(
     `find_sources_offline`.
     """
     loaded = asked.load() if recipe is None else recipe
-    sources, note = find_sources_offline(loaded, store, find)
-    return asked.plan(loaded, sources), note
+    with running_code(asked.code):
+        check_plan_size(asked.recipe, loaded, asked.confirmed)
+        sources, note = find_sources_offline(loaded, store, find)
+        return asked.plan(loaded, sources), note
 
 
 def experiments_offline(
@@ -318,6 +360,8 @@ def experiments_offline(
     try:
         plan, reason = plan_offline(asked, store, recipe, find)
         planned = [plan.experiment()]
+    except (CodeRefusedError, NeedsConfirmingError):
+        raise
     except UserError as error:
         if changed or not (stored := stored_experiments(store, name)):
             raise
@@ -365,7 +409,8 @@ def as_texts(overrides: Sequence[str] | Mapping[str, Any]) -> list[str]:
     if isinstance(overrides, str):
         raise UserError(f"overrides is {overrides!r}: give a list of them, [{overrides!r}]")
     if isinstance(overrides, Mapping):
-        dumped = {k: yaml.safe_dump(v, default_flow_style=True) for k, v in overrides.items()}
+        plain = plain_values(overrides, "overrides")
+        dumped = {k: yaml.safe_dump(v, default_flow_style=True) for k, v in plain.items()}
         return [f"{k}={text.removesuffix('...' + chr(10)).strip()}" for k, text in dumped.items()]
     return list(overrides)
 

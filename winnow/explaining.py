@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from winnow.errors import UserError
+from winnow.errors import NeedsConfirmingError, UserError
 from winnow.experiment.arms import Arm
 from winnow.experiment.expected import slug_of, write_experiment
 from winnow.experiment.plan.lines import expand_lines
 from winnow.experiment.plan.plan import Plan, Planned
+from winnow.experiment.plan.size import UNASKED_RUNS, check_plan_size
 from winnow.experiment.plan.why import EXPLAINED, explaining_plan, rounds_there
 from winnow.experiment.recipe.load import check_recipe, is_recipe, load_recipe
 from winnow.experiment.recipe.recipe import Recipe
@@ -22,6 +23,7 @@ from winnow.experiment.store.weights import copy_weights
 from winnow.experiment.train.executor import Event, Settings, execute
 from winnow.experiment.train.status import status_of
 from winnow.experiments import YAML, check_jobs, check_threads, provenance_of
+from winnow.outside import running_code
 from winnow.report.parts.decompose import CELLS, TICKET_CELL
 from winnow.report.parts.explained import Explained, cell_arm, parts_of
 from winnow.report.parts.parts_page import write_explained
@@ -135,19 +137,24 @@ def explain(
     threads: int | None = None,
     checkpoint: float = 60.0,
     command: str = "",
+    confirm: bool = False,
+    code: bool = True,
     on_plan: Callable[[Planned, Store], Callable[[Event], None]] | None = None,
 ) -> Explanation:
     """What the store says of a ticket; with ``run``, after training the controls that are missing.
 
     The page goes to ``STORE/reports/explain-RECIPE-ARM-ROUND``. Raises UserError: no such ticket,
-    or its recipe plans other runs by now.
+    or its recipe plans other runs by now; NeedsConfirmingError for a very large plan that
+    ``confirm`` does not permit, CodeRefusedError for one that runs code where ``code`` is False.
     """
-    place = Store(store).open(write=run)
-    plan = _plan(question, place, online=run)
-    if run:
-        about = provenance_of(plan)
-        settings = Settings(check_jobs(jobs), checkpoint, about, check_threads(threads))
-        _train(plan, place, settings, on_plan)
+    with running_code(code):
+        _check_size(question, confirm)
+        place = Store(store).open(write=run)
+        plan = _plan(question, place, online=run, confirmed=confirm)
+        if run:
+            about = provenance_of(plan)
+            settings = Settings(check_jobs(jobs), checkpoint, about, check_threads(threads))
+            _train(plan, place, settings, on_plan)
     explained = _explained(question, plan, place)
     if explained.parts is None:
         return Explanation(explained, plan, None, sum(explained.missing.values()))
@@ -157,7 +164,18 @@ def explain(
     return Explanation(explained, plan, page, sum(explained.missing.values()))
 
 
-def _plan(question: Question, place: Store, *, online: bool) -> Plan:
+def _check_size(question: Question, confirmed: bool) -> None:
+    """NeedsConfirmingError for a very large recipe, or as many draws of controls."""
+    check_plan_size(question.name, question.recipe, confirmed)
+    if question.draws * question.recipe.replicates > UNASKED_RUNS and not confirmed:
+        raise NeedsConfirmingError(
+            f"--draws {question.draws:,} of each control and {question.recipe.replicates:,} "
+            f"replicates are more than {UNASKED_RUNS:,} runs; nothing is built. If it is meant: "
+            "--yes, or confirm=True in Python"
+        )
+
+
+def _plan(question: Question, place: Store, *, online: bool, confirmed: bool) -> Plan:
     recipe, note = question.recipe, None
     if online:
         sources = find_sources(recipe)
@@ -165,7 +183,7 @@ def _plan(question: Question, place: Store, *, online: bool) -> Plan:
         copy_weights(recipe, place)
     else:
         sources, note = find_sources_offline(recipe, place)
-    planned = expand_lines(question.name, recipe, sources)
+    planned = expand_lines(question.name, recipe, sources, confirmed)
     whole = _line_of(planned, question.line)
     if question.round < 0:
         there = rounds_there(whole, question.arm)

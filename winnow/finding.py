@@ -96,6 +96,8 @@ def find_ticket(
     jobs: int | None = None,
     threads: int | None = None,
     checkpoint: float = 60.0,
+    confirm: bool = False,
+    code: bool = True,
     on_plan: Callable[[Planned, Store], Callable[[Event], None]] | None = None,
 ) -> FoundTicket:
     """Train what is missing of a recipe with one ticket, and take that.
@@ -111,6 +113,8 @@ def find_ticket(
         jobs=jobs,
         threads=threads,
         checkpoint=checkpoint,
+        confirm=confirm,
+        code=code,
         on_plan=on_plan,
     )
     (method,), rows = recipe.compare.methods, outcome.results.rows

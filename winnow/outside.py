@@ -16,6 +16,7 @@ import linecache
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,33 @@ from typing import Any
 
 from winnow.errors import UserError, unknown
 from winnow.files import cache_folder, write_whole
+
+_NO_CODE: ContextVar[bool] = ContextVar("no_code", default=False)
+
+
+class CodeRefusedError(UserError):
+    """Code outside Winnow would be run, and the user asked for none."""
+
+
+@contextlib.contextmanager
+def running_code(allowed: bool) -> Iterator[None]:
+    """Whether anything outside Winnow may be imported meanwhile. What is refused already stays so.
+
+    Every import of code that a recipe, a ticket or a store names goes through this module.
+    """
+    token = _NO_CODE.set(_NO_CODE.get() or not allowed)
+    try:
+        yield
+    finally:
+        _NO_CODE.reset(token)
+
+
+def _check_allowed(written: str, said: str) -> None:
+    if _NO_CODE.get():
+        raise CodeRefusedError(
+            f"{said} {written!r} is code, and you asked for none (--no-code, code=False): read it, "
+            "and leave that out if you trust it"
+        )
 
 
 @dataclass(frozen=True)
@@ -57,6 +85,7 @@ def source_of_place(written: str, said: str) -> SourceFile:
     """The file that a function is written in. Modules are found as by ``python -m``, in the current
     folder last. UserError, beginning with ``said``: it cannot be found or read.
     """
+    _check_allowed(written, said)
     place, _ = split_place(written, said)
     path, module = (
         _of_file(written, place, said)
@@ -78,6 +107,7 @@ def load_outside(written: str, said: str, planned: str | None = None) -> Callabl
     the current one behind Python's path. UserError, beginning with ``said``: there is no such
     module, file or function; importing it fails; or it has changed and there is no copy.
     """
+    _check_allowed(written, said)
     place, name = split_place(written, said)
     module = _module_of(_as_planned(written, said, planned), written, said)
     found: Any = getattr(module, name, None)
@@ -144,6 +174,7 @@ def failed(said: str, doing: str, error: BaseException) -> UserError:
 
 def imported_module(place: str, written: str, said: str) -> ModuleType:
     """A module of Python's path or the current folder. UserError: it is not there, or fails."""
+    _check_allowed(written, said)
     importlib.invalidate_caches()  # the file may be newer than what the import system remembers
     try:
         with own_imports():

@@ -1,14 +1,15 @@
-"""The options by which commands change a recipe: ``-o``, ``--only``, ``--scale`` and so on."""
+"""The options by which commands change a recipe: ``-o``, ``--only``, ``--scale``, ``--yes`` …"""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from winnow.cli.options import LineNames, Only, Overrides, Replicates, ScaleOption
+from winnow.cli.consent import asking
+from winnow.cli.options import LineNames, NoCode, Only, Overrides, Replicates, ScaleOption, Yes
 
 if TYPE_CHECKING:
     from winnow.experiments import Asked
@@ -23,12 +24,20 @@ class Changes:
     only: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
     scale: str = "full"
+    yes: bool = False
+    no_code: bool = False
 
     def ask(self, recipe: str) -> Asked:
         """What is asked for of a recipe. Raises UserError."""
         from winnow.experiments import ask
 
-        return ask(recipe, self.overrides, self.replicates, self.only, self.lines, self.scale)
+        asked = ask(recipe, self.overrides, self.replicates, self.only, self.lines, self.scale)
+        return replace(asked, confirmed=self.yes, code=not self.no_code)
+
+    def of_run(self) -> dict[str, Any]:
+        """The same as arguments of `winnow.run`."""
+        given = dict(vars(self))
+        return given | {"confirm": given.pop("yes"), "code": not given.pop("no_code")}
 
 
 def _options(
@@ -38,8 +47,11 @@ def _options(
     only: Only = None,
     line: LineNames = None,
     scale: ScaleOption = "full",
+    yes: Yes = False,
+    no_code: NoCode = False,
 ) -> Changes:
-    return Changes(tuple(o or ()), replicates, tuple(only or ()), tuple(line or ()), scale)
+    parts = tuple(o or ()), replicates, tuple(only or ()), tuple(line or ())
+    return Changes(*parts, scale, yes, no_code)
 
 
 _OPTIONS: Mapping[str, inspect.Parameter] = inspect.signature(_options, eval_str=True).parameters
@@ -57,7 +69,11 @@ def changing(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def inner(**given: Any) -> None:
         chosen = _options(**{name: given.pop(name) for name in _OPTIONS if name in given})
-        command(**given, changes=chosen)
+
+        def with_answer(yes: bool) -> None:
+            command(**given, changes=replace(chosen, yes=yes))
+
+        asking(with_answer, chosen.yes)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     shown = own.replace(parameters=[one.replace(kind=keyword) for one in listed])

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from winnow.cli.consent import asking
 from winnow.cli.exits import naming
-from winnow.cli.options import Jobs, Replicates, ScaleOption, StoreOption, Threads
+from winnow.cli.options import Jobs, Replicates, ScaleOption, StoreOption, Threads, Yes
 
 if TYPE_CHECKING:
+    from winnow.entering import Entered
     from winnow.experiment.plan.plan import Planned
     from winnow.experiment.store.store import Store
     from winnow.experiment.train.executor import Event
@@ -27,6 +29,7 @@ def enter_command(
     scale: ScaleOption = "full",
     store: StoreOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Compare your own criterion with all built-in methods on digits: rank, intervals, cost."""
     from winnow.cli.progress import shown, tally_of
@@ -40,15 +43,19 @@ def enter_command(
         def on_plan(plan: Planned, place: Store) -> Callable[[Event], None]:
             return progress.enter_context(shown(tally_of(plan, place), quiet))
 
-        entered = enter(
-            criterion,
-            scale=scale,
-            replicates=replicates,
-            store=store,
-            jobs=jobs,
-            threads=threads,
-            on_plan=on_plan,
-        )
+        def entering(confirmed: bool) -> Entered:
+            return enter(
+                criterion,
+                scale=scale,
+                replicates=replicates,
+                store=store,
+                jobs=jobs,
+                threads=threads,
+                confirm=confirmed,
+                on_plan=on_plan,
+            )
+
+        entered = asking(entering, yes)
     print(f"{entry_text(entered.entry)}\n")
     print(f"rows: {entered.outcome.paths.csv}")
     print(f"page: {entered.page}")

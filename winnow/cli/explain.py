@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from winnow.cli.consent import asking
 from winnow.cli.exits import naming
-from winnow.cli.options import Jobs, Replicates, ScaleOption, StoreOption, Threads, whole_number
+from winnow.cli.options import (
+    Jobs,
+    NoCode,
+    Replicates,
+    ScaleOption,
+    StoreOption,
+    Threads,
+    Yes,
+    whole_number,
+)
 from winnow.cli.stopping import as_typed
 from winnow.cli.store import one_run, read_store
 
@@ -45,35 +55,47 @@ def explain_command(
     threads: Threads = None,
     store: StoreOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    yes: Yes = False,
+    no_code: NoCode = False,
 ) -> None:
     """Say why a ticket works: by its layer densities, its mask, or its initialisation."""
     from winnow.cli.progress import shown, tally_of
+    from winnow.experiment.recipe.code import check_no_code
     from winnow.experiment.recipe.load import is_recipe
     from winnow.experiment.train.protocol import DiskError
     from winnow.explaining import explain, question_of_recipe, question_of_run
+    from winnow.outside import running_code
 
     place = read_store(store)
-    if is_recipe(ticket):
-        question = question_of_recipe(
-            ticket, round_=round_, arm=arm, line=line, scale=scale, replicates=replicates
-        )
-    else:
-        question = question_of_run(place, one_run(place, ticket), replicates)
+    with running_code(not no_code):
+        if is_recipe(ticket):
+            question = question_of_recipe(
+                ticket, round_=round_, arm=arm, line=line, scale=scale, replicates=replicates
+            )
+        else:
+            question = question_of_run(place, one_run(place, ticket), replicates)
     question = replace(question, draws=draws)
+    if no_code:
+        check_no_code(question.recipe, question.name)
     with ExitStack() as progress, naming(place.path, DiskError):
 
         def on_plan(plan: Planned, place: Store) -> Callable[[Event], None]:
             return progress.enter_context(shown(tally_of(plan, place), quiet))
 
-        found = explain(
-            question,
-            place.path,
-            run=run,
-            jobs=jobs,
-            threads=threads,
-            command=as_typed(),
-            on_plan=on_plan,
-        )
+        def explained(confirmed: bool) -> Explanation:
+            return explain(
+                question,
+                place.path,
+                run=run,
+                jobs=jobs,
+                threads=threads,
+                command=as_typed(),
+                confirm=confirmed,
+                code=not no_code,
+                on_plan=on_plan,
+            )
+
+        found = asking(explained, yes)
     _print(found)
 
 

@@ -11,8 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from winnow.cli.consent import asking, tell_doubts
 from winnow.cli.exits import naming
-from winnow.cli.options import Jobs, Overrides, StoreOption, Threads, duration, whole_number
+from winnow.cli.options import (
+    Jobs,
+    NoCode,
+    Overrides,
+    StoreOption,
+    Threads,
+    Yes,
+    duration,
+    whole_number,
+)
 from winnow.cli.tickets import check_new
 
 if TYPE_CHECKING:
@@ -60,6 +70,8 @@ def find_command(
         typer.Option(metavar="SECONDS", parser=duration, help="Between checkpoints of a run."),
     ] = 60.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    yes: Yes = False,
+    no_code: NoCode = False,
 ) -> None:
     """Find a ticket of a network: the weights that suffice, in one small file.
 
@@ -67,33 +79,49 @@ def find_command(
     the recipe that it runs; -o changes any of its keys. Interrupted and typed again, it continues.
     """
     from winnow.cli.progress import shown, tally_of
+    from winnow.experiment.recipe.code import check_no_code
     from winnow.experiment.recipe.usual import usual_recipe
     from winnow.experiment.train.protocol import DiskError
     from winnow.experiments import store_path
     from winnow.finding import check_one_ticket, find_ticket, recipe_as_yaml, save_recipe
+    from winnow.outside import running_code
 
     check_new(to)
-    written = usual_recipe(
-        model, data, density, method=method, steps=steps, scope=scope, seed=seed, overrides=o or ()
-    )
-    check_one_ticket(written)
+    with running_code(not no_code):
+        written = usual_recipe(
+            *(model, data, density),
+            method=method,
+            steps=steps,
+            scope=scope,
+            seed=seed,
+            overrides=o or (),
+        )
+        found = check_one_ticket(written)
+        if no_code:
+            check_no_code(found, model)
     if recipe is not None:
         save_recipe(written, recipe)
     with ExitStack() as progress, naming(store_path(store), DiskError):
 
         def on_plan(plan: Planned, place: Store) -> Callable[[Event], None]:
             print(recipe_as_yaml(written), flush=True)  # now that all of it makes sense
+            tell_doubts(plan)
             return progress.enter_context(shown(tally_of(plan, place), quiet))
 
-        made = find_ticket(
-            written,
-            file=recipe,
-            store=store,
-            jobs=jobs,
-            threads=threads,
-            checkpoint=checkpoint,
-            on_plan=on_plan,
-        )
+        def find(confirmed: bool) -> FoundTicket:
+            return find_ticket(
+                written,
+                file=recipe,
+                store=store,
+                jobs=jobs,
+                threads=threads,
+                checkpoint=checkpoint,
+                confirm=confirmed,
+                code=not no_code,
+                on_plan=on_plan,
+            )
+
+        made = asking(find, yes)
     check_new(to)
     made.ticket.save(to)
     _tell(made, to, store)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from winnow.errors import repeated
+
 
 def whole_number(text: str | int) -> int:
     """The whole number that a text is. Raises BadParameter."""
-    if str(text).lstrip("+-").isdecimal():
-        return int(text)
-    raise typer.BadParameter(f"{text!r} is no whole number, e.g. 2")
+    written = str(text)
+    if re.fullmatch(r"[+-]?[0-9]{1,18}", written):
+        return int(written)
+    raise typer.BadParameter(f"{repeated(text)} is no whole number, e.g. 2")
 
 
 def duration(text: str | float) -> float:
@@ -55,6 +59,12 @@ LineNames = Annotated[
 ]
 ScaleOption = Annotated[
     str, typer.Option(metavar="SCALE", help="full, small or smoke, where the recipe has it.")
+]
+Yes = Annotated[
+    bool, typer.Option("--yes", help="Plan it however large it is, without a question.")
+]
+NoCode = Annotated[
+    bool, typer.Option("--no-code", help="Refuse a recipe that runs code outside Winnow.")
 ]
 StoreOption = Annotated[
     Path | None,

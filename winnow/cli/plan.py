@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from winnow.cli.changes import Changes, changing
+from winnow.cli.consent import tell_doubts
 from winnow.cli.options import Jobs, RecipeArgument, StoreOption
 from winnow.cli.store import read_store
 
@@ -25,5 +26,6 @@ def plan_command(
 
     place = read_store(store)
     chosen, note = plan_offline(changes.ask(recipe), place)
+    tell_doubts(chosen)
     for text in describe_plan(chosen, place, check_jobs(jobs), note, runs):
         print(text)

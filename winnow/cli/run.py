@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from winnow.cli.changes import Changes, changing
+from winnow.cli.consent import tell_doubts
 from winnow.cli.exits import naming
 from winnow.cli.options import Jobs, RecipesArgument, StoreOption, Threads, duration
 from winnow.cli.report import print_paths
@@ -56,12 +57,13 @@ def run_command(
             def on_plan(
                 plan: Planned, place: Store, progress: ExitStack = progress
             ) -> Callable[[Event], None]:
+                tell_doubts(plan)
                 told = None if quiet else SoFar(plan.experiment(), place)
                 return progress.enter_context(shown(tally_of(plan, place), quiet, told))
 
             outcome = run_recipe(
                 recipe,
-                **vars(changes),
+                **changes.of_run(),
                 store=store,
                 jobs=jobs,
                 threads=threads,

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import winnow as wn
-from winnow.errors import UserError
+from winnow.errors import OptionWarning, UserError
 from winnow.experiment.plan.lines import expand_lines
 from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.store.images import find_sources
@@ -37,7 +37,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def rows(folder: Path) -> Sequence[Row]:
     (folder / "units.yaml").write_text(RECIPE)
-    return wn.run(str(folder / "units.yaml"), store=folder / "runs", jobs=1).results.rows
+    with pytest.warns(OptionWarning, match="rounds is 9, and after 4 .* is the last round"):
+        return wn.run(str(folder / "units.yaml"), store=folder / "runs", jobs=1).results.rows
 
 
 def test_each_set_loses_its_rate_and_keeps_one(rows: Sequence[Row]) -> None:

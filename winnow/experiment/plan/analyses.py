@@ -177,6 +177,13 @@ class _Asked:
             raise UserError(
                 f"the analysis {spec.key} is of {measure.subjects} run(s) at a time: write {how}"
             )
+        if not measure.needs_data and (spec.split != "train" or spec.examples is not None):
+            raise UserError(f"the analysis {spec.key} sees no images: leave out split and examples")
+        if spec.split == "validation" and not self.setting.recipe.data.validation:
+            raise UserError(
+                f"the analysis {spec.key} sees the validation images, and none are held out: write "
+                "data.validation, or another split"
+            )
         there = list(dict.fromkeys([DENSE, *(node.arm for node in nodes)]))
         for arm in [*spec.arms, *([spec.against] if spec.against else [])]:
             if arm not in there and not self.line:

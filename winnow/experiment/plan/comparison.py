@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from winnow.algorithms.catalogue import find_method
-from winnow.errors import UserError
+from winnow.errors import UserError, repeated
 from winnow.experiment.arms import TICKET, Arm
 from winnow.experiment.plan.kinds import METHOD_KINDS
 from winnow.experiment.plan.kinds.compared import ComparedMethod
@@ -56,6 +56,19 @@ def comparison_of(setting: Setting, compare: Compare) -> Comparison:
 
 
 def _planned(setting: Setting, spec: MethodSpec) -> PlannedMethod:
+    """A method of the recipe. UserError for an option that it does not take as it is written."""
+    try:
+        return _planned_as_written(setting, spec)
+    except UserError:
+        raise
+    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise UserError(
+            f"{spec.arm_name}: an option has a value of the wrong kind ({error}): they are "
+            f"{repeated(dict(spec.options))}; `winnow methods {spec.name}` lists what it takes"
+        ) from None
+
+
+def _planned_as_written(setting: Setting, spec: MethodSpec) -> PlannedMethod:
     entry, shapes, name = find_method(spec.name), setting.layers.shapes, spec.arm_name
     kind = METHOD_KINDS[entry.kind]
     options = dict(spec.options)

@@ -10,7 +10,7 @@ from typing import Any
 
 from winnow import criteria
 from winnow.allocation import Keep
-from winnow.errors import UserError
+from winnow.errors import UserError, repeated
 from winnow.experiment.run_parts import (
     AnyExamples,
     BalancedExamples,
@@ -73,7 +73,9 @@ def resolve_scoring(criterion: str, options: Mapping[str, Any]) -> Scoring:
         for p in list(inspect.signature(function).parameters.values())[1:]
         if p.default is not p.empty and p.name not in (*_ABOUT_DATA, "seed")
     }
-    return Scoring(criterion, _checked(criterion, defaults | written), _examples(criterion, about))
+    return Scoring(
+        criterion, _checked(criterion, defaults | written, defaults), _examples(criterion, about)
+    )
 
 
 def own_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,9 +83,10 @@ def own_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in _ABOUT_DATA}
 
 
-def _checked(criterion: str, options: dict[str, Any]) -> dict[str, Any]:
+def _checked(criterion: str, options: dict[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
     """The options, which are part of a run's identity: UserError for what JSON cannot hold."""
     for name, value in options.items():
+        _check_kind(criterion, name, value, usual.get(name))
         try:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError):
@@ -92,6 +95,19 @@ def _checked(criterion: str, options: dict[str, Any]) -> dict[str, Any]:
                 "words, true, false, null, and lists of them"
             ) from None
     return options
+
+
+def _check_kind(criterion: str, name: str, value: Any, usual: Any) -> None:
+    """UserError for a word in place of a number or a truth, or the other way, of Winnow's own."""
+    if criterion not in criteria.CRITERIA or usual is None or value is None:
+        return
+    kinds = {bool: "true or false", float: "a number", int: "a number", str: "a word"}
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    fits = number if type(usual) in (int, float) else isinstance(value, type(usual))
+    if type(usual) in kinds and not fits:
+        raise UserError(
+            f"{name} of {criterion} is {repeated(value)}: write {kinds[type(usual)]}, e.g. {usual}"
+        )
 
 
 def _examples(criterion: str, about: Mapping[str, Any]) -> ScoredExamples | None:

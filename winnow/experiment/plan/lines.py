@@ -12,6 +12,7 @@ from winnow.experiment.expected import Experiment
 from winnow.experiment.plan.analyses import AnalysisPoint
 from winnow.experiment.plan.plan import Plan, Planned, check_arms, expand, experiment_of, records_of
 from winnow.experiment.plan.replicate import Node
+from winnow.experiment.plan.size import check_plan_size
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.runs import Record, Run
 from winnow.experiment.store.images import Source
@@ -55,11 +56,15 @@ class Lines:
         return experiment_of(self)
 
 
-def expand_lines(name: str, recipe: Recipe, sources: Mapping[str, Source]) -> Planned:
+def expand_lines(
+    name: str, recipe: Recipe, sources: Mapping[str, Source], confirmed: bool = False
+) -> Planned:
     """The plan of a recipe with all of its lines, on the images of each dataset.
 
-    UserError for what does not fit together.
+    UserError for what does not fit together. NeedsConfirmingError, before anything is built, for
+    a very large one that nobody has ``confirmed`` (`winnow.experiment.plan.size`).
     """
+    check_plan_size(name, recipe, confirmed)
     plans = tuple(
         _expand(name, line, own, sources[own.data.key]) for line, own in recipe.by_line().items()
     )

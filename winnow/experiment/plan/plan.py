@@ -14,6 +14,7 @@ from winnow.experiment.expected import ExpectedRun, Experiment
 from winnow.experiment.plan.analyses import AnalysisPoint, analyses_of, steps_needed
 from winnow.experiment.plan.comparison import comparison_of
 from winnow.experiment.plan.cost import with_costs
+from winnow.experiment.plan.doubts import doubts_of
 from winnow.experiment.plan.groups import Group, groups_of, widest
 from winnow.experiment.plan.replicate import Node, Replicate, with_between
 from winnow.experiment.plan.rounds import rounds_of
@@ -35,6 +36,7 @@ class Plan:
     whole: Plan | None = None  # the recipe's, where this is a part of it
     line: str = ""
     analyses: tuple[AnalysisPoint, ...] = ()
+    doubts: tuple[str, ...] = ()  # options without effect, or with one that nobody can mean
 
     @property
     def plans(self) -> tuple[Plan, ...]:
@@ -140,6 +142,22 @@ class Planned(Protocol):
     def experiment(self) -> Experiment: ...
 
 
+def doubts_in(planned: Planned) -> tuple[str, ...]:
+    """What of the recipe has no effect, or one that nobody can mean, a sentence each; of several
+    lines each once, with the line, or how many have it.
+    """
+    lines: dict[str, list[str]] = {}
+    for plan in planned.plans:
+        for doubt in plan.doubts:
+            lines.setdefault(doubt, []).append(plan.line)
+    return tuple(f"{_before(found)}{doubt}" for doubt, found in lines.items())
+
+
+def _before(lines: Sequence[str]) -> str:
+    more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
+    return f"line {lines[0]}{more}: " if lines[0] else ""
+
+
 def records_of(nodes: Iterable[Node]) -> dict[str, Record]:
     """Identity → all that is wanted recorded of the run, by any point."""
     records: dict[str, Record] = {}
@@ -190,7 +208,8 @@ def expand(name: str, recipe: Recipe, source: Source, line: str = "") -> Plan:
     points.sort(key=lambda point: (point.round, turn[point.arm]))  # replicates stay in order
     analyses = analyses_of(setting, points, line)
     nodes = tuple(_in_line(p, line) for p in _with_states(points, steps_needed(analyses)))
-    return Plan(name, recipe, nodes, asked.arms, line=line, analyses=analyses)
+    doubts = doubts_of(setting, points)
+    return Plan(name, recipe, nodes, asked.arms, line=line, analyses=analyses, doubts=doubts)
 
 
 def _asked(setting: Setting) -> ExperimentArms:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from winnow.amounts import iterations
+from winnow.amounts import MOST_ITERATIONS, iterations
 from winnow.data.order import steps_per_epoch
 from winnow.data.own import known_data
 from winnow.data.own_names import is_own_data
@@ -43,6 +43,7 @@ class Setting:
 
     ``dense``: the training of the dense network, but for its seeds. ``record``: what is recorded of
     each run. ``examples``: the number of training images. ``per_epoch``: iterations of an epoch.
+    ``inputs``: the shape (C, H, W) of an image.
     """
 
     recipe: Recipe
@@ -51,6 +52,7 @@ class Setting:
     record: Record
     examples: int
     per_epoch: int
+    inputs: tuple[int, int, int] = (0, 0, 0)
 
     def iterations(self, field: str, written: str) -> int:
         """An amount of training, at least one. UserError, naming ``field``, where it is none."""
@@ -75,7 +77,8 @@ def setting_of(recipe: Recipe, source: Source) -> Setting:
     per_epoch = steps_per_epoch(examples, train.batch, train.last_batch)
     dense = _dense_run(recipe, source, per_epoch)
     record = _what_to_record(recipe, dense.steps, per_epoch, examples)
-    return Setting(recipe, layers, dense, record, examples, per_epoch)
+    inputs = known_data(recipe.data.key).inputs(recipe.data.size)
+    return Setting(recipe, layers, dense, record, examples, per_epoch, inputs)
 
 
 def layers_named(recipe: Recipe, patterns: Any, where: str) -> set[str]:
@@ -232,6 +235,11 @@ def _at_least_one(field: str, written: str, per_epoch: int) -> int:
     if value < 1:
         raise UserError(
             f"{field} is {written}, {value} iterations: at least 1 is needed, e.g. 100it"
+        )
+    if value > MOST_ITERATIONS:
+        raise UserError(
+            f"{field} is {written}, {value:,} iterations: {MOST_ITERATIONS:,} are the most, which "
+            "take days at a million a second"
         )
     return value
 

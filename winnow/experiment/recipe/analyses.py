@@ -6,7 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from winnow.errors import repeated
 from winnow.experiment.recipe.values import RecipePart, Steps
+
+_LARGEST = 1_000_000  # of an option of an analysis: bins, examples, steps
 
 _Names = Annotated[tuple[str, ...], Field(strict=False)]
 
@@ -50,6 +53,9 @@ class AnalysisSpec(RecipePart):
             raise ValueError("write pairs: true or against: ARM, not both")
         if self.against_at is not None and self.against is None:
             raise ValueError("against_at goes with against: ARM")
+        for name, value in self.options.items():
+            if isinstance(value, int | float) and not abs(value) <= _LARGEST:
+                raise ValueError(f"{name} is {repeated(value)}: write {_LARGEST:,} at most")
         if "." in self.key:
             raise ValueError(f"the label {self.key!r} has a dot, which parts it from its fields")
         return self

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from winnow.errors import repeated
 from winnow.experiment.arms import ROUND_BY_ROUND
-from winnow.experiment.recipe.values import Density, RecipePart
+from winnow.experiment.recipe.values import Density, RecipePart, check_numbers
 
 _TAKEN = ("dense", *(arm.name for arm in ROUND_BY_ROUND))  # by lines that are there anyway
 
@@ -42,9 +44,24 @@ class MethodSpec(RecipePart):
     """
 
     name: str = Field(examples=["grasp"])
-    label: str | None = Field(None, examples=["grasp-10-rounds"])
+    label: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
+        None, pattern=r"^[^\n\r\t]*$", examples=["grasp-10-rounds"]
+    )
     controls: InitControls | None = Field(None, examples=[{"inverted": True}])
     options: dict[str, Any] = Field({}, examples=[{"temperature": 100.0}])
+
+    @model_validator(mode="after")
+    def _options_are_plain(self) -> MethodSpec:
+        check_numbers(self.options, "")
+        named = self.options.get("criterion", "")
+        if not isinstance(named, str):
+            raise ValueError(f"criterion is {repeated(named)}: write a name, e.g. magnitude")
+        ignored = self.options.get("ignore", ())
+        if not isinstance(ignored, str | list | tuple) or not all(
+            isinstance(name, str) for name in ignored
+        ):
+            raise ValueError(f"ignore is {repeated(ignored)}: write names of layers, [output]")
+        return self
 
     @property
     def arm_name(self) -> str:
@@ -84,9 +101,8 @@ class Compare(RecipePart):
 
     @model_validator(mode="after")
     def _each_once(self) -> Compare:
-        arms = [method.arm_name for method in self.methods]
-        for arm in arms:
-            if arms.count(arm) > 1:
+        for arm, times in Counter(method.arm_name for method in self.methods).items():
+            if times > 1:
                 raise ValueError(
                     f"{arm} stands twice in methods: give one a label, "
                     f"{{name: {arm}, label: {arm}-2, …}}"
@@ -94,5 +110,5 @@ class Compare(RecipePart):
             if arm in _TAKEN:
                 raise ValueError(f"the label {arm!r} is taken: choose another")
         if len(set(self.densities)) < len(self.densities):
-            raise ValueError(f"a density stands twice in {list(self.densities)}")
+            raise ValueError(f"a density stands twice in {repeated(list(self.densities))}")
         return self

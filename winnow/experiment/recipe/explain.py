@@ -10,19 +10,25 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from winnow.errors import unknown
+from winnow.errors import repeated, unknown
 
 _Model = type[BaseModel]
+_MANY = 20  # faults that are told one by one
+_LONG = 100  # characters of a key that are repeated
 
 
 def faults(error: ValidationError, checked: _Model) -> list[str]:
-    """Each fault that was found in values for ``checked`` once, on a line."""
-    return list(dict.fromkeys(_in_words(fault, checked) for fault in error.errors()))
+    """Each fault that was found in values for ``checked`` once, on a line; the first ones, and how
+    many there are.
+    """
+    found, count = error.errors(include_url=False), error.error_count()
+    lines = list(dict.fromkeys(_in_words(fault, checked) for fault in found[:_MANY]))
+    return [*lines, f"and {count - _MANY} more"] if count > _MANY else lines
 
 
 def _in_words(fault: ErrorDetails, checked: _Model) -> str:
     path = [str(part) for part in fault["loc"] if _is_key(part)]
-    field = ".".join(path)
+    field = ".".join(part[:_LONG] for part in path)
     if fault["type"] == "extra_forbidden":
         return _unknown_key(path, checked)
     if fault["type"] == "missing":
@@ -30,7 +36,7 @@ def _in_words(fault: ErrorDetails, checked: _Model) -> str:
     cause = fault.get("ctx", {}).get("error")
     if fault["type"] == "value_error" and isinstance(cause, ValueError):
         return f"{field} {cause}" if str(cause).startswith("is ") else f"{field}: {cause}"
-    return f"{field} is {fault['input']!r}: {fault['msg'].lower()}{_example(path, checked)}"
+    return f"{field} is {repeated(fault['input'])}: {fault['msg'].lower()}{_example(path, checked)}"
 
 
 def _is_key(part: object) -> bool:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from winnow.errors import UserError, unknown
+from winnow.errors import UserError, repeated, unknown
+from winnow.experiment.recipe.limits import DEPTH
 
 OF_THE_WHOLE = ("lines", "views", "claims", "figures")
 """Keys of a recipe that say something of all lines together, so that no line has them."""
@@ -23,6 +24,8 @@ def set_dotted(written: dict[str, Any], key: str, value: Any, said: str) -> None
     ``said``, for a value on the way that has no keys.
     """
     *folders, last = key.split(".")
+    if len(folders) >= DEPTH:
+        raise UserError(f"{said}: the key has {len(folders)} dots, and no key has so many")
     place = written
     for folder in folders:
         inner = place.get(folder)
@@ -31,7 +34,7 @@ def set_dotted(written: dict[str, Any], key: str, value: Any, said: str) -> None
         elif inner is None:
             inner = {}
         elif not isinstance(inner, dict):
-            raise UserError(f"{said}: {folder} holds {inner!r}, which has no key {last!r}")
+            raise UserError(f"{said}: {folder} holds {repeated(inner)}, which has no key {last!r}")
         place[folder] = dict(inner)
         place = place[folder]
     place[last] = value

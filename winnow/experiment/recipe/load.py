@@ -8,13 +8,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from winnow.errors import UserError, unknown
+from winnow.errors import UserError, repeated, unknown
 from winnow.experiment.recipe.explain import faults
+from winnow.experiment.recipe.limits import SIZE, check_size
 from winnow.experiment.recipe.lines import OF_THE_WHOLE, differences, set_dotted
 from winnow.experiment.recipe.names import called, shipped, shipped_text
 from winnow.experiment.recipe.recipe import Recipe
 from winnow.experiment.recipe.scales import FULL, at_scale
 from winnow.experiment.recipe.strict_yaml import parse_yaml
+
+_MOST_LINES = 200
+_LONG = 200  # characters of an override that errors repeat
 
 
 def is_recipe(name: str) -> bool:
@@ -28,14 +32,30 @@ def recipe_text(name: str) -> str:
     if name in shipped():
         return shipped_text(name)
     path = Path(name)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
-        if not path.is_file():
+    there = _is_file(path)
+    if path.suffix in (".yaml", ".yml") or there:
+        if not there:
             raise UserError(f"there is no recipe file {name!r}; `winnow recipes` lists the shipped")
         try:
-            return path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            with path.open("rb") as file:
+                read = file.read(SIZE + 1)
+            check_size(max(len(read), path.stat().st_size))
+            return read.decode("utf-8-sig")
+        except (OSError, UserError) as error:
             raise UserError(f"the recipe file {name!r} cannot be read: {error}") from None
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"the recipe file {name!r} cannot be read: it is no text in UTF-8 ({error.reason}, "
+                f"byte {error.start})"
+            ) from None
     raise unknown("recipe", name, shipped(), "`winnow recipes` lists them; a path works too")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def load_recipe(
@@ -102,9 +122,11 @@ def _checked_lines(
     """The lines as written, without those that the scale leaves out."""
     if not isinstance(lines, Mapping) or not all(isinstance(o, Mapping) for o in lines.values()):
         raise UserError(
-            f"{where}: lines is {lines!r}: write each as NAME: {{key: value}}, keys as for -o, "
-            'e.g. lines: {"0.1": {train.optimizer.lr: 0.1}}'
+            f"{where}: lines is {repeated(lines)}: write each as NAME: {{key: value}}, keys as for "
+            '-o, e.g. lines: {"0.1": {train.optimizer.lr: 0.1}}'
         )
+    if len(lines) > _MOST_LINES:
+        raise UserError(f"{where} has {len(lines)} lines: write {_MOST_LINES} at most")
     for line in of_scale:
         if line not in lines:
             raise unknown("line", line, list(lines), f"A scale of {where} changes it")
@@ -146,5 +168,6 @@ def _changed_by(written: Mapping[str, Any], steps: Sequence[_Step]) -> dict[str,
 def _override(override: str) -> _Step:
     key, sign, text = override.partition("=")
     if not sign or not key:
-        raise UserError(f"-o {override!r}: write key=value, e.g. -o train.steps=5000it")
-    return key, parse_yaml(text, f"-o {override}"), f"-o {override}"
+        raise UserError(f"-o {repeated(override)}: write key=value, e.g. -o train.steps=5000it")
+    said = f"-o {override[:_LONG]}"
+    return key, parse_yaml(text, said), said

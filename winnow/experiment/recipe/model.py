@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from winnow.errors import repeated
 from winnow.experiment.recipe.values import RecipePart, by_name
 from winnow.models import is_own_network
 
@@ -31,9 +32,9 @@ class Init(RecipePart):
         "signed-kaiming",
         "own",
     ] = "glorot-normal"
-    std: float | None = Field(None, gt=0, examples=[0.1])
+    std: float | None = Field(None, gt=0, le=1e6, examples=[0.1])
     kept: float = Field(1.0, gt=0, le=1, examples=[0.5])
-    head: float | None = Field(None, gt=0, examples=[0.01])
+    head: float | None = Field(None, gt=0, le=1e6, examples=[0.01])
 
     @model_validator(mode="after")
     def _std_goes_with_normal(self) -> Init:
@@ -75,9 +76,13 @@ class Model(RecipePart):
 
     name: str = Field(examples=["lenet-300-100", "my_net.py:build"])
     init: Annotated[Init, BeforeValidator(by_name)] = Init()
-    hidden: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)] | None = Field(
-        None, examples=[[300, 100]]
-    )
+    hidden: (
+        Annotated[
+            tuple[Annotated[int, Field(ge=1)], ...],
+            Field(strict=False, min_length=1, max_length=1000),
+        ]
+        | None
+    ) = Field(None, examples=[[300, 100]])
     width: float = Field(1.0, gt=0, examples=[2])
     dropout: float = Field(0.0, ge=0, lt=1, examples=[0.5])
     norm_init: Literal["ones", "uniform"] = "ones"
@@ -99,7 +104,7 @@ class Model(RecipePart):
         own = is_own_network(self.name)
         if self.options and not own:
             raise ValueError(
-                f"options is {self.options!r}, for a network of your own; {self.name} has "
+                f"options is {repeated(self.options)}, for a network of your own; {self.name} has "
                 "hidden, width, dropout, conv_bias and shortcut"
             )
         usual = {"hidden": None, "width": 1.0, "dropout": 0.0, "conv_bias": False}

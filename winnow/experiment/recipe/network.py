@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,7 +11,7 @@ import torch
 from winnow import models
 from winnow.data.facts import Facts
 from winnow.data.own import known_data
-from winnow.errors import UserError
+from winnow.errors import UserError, repeated
 from winnow.experiment.run_parts import RunData, RunModel
 from winnow.models.initialise import check_parts, check_scheme, initialise
 from winnow.models.own import OWN_INIT, drawn_from, own_network, without_values
@@ -54,8 +54,7 @@ def _without_values(
         with drawn_from(0, _STRUCTURE):
             built = without_values(build)
     else:
-        with torch.device("meta"):
-            built = build()
+        built = _outline(build, model)
     try:
         check_parts(built, model.init.head, model.norm_init)
         if source is not None and model.init.name != OWN_INIT:
@@ -63,6 +62,22 @@ def _without_values(
     except UserError as error:
         raise UserError(f"model {model.name}: {error}") from None
     return built
+
+
+def _outline(build: Callable[[], torch.nn.Module], model: Model) -> torch.nn.Module:
+    """On the meta device, where weights take no memory. UserError: sizes that no tensor has."""
+    try:
+        with torch.device("meta"):
+            return build()
+    except UserError:
+        raise
+    except (RuntimeError, OverflowError, MemoryError, TypeError, ValueError) as error:
+        sizes = {"hidden": model.hidden, "width": model.width}
+        said = ", ".join(f"{k} {repeated(v)}" for k, v in sizes.items() if v not in (None, 1.0))
+        raise UserError(
+            f"model {model.name} cannot be built with {said or 'its sizes'}: a layer would be "
+            f"larger than any tensor can be ({repeated(str(error).splitlines()[0])})"
+        ) from None
 
 
 def build_network(

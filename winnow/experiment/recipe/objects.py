@@ -7,24 +7,27 @@ written into a file of the store. Arrays are kept in the cache by the hash of th
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import inspect
+import itertools
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from winnow.data.own_names import KEPT, is_own_data
-from winnow.errors import UserError
+from winnow.errors import UserError, repeated
+from winnow.experiment.recipe.limits import DEPTH, DIGITS, MOST_VALUES
 from winnow.extraction import extracted
 from winnow.files import write_whole
 
 _SAID = "model"
+_BITS = 330  # of a number of `DIGITS` digits
+_LONG = 200  # characters of a place that errors repeat
 
 
 def recipe_file(recipe: Mapping[str, Any], names: Mapping[str, str], store: Path) -> str:
@@ -33,7 +36,7 @@ def recipe_file(recipe: Mapping[str, Any], names: Mapping[str, str], store: Path
     ``names``: dotted key → name (see `names_of_objects`). UserError: a name stands in the recipe
     too, or a value that YAML does not have.
     """
-    written = copy.deepcopy(_plain(recipe, "recipe"))
+    written = plain_values(recipe, "recipe")
     for key, name in names.items():
         section, _, last = key.partition(".")
         inside = written.setdefault(section, {})
@@ -111,12 +114,27 @@ def _data_name(data: Any) -> str:
     return KEPT + keep_arrays(given_arrays(given, "data"), "arrays")
 
 
-def _plain(value: Any, place: str) -> Any:
-    """A recipe's values as YAML has them: lists for tuples. UserError for others."""
+def plain_values(value: Any, place: str) -> Any:
+    """A recipe's values as YAML has them: lists for tuples. UserError for others, and for what is
+    beyond the limits of recipes (a list that is in itself never ends).
+    """
+    return _plain(value, place, itertools.count(1), 0)
+
+
+def _plain(value: Any, place: str, count: Iterator[int], depth: int) -> Any:
+    if next(count) > MOST_VALUES:
+        raise UserError(f"{place}: there are more than {MOST_VALUES:,} values: a recipe has fewer")
+    if depth > DEPTH:
+        raise UserError(f"{place[:_LONG]}… is nested deeper than {DEPTH} levels")
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner, f"{place}.{key}") for key, inner in value.items()}
+        return {
+            str(key): _plain(inner, f"{place}.{key}", count, depth + 1)
+            for key, inner in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [_plain(inner, place) for inner in value]
+        return [_plain(inner, place, count, depth + 1) for inner in value]
+    if type(value) is int and value.bit_length() > _BITS:
+        raise UserError(f"{place} is {repeated(value)}: write {DIGITS} digits at most")
     if value is None or type(value) in (bool, int, float, str):
         return value
     hint = " (a network is given as model=, data as data=)" if callable(value) else ""

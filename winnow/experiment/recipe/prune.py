@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from winnow.experiment.recipe.values import Count, DensityList, Rate, RecipePart, Steps
+from winnow.experiment.recipe.values import (
+    Count,
+    Density,
+    DensityList,
+    Rate,
+    RecipePart,
+    Steps,
+    check_numbers,
+    each_once,
+)
 
 USUAL_CRITERION = "magnitude"
 """What scores trained weights where nothing else is said. Frankle & Carbin 2019."""
@@ -44,11 +53,18 @@ class Prune(RecipePart):
     )
 
     @model_validator(mode="after")
+    def _options_are_finite(self) -> Prune:
+        check_numbers(self.options, "options")
+        return self
+
+    @model_validator(mode="after")
     def _scope_and_rates(self) -> Prune:
         if self.scope == "global" and self.rates:
             raise ValueError("rates of single layers go with scope: layer (global has one rate)")
         if self.rate == 0 and not self.rates:
             raise ValueError("rate 0 removes nothing: choose one above 0, e.g. 0.2")
+        if self.rates and not any([self.rate, *self.rates.values()]):
+            raise ValueError("rate and all rates are 0, which removes nothing: choose one above 0")
         return self
 
     @model_validator(mode="after")
@@ -99,11 +115,13 @@ class Controls(RecipePart):
     one_shot_reinit: Count = Field(0, alias="one-shot-reinit")
     order: Count = 0
     random_order: Count = Field(0, alias="random-order")
-    order_densities: DensityList = Field((), alias="order-densities", examples=[[0.168]])
+    order_densities: Annotated[
+        tuple[Density, ...], Field(strict=False), AfterValidator(each_once)
+    ] = Field((), alias="order-densities", examples=[[0.168]])
     reinit_masked: Count = Field(0, alias="reinit-masked")
     permuted: Count = 0
-    noise: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(strict=False)] = Field(
-        (), examples=[[0.5, 1, 2, 3]]
+    noise: Annotated[tuple[Annotated[float, Field(gt=0, le=1e6)], ...], Field(strict=False)] = (
+        Field((), examples=[[0.5, 1, 2, 3]])
     )
     at_init: bool = Field(False, alias="at-init")
 
@@ -111,4 +129,12 @@ class Controls(RecipePart):
     def _levels_differ(self) -> Controls:
         if len(set(self.noise)) < len(self.noise):
             raise ValueError("noise names a level twice: write each once, e.g. [0.5, 1, 2, 3]")
+        return self
+
+    @model_validator(mode="after")
+    def _of_something(self) -> Controls:
+        if self.one_shot_reinit and self.one_shot == "none":
+            raise ValueError("one-shot-reinit goes with one-shot: one-shot: rounds")
+        if self.order_densities and not (self.order or self.random_order):
+            raise ValueError("order-densities goes with order or random-order: order: 2")
         return self

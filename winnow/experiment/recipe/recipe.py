@@ -48,7 +48,7 @@ class Data(RecipePart):
     train: int | None = Field(None, ge=1, examples=[10_000])
     augment: Literal["none", "flip-crop", "flip-resized-crop"] = "none"
     scaling: Literal["standard", "unit-interval", "unit-norm", "none"] = "standard"
-    size: int | None = Field(None, ge=8, examples=[224])
+    size: int | None = Field(None, ge=8, le=8192, examples=[224])
 
     @model_validator(mode="after")
     def _suits_the_dataset(self) -> Data:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from winnow.errors import UserError
+from winnow.errors import UserError, repeated
 
 FULL = "full"
 SMALL = "small"
@@ -24,22 +24,22 @@ def at_scale(scales: Any, scale: str, where: str) -> tuple[dict[str, Any], dict[
     """
     if not _are_mappings(scales) or not set(scales) <= {SMALL, SMOKE}:
         raise UserError(
-            f"{where}: scales is {scales!r}: write {{small: {{train.steps: 1000it}}, smoke: …}}, "
-            "keys as for -o"
+            f"{where}: scales is {repeated(scales)}: write {{small: {{train.steps: 1000it}}, "
+            "smoke: …}, keys as for -o"
         )
     if scale == FULL:
         return {}, {}
     if scale not in scales:
         there = ", ".join([FULL, *scales])
-        raise UserError(f"{where} has no scale {scale!r}. It has {there}")
+        raise UserError(f"{where} has no scale {repeated(scale)}. It has {there}")
     changes = dict(scales[scale])
     lines = changes.pop("lines", {})
     if not isinstance(lines, dict) or not all(
         v is None or isinstance(v, dict) for v in lines.values()
     ):
         raise UserError(
-            f"{where}: lines of scale {scale} is {lines!r}: write {{NAME: {{KEY: value}}}}, or "
-            "{NAME: null} for a line to leave out"
+            f"{where}: lines of scale {scale} is {repeated(lines)}: write {{NAME: {{KEY: value}}}} "
+            "or {NAME: null} for a line to leave out"
         )
     return changes, lines
 

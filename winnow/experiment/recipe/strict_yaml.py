@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from typing import Any
 
 import yaml
 
-from winnow.errors import UserError
+from winnow.errors import UserError, repeated
+from winnow.experiment.recipe.limits import check_limits
 
 _OTHER = (":float", ":bool", ":timestamp", ":merge")  # resolved otherwise, or plain words
 
@@ -17,17 +17,15 @@ _FLOAT = r"(?:[-+]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][-+]?\d+)?|[-+]?\.inf|\.
 
 
 def _unique_mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for i, key in enumerate(keys):
-        line = node.value[i][0].start_mark.line + 1
+    found: dict[Any, Any] = {}
+    for key_node, value in node.value:
+        key, line = loader.construct_object(key_node, deep=True), key_node.start_mark.line + 1
         if not isinstance(key, str):
-            raise UserError(f"line {line}: the key {key!r} is no word: write it in quotes")
-        if key in keys[:i]:
-            raise UserError(f"line {line}: the key {key!r} stands twice")
-    return {
-        key: loader.construct_object(v, deep=True)
-        for key, (_, v) in zip(keys, node.value, strict=True)
-    }
+            raise UserError(f"line {line}: the key {repeated(key)} is no word: write it in quotes")
+        if key in found:
+            raise UserError(f"line {line}: the key {repeated(key)} stands twice")
+        found[key] = loader.construct_object(value, deep=True)
+    return found
 
 
 def _strict(base: Any) -> Any:
@@ -53,17 +51,36 @@ _LOADER = _strict(yaml.SafeLoader)
 _QUICK = _strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # libyaml, where PyYAML has it
 
 
-def parse_yaml(text: str, where: str) -> Any:
-    """YAML text as plain values. Raises UserError with ``where`` and the line.
+_SLOWLY = 16 * 1024  # characters that are read without libyaml in a part of a second
 
-    libyaml reads ten times faster; what it refuses is read once more, so that what is said of it
-    (and whether anything is) does not depend on whether it is there.
+
+def parse_yaml(text: str, where: str) -> Any:
+    """YAML text as plain values. Raises UserError with ``where`` and the line, and for what is
+    beyond the limits of recipes (`winnow.experiment.recipe.limits`).
+
+    libyaml reads ten times faster; what it refuses is read once more where it is short, so that
+    what is said of it (and whether anything is) does not depend on whether it is there.
     """
-    with contextlib.suppress(yaml.YAMLError, UserError):
-        return yaml.load(text, _QUICK)
     try:
-        return yaml.load(text, _LOADER)
-    except yaml.YAMLError as error:
-        raise UserError(f"{where} is no valid YAML: {error}") from None
+        return _read(text, _QUICK)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        if len(text) > _SLOWLY:
+            raise _invalid(where, error) from None
+    try:
+        return _read(text, _LOADER)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise _invalid(where, error) from None
+
+
+def _read(text: str, loader: Any) -> Any:
+    check_limits(text, loader)
+    return yaml.load(text, loader)
+
+
+def _invalid(where: str, error: Exception) -> UserError:
+    """What is said of text that is no YAML, of a number such as 0x_, or of half a character."""
+    return UserError(f"{where} is no valid YAML: {error}")

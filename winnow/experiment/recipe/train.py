@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from winnow.errors import repeated
 from winnow.experiment.recipe.values import RecipePart, Steps, by_name
 
 
@@ -37,6 +38,8 @@ class Optimizer(RecipePart):
         for option in ("momentum", "betas", "eps", "decay"):
             if getattr(self, option) is not None and option not in takes:
                 raise ValueError(f"{option} does not apply to {self.name}, which takes {takes}")
+        if self.name == "nesterov" and self.momentum == 0:
+            raise ValueError("momentum is 0, and nesterov looks ahead by it: write sgd, or 0.9")
         return self
 
     @property
@@ -89,6 +92,17 @@ class Schedule(RecipePart):
         return self
 
     @model_validator(mode="after")
+    def _factor_goes_with_drops(self) -> Schedule:
+        if self.factor != 0.1 and self.name not in ("steps", "exponential"):
+            raise ValueError(
+                f"factor is {self.factor:g}, and goes with steps and exponential: "
+                "{name: steps, drops: [80ep], factor: 0.1}"
+            )
+        if len(set(self.drops)) < len(self.drops):
+            raise ValueError(f"drops is {repeated(list(self.drops))}: one stands twice")
+        return self
+
+    @model_validator(mode="after")
     def _every_goes_with_exponential(self) -> Schedule:
         if (self.name == "exponential") != (self.every is not None):
             raise ValueError(
@@ -120,7 +134,7 @@ class Train(RecipePart):
     """
 
     steps: Steps
-    batch: int = Field(ge=1, examples=[60])
+    batch: int = Field(ge=1, le=1_000_000_000, examples=[60])
     last_batch: Literal["keep", "drop"] = "keep"
     optimizer: Annotated[Optimizer, BeforeValidator(by_name)]
     schedule: Annotated[Schedule, BeforeValidator(by_name)] = Schedule()
