@@ -22,8 +22,8 @@ MOST_PIXELS = 89_478_485
 def opened_picture(file: BinaryIO, where: str) -> Iterator[Image]:
     """The image in a file, not yet decoded; what reads its pixels belongs inside.
 
-    ``where`` begins each error. UserError: another format, damage, or more pixels than `MOST_PIXELS`,
-    told from the header before memory is taken for them.
+    ``where`` begins each error. UserError: another format, damage, or more than `MOST_PIXELS`, told
+    from the header before memory is taken for them.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -36,8 +36,8 @@ def opened_picture(file: BinaryIO, where: str) -> Iterator[Image]:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UserError(
-            f"{where} cannot be decoded: it has more than {MOST_PIXELS:,} pixels, as a decompression "
-            "bomb has. Make it smaller, or remove it."
+            f"{where} cannot be decoded: it has more than {MOST_PIXELS:,} pixels, as a "
+            "decompression bomb has. Make it smaller, or remove it."
         ) from None
     except UnidentifiedImageError as error:
         raise UserError(
