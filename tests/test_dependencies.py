@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import re
 import subprocess
 import sys
@@ -20,9 +21,8 @@ FILES = ("all.txt", "runtime.txt", "release.txt")
 
 def blocks(file: str) -> dict[str, tuple[str, list[str]]]:
     """Name -> version and hashes; fails on any other line."""
-    text = "".join(
-        line for line in (FOLDER / file).open(encoding="utf-8") if not line.startswith("#")
-    )
+    lines = (FOLDER / file).read_text("utf-8").splitlines(keepends=True)
+    text = "".join(line for line in lines if not line.startswith("#"))
     found = {}
     for block in re.split(r"\n(?=\w)", text.strip()):
         pin, *hashes = block.split(" \\\n    --hash=")
@@ -62,7 +62,7 @@ def wanted(requirements: list[str]) -> set[str]:
     while left:
         one = left.pop()
         name = canonicalize_name(one.name)
-        if name in found or (one.marker is not None and not one.marker.evaluate({"extra": ""})):
+        if name in found or not (one.marker is None or one.marker.evaluate({"extra": ""})):
             continue
         found.add(name)
         left += map(Requirement, importlib.metadata.requires(name) or [])
@@ -150,8 +150,6 @@ def test_a_release_is_made_from_an_empty_clone(tmp_path):
         f"{name}.cdx.json",
         f"{name}-licences.md",
     }
-    import json
-
     listed = json.loads((tmp_path / "clone" / "dist" / f"{name}.cdx.json").read_text("utf-8"))
     parts = {canonicalize_name(part["name"]) for part in listed["components"]}
     assert blocks("runtime.txt").keys() <= parts | {"winnow"}
