@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -26,7 +27,9 @@ def blocks(file: str) -> dict[str, tuple[str, list[str]]]:
     found = {}
     for block in re.split(r"\n(?=\w)", text.strip()):
         pin, *hashes = block.split(" \\\n    --hash=")
-        name, version = pin.split("==")
+        name, version = pin.partition(" ; ")[0].split("==")
+        if version.endswith("+cpu"):  # of torch there are two, for different systems
+            name += "+cpu"
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", one) for one in hashes), block
         assert name not in found
         found[canonicalize_name(name)] = version, hashes
@@ -45,14 +48,24 @@ def test_every_pin_has_hashes(file):
 
 
 def test_the_hashed_pins_are_the_constraints():
-    assert {name: version for name, (version, _) in blocks("all.txt").items()} == constraints()
+    pins = {name: version for name, (version, _) in blocks("all.txt").items()}
+    cpu = pins.pop("torch+cpu")
+    assert pins == constraints()
+    assert cpu == f"{pins['torch']}+cpu"
 
 
-def test_torch_may_be_the_published_wheel_or_the_one_for_processors():
-    """The hashes of a release's wheels for 20 systems, and of at least one from another index."""
-    _, hashes = blocks("all.txt")["torch"]
-    assert len(hashes) == len(set(hashes)) > 20
-    assert blocks("runtime.txt")["torch"][1] == hashes
+@pytest.mark.parametrize("file", ["all.txt", "runtime.txt"])
+def test_torch_is_one_build_on_each_system(file):
+    """Were both allowed, pip would take the published wheel with CUDA, whose needs are not pinned."""
+    text = (FOLDER / file).read_text("utf-8")
+    markers = [Marker(one) for one in re.findall(r"^torch==\S+ ; (.*) \\$", text, re.MULTILINE)]
+    assert len(markers) == 2
+    for system in ("linux", "darwin", "win32"):
+        for machine in ("x86_64", "aarch64", "arm64"):
+            here = {"sys_platform": system, "platform_machine": machine}
+            assert sum(marker.evaluate(here) for marker in markers) == 1
+    assert len(blocks(file)["torch"][1]) > 20  # the published wheels, of as many systems
+    assert len(blocks(file)["torch+cpu"][1]) >= 1
 
 
 def wanted(requirements: list[str]) -> set[str]:
@@ -89,7 +102,7 @@ def test_every_package_has_a_licence():
     assert {canonicalize_name(name): version for name, version, *_ in rows} == constraints()
     assert all(licence for _, _, licence, _ in rows)
     needed = {canonicalize_name(name) for name, *_, mark in rows if mark == "yes"}
-    assert needed == blocks("runtime.txt").keys()
+    assert needed == blocks("runtime.txt").keys() - {"torch+cpu"}
 
 
 def test_licences_are_those_that_the_installed_packages_state():
@@ -152,4 +165,4 @@ def test_a_release_is_made_from_an_empty_clone(tmp_path):
     }
     listed = json.loads((tmp_path / "clone" / "dist" / f"{name}.cdx.json").read_text("utf-8"))
     parts = {canonicalize_name(part["name"]) for part in listed["components"]}
-    assert blocks("runtime.txt").keys() <= parts | {"winnow"}
+    assert blocks("runtime.txt").keys() - {"torch+cpu"} <= parts
