@@ -56,7 +56,7 @@ def test_the_hashed_pins_are_the_constraints():
 
 @pytest.mark.parametrize("file", ["all.txt", "runtime.txt"])
 def test_torch_is_one_build_on_each_system(file):
-    """Were both allowed, pip would take the published wheel with CUDA, whose needs are not pinned."""
+    """Were both allowed, pip would take the published one with CUDA, whose needs have no pins."""
     text = (FOLDER / file).read_text("utf-8")
     markers = [Marker(one) for one in re.findall(r"^torch==\S+ ; (.*) \\$", text, re.MULTILINE)]
     assert len(markers) == 2
