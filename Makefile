@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 NODE   := node_modules/.installed
 REAL   := $(VENV)/.real-models
 
-.PHONY: demo test test-all lint types tests tests-all wheel docs bench fuzz clean
+.PHONY: demo test test-all lint types tests tests-all wheel release lock docs bench fuzz clean
 
 demo: $(STAMP)
 	$(BIN)/winnow run lth/digits
@@ -34,6 +34,21 @@ tests-all: $(STAMP) $(REAL) $(NODE)
 # Builds the wheel, installs it in a clean environment and runs the demo there, in another folder.
 wheel:
 	.ci/wheel $(PYTHON)
+
+# Wheel, source, licences and SBOM in dist/, with everything that takes part pinned by its hash.
+release:
+	.ci/release $(PYTHON)
+
+# Writes requirements/ (pins with hashes, licences) from constraints.txt, and installs them once to see that they fit.
+lock:
+	rm -rf build/lock
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	PATH="$(CURDIR)/build/lock/bin:$$PATH" build/lock/bin/python .ci/lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/all.txt
+	build/lock/bin/python .ci/licences >requirements/licences.new
+	mv requirements/licences.new requirements/licences.md
+	rm -rf build/lock
 
 # Writes the parts of docs/ that are made from the code, the reports of stored results, and the site of both.
 # Nothing is fetched and nothing is trained; a warning is an error. Links within the site are checked, others not.

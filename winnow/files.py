@@ -9,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import glob
+import io
 import os
 import shutil
+import stat
 import sys
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from winnow.errors import UserError
 from winnow.locks import hold, is_named
 
 _ON_WINDOWS = sys.platform == "win32"
@@ -196,6 +199,19 @@ def _sync_below(folder: Path) -> None:
         elif child.is_file():
             _sync(child)
     sync_folder(folder)
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """Open a file to read that somebody else has put there, and nothing that only looks like one.
+
+    A pipe would be waited on for ever, and a device may have no end. Raises UserError for those,
+    OSError where nothing is there or it cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UserError(f"{path} is no regular file but a pipe, a device or a folder: remove it")
+    return os.fdopen(descriptor, "rb")
 
 
 def _sync(file: Path) -> None:

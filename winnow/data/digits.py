@@ -24,7 +24,7 @@ class Digits:
         """Changes with the version of scikit-learn, which the images come with."""
         return hashlib.sha256(_origin().encode()).hexdigest()
 
-    def read(self, scratch: Path) -> tuple[Arrays, str]:  # noqa: ARG002  one signature for all
+    def read(self, scratch: Path, key: str) -> tuple[Arrays, str]:  # noqa: ARG002  one signature
         """Read the bundled file and split it."""
         from sklearn.datasets import load_digits
 

@@ -11,6 +11,7 @@ import torch
 from winnow.data.facts import Facts
 from winnow.data.hub import Unreachable
 from winnow.data.image_files import ImageFiles
+from winnow.data.links import check_link
 from winnow.data.listing import Listing, content_of, list_folder
 from winnow.errors import UserError
 
@@ -88,7 +89,8 @@ def _split(folder: Path, part: str) -> Listing:
         raise UserError(
             f"{folder} has no folder {part}: put its images there, as {part}/CLASS/*.JPEG"
         )
-    return list_folder(folder / part)
+    check_link(folder / part, folder)
+    return list_folder(folder / part, within=folder)
 
 
 def _check_classes(known: Facts, train: Listing, test: Listing) -> None:

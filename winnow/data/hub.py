@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from winnow.data.decode import ROWS, decode, reason
+from winnow.data.decode import ROWS, at_most, decode, reason
 from winnow.data.facts import Facts
 from winnow.data.images import Arrays
 from winnow.errors import UserError
@@ -35,7 +35,7 @@ class Hub:
         """The same for all revisions: once decoded, the hub is not asked again."""
         return hashlib.sha256(f"hub {self.hub}".encode()).hexdigest()
 
-    def read(self, scratch: Path) -> tuple[Arrays, str]:
+    def read(self, scratch: Path, key: str) -> tuple[Arrays, str]:  # noqa: ARG002  one signature
         """Download and decode; Unreachable, with the short reason, when that fails."""
         with quiet():
             splits, revision = _download(self.hub, scratch)
@@ -43,12 +43,18 @@ class Hub:
 
     def _decoded(self, splits: Any) -> Arrays:
         arrays: Arrays = {}
-        for part, split in (("train", "train"), ("test", self.facts.test_split)):
+        splits_of_parts = (
+            ("train", "train", self.facts.train_size),
+            ("test", self.facts.test_split, self.facts.test_size),
+        )
+        for part, split, size in splits_of_parts:
             where = f"{self.hub} on the hub, split {split}"
             if split not in splits:
                 raise UserError(f"{where}: there is no such split, only {', '.join(splits)}")
             batches = splits[split].with_format("arrow").iter(batch_size=ROWS)
-            arrays[f"{part}_x"], arrays[f"{part}_y"] = decode(batches, self.facts, where)
+            arrays[f"{part}_x"], arrays[f"{part}_y"] = decode(
+                at_most(size, batches, self.facts, where), self.facts, where
+            )
         return arrays
 
 

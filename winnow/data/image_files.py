@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 
 from winnow.data.crops import CropDraws, central_box, crop_box, scaled_sides
 from winnow.data.listing import Listing
+from winnow.data.pictures import opened_picture
 from winnow.errors import UserError
+from winnow.files import open_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-_FORMATS = ("JPEG", "PNG")
 
 READERS = "WINNOW_READERS"
 """The environment's variable for the number of threads; it changes no number of any result."""
@@ -90,20 +90,16 @@ def read_square(
     ``part``: the draws of `crop_box` and whether it is mirrored; None for the central square.
     Orientations that a camera has noted are not followed, as in the usual code for ImageNet.
     """
-    from PIL import Image
-
     try:
-        with Image.open(path, formats=_FORMATS) as image:
-            rgb = image if image.mode == "RGB" else image.convert("RGB")
-            square = _central(rgb, size) if part is None else _random(rgb, size, part[0])
-            pixels: NDArray[np.uint8] = np.asarray(square).transpose(2, 0, 1)
+        file = open_regular(path)
     except FileNotFoundError:
         raise UserError(f"{path} is gone: put it back, or run the command again") from None
-    except Exception as error:  # PIL raises many kinds on damaged bytes: OSError, SyntaxError, ...
-        raise UserError(
-            f"{path} cannot be decoded ({type(error).__name__}). The file is damaged; get a "
-            "fresh copy."
-        ) from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from error
+    with file, opened_picture(file, str(path)) as image:
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
+        square = _central(rgb, size) if part is None else _random(rgb, size, part[0])
+        pixels: NDArray[np.uint8] = np.asarray(square).transpose(2, 0, 1)
     return pixels[:, :, ::-1] if part is not None and part[1] else pixels
 
 

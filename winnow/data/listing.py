@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from winnow.data.decode import reason
 from winnow.data.file_hash import file_hash
+from winnow.data.links import check_link
 from winnow.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -48,31 +50,34 @@ class Listing:
         return self.folder / self.classes[int(self.labels[image])] / name
 
 
-def list_folder(folder: Path) -> Listing:
+def list_folder(folder: Path, within: Path | None = None) -> Listing:
     """All images in the folders of classes in ``folder``, by the endings of their names.
 
     Hidden files and folders are passed over, other files are counted in a warning. UserError:
-    the folder cannot be read, has no class, or a class has no image.
+    the folder cannot be read, has no class, or a class has no image; what is called an image is no
+    file; a class or an image is a link out of ``within``, where that is given.
     """
-    classes = tuple(sorted(_entries(folder, folders=True)))
+    classes = tuple(sorted(_entries(folder, within, folders=True)))
     if not classes:
         raise UserError(
             f"{folder} has no folder of a class: images are expected as {folder / 'CLASS'}/*.JPEG"
         )
     names, ends, labels, sizes, others = bytearray(), [], [], [], 0
     for label, name in enumerate(classes):
-        files = _entries(folder / name, folders=False)
-        images = sorted(file for file in files if file.lower().endswith(ENDINGS))
+        found, images = _entries(folder / name, within, folders=False), {}
+        for file, entry in sorted(found.items()):
+            if file.lower().endswith(ENDINGS):
+                images[file] = _size(entry, within)
         if not images:
             raise UserError(
                 f"{folder / name} has no image whose name ends in {', '.join(ENDINGS)}: add the "
                 "images of this class, or remove the folder"
             )
-        others += len(files) - len(images)
-        for image in images:
+        others += len(found) - len(images)
+        for image, size in images.items():
             names += os.fsencode(image)
             ends.append(len(names))
-            sizes.append(files[image])
+            sizes.append(size)
         labels.append(np.full(len(images), label, np.int64))
     if others:
         _log.warning("%s: %d files that are not called %s", folder, others, " or ".join(ENDINGS))
@@ -80,16 +85,33 @@ def list_folder(folder: Path) -> Listing:
     return Listing(folder, classes, arrays[0], bytes(names), arrays[1], arrays[2])
 
 
-def _entries(folder: Path, *, folders: bool) -> dict[str, int]:
-    """Names and sizes of what is in a folder: its folders or its files, hidden ones not."""
+def _entries(folder: Path, within: Path | None, *, folders: bool) -> dict[str, os.DirEntry[str]]:
+    """What is in a folder, by name: its folders or its files, hidden ones not."""
     try:
-        with os.scandir(folder) as found:
-            visible = (entry for entry in found if not entry.name.startswith("."))
-            return {e.name: e.stat().st_size for e in visible if e.is_dir() == folders}
+        with os.scandir(folder) as scanned:
+            visible = (entry for entry in scanned if not entry.name.startswith("."))
+            found = {entry.name: entry for entry in visible if entry.is_dir() == folders}
     except OSError as error:
         raise UserError(
             f"{folder} cannot be read ({reason(error)}); check its permissions"
         ) from error
+    for entry in found.values():
+        if folders and within is not None and entry.is_symlink():
+            check_link(Path(entry.path), within)
+    return found
+
+
+def _size(entry: os.DirEntry[str], within: Path | None) -> int:
+    """The bytes of an image's file. UserError: it is no file, or a link to what it may not be."""
+    if within is not None and entry.is_symlink():
+        check_link(Path(entry.path), within)
+    try:
+        about = entry.stat()
+    except OSError as error:
+        raise UserError(f"{entry.path} cannot be read ({reason(error)})") from error
+    if not stat.S_ISREG(about.st_mode):
+        raise UserError(f"{entry.path} is no image but a pipe or a device: remove it")
+    return about.st_size
 
 
 def content_of(splits: Sequence[Listing]) -> str:

@@ -14,7 +14,7 @@ from winnow.data.folder import FolderImages, find_folder, open_folder
 from winnow.data.generated import GENERATED, generated_folder
 from winnow.data.hub import Hub, Unreachable
 from winnow.data.images import Arrays, Images
-from winnow.data.local import Local
+from winnow.data.local import Local, parquet_files
 from winnow.data.own_names import is_own_data
 from winnow.errors import UserError
 from winnow.files import cache_folder
@@ -49,7 +49,7 @@ def load_images(
     path = caching.path_of(cache_folder(cache), name, key)
 
     def read(scratch: Path) -> tuple[Arrays, str]:
-        return _read(known, source, scratch, root, online)
+        return _read(known, source, scratch, key, root, online)
 
     arrays, content, origin = caching.through(path, key, read)
     return Images(
@@ -125,7 +125,7 @@ def _source(known: Facts, root: Path | str | None) -> _Source:
     if known.hub is None:
         return Digits()
     for folder in _candidates(known, root):
-        if any(folder.rglob("*.parquet")):
+        if parquet_files(folder):
             return Local(known, folder)
     return Hub(known)
 
@@ -137,15 +137,20 @@ def _candidates(known: Facts, root: Path | str | None) -> list[Path]:
 
 
 def _read(
-    known: Facts, source: _Source, scratch: Path, root: Path | str | None, online: bool
+    known: Facts,
+    source: _Source,
+    scratch: Path,
+    key: str,
+    root: Path | str | None,
+    online: bool,
 ) -> tuple[Arrays, str]:
     if isinstance(source, Digits):
-        return source.read(scratch)
+        return source.read(scratch, key)
     if isinstance(source, Hub) and not online:
         raise _unreachable(known, root, "not asked: offline")
     _check_readers(known)
     try:
-        arrays, origin = source.read(scratch)
+        arrays, origin = source.read(scratch, key)
     except Unreachable as error:
         raise _unreachable(known, root, str(error)) from error
     _note_size(known, len(arrays["train_y"]), len(arrays["test_y"]), origin)

@@ -105,8 +105,8 @@ def _loaded(key: str) -> Images | FolderImages:
     if is_function(key):
         arrays = given_arrays(_called(key), f"{_SAID} {key}")
         return kept_images(keep_arrays(arrays, f"function {key}"))
-    if FILES in key:
-        folder, _, size = key.rpartition(FILES)
+    folder, _, size = key.rpartition(FILES)
+    if folder and size.isdecimal():
         return open_own_folder(folder, int(size))
     return _decoded_once(key)
 
@@ -137,12 +137,17 @@ def _decoded_once(name: str) -> Images:
     """A folder's images, from the cache where the same files were decoded before."""
     splits = folder_splits(image_folder(name))
     key = key_of_files(splits)
-    note = cache_folder() / "data" / f"folder-{key[:16]}.json"
-    if (content := _noted(note, key)) is not None and _file(content).exists():
+    if (content := _noted(_note(key), key)) is not None and _file(content).exists():
         return kept_images(content)
-    content = keep_arrays(decoded(splits), f"folder {name}")
-    write_whole(note, sealed_json({"key": key, "content": content}))
+    arrays, key = decoded(splits)  # the key of what was read: a file may have changed since
+    content = keep_arrays(arrays, f"folder {name}")
+    write_whole(_note(key), sealed_json({"key": key, "content": content}))
     return kept_images(content)
+
+
+def _note(key: str) -> Path:
+    """The file that says which arrays a folder with this key becomes."""
+    return cache_folder() / "data" / f"folder-{key[:16]}.json"
 
 
 def _noted(note: Path, key: str) -> str | None:

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import io
+import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from winnow.data.facts import Facts
-from winnow.data.file_hash import file_hash
+from winnow.data.file_hash import file_bytes, file_hash
 from winnow.data.folder import TRAIN, FolderImages, open_folder
 from winnow.data.images import Arrays
+from winnow.data.links import check_link
 from winnow.data.listing import Listing, list_folder
+from winnow.data.pictures import opened_picture
 from winnow.errors import UserError
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from winnow.files import open_regular
 
 _TESTS = ("test", "val", "valid", "validation")  # what the folder of test images may be called
 _RGB = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as nobody reads all files first
@@ -34,7 +34,13 @@ _COLOUR = ("RGB", "P", "RGBA", "CMYK", "YCbCr")
 
 def image_folder(written: str) -> Path:
     """The folder of a name in a recipe. UserError: there is none, or no pillow to read it with."""
-    folder = Path(written).expanduser()
+    try:
+        folder = Path(written).expanduser()
+    except RuntimeError:
+        raise UserError(
+            f"data.name {written!r}: nobody here is called {Path(written).parts[0][1:]!r}; of a "
+            f"folder that is called so write ./{written}"
+        ) from None
     if not folder.is_dir():
         parent = folder.parent
         there = [str(one) for one in parent.iterdir() if one.is_dir()] if parent.is_dir() else []
@@ -58,7 +64,9 @@ def folder_splits(folder: Path) -> tuple[Listing, Listing]:
             "and some for testing into test/CLASS"
         )
     test = _test_name(folder)
-    train, tested = list_folder(folder / TRAIN), list_folder(folder / test)
+    for part in (TRAIN, test):
+        check_link(folder / part, folder)
+    train, tested = (list_folder(folder / part, within=folder) for part in (TRAIN, test))
     if train.classes != tested.classes:
         differing = sorted(set(train.classes) ^ set(tested.classes))
         raise UserError(
@@ -72,41 +80,47 @@ def folder_splits(folder: Path) -> tuple[Listing, Listing]:
 
 def key_of_files(splits: tuple[Listing, Listing]) -> str:
     """SHA-256, in hex, of the classes, names and bytes of all files."""
-    digest = hashlib.sha256(b"own folder 1;")
-    for split in splits:
-        digest.update("\0".join(split.classes).encode("utf-8", "surrogateescape"))
-        for image in range(len(split)):
-            path = split.path(image)
-            digest.update(f";{path.name};".encode("utf-8", "surrogateescape"))
-            digest.update(f"{split.labels[image]}{file_hash(path)}".encode())
+    return _key(splits, [[file_hash(split.path(i)) for i in range(len(split))] for split in splits])
+
+
+def _key(splits: tuple[Listing, Listing], hashes: list[list[str]]) -> str:
+    """Every name with its length before it: whatever it is, it is not taken for two others."""
+    digest = hashlib.sha256(b"own folder 2;")
+    for split, of_files in zip(splits, hashes, strict=True):
+        digest.update(f"{len(split.classes)} {len(split)};".encode())
+        names = [os.fsencode(name) for name in split.classes]
+        names += [os.fsencode(split.path(i).name) for i in range(len(split))]
+        for name in names:
+            digest.update(f"{len(name)};".encode() + name)
+        for label, one in zip(split.labels, of_files, strict=True):
+            digest.update(f"{label} {one};".encode())
     return digest.hexdigest()
 
 
-def decoded(splits: tuple[Listing, Listing]) -> Arrays:
-    """All images as uint8 (N, C, H, W), grey if all are grey, else in colour; and their classes.
+def decoded(splits: tuple[Listing, Listing]) -> tuple[Arrays, str]:
+    """All images as uint8 (N, C, H, W), grey if all are grey, else in colour, and their classes;
+    and the `key_of_files` of what was read.
 
     UserError, naming the file, for one that is damaged, has 16 bits, or is of another size than
-    the first.
+    the first; where they take more memory than there is.
     """
     first = splits[0].path(0)
-    opened = [[_opened(split.path(i)) for i in range(len(split))] for split in splits]
-    size = opened[0][0].size
-    for split, images in zip(splits, opened, strict=True):
-        for number, image in enumerate(images):
-            if image.size != size:
+    size, grey = _header(first)[0], True
+    for split in splits:
+        for path in map(split.path, range(len(split))):
+            own_size, mode = _header(path)
+            grey = grey and mode in _GREY
+            if own_size != size:
                 raise UserError(
-                    f"{split.path(number)} has {image.width}x{image.height} pixels, and {first} "
+                    f"{path} has {own_size[0]}x{own_size[1]} pixels, and {first} "
                     f"{size[0]}x{size[1]}: bring all to one size, or write data.size, e.g. 64, "
                     "which reads them from their files as squares"
                 )
-    grey = all(image.mode in _GREY for images in opened for image in images)
-    (train, test), (train_y, test_y) = opened, (split.labels for split in splits)
-    return {
-        "train_x": _stacked(train, grey),
-        "train_y": torch.from_numpy(train_y),
-        "test_x": _stacked(test, grey),
-        "test_y": torch.from_numpy(test_y),
-    }
+    _check_memory(splits, size, grey)
+    (train, train_hashes), (test, test_hashes) = (_pixels(split, size, grey) for split in splits)
+    train_y, test_y = (torch.from_numpy(split.labels) for split in splits)
+    arrays = {"train_x": train, "train_y": train_y, "test_x": test, "test_y": test_y}
+    return arrays, _key(splits, [train_hashes, test_hashes])
 
 
 def in_files(folder: Path, size: int) -> FolderImages:
@@ -141,27 +155,42 @@ def _test_name(folder: Path) -> str:
     )
 
 
-def _opened(path: Path) -> Image:
-    """An image in memory."""
-    from PIL import Image
-
+def _header(path: Path) -> tuple[tuple[int, int], str]:
+    """Width and height of an image, and its mode. Its pixels are not decoded."""
     try:
-        with Image.open(path, formats=("JPEG", "PNG")) as image:
-            image.load()
-            mode = image.mode
-            copy = image.copy()
-    except Exception as error:  # PIL raises many kinds on damaged bytes: OSError, SyntaxError, ...
-        raise UserError(
-            f"{path} cannot be decoded ({type(error).__name__}): the file is damaged, or no image"
-        ) from error
+        with open_regular(path) as file, opened_picture(file, str(path)) as image:
+            size, mode = image.size, image.mode
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from error
     if mode not in _GREY + _COLOUR:
         raise UserError(f"{path} is in mode {mode}: images are grey or in colour, with 8 bits")
-    return copy
+    return size, mode
 
 
-def _stacked(images: list[Image], grey: bool) -> torch.Tensor:
-    pixels: list[NDArray[np.uint8]] = [
-        np.asarray(image.convert("L" if grey else "RGB")) for image in images
-    ]
-    array = np.stack(pixels)
-    return torch.from_numpy(array[:, None] if grey else array.transpose(0, 3, 1, 2).copy())
+def _check_memory(splits: tuple[Listing, Listing], size: tuple[int, int], grey: bool) -> None:
+    """UserError where the pixels would take more than half of this machine's memory."""
+    needed = sum(map(len, splits)) * size[0] * size[1] * (1 if grey else 3)
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if 2 * needed > there:
+        raise UserError(
+            f"the images in {splits[0].folder.parent} take {needed / 1e9:.0f} GB in memory, and "
+            f"this machine has {there / 1e9:.0f}: write data.size, e.g. 224, which reads them from "
+            "their files as squares"
+        )
+
+
+def _pixels(split: Listing, size: tuple[int, int], grey: bool) -> tuple[torch.Tensor, list[str]]:
+    """All images of a split, uint8 (N, C, H, W), and the hashes of their files."""
+    width, height = size
+    array = np.empty((len(split), 1 if grey else 3, height, width), np.uint8)
+    hashes = []
+    for number in range(len(split)):
+        path = split.path(number)
+        data, digest = file_bytes(path)
+        hashes.append(digest)
+        with opened_picture(io.BytesIO(data), str(path)) as image:
+            if image.size != size:
+                raise UserError(f"{path} was changed while it was read: run again")
+            pixels = np.asarray(image.convert("L" if grey else "RGB"))
+        array[number] = pixels[None] if grey else pixels.transpose(2, 0, 1)
+    return torch.from_numpy(array), hashes

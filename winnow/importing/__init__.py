@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from winnow.errors import UserError, unknown
-from winnow.importing.found import ForeignTicket, Layout, Reader, binary
+from winnow.importing.found import (
+    ForeignTicket,
+    Layout,
+    Reader,
+    binary,
+    check_shared,
+    is_state,
+)
 from winnow.importing.grasp import GRASP
 from winnow.importing.names import renamed
 from winnow.importing.open_lth import OPEN_LTH
@@ -94,13 +101,22 @@ def _file(path: Path, layout: str | None) -> Path:
     )
 
 
+def _shown(key: object) -> str:
+    """A key of a file, however long it is or whatever it holds."""
+    if not isinstance(key, str | int):
+        return f"a {type(key).__name__}"
+    return repr(str(key)[:60])
+
+
 def _recognised(file: Path, content: object) -> str:
+    if is_state(content) and isinstance(content, Mapping):
+        check_shared(str(file), content)  # before all of it is looked at, by name
     for name, layout in LAYOUTS.items():
         if layout.recognises(file, content):
             return name
     what = f"a {type(content).__name__}"
     if isinstance(content, Mapping):
-        keys = ", ".join(repr(str(key)) for key in list(content)[:4])
+        keys = ", ".join(_shown(key) for key in list(content)[:4])
         what = f"a dictionary with the keys {keys or '(none)'}"
     raise UserError(
         f"{file} holds {what}, which is no mask or masked network of {', '.join(LAYOUTS)}"

@@ -12,7 +12,11 @@ import torch
 from torch import Tensor
 
 from winnow.errors import UserError
+from winnow.files import open_regular
 from winnow.importing.reading import read_torch
+
+_TIED = 4  # names that a stored number may have
+_FREE = 2**20  # bytes that may have any number of names
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Reader:
 
     def read(self, path: Path, name: str = "") -> Any:
         """The content of a torch file. ``name``: what to call it, where its own is not enough."""
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            data = file.read()
         content = read_torch(data, path)
         self.hashes[name or path.name] = hashlib.sha256(data).hexdigest()
         return content
@@ -80,7 +85,24 @@ def state_dict_in(what: str, content: object) -> dict[str, Tensor]:
     if not is_state(content):
         raise UserError(f"{what} is no dictionary of plain tensors by name")
     assert isinstance(content, Mapping)
+    check_shared(what, content)
     return dict(content)
+
+
+def check_shared(what: str, tensors: Mapping[Any, object]) -> None:
+    """UserError where many names stand for the same few stored numbers.
+
+    Each name is a tensor of its own in a ticket; weights that are tied have two or three.
+    """
+    plain = [t for t in tensors.values() if isinstance(t, Tensor) and is_plain_tensor(t)]
+    storages = (tensor.untyped_storage() for tensor in plain)
+    stored = sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
+    named = sum(tensor.nbytes for tensor in plain)
+    if named > _TIED * stored + _FREE:
+        raise UserError(
+            f"{what} has {named:,} bytes by name, {stored:,} stored ones many times over: "
+            "save tensors of their own"
+        )
 
 
 def without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -24,6 +24,7 @@ from winnow.importing.found import (
     Layout,
     Reader,
     binary,
+    check_shared,
     state_dict_in,
     without_prefix,
 )
@@ -31,6 +32,8 @@ from winnow.importing.reading import Inert
 
 _TRAINED = ("finetune_", "_best.pth.tar")
 _DEEPEST = 50  # a module inside itself has no end
+_MOST = 10_000  # names of modules: those that have each other twice have 2^depth
+_LONGEST = 1000  # letters of a name
 
 
 def _recognises(file: Path, content: object) -> bool:  # noqa: ARG001  one signature for all
@@ -59,7 +62,9 @@ def _find(file: Path, content: object, reader: Reader) -> ForeignTicket:
 
 
 def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    if isinstance(value, int):
+        return abs(value) < 2**53
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _before(file: Path, masks: Mapping[str, Tensor], reader: Reader) -> dict[str, Tensor] | None:
@@ -83,16 +88,18 @@ def _network(content: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, T
     net, masks = content.get("net"), content.get("mask")
     if not isinstance(masks, Mapping):
         raise UserError("its 'mask' is no dictionary: nothing was pruned")
+    check_shared("'mask'", masks)
     if not isinstance(net, Inert):
         weights = without_prefix(state_dict_in("'net'", net), "module.")
         return {_parameter(str(key), weights): mask for key, mask in masks.items()}, weights
-    modules = dict(_modules(net, ""))
+    modules = _modules(net)
     names = {id(module): name for name, module in modules.items()}
     if any(id(key) not in names for key in masks):
         raise UserError("a mask belongs to a module that is not in its 'net'")
     weights = {}
     for name, module in modules.items():
         weights |= _own_tensors(name, module)
+    check_shared("'net'", weights)
     return {_joined(names[id(key)], "weight"): mask for key, mask in masks.items()}, weights
 
 
@@ -102,7 +109,19 @@ def _parameter(key: str, weights: Mapping[str, Tensor]) -> str:
     return f"{key}.weight" if f"{key}.weight" in weights else key
 
 
-def _modules(module: Inert, name: str) -> Iterator[tuple[str, Inert]]:
+def _modules(net: Inert) -> dict[str, Inert]:
+    """All modules by name; one that is shared has several."""
+    modules: dict[str, Inert] = {}
+    for name, module in _named(net, ""):
+        modules[name] = module
+        if len(modules) > _MOST:
+            raise UserError(f"its modules have more than {_MOST} names, as they share each other")
+    return modules
+
+
+def _named(module: Inert, name: str) -> Iterator[tuple[str, Inert]]:
+    if len(name) > _LONGEST:
+        raise UserError(f"a module's name has more than {_LONGEST} letters: {name[:40]!r}…")
     if name.count(".") > _DEEPEST:
         raise UserError(f"its modules are nested more than {_DEEPEST} deep: {name[:40]!r}…")
     yield name, module
@@ -111,7 +130,7 @@ def _modules(module: Inert, name: str) -> Iterator[tuple[str, Inert]]:
             inner = _joined(name, str(key))
             if not isinstance(child, Inert):
                 raise UserError(f"{inner!r} is a {type(child).__name__}, not a module")
-            yield from _modules(child, inner)
+            yield from _named(child, inner)
 
 
 def _own_tensors(name: str, module: Inert) -> dict[str, Tensor]:
@@ -140,7 +159,7 @@ def _imagenet(content: Mapping[str, Any]) -> ForeignTicket:
     }
     weights = {n: t for n, t in tensors.items() if not n.endswith(".mask")}
     epoch = content.get("epoch")
-    return ForeignTicket(masks, weights, about={"epoch": epoch} if isinstance(epoch, int) else {})
+    return ForeignTicket(masks, weights, about={"epoch": epoch} if _is_finite(epoch) else {})
 
 
 GRASP = Layout(_recognises, _find)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from winnow.errors import UserError
+from winnow.files import open_regular
 from winnow.importing.found import (
     ForeignTicket,
     Layout,
@@ -30,6 +31,7 @@ from winnow.importing.found import (
 
 _MODEL = re.compile(r"model_ep(\d+)_it(\d+)\.pth")
 _CHECKPOINT = "model_state_dict"
+_REPORT = 2**16  # bytes of a sparsity_report.json, which has two numbers
 
 
 def _recognises(file: Path, content: object) -> bool:
@@ -107,10 +109,13 @@ def _check_report(folder: Path, masks: Mapping[str, Tensor]) -> None:
     if not path.exists():
         return
     try:
-        report = json.loads(path.read_text())
+        with open_regular(path) as file:
+            report = json.loads(file.read(_REPORT))
         counts = (float(report["unpruned"]), float(report["total"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged: {error!r}") from error
+    except UserError:
+        raise
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: {type(error).__name__}") from error
     kept = sum(int(binary(name, mask).count_nonzero()) for name, mask in masks.items())
     size = sum(mask.numel() for mask in masks.values())
     if counts != (kept, size):
@@ -128,8 +133,10 @@ def _checkpoint(content: Mapping[str, object]) -> ForeignTicket:
         mask = "mask_" + name.replace(".", "___")
         if mask in tensors:
             masks[name] = tensors[mask]
-    step = f"epoch {content.get('ep')}, iteration {content.get('it')}"
-    return ForeignTicket(masks, weights, about={"rewind": step})
+    epoch, iteration = (content.get(key) for key in ("ep", "it"))
+    known = isinstance(epoch, int) and isinstance(iteration, int)
+    about = {"rewind": f"epoch {epoch}, iteration {iteration}"} if known else {}
+    return ForeignTicket(masks, weights, about=about)
 
 
 OPEN_LTH = Layout(_recognises, _find, "mask.pth")

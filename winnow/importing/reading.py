@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from winnow.errors import UserError
+from winnow.importing.archive import check_torch_file
 
 _TORCH = (
     "activation.ReLU",
@@ -64,7 +65,11 @@ def _stand_ins() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
 
 
 def read_torch(data: bytes, path: Path) -> Any:
-    """The content of a torch file, on the CPU; modules as ``Inert``. UserError names ``path``."""
+    """The content of a torch file, on the CPU; modules as ``Inert``. UserError names ``path``.
+
+    What it takes in memory is bounded by the length of ``data``.
+    """
+    check_torch_file(data, path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the source of a class in an old file cannot be compared
         with torch.serialization.safe_globals(_stand_ins()):

@@ -54,6 +54,8 @@ class Data(RecipePart):
     def _suits_the_dataset(self) -> Data:
         if not is_own_data(self.name) and self.name not in dataset_names():
             return self  # another check says which there are
+        if FILES in self.name:
+            raise ValueError(f"a name with {FILES!r} in it is not read: rename the folder")
         if is_own_data(self.name) and not is_folder(self.name) and self.size is not None:
             raise ValueError(f"size is {self.size}, and is for a folder of images: leave it out")
         if not self.in_files:
