@@ -37,7 +37,7 @@ FLOORS = (
     ("selection", "schedule", "patterns"),
     ("layers", "ties", "slots", "wrapped", "outside", "extraction", "survivors"),
     ("mask", "allocation", "amounts", "topk", "files", "hub", "rng"),
-    ("errors", "digest", "packing", "sharding", "reparametrisation"),
+    ("errors", "digest", "packing", "sharding", "reparametrisation", "shares"),
 )
 """From the roof to the ground. What stands on one floor does not import its neighbours."""
 
