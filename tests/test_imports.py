@@ -35,7 +35,7 @@ FLOORS = (
     ("kernels",),
     ("data", "models", "state", "pruning", "coverage", "structure"),
     ("selection", "schedule", "patterns"),
-    ("layers", "ties", "slots", "wrapped", "outside", "extraction", "survivors"),
+    ("layers", "ties", "slots", "wrapped", "outside", "extraction", "survivors", "watching"),
     ("mask", "allocation", "amounts", "topk", "files", "hub", "rng"),
     ("errors", "digest", "packing", "sharding", "reparametrisation", "shares"),
 )

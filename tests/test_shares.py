@@ -17,7 +17,7 @@ from winnow.errors import UserError
 from winnow.patterns.axes import USUAL_AXES
 from winnow.patterns.grains import Rows
 from winnow.patterns.targets import cell_counts
-from winnow.shares import number_of, plain, share_of
+from winnow.shares import number_of, plain_number, share_of
 
 SMALL = {
     "float16": np.float16,
@@ -76,7 +76,7 @@ def test_fractions_and_decimals_are_exact(kind: type) -> None:
 def test_whole_numbers_are_densities_too() -> None:
     for one in (1, np.int64(1), np.uint8(1), torch.tensor(1), Fraction(1), Decimal(1), 1.0):
         assert count(one) == 25_600_000
-        assert type(plain(one)) in (int, float)
+        assert type(plain_number(one)) in (int, float)
     for none in (0, np.int8(0), torch.tensor(0), -0.0, np.float32(-0.0)):
         assert count(none) == 0
 

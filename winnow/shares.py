@@ -51,7 +51,7 @@ def share_of(value: Any, count: int) -> int:
     return round(number * count)
 
 
-def plain(value: Any) -> Any:
+def plain_number(value: Any) -> Any:
     """A number as a Python int or float, as JSON takes it; anything else as it is."""
     if isinstance(value, bool) or type(value) in (int, float):
         return value

@@ -66,9 +66,9 @@ def _of(values: Amounts | None, name: str) -> Any:
 def _after(has: int | Tensor, rate: float) -> int | Tensor:
     if isinstance(has, int):
         return has - share_of(rate, has)
-    different, places = has.unique(return_inverse=True)
-    gone = different.new_tensor([share_of(rate, int(count)) for count in different])
-    return has - gone[places]
+    gone = {count: share_of(rate, count) for count in set(has.flatten().tolist())}
+    each = has.new_tensor([gone[count] for count in has.flatten().tolist()])
+    return has - each.reshape(has.shape)
 
 
 def _check_alone(grain: NofM, density: Amounts | None, rates: Amounts | None) -> None:
