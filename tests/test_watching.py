@@ -123,7 +123,7 @@ WAYS: dict[str, Callable[[nn.Module], None]] = {
 REPLACING = ("assigned", "part_assigned", "overwritten", "new_parameter")
 
 
-def made(kind: str) -> tuple[nn.Module, wn.Mask]:
+def made() -> tuple[nn.Module, wn.Mask]:
     model = network()
     return model, wn.prune(wn.score(model, "magnitude"), density=0.3)
 
@@ -138,7 +138,7 @@ def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 1) ->
 @pytest.mark.parametrize("with_optimizer", [False, True])
 @pytest.mark.parametrize("way", WAYS)
 def test_no_removed_weight_is_used(way: str, with_optimizer: bool) -> None:
-    model, mask = made("")
+    model, mask = made()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     with wn.sparsify(model, mask, optimizer if with_optimizer else None) as held:
         train(model, optimizer, 2)
@@ -164,7 +164,7 @@ def test_no_removed_weight_is_used(way: str, with_optimizer: bool) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_at_the_next_step_without_a_forward_pass(way: str) -> None:
-    model, mask = made("")
+    model, mask = made()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with wn.sparsify(model, mask, optimizer):
         train(model, optimizer)
@@ -186,7 +186,8 @@ def test_dynamic_methods(way: str) -> None:
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     with wn.dynamic(
-        model, "rigl", optimizer=optimizer, density=0.3, steps="40it", every="3it", ignore="2.weight"
+        model, "rigl", optimizer=optimizer, density=0.3, steps="40it", every="3it",
+        ignore="2.weight",
     ) as training:  # fmt: skip
         for step in range(12):
             optimizer.zero_grad()
@@ -224,13 +225,15 @@ def test_a_dynamic_run_is_restored_in_its_usual_order() -> None:
     again.load_state_dict(model.state_dict())
     other.load_state_dict(optimizer.state_dict())
     restored.load_state_dict(training.state_dict())
-    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), model.parameters()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(again.parameters(), model.parameters(), strict=True)
+    )
     training.close(), restored.close()
 
 
 @pytest.mark.parametrize("first", [False, True], ids=["compiled after", "compiled before"])
 def test_compiled(first: bool) -> None:
-    model, mask = made("")
+    model, mask = made()
     compiled = torch.compile(model, backend="eager", fullgraph=True)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with wn.sparsify(compiled if first else model, mask, optimizer):  # type: ignore[arg-type]
@@ -245,7 +248,7 @@ def test_compiled(first: bool) -> None:
 
 
 def test_data_parallel() -> None:
-    model, mask = made("")
+    model, mask = made()
     wrapped = nn.DataParallel(model)
     with wn.sparsify(wrapped, mask):
         wrapped.load_state_dict(nn.DataParallel(network()).state_dict())
@@ -254,7 +257,7 @@ def test_data_parallel() -> None:
 
 
 def test_copies_and_files_carry_no_watch() -> None:
-    model, mask = made("")
+    model, mask = made()
     with wn.sparsify(model, mask):
         buffer = io.BytesIO()
         torch.save(model, buffer)
@@ -281,7 +284,7 @@ def test_copies_and_files_carry_no_watch() -> None:
 
 def test_scoring_inside_sees_what_it_replaces() -> None:
     """A criterion that scores another draw is not masked meanwhile, and nothing stays changed."""
-    model, mask = made("")
+    model, mask = made()
     given = {"batch": (X, Y), "loss_fn": F.cross_entropy, "init": "glorot-normal", "init_seed": 1}
     plain = wn.score(model, "snip", **given)  # type: ignore[arg-type]
     with wn.sparsify(model, mask):
@@ -294,10 +297,10 @@ def test_scoring_inside_sees_what_it_replaces() -> None:
 
 
 def test_what_is_no_parameter_any_more_or_no_longer_tied_is_named() -> None:
-    model, mask = made("")
+    model, mask = made()
     with wn.sparsify(model, mask):
         nn.utils.parametrizations.weight_norm(model[0])
-        with pytest.raises(UserError, match="'0.weight' is no parameter of the model any more"):
+        with pytest.raises(UserError, match=r"'0\.weight' is no parameter of the model any more"):
             model(X)
     tied = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6))
     tied[1].weight = tied[0].weight
@@ -305,14 +308,12 @@ def test_what_is_no_parameter_any_more_or_no_longer_tied_is_named() -> None:
     state = copy.deepcopy(tied.state_dict())
     with wn.sparsify(tied, mask):
         tied.load_state_dict({n: t.clone() for n, t in state.items()}, assign=True)
-        with pytest.raises(
-            UserError, match=r"one weight in 2 places \(tied\), and now they differ"
-        ):
+        with pytest.raises(UserError, match=r"one weight in 2 places \(tied\), and now"):
             tied(torch.randn(2, 6))
 
 
 def test_frozen_and_inference_models() -> None:
-    model, mask = made("")
+    model, mask = made()
     model.requires_grad_(False)
     with wn.sparsify(model, mask):
         loaded(model)

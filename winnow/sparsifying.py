@@ -118,7 +118,8 @@ class Sparsified:
     def watch_loading(self) -> None:
         """Mask what is loaded at once where the model runs compiled, which leaves out hooks."""
         for module in self._watch.owners:
-            self._handles.append(module.register_load_state_dict_post_hook(WatchHook(self._loaded)))
+            register: Any = module.register_load_state_dict_post_hook
+            self._handles.append(register(WatchHook(self._loaded)))
 
     def _loaded(self) -> None:
         if self._hook.compiled:
@@ -157,11 +158,11 @@ class Sparsified:
     @torch.no_grad()
     def _look(self) -> None:
         """Mask what others have written to the weights, or put in their place."""
-        for name, weight in self._watch.replaced().items():
+        for name, new in self._watch.replaced().items():
             for optimizer in self._optimizers:
                 if id(self._weights[name]) in held_by([optimizer]):
                     self._dropped.setdefault(id(optimizer), set()).add(name)
-            self._weights[name] = weight
+            self._weights[name] = new
             if name in self._hooks:
                 self._hooks.pop(name).remove()
             self._hold(name)

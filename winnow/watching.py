@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from types import FrameType
 from typing import Any
 
 import torch
@@ -83,11 +84,11 @@ def _mark(weight: Tensor) -> _Mark:
 def _is_lent(now: list[Any]) -> bool:
     if any(isinstance(one, Tensor) and not isinstance(one, nn.Parameter) for one in now):
         return True
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_globals.get("__name__") == "torch.nn.utils.stateless":
             return True
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return False
 
 
