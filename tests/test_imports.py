@@ -35,11 +35,11 @@ FLOORS = (
     ("kernels",),
     ("data", "models", "state", "pruning", "coverage", "structure"),
     ("selection", "schedule", "patterns"),
-    ("layers", "ties", "slots", "wrapped", "outside", "extraction", "survivors"),
+    ("layers", "ties", "slots", "wrapped", "outside", "extraction", "survivors", "watching"),
     ("mask", "allocation", "amounts", "topk", "files", "hub", "rng"),
     (
         *("errors", "locks", "processes", "digest", "tablefile", "packing", "sharding"),
-        "reparametrisation",
+        *("reparametrisation", "shares"),
     ),
 )
 """From the roof to the ground. What stands on one floor does not import its neighbours."""

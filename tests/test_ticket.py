@@ -13,6 +13,7 @@ import winnow as wn
 from winnow.errors import UserError
 from winnow.mask import Mask, to_bytes
 from winnow.models import build
+from winnow.pretrained import load_pretrained
 from winnow.ticketfile import TicketParts, pack_ticket
 
 
@@ -277,3 +278,64 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
         wn.load(tmp_path / "mask")
     with pytest.raises(FileNotFoundError):
         wn.load(tmp_path / "none")
+
+
+def meta(part: str) -> nn.Module:
+    """A network of which all, a layer's weight, or a buffer holds no numbers."""
+    network = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+    if part == "all":
+        return network.to("meta")
+    if part == "weight":
+        network[2].weight = nn.Parameter(network[2].weight.to("meta"))
+    if part == "bias":
+        network[0].bias = nn.Parameter(network[0].bias.to("meta"))
+    if part == "buffer":
+        network[1].running_mean = network[1].running_mean.to("meta")
+    return network
+
+
+@pytest.mark.parametrize("part", ["all", "weight", "bias", "buffer"])
+def test_a_model_without_memory_is_refused_and_untouched(part: str) -> None:
+    source = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+    mask = wn.Mask({"2.weight": torch.ones(2, 3, dtype=torch.bool)})
+    ticket = wn.Ticket(mask, source.state_dict(), source.state_dict())
+    model = meta(part)
+    before = {n: t.clone() for n, t in model.state_dict().items()}
+    for weights in ("rewind", "final", "none"):
+        if weights == "none" and part in ("bias", "buffer"):  # which it does not write to
+            ticket.apply(model, weights=weights)
+            continue
+        with pytest.raises(UserError, match=r"on the meta device.*to_empty"):
+            ticket.apply(model, weights=weights)
+    for name, tensor in model.state_dict().items():
+        assert tensor.is_meta == before[name].is_meta
+        assert tensor.is_meta or torch.equal(tensor, before[name])
+    ticket.apply(model.to_empty(device="cpu"))
+    assert all(torch.equal(t, source.state_dict()[n]) for n, t in model.state_dict().items())
+
+
+def test_other_ways_into_a_meta_model() -> None:
+    source = nn.Linear(4, 3)
+    with pytest.raises(UserError, match="on the meta device"):
+        load_pretrained(nn.Linear(4, 3, device="meta"), source)
+    mask = wn.Mask({"weight": torch.ones(3, 4, dtype=torch.bool)})
+    with pytest.raises(UserError, match="'weight' is on the meta device"):
+        wn.Ticket(mask, nn.Linear(4, 3, device="meta").state_dict())
+    with pytest.raises(UserError, match="on the meta device"):
+        wn.sparsify(nn.Linear(4, 3, device="meta"), mask)
+
+
+def test_a_fake_or_expanded_model_is_refused() -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    source = nn.Linear(4, 3)
+    mask = wn.Mask({"weight": torch.ones(3, 4, dtype=torch.bool)})
+    ticket = wn.Ticket(mask, source.state_dict())
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        fake = nn.Linear(4, 3)
+    with pytest.raises(UserError, match="hold no numbers"):
+        ticket.apply(fake)
+    expanded = nn.Linear(4, 3)
+    expanded.weight = nn.Parameter(torch.zeros(1, 4).expand(3, 4))
+    with pytest.raises(UserError, match="'weight' of the model is expanded"):
+        ticket.apply(expanded)

@@ -1,16 +1,17 @@
 """How many weights stay, and where: from densities or rates to exact counts.
 
 A count is one int (all weights compete globally) or an int for each name (each tensor competes
-within itself). Rounding is Python's ``round``: halves go to the even neighbour.
+within itself). Rounding is Python's ``round``: halves go to the even neighbour. Densities and rates
+are numbers of any type, see ``shares``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Real
 
 from winnow.errors import UserError, unknown
+from winnow.shares import number_of, share_of
 
 Keep = int | dict[str, int]
 
@@ -42,21 +43,23 @@ def keep_for_density(
     check_scope(scope)
     sizes = {name: math.prod(shape) // together for name, shape in shapes.items()}
     if isinstance(density, Mapping):
-        wanted = {name: round(check_density(d, name) * sizes[name]) for name, d in density.items()}
+        for name, own in density.items():
+            check_density(own, name)
+        wanted = {name: share_of(own, sizes[name]) for name, own in density.items()}
         return _within(alive, {**alive, **wanted}, sizes)
-    check_density(density)
-    total = round(density * sum(sizes.values()))
+    plain = check_density(density)
+    total = share_of(density, sum(sizes.values()))
     if scope == "global":
         return _within_total(alive, total, sizes)
     if scope == "layer":
-        return _within(alive, {name: round(density * n) for name, n in sizes.items()}, sizes)
+        return _within(alive, {name: share_of(density, n) for name, n in sizes.items()}, sizes)
     if scope == "row":
         return _within(
-            alive, {n: _rows(s) * round(density * _row(s)) for n, s in shapes.items()}, sizes
+            alive, {n: _rows(s) * share_of(density, _row(s)) for n, s in shapes.items()}, sizes
         )
-    quotas = {n: density * sizes[n] for n in sizes}
+    quotas = {n: plain * sizes[n] for n in sizes}
     if scope in ("er", "erk"):
-        weights = erk(shapes, density) if scope == "erk" else er(shapes, density)
+        weights = erk(shapes, plain) if scope == "erk" else er(shapes, plain)
         quotas = {name: quota / together for name, quota in weights.items()}
     _within_total(alive, total, sizes)
     _within(alive, {name: _floor(quota) for name, quota in quotas.items()}, sizes)
@@ -74,7 +77,9 @@ def keep_for_rates(
     """
     check_scope(scope)
     if isinstance(rates, Mapping):
-        return {name: _after(check_rate(rates.get(name, 0), name), alive[name]) for name in alive}
+        for name in alive:
+            check_rate(rates.get(name, 0), name)
+        return {name: _after(rates.get(name, 0), alive[name]) for name in alive}
     check_rate(rates)
     if scope == "global":
         return _after(rates, sum(alive.values()))
@@ -133,22 +138,27 @@ def _erdos_renyi(
 
 
 def check_density(density: object, name: str | None = None) -> float:
-    """The density as a float; UserError unless it is a number in [0, 1]."""
-    if not _is_number(density) or not 0 <= float(density) <= 1:  # type: ignore[arg-type]
+    """The density as a float; UserError unless it is a number in [0, 1].
+
+    Counts are taken of the density itself, by `shares.share_of`.
+    """
+    found = number_of(density)
+    if found is None or not 0 <= found <= 1:
         of = f" of {name!r}" if name else ""
         raise UserError(f"density{of} is {density!r}: give a number from 0 to 1, e.g. 0.05")
-    return float(density)  # type: ignore[arg-type]
+    return float(found)
 
 
 def check_rate(rate: object, name: str | None = None) -> float:
     """The rate as a float; UserError unless it is a number in [0, 1)."""
-    if not _is_number(rate) or not 0 <= float(rate) < 1:  # type: ignore[arg-type]
+    found = number_of(rate)
+    if found is None or not 0 <= found < 1:
         of = f" of {name!r}" if name else ""
         raise UserError(
             f"rate{of} is {rate!r}: give the fraction of the surviving weights that a round "
             "removes, from 0 to below 1, e.g. 0.2"
         )
-    return float(rate)  # type: ignore[arg-type]
+    return float(found)
 
 
 def check_scope(scope: str) -> None:
@@ -157,12 +167,8 @@ def check_scope(scope: str) -> None:
         raise unknown("scope", str(scope), SCOPES, f"Scopes are {', '.join(SCOPES)}")
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
 def _after(rate: float, alive: int) -> int:
-    return alive - round(rate * alive)
+    return alive - share_of(rate, alive)
 
 
 def _within_total(alive: Mapping[str, int], total: int, sizes: Mapping[str, int]) -> int:

@@ -14,7 +14,7 @@ from winnow.digest import read_json
 from winnow.errors import UserError
 from winnow.mask import header_of
 from winnow.selection import uncompiled
-from winnow.state import State
+from winnow.state import State, check_writable
 from winnow.survivors import check_known
 
 Pretrained = nn.Module | State | Mapping[str, Any] | str | os.PathLike[str]
@@ -37,12 +37,13 @@ def load_pretrained(model: nn.Module, source: Pretrained) -> None:
     The prefixes ``module.`` and ``_orig_mod.`` are taken off where all names have them. Values are
     converted to the model's dtypes. Raises UserError, and leaves the model untouched, for missing,
     unexpected and wrong-shaped names, all told, and for a ticket whose file has left removed
-    weights out; FileNotFoundError when there is no file.
+    weights out, for a model on the meta device; FileNotFoundError when there is no file.
     """
     where, given = _read(source)
     own = dict(uncompiled(model).state_dict(keep_vars=True))
     theirs = _plain_names(_tensors(given, where))
     _check(own, theirs, where)
+    check_writable({name: own[name] for name in theirs})
     with torch.no_grad():
         for name, value in theirs.items():
             own[name].copy_(value)

@@ -16,8 +16,7 @@ def cubic(step: int, *, start: int, end: int, initial: float = 1.0, final: float
     Zhu & Gupta 2017, "To prune, or not to prune", equation 1, with densities for sparsities:
     final + (initial − final)(1 − (step − start)/(end − start))³, constant outside [start, end].
     """
-    check_density(initial)
-    check_density(final)
+    initial, final = check_density(initial), check_density(final)
     if end <= start:
         raise UserError(f"a cubic schedule ends at step {end}, not after its start {start}")
     done = min(max((step - start) / (end - start), 0.0), 1.0)
@@ -30,7 +29,7 @@ def cosine_drop(step: int, *, end: int, fraction: float = 0.3) -> float:
     Evci et al. 2020 (RigL), section 3 (4): (fraction / 2)(1 + cos(π step / end)); 0 from ``end``
     on, when the connectivity no longer changes.
     """
-    check_density(fraction)
+    fraction = check_density(fraction)
     if end <= 0:
         raise UserError(f"the drop fraction decays until step {end}: give a positive step")
     return fraction / 2 * (1 + math.cos(math.pi * step / end)) if step < end else 0.0
@@ -45,8 +44,9 @@ def drop_fraction(
     ``floor`` is that of Dettmers & Zettlemoyer's code (sparse momentum): 0.005.
     """
     check_decay(decay)
+    fraction = check_density(fraction)
     if decay == "constant":
-        return check_density(fraction)
+        return fraction
     if decay == "cosine":
         return floor + cosine_drop(step, end=end, fraction=fraction - floor)
     return floor + (fraction - floor) * max(1 - step / end, 0.0)

@@ -25,6 +25,7 @@ from winnow.mask import Mask
 from winnow.moments.kinds import Loss
 from winnow.patterns.axes import named_axes
 from winnow.selection import Params, parameters, prunable, uncompiled
+from winnow.watching import watch_hooks
 
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
 
@@ -112,7 +113,8 @@ def score(
     Parameters, buffers, gradients, modes and global random states are as before afterwards; the
     position of a given loader or generator is not. Dropout and the like draw from a stream that
     ``generator``'s initial seed names, else from torch's global state. ``torch.no_grad`` around
-    the call makes no difference.
+    the call makes no difference, hooks on parameters are not run. Where a loss is differentiated,
+    weights that it does not depend on score 0; if it depends on none, that is an error.
 
     In a process group (``torch.distributed``) this is a collective: every rank scores its own
     examples and gets the mean of all ranks' scores, so that all prune to one mask. Inside
@@ -138,7 +140,12 @@ def score(
     subject = Subject(name, uncompiled(model), weights, data, loss_fn, mask, generator, forward)
     lent = _storages(model)
     copies = function not in CRITERIA.values()  # our own ones overwrite no parameter
-    with _gradients(), unchanged(model, copies), _random_states(weights, generator):
+    with (
+        _gradients(),
+        unchanged(model, copies),
+        _without_hooks(model),
+        _random_states(weights, generator),
+    ):
         subject.remove()
         found = _checked(function(subject, **options), weights, name)
         lent |= _storages(model)
@@ -164,6 +171,28 @@ def _gradients() -> Iterator[None]:
     """Gradients can be taken inside, wherever `score` is called from."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
+
+
+@contextlib.contextmanager
+def _without_hooks(model: nn.Module) -> Iterator[None]:
+    """What waits for gradients of the parameters (``wn.sparsify``, optimizers in the backward pass,
+    hooks that scale gradients) sees none of those taken here.
+    """
+    kinds = ("_backward_hooks", "_post_accumulate_grad_hooks")
+    hooks = [getattr(p, kind) for p in dict.fromkeys(model.parameters()) for kind in kinds]
+    held = [(some, dict(some)) for some in hooks if some]
+    watches = [hook for hook in watch_hooks(uncompiled(model)) if not hook.paused]
+    for some, _ in held:
+        some.clear()
+    for watch in watches:
+        watch.paused = True
+    try:
+        yield
+    finally:
+        for watch in watches:
+            watch.paused = False
+        for some, own in held:
+            some.update(own)
 
 
 @contextlib.contextmanager
@@ -222,7 +251,8 @@ class _Before:
         here, before = self.tensor, self.data
         if _is_wrapped(here):
             return False
-        return here.data_ptr() != before.data_ptr() or here.shape != before.shape
+        other = here.shape != before.shape or here.dtype != before.dtype
+        return other or here.data_ptr() != before.data_ptr()
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

@@ -127,8 +127,9 @@ def expand_rates(
     """
     for key, rate in rates.items():
         check_rate(rate, key)
+    check_rate(default)
     chosen = spread_over(model, rates, params)
-    return {name: chosen.get(name, check_rate(default)) for name in prunable(model, params)}
+    return {name: chosen.get(name, default) for name in prunable(model, params)}
 
 
 def resolve_names(

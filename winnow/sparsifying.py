@@ -20,9 +20,11 @@ from winnow.averaging import Averaged, Averages, averages_listed
 from winnow.distributed import check_agreed, check_no_flat_parameters
 from winnow.errors import UserError
 from winnow.mask import Mask
-from winnow.selection import parameters
+from winnow.selection import parameters, uncompiled
 from winnow.sharding import local, part_like
 from winnow.slots import forget_curvature, mask_slot, weight_slots
+from winnow.state import check_writable
+from winnow.watching import Watch, WatchHook
 from winnow.wrapped import Optimizers, held_by, hookable, optimizers_listed
 
 
@@ -54,13 +56,20 @@ def sparsify(
     In a process group this is a collective, and all ranks must give the same mask. Parameters
     sharded by ``fully_shard`` (FSDP2) take a whole mask: shard first, then sparsify.
 
+    What others write to the weights, as ``load_state_dict`` does, is masked before the next forward
+    pass or step; so are weights that others have replaced (``assign=True``, conversions), and the
+    next step of an optimizer that holds those of before is an error. Writing through ``.data`` into
+    the same memory shows after the next step.
+
     Divergence is not hidden: NaN · 0 is NaN, so a removed weight turns NaN with its network.
 
     Raises UserError for a mask of other names or shapes, or other than that of another rank, for
     optimizers that do not hold the masked parameters or run no step hooks, and for averages of
     another model.
     """
-    return Sparsified(model, mask, optimizer, averaged)
+    held = Sparsified(model, mask, optimizer, averaged)
+    held.watch_loading()
+    return held
 
 
 class Sparsified:
@@ -83,8 +92,9 @@ class Sparsified:
         check_agreed(mask)
         self.mask = mask
         self.dense_gradients = self.dense_slots = False
-        self._everything = {id(parameter) for parameter in named.values()}
+        self._model = uncompiled(model)
         self._weights = {name: named[name] for name in mask}
+        check_writable(self._weights)
         self._factors = {name: _Factor(mask[name]) for name in mask}
         self._averages = [Averaged(each, mask) for each in averages_listed(averaged)]
         self._optimizers: list[Optimizer] = []
@@ -93,15 +103,33 @@ class Sparsified:
         if optimizers:
             check_hold_all(self._weights, optimizers)
         inner = [one for each in optimizers for one in hookable(each)]
-        for name, weight in self._weights.items():
-            self._hold(weight, self._factors[name])
+        self._hooks: dict[str, Any] = {}  # of gradients
+        self._dropped: dict[int, set[str]] = {}  # what was replaced, by optimizer
+        for name in self._weights:
+            self._hold(name)
         for each in inner:
             self._follow(each)
+        self._watch = Watch(self._model, self._weights)
+        self._hook = WatchHook(self._look)
+        for module in {self._model, model}:  # a compiled model's wrapper too
+            self._handles.append(module.register_forward_pre_hook(self._hook))
         self.enforce()
+
+    def watch_loading(self) -> None:
+        """Mask what is loaded at once where the model runs compiled, which leaves out hooks."""
+        for module in self._watch.owners:
+            register: Any = module.register_load_state_dict_post_hook
+            self._handles.append(register(WatchHook(self._loaded)))
+
+    def _loaded(self) -> None:
+        if self._hook.compiled:
+            self._look()
 
     def attach(self, optimizer: Optimizer) -> None:
         """Hold another optimizer, e.g. one made later. UserError if it is another model's."""
-        check_same_model(self._weights, self._everything, optimizer)
+        self._look()
+        everything = {id(parameter) for parameter in self._model.parameters()}
+        check_same_model(self._weights, everything, optimizer)
         for each in hookable(optimizer):
             self._mask_after_step(each)
             self._follow(each)
@@ -125,6 +153,25 @@ class Sparsified:
             self._mask_after_step(optimizer)
         for average in self._averages:
             average.remove(self.mask)
+        self._watch.note(self._weights)
+
+    @torch.no_grad()
+    def _look(self) -> None:
+        """Mask what others have written to the weights, or put in their place."""
+        for name, new in self._watch.replaced().items():
+            for optimizer in self._optimizers:
+                if id(self._weights[name]) in held_by([optimizer]):
+                    self._dropped.setdefault(id(optimizer), set()).add(name)
+            self._weights[name] = new
+            if name in self._hooks:
+                self._hooks.pop(name).remove()
+            self._hold(name)
+        for name in self._watch.written():
+            weight: Any = self._weights[name]
+            if hooks := weight._post_accumulate_grad_hooks:
+                weight._post_accumulate_grad_hooks = hooks  # swapping tensors cuts them off
+            local(weight).masked_fill_(self._factors[name].like(weight) == 0, 0)
+            self._watch.note([name])
 
     def remask(self, mask: Mask, grown: Mapping[str, Tensor] | None = None) -> None:
         """Hold another mask over the same names from now on.
@@ -156,9 +203,10 @@ class Sparsified:
 
     def close(self) -> None:
         """Remove the hooks. The zeros stay where they are, and are trained by whoever trains."""
-        for handle in self._handles:
+        for handle in [*self._handles, *self._hooks.values()]:
             handle.remove()
         self._handles.clear()
+        self._hooks.clear()
 
     def __enter__(self) -> Sparsified:
         return self
@@ -171,17 +219,36 @@ class Sparsified:
     ) -> None:
         self.close()
 
-    def _hold(self, weight: nn.Parameter, factor: _Factor) -> None:
+    def _hold(self, name: str) -> None:
+        weight = self._weights[name]
         if not weight.requires_grad:
             return
         register: Any = weight.register_post_accumulate_grad_hook
-        handle = register(self._gradient_hook(factor))
-        self._handles.append(handle)
+        self._hooks[name] = register(self._gradient_hook(self._factors[name]))
 
     def _follow(self, optimizer: Optimizer) -> None:
         self._optimizers.append(optimizer)
         forget_curvature(optimizer)
+        self._handles.append(optimizer.register_step_pre_hook(self._check_before_step))
         self._handles.append(optimizer.register_step_post_hook(self._mask_after_step))
+
+    def _check_before_step(self, optimizer: Optimizer, *_: object) -> None:
+        """UserError where the optimizer holds parameters that are no longer the model's."""
+        held = held_by([optimizer])
+        self._look()
+        gone = {
+            name
+            for name in self._dropped.get(id(optimizer), ())
+            if id(self._weights[name]) not in held
+        }
+        if gone:
+            raise UserError(
+                f"{', '.join(map(repr, sorted(gone)[:3]))} of the model have been replaced since "
+                f"{type(optimizer).__name__} was made (load_state_dict(assign=True), a conversion, "
+                "a new nn.Parameter): it trains tensors that are no longer the model's. Make it "
+                "anew from model.parameters(), and hold the model and it with wn.sparsify or "
+                "wn.dynamic"
+            )
 
     @torch.no_grad()
     def _mask_after_step(self, optimizer: Optimizer, *_: object) -> None:
@@ -197,6 +264,7 @@ class Sparsified:
                 torch.addcmul(part.new_zeros(()), part, factor, out=part)
                 for slot in weight_slots(optimizer, weight).values():
                     mask_slot(slot, factor)
+        self._watch.note(name for name, weight in self._weights.items() if id(weight) in held)
 
     def _gradient_hook(self, factor: _Factor) -> Callable[[Tensor], None]:
         @torch.no_grad()

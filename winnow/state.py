@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import is_fake
 
+from winnow.errors import UserError
 from winnow.mask import Mask
 
 Tensors = Mapping[str, Tensor]
@@ -107,3 +109,21 @@ def _zeroed(tensors: Tensors, keep: Mask) -> Tensors:
 def load_weights(model: nn.Module, state: State) -> None:
     """Copy a state's weights and buffers into a network of the same names and shapes."""
     model.load_state_dict({**state.weights, **state.buffers}, strict=True)
+
+
+def check_writable(tensors: Mapping[str, Tensor]) -> None:
+    """UserError for tensors of a model that have no memory of their own to write to."""
+    if empty := [name for name, tensor in tensors.items() if tensor.is_meta or is_fake(tensor)]:
+        more = f" and {len(empty) - 3} more" if len(empty) > 3 else ""
+        raise UserError(
+            f"{', '.join(map(repr, empty[:3]))}{more} of the model are on the meta device and hold "
+            "no numbers, so that nothing can be copied into them: give the model memory first, "
+            "model.to_empty(device='cpu'), or make it on a device"
+        )
+    for name, tensor in tensors.items():
+        steps = tensor.stride() if tensor.layout == torch.strided else ()
+        if any(step == 0 and n > 1 for step, n in zip(steps, tensor.shape, strict=False)):
+            raise UserError(
+                f"{name!r} of the model is expanded: several of its entries are one number in "
+                "memory, so that they cannot be written to. Give it its own: tensor.clone()"
+            )

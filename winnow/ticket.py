@@ -17,6 +17,7 @@ from winnow.hub import resolve
 from winnow.mask import MASK_FORMAT, Mask, from_bytes, to_bytes
 from winnow.selection import uncompiled
 from winnow.sparsifying import fitting
+from winnow.state import check_writable
 from winnow.survivors import Survivors, check_known
 from winnow.ticketfile import TicketParts, pack_ticket, unpack_ticket
 
@@ -89,7 +90,8 @@ class Ticket:
         ``with wn.sparsify(model, ticket.apply(model), optimizer)`` does.
 
         Raises UserError, and leaves the model untouched, unless all names and shapes of its
-        state_dict are those of the ticket ("none": those of the mask).
+        state_dict are those of the ticket ("none": those of the mask), and for tensors without
+        memory of their own to write to: on the meta device, or expanded.
         """
         if weights not in WEIGHTS:
             raise unknown("weights", str(weights), WEIGHTS, f"Choose from {', '.join(WEIGHTS)}")
@@ -98,6 +100,7 @@ class Ticket:
         if weights != "none":
             _check_same(source, own)
         fitting(self.mask, own)
+        check_writable({name: own[name] for name in {**source, **self.mask}})
         with torch.no_grad():
             for name, tensor in source.items():
                 own[name].copy_(tensor)
@@ -151,6 +154,11 @@ def _copied(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, value in tensors.items():
         if not isinstance(value, Tensor):
             raise UserError(f"{part} weights: {name!r} is a {type(value).__name__}, not a tensor")
+        if value.is_meta:
+            raise UserError(
+                f"{part} weights: {name!r} is on the meta device and holds no numbers: give those "
+                "of a model that has been made or loaded"
+            )
     copied = {name: value.detach().clone() for name, value in tensors.items()}
     return Survivors(copied, tensors.known) if isinstance(tensors, Survivors) else copied
 

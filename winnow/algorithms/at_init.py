@@ -124,7 +124,7 @@ def exponential(density: Densities, rounds: int) -> list[Densities]:
     if isinstance(density, Mapping):
         each = {name: exponential(own, rounds) for name, own in density.items()}
         return [{name: each[name][k] for name in each} for k in range(rounds)]  # type: ignore[misc]
-    return [check_density(density) ** (k / rounds) for k in range(1, rounds + 1)]
+    return [*(check_density(density) ** (k / rounds) for k in range(1, rounds)), density]
 
 
 def usual_rounds(criterion: str | Criterion) -> int:
@@ -136,7 +136,9 @@ def usual_rounds(criterion: str | Criterion) -> int:
 def _exact(model: nn.Module, params: Params | None, density: Densities | None) -> Densities:
     if isinstance(density, Mapping):
         return spread(prunable(model, params), density)
-    return check_density(density)
+    check_density(density)
+    assert density is not None
+    return density
 
 
 def _rounds(criterion: str | Criterion, rounds: int | None) -> int:

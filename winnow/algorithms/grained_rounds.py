@@ -17,6 +17,7 @@ from winnow.patterns.blocks import block_mask, block_sums, from_blocks
 from winnow.patterns.cells import check_grain, keep_in_cells
 from winnow.patterns.grains import Blocks, Grain, NofM
 from winnow.pruning import prune_to
+from winnow.shares import share_of
 
 
 @dataclass(frozen=True)
@@ -94,5 +95,5 @@ def _towards(
     for index in range(1, rounds + 1):
         if kept == pattern.n:
             return
-        kept = max(pattern.n, kept - max(round(rate * kept), 1))
+        kept = max(pattern.n, kept - max(share_of(rate, kept), 1))
         yield Round(index, index - 1, start, dict.fromkeys(names, kept))

@@ -29,6 +29,7 @@ from winnow.pruning import LayerCollapse, collapse_told, newly_collapsed
 from winnow.scoring import score
 from winnow.selection import Params, expand_rates, parameters, prunable, resolve_names
 from winnow.sharding import is_sharded, whole
+from winnow.shares import plain_number
 from winnow.ticket import Ticket
 
 _StateDict = dict[str, Tensor]
@@ -114,7 +115,8 @@ def imp(
         competition.check_least(step, least)
     inputs = {"batch": batch, "loader": loader, "loss_fn": loss_fn, **options}
     told = _told(
-        criterion=_name(criterion), options=options, rate=rate, rates=each, rounds=rounds,
+        criterion=_name(criterion), options=options, rate=plain_number(rate),
+        rates=each and {name: plain_number(own) for name, own in each.items()}, rounds=rounds,
         rewind=rewind, scope=where, least=least, seed=seed, coverage=covered.share,
         **_grain_told(pattern, block),
     )  # fmt: skip

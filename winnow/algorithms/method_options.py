@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from winnow.errors import UserError, unknown
+from winnow.shares import plain_number
 
 M = TypeVar("M")
 
@@ -18,7 +19,8 @@ def with_options(
     check_options_of(method, name, options)
     dataclass: Any = method
     try:
-        made: M = dataclass(density=density, **options)
+        numbers = {option: plain_number(value) for option, value in options.items()}
+        made: M = dataclass(density=plain_number(density), **numbers)
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
     return made

@@ -86,7 +86,7 @@ def one_shot_paper_grid(
         raise UserError("rate is 0: the grid is relative to the common rate, e.g. 0.2")
     each = _rates(sizes, rate, rates, "layer")
     assert isinstance(each, dict)
-    share = {name: each[name] / rate for name in sizes}
+    share = {name: check_rate(each[name]) / check_rate(rate) for name in sizes}
     return [
         {name: n - round(n * min(1.0, share[name] * tick / 40)) for name, n in sizes.items()}
         for tick in range(1, 40)

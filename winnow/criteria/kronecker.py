@@ -22,10 +22,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from winnow.criteria.base import Subject
-from winnow.criteria.gradient import differentiate_only
+from winnow.criteria.gradient import differentiate_only, slopes_by
 from winnow.errors import UserError, unknown
 from winnow.layers import is_transposed_linear
 from winnow.moments.examples import size
+from winnow.moments.mixing import check_apart
 
 FISHERS = ("empirical", "model")
 PATCHES = 1 << 24  # numbers in the patches of a convolution that are held at a time
@@ -62,8 +63,9 @@ def kronecker_factors(subject: Subject, fisher: str = "empirical") -> dict[str, 
 
     ``fisher``: "empirical" takes the targets of the data; "model" draws them from the softmax of
     the logits (B, classes), with the subject's generator, which is the true Fisher matrix.
-    UserError for weights that belong to no Linear, Conv1d or Conv2d layer, and for layers whose
-    weight is used by another module than themselves, as ``out_proj`` by attention.
+    UserError where outputs of an example depend on the others of its batch (by batch norm in
+    training mode), for weights that belong to no Linear, Conv1d or Conv2d layer, and for layers
+    whose weight is used by another module than themselves, as ``out_proj`` by attention.
     """
     if fisher not in FISHERS:
         raise unknown("fisher", fisher, FISHERS, f"It is one of {', '.join(FISHERS)}")
@@ -77,12 +79,12 @@ def kronecker_factors(subject: Subject, fisher: str = "empirical") -> dict[str, 
     with _listening(layers, factors) as scale:
         for x, y in subject.batches():
             count = scale[0] = size(x)
+            if examples == 0:
+                check_apart(subject.model, network, x, [])
             outputs = network(x)
             loss = subject.loss(outputs, y if fisher == "empirical" else _drawn(outputs, subject))
-            if loss.requires_grad:
-                weights = list(subject.weights.values())
-                slopes = torch.autograd.grad(loss, weights, allow_unused=True)
-                _check_seen(subject.criterion, factors, dict(zip(factors, slopes, strict=True)))
+            slopes = slopes_by(loss, list(subject.weights.values()))
+            _check_seen(subject.criterion, factors, dict(zip(factors, slopes, strict=True)))
             examples += count
     if examples == 0:
         raise UserError(f"criterion {subject.criterion!r} got no batch: the loader is empty")

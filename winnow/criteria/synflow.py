@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import reduce
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from winnow.criteria.base import PREFIX, Subject
+from winnow.criteria.base import Subject
+from winnow.criteria.gradient import differentiate_only, gradients_by
 from winnow.criteria.traits import traits
 from winnow.errors import UserError
 
@@ -30,7 +33,8 @@ def synflow(subject: Subject, *, input_shape: Sequence[int] | None = None) -> di
     when a score of a weight other than 0 leaves [1e-30, 1e30]: R grows and falls exponentially
     with the depth. Such scores are float64.
 
-    UserError without a shape, for outputs that are no tensor, and when R is not finite even so.
+    Activation checkpoints, reentrant or not, change nothing. UserError without a shape, for outputs
+    that are no tensor or have no gradient, and when R is not finite even so.
     """
     subject.model.eval()
     shape = _shape(subject, input_shape)
@@ -50,27 +54,39 @@ def _flow(
     subject: Subject, shape: Sequence[int], dtype: torch.dtype
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """R and the scores, computed in ``dtype``."""
-    network = subject.network()
-    state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    absolute = {name: _absolute(tensor, dtype) for name, tensor in state.items()}
-    weights = [absolute[f"{PREFIX}{name}"].requires_grad_() for name in subject.weights]
-    ones = torch.ones(1, *shape, dtype=dtype, device=weights[0].device)
-    outputs = torch.func.functional_call(network, absolute, (ones,))
+    weights = differentiate_only(subject.model, subject.weights.values())
+    ones = torch.ones(1, *shape, dtype=dtype, device=weights[0].device, requires_grad=True)
+    with _absolute(subject.model, dtype):  # during backward too, in which checkpoints compute anew
+        outputs = subject.outputs(ones.clone())
+        flow = _sum(outputs)
+        slopes = gradients_by(flow, weights)
+        products = [w.detach() * slope for w, slope in zip(weights, slopes, strict=True)]
+    named = zip(subject.weights, products, strict=True)
+    return flow.detach(), {name: product.abs_() for name, product in named}
+
+
+def _sum(outputs: Any) -> Tensor:
     outputs = getattr(outputs, "logits", outputs)
     if not isinstance(outputs, Tensor):
         raise UserError(
             "criterion 'synflow' sums the outputs, which must be one tensor; this model returns "
             f"a {type(outputs).__name__}. Wrap it in a module that returns its logits."
         )
-    flow = outputs.sum()
-    slopes = torch.autograd.grad(flow, weights, materialize_grads=True)
-    products = (w.detach().mul_(slope).abs_() for w, slope in zip(weights, slopes, strict=True))
-    return flow.detach(), dict(zip(subject.weights, products, strict=True))
+    return outputs.sum()
 
 
-def _absolute(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    tensor = tensor.detach()
-    return tensor.abs().to(dtype) if tensor.is_floating_point() else tensor
+@contextmanager
+def _absolute(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
+    """The model with the absolute values of its parameters and buffers, in this type."""
+    tensors = list(dict.fromkeys([*model.parameters(), *model.buffers()]))
+    before = [(tensor, tensor.data) for tensor in tensors if tensor.is_floating_point()]
+    try:
+        for tensor, value in before:
+            tensor.data = value.abs().to(dtype)
+        yield
+    finally:
+        for tensor, value in before:
+            tensor.data = value
 
 
 def _is_safe(flow: Tensor, scores: dict[str, Tensor], subject: Subject) -> bool:

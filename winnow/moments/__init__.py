@@ -18,9 +18,12 @@ from torch import Tensor, nn
 
 from winnow.errors import UserError, unknown
 from winnow.moments.alone import Alone
-from winnow.moments.examples import size
+from winnow.moments.examples import examples_of, size
 from winnow.moments.formulas import Formulas
+from winnow.moments.graph import no_gradient
 from winnow.moments.kinds import KINDS, Loss, MomentKind, wide
+from winnow.moments.mixing import repeatable
+from winnow.moments.taps import uses
 from winnow.selection import parameters, uncompiled
 
 __all__ = ["KINDS", "Kind", "moments"]
@@ -44,7 +47,9 @@ def moments(
     mode; dropout draws from torch's global state. Parameters, gradients, buffers and modes are as
     before afterwards.
 
-    Raises UserError for unknown names and kinds, no examples, and a loss that is neither.
+    Raises UserError for unknown names and kinds, no examples, a loss that is neither or depends on
+    none of the parameters, and a model whose outputs for one example depend on the others of its
+    batch (but by batch norm without running statistics, for which the definition is each alone).
     """
     model = uncompiled(model)
     named = _named(model, names)
@@ -58,8 +63,10 @@ def moments(
         formulas = Formulas(model, weights, loss_fn, kind)
         alone = Alone(model, loss_fn)
         for x, y in batches:
-            count += size(x)
             found = formulas.moments(x, y)
+            if count == 0:
+                _check_depends(model, loss_fn, weights, x, y)
+            count += size(x)
             left = {name: w for name, w in weights.items() if name not in found}
             if left:
                 found |= alone.moments(left, x, y, kind)
@@ -68,6 +75,18 @@ def moments(
     if count == 0:
         raise UserError("there are no examples to take moments over: the data has no batch")
     return {name: sums[first[id(weight)]] / count for name, weight in named.items()}
+
+
+def _check_depends(
+    model: nn.Module, loss_fn: Loss, weights: Mapping[str, nn.Parameter], x: Any, y: Any
+) -> None:
+    """UserError where the loss of the first examples depends on none of the weights."""
+    some = slice(2)
+    with repeatable(model):
+        loss = loss_fn(model(examples_of(x, some)), examples_of(y, some)).sum()
+    used = uses(loss) if loss.requires_grad else {}
+    if not any(id(weight) in used for weight in weights.values()):
+        raise no_gradient()
 
 
 def _named(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Parameter]:

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from winnow.errors import UserError
 from winnow.moments import layers
 from winnow.moments.examples import check_mean, examples_of, size, total_loss
+from winnow.moments.graph import no_gradient
 from winnow.moments.kinds import Loss, MomentKind, wide
+from winnow.moments.mixing import check_apart, repeatable
 from winnow.moments.taps import tapped, uses
 
 _TWO = slice(2)
@@ -23,7 +24,7 @@ class Formulas:
     """The layers of a model whose parameters have a formula, as far as that shows in advance.
 
     Whether a parameter is used once, by its own layer, shows in the graph of each batch's loss.
-    Whether a layer keeps examples apart, row by row, is tried with the first two examples.
+    Whether a layer keeps examples apart, row by row, is tried with the first examples.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Formulas:
         """Σᵢ |gᵢ| or Σᵢ gᵢ² over a batch, of those parameters that a formula covers."""
         count = size(x)
         if self.apart is None and count > 1:
-            self.apart = self._tried(examples_of(x, _TWO), examples_of(y, _TWO))
+            self.apart = self._tried(x, y)
         usable = self.layers if self.apart is None else self.apart
         if not usable:
             return {}
@@ -82,9 +83,17 @@ class Formulas:
         return Buffers()
 
     def _tried(self, x: Any, y: Any) -> list[nn.Module]:
-        """The layers whose output has a row for each example that only its own loss depends on."""
+        """The layers whose inputs and outputs have a row for each example, of which no other
+        example's loss depends and which depends on no other example.
+        """
         if any(_mixes_examples(module) for module in self.model.modules()):
+            if not _runs_alone(self.model, x):
+                check_apart(self.model, self.model, x, [])
             return []
+        behind = check_apart(self.model, self.model, x, self.layers)
+        if behind is None:
+            return []
+        x, y = examples_of(x, _TWO), examples_of(y, _TWO)
         seen: set[nn.Module] = set()
         mixing: set[nn.Module] = set()
         with tapped(self.layers) as taps:
@@ -104,7 +113,7 @@ class Formulas:
 
                 if loss.requires_grad:
                     taps.backward(loss, look, retain_graph=True)
-        return [layer for layer in self.layers if layer in seen - mixing]
+        return [layer for layer in self.layers if layer in seen - mixing - behind]
 
 
 def _own(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -113,12 +122,22 @@ def _own(module: nn.Module) -> dict[str, nn.Parameter]:
 
 def _check_depends(*losses: Tensor) -> None:
     if not any(loss.requires_grad for loss in losses):
-        raise UserError("the loss does not depend on any parameter that was asked for")
+        raise no_gradient()
 
 
 def _mixes_examples(module: nn.Module) -> bool:
     """Batch norm that keeps no statistics: a forward pass of one example gives another result."""
     return isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None
+
+
+def _runs_alone(model: nn.Module, x: Any) -> bool:
+    """Whether the model takes a single example: batch norm refuses one value a channel."""
+    try:
+        with torch.no_grad(), repeatable(model):
+            model(examples_of(x, slice(1)))
+    except ValueError:
+        return False
+    return True
 
 
 def _has_rows(outputs: Any, count: int) -> bool:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from winnow.errors import UserError
+from winnow.moments.graph import is_reentrant, leaf_uses, nodes
 
 Sink = Callable[[nn.Module, Tensor, Tensor], None]  # (layer, its input, the gradient by its output)
 
@@ -79,22 +80,9 @@ def tapped(layers: Sequence[nn.Module]) -> Iterator[Taps]:
 
 def uses(loss: Tensor) -> Counter[int]:
     """How often each parameter, by its id, enters the graph of a loss."""
-    counts: Counter[int] = Counter()
-    waiting, seen = [loss.grad_fn], {loss.grad_fn}
-    while waiting:
-        node = waiting.pop()
-        if node is None:
-            continue
-        if "CheckpointFunctionBackward" in node.name():
-            raise UserError(
-                "per-example gradients do not reach into reentrant checkpoints: pass "
-                "use_reentrant=False to torch.utils.checkpoint.checkpoint"
-            )
-        for following, _ in node.next_functions:
-            variable = getattr(following, "variable", None)
-            if variable is not None:
-                counts[id(variable)] += 1
-            elif following not in seen:
-                seen.add(following)
-                waiting.append(following)
-    return counts
+    if any(is_reentrant(node) for node in nodes(loss)):
+        raise UserError(
+            "per-example gradients do not reach into reentrant checkpoints: pass "
+            "use_reentrant=False to torch.utils.checkpoint.checkpoint"
+        )
+    return leaf_uses(loss)

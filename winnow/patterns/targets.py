@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -12,8 +13,10 @@ from winnow.errors import UserError
 from winnow.patterns.axes import Axes, inputs_of
 from winnow.patterns.cells import counts_in_cells
 from winnow.patterns.grains import Cells, NofM
+from winnow.shares import share_of
 
 Amounts = float | Mapping[str, float]
+_UNSAID = object()
 
 
 def cell_counts(
@@ -43,23 +46,29 @@ def cell_counts(
         inputs = inputs_of(name, shape, axes)
         has: int | Tensor = inputs if left is None else left[name]
         wanted, rate = _of(density, name), _of(rates, name)
-        if wanted is not None:
-            counts[name] = round(check_density(wanted, name) * inputs)
-        elif rate is not None:
-            counts[name] = _after(has, check_rate(rate, name))
+        if wanted is not _UNSAID:
+            check_density(wanted, name)
+            counts[name] = share_of(wanted, inputs)
+        elif rate is not _UNSAID:
+            check_rate(rate, name)
+            counts[name] = _after(has, rate)
         else:
             counts[name] = has
     return counts
 
 
-def _of(values: Amounts | None, name: str) -> float | None:
-    return values.get(name) if isinstance(values, Mapping) else values
+def _of(values: Amounts | None, name: str) -> Any:
+    if isinstance(values, Mapping):
+        return values.get(name, _UNSAID)
+    return _UNSAID if values is None else values
 
 
 def _after(has: int | Tensor, rate: float) -> int | Tensor:
     if isinstance(has, int):
-        return has - round(rate * has)
-    return has - (rate * has.double()).round().to(has.dtype)  # halves to even, as Python's
+        return has - share_of(rate, has)
+    gone = {count: share_of(rate, count) for count in set(has.flatten().tolist())}
+    each = has.new_tensor([gone[count] for count in has.flatten().tolist()])
+    return has - each.reshape(has.shape)
 
 
 def _check_alone(grain: NofM, density: Amounts | None, rates: Amounts | None) -> None:

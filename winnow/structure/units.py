@@ -11,6 +11,7 @@ from torch import Tensor
 from winnow.allocation import check_density
 from winnow.errors import UserError, unknown
 from winnow.mask import Mask
+from winnow.shares import share_of
 from winnow.structure.coupling import Structure, UnitAxes
 from winnow.topk import keep_largest
 
@@ -172,7 +173,7 @@ def _by_set(
 ) -> Tensor:
     kept = []
     for names, units in structure.sets.items():
-        count = max(round(density * len(units)), min(least, len(units)))
+        count = max(share_of(density, len(units)), min(least, len(units)))
         if count > (left := int(alive[units].sum())):
             raise UserError(
                 f"{', '.join(names)}: {count} of {len(units)} units are to stay, and the mask has "
@@ -186,7 +187,7 @@ def _over_all(
     structure: Structure, density: float, least: int, total: Tensor, alive: Tensor
 ) -> Tensor:
     everything = torch.cat(list(structure.sets.values()))
-    count, left = round(density * len(everything)), int(alive[everything].sum())
+    count, left = share_of(density, len(everything)), int(alive[everything].sum())
     reserved = [
         _best(total, units, min(least, int(alive[units].sum())), alive)
         for units in structure.sets.values()

@@ -75,7 +75,8 @@ def first_counts(
         _check_some(sum(keep.values()), density, sum(blocks.values()), "blocks")
         return {name: count * grain.size for name, count in keep.items()}
     whole = sum(sizes.values())
-    _check_some(round(check_density(density) * whole), density, whole, "weights")
+    density = check_density(density)
+    _check_some(round(density * whole), density, whole, "weights")
     counts = keep_for_density(shapes, sizes, density, distribution)
     assert isinstance(counts, dict)
     if distribution == "row":

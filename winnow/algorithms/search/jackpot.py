@@ -16,6 +16,7 @@ from winnow.errors import UserError, unknown
 from winnow.mask import Mask
 from winnow.pruning import prune_to
 from winnow.reparametrisation import Search, Statistics
+from winnow.shares import share_of
 from winnow.state import Tensors
 
 _WARM: Mapping[str, Mapping[str, Any]] = {
@@ -107,8 +108,8 @@ def _check_mask(mask: Mask, weights: Tensors, density: float | None) -> None:
         raise UserError(str(error)) from None
     if missing := [name for name in weights if name not in mask]:
         raise UserError(f"the mask given lacks {missing[0]!r}: add it, or ignore that weight")
-    if density is not None and round(density * mask.size) != mask.kept:
+    if density is not None and share_of(density, mask.size) != mask.kept:
         raise UserError(
-            f"the mask given keeps {mask.kept} of {mask.size}, but density={density:g} asks for "
-            f"{round(density * mask.size)}: leave density out"
+            f"the mask given keeps {mask.kept} of {mask.size}, but density={float(density):g} asks "
+            f"for {share_of(density, mask.size)}: leave density out"
         )
