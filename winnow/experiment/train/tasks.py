@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +40,8 @@ from winnow.statefile import pack_state
 
 Made = TypeVar("Made")
 
+_TELL_EVERY = 0.1  # seconds
+
 
 @dataclass(frozen=True, eq=False)
 class _Taken:
@@ -54,10 +57,7 @@ def train_and_store(store: Store, task: Task, orders: Sequence[Order], tell: Tel
 
     Raises DamagedParentError, UserError (bad data), OSError.
     """
-
-    def report(run: Run, step: int) -> None:
-        tell(Answer("step", run=run.id, step=step - run.begin))
-
+    report = _telling_steps(tell)
     # With what copies already record, so that the new one serves all askers.
     records = [order.record | store.recorded(order.run) for order in orders]
     measured = max((record.measured for record in records), default=0)  # as a stack is of one kind
@@ -70,6 +70,19 @@ def train_and_store(store: Store, task: Task, orders: Sequence[Order], tell: Tel
         for at, ended in train_together(begun, opener, report).items():
             _write(store, together[at], ended, task.about)
             tell(Answer("done", run=begun[at].run.id))
+
+
+def _telling_steps(tell: Tell) -> Callable[[Run, int], None]:
+    """Tells how far a run is, at once and then as often as a reader can see it."""
+    told: dict[str, float] = {}
+
+    def report(run: Run, step: int) -> None:
+        now = time.monotonic()
+        if now - told.get(run.id, -_TELL_EVERY) >= _TELL_EVERY:
+            told[run.id] = now
+            tell(Answer("step", run=run.id, step=step - run.begin))
+
+    return report
 
 
 def _take_up(store: Store, task: Task, order: Order, record: Record) -> _Taken:
