@@ -19,7 +19,7 @@ from winnow.experiment.train.pools.local import LocalPool
 from winnow.experiment.train.protocol import Answer
 from winnow.experiment.train.ready import Needed, make_ready
 
-pytestmark = pytest.mark.skipif(not forking.HERE, reason="workers are forked on Linux")
+pytestmark = pytest.mark.skipif(not forking.FORKS, reason="workers are forked on Linux")
 
 
 def threads(process: int) -> int:
@@ -90,7 +90,7 @@ def test_a_server_with_threads_lets_workers_begin_anew(tmp_path):
         "import sys, threading, time, socket; from pathlib import Path\n"
         "from winnow.experiment.train.pools import server\n"
         "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
-        "server.main(socket.socket(fileno=int(sys.argv[3])), Path(sys.argv[4]))"
+        "server.serve_forks(socket.socket(fileno=int(sys.argv[3])), Path(sys.argv[4]))"
     )
     start = tmp_path / "python"
     start.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{code}' \"$@\"\n")

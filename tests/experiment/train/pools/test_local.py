@@ -28,10 +28,10 @@ def answer(pool):
     return reported
 
 
-@pytest.mark.parametrize("forks", [True, False] if forking.HERE else [False])
+@pytest.mark.parametrize("forks", [True, False] if forking.FORKS else [False])
 def test_a_worker_that_dies_is_reported_and_replaced(tmp_path, monkeypatch, forks):
     monkeypatch.setenv("WINNOW_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(forking, "HERE", forks)
+    monkeypatch.setattr(forking, "FORKS", forks)
     pool, task = LocalPool(Store(tmp_path / "runs").open().path, 1), long_task()
     try:
         pool.start(task)

@@ -17,7 +17,7 @@ from winnow.experiment.train.pools.server import END, HIRE, REPLY, REQUEST
 from winnow.experiment.train.protocol import WorkerError
 from winnow.experiment.train.ready import Needed
 
-HERE = sys.platform.startswith("linux")
+FORKS = sys.platform.startswith("linux")
 """Whether workers are forked. On macOS system libraries do not survive it, Windows has none."""
 
 

@@ -114,7 +114,7 @@ class LocalPool:
             self.server = None
 
     def _hire(self) -> None:
-        worker = _Worker(self._forked() if forking.HERE else self._started())
+        worker = _Worker(self._forked() if forking.FORKS else self._started())
         self.workers.append(worker)
         worker.hearing = threading.Thread(target=self._hear, args=(worker,), daemon=True)
         worker.hearing.start()

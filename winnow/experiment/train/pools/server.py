@@ -33,7 +33,7 @@ HIRE, END = 0, 1
 _WORKER = "winnow.experiment.train.worker"
 
 
-def main(control: socket.socket, store: Path) -> None:
+def serve_forks(control: socket.socket, store: Path) -> None:
     """Serve until the pool closes its end of the socket."""
     before = _ignore_signals()
     make_ready([Needed.load(plain) for plain in json.load(sys.stdin)])
@@ -118,4 +118,4 @@ def _become_worker(
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]))
+    serve_forks(socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]))
