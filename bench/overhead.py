@@ -1,4 +1,4 @@
-"""Claim: a whole `winnow run lth/digits` takes at most half of the processor time of 8bb1858.
+"""Claim: a whole `winnow run lth/digits` takes at most 0.6 times the processor time of b3de43d.
 Peer: the same command of another checkout (--before), in turns.
 
     python bench/overhead.py [--recipe lth/digits] [--turns 3] [--jobs 2] [--before DIR]

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from winnow import engine
 from winnow.engine.auto import Auto
 from winnow.errors import UserError
 from winnow.experiment.analyses import Analysis
@@ -26,7 +25,8 @@ from winnow.experiment.train.job import check_trainable
 from winnow.experiment.train.pools import Pool
 from winnow.experiment.train.pools.local import LocalPool, usable_cores
 from winnow.experiment.train.protocol import Answer, DiskError, Order, Task, WorkerError
-from winnow.experiment.train.sampling import sample
+from winnow.experiment.train.ready import Needed
+from winnow.experiment.train.sampling import first_run
 from winnow.experiment.train.seats import stacks
 from winnow.experiment.train.status import plan_status
 from winnow.experiment.train.waits import Waits
@@ -80,8 +80,8 @@ def execute(
     store when they were killed is removed first.
     """
     sweep_store(store)
-    hire = pool or (lambda size: LocalPool(store.path, size))
-    _Execution(plan, store, settings, tell or (lambda _: None)).run(hire)
+    execution = _Execution(plan, store, settings, tell or (lambda _: None))
+    execution.run(pool or (lambda size: LocalPool(store.path, size, execution.needed)))
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,7 @@ class _Execution:
         self.analyses = {point.node.id: point.node for point in plan.analyses}
         self.unmade = set(found.unmade)
         self.filled: set[str] = set()  # lines whose runs are in the queue
+        self.needed: list[Needed] = []  # for workers to have ready
         self.threads = 1
 
     def run(self, hire: Callable[[int], Pool]) -> None:
@@ -167,17 +168,19 @@ class _Execution:
                 self.queue += self._queued(plan, own)
 
     def _prepare(self, plan: Plan) -> None:
-        """What is to be made once for all workers: compiled kernels, a calibration. UserError where
-        a network's package is not here.
+        """What is to be made once for all workers: a calibration, and a note of what they need.
+        UserError where a network's package is not here.
         """
-        run = next(iter(plan.runs.values()))
+        run = first_run(plan)
         check_trainable(run)
         keep_network_source(run.model)
         if plan.recipe.engine != "auto":
-            engine.make_engine(plan.recipe.engine).prepare(sample(plan))
+            self.needed.append(Needed(plan.recipe.engine, run))
             return
         auto = settle(plan, self.store, lambda text: self.tell(Event("note", text=text)))
         self.autos[plan.line] = auto
+        if auto.calibration is not None:
+            self.needed.append(Needed("sparse", run))
         note = in_one_line(plan, self.store, auto)
         self.tell(Event("note", text=f"{plan.line}: {note}" if plan.line else note))
 

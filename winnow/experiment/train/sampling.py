@@ -39,10 +39,14 @@ def sample(plan: Plan) -> Job:
     """The work of a plan's runs on random images: its dense run, as only costs matter. Where data
     is one's own, on some of it, as networks may take no other numbers (of tokens).
     """
+    return sample_of(first_run(plan))
+
+
+def sample_of(run: Run) -> Job:
+    """As `sample`, of the dense run itself."""
     from winnow.engine.base import Job
     from winnow.experiment.train.job import NetworkOf
 
-    run = first_run(plan)
     about = run.data.about
     count = _batch_measured(run) if about.in_files else min(about.train_size, _IMAGES)
     data = _random_images(run, count) if run.data.own is None else _some_of_its_own(run, count)

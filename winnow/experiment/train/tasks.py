@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,6 +43,8 @@ from winnow.statefile import pack_state
 
 Made = TypeVar("Made")
 
+_TELL_EVERY = 0.1  # seconds
+
 
 @dataclass(frozen=True, eq=False)
 class _Taken:
@@ -60,10 +63,7 @@ def train_and_store(
     Raises DamagedParentError, UserError (bad data), OSError, HaltedError (``halt`` asked for it).
     """
     halt = halt or never()
-
-    def report(run: Run, step: int) -> None:
-        tell(Answer("step", run=run.id, step=step - run.begin))
-
+    report = _telling_steps(tell)
     # With what copies already record, so that the new one serves all askers.
     records = [_with_recorded(store, order) for order in orders]
     measured = max((record.measured for record in records), default=0)  # as a stack is of one kind
@@ -82,6 +82,19 @@ def train_and_store(
 def _with_recorded(store: Store, order: Order) -> Record:
     copies = [found.record for found in store.copies(order.run)]
     return functools.reduce(operator.or_, copies, order.record)
+
+
+def _telling_steps(tell: Tell) -> Callable[[Run, int], None]:
+    """Tells how far a run is, at once and then as often as a reader can see it."""
+    told: dict[str, float] = {}
+
+    def report(run: Run, step: int) -> None:
+        now = time.monotonic()
+        if now - told.get(run.id, -_TELL_EVERY) >= _TELL_EVERY:
+            told[run.id] = now
+            tell(Answer("step", run=run.id, step=step - run.begin))
+
+    return report
 
 
 def _take_up(store: Store, task: Task, order: Order, record: Record) -> _Taken:

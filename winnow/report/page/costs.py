@@ -77,9 +77,11 @@ def _network(model: RunModel, data: RunData) -> LayerCounts | None:
         else:
             with torch.device("meta"):
                 network = network_of_run(data, model)
-            # With memory that nobody filled: torch's arithmetic on the meta device takes seconds
-            # to load, and the numbers do not matter.
-            network = network.to_empty(device="cpu")
+            # With memory that nobody filled, as the numbers do not matter: torch's arithmetic on
+            # the meta device takes seconds to load, and sympy for `to_empty` alone.
+            state = network.state_dict()
+            memory = {k: torch.empty(v.shape, dtype=v.dtype) for k, v in state.items()}
+            network.load_state_dict(memory, assign=True)
     except UserError:
         return None
     try:

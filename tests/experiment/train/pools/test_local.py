@@ -10,7 +10,7 @@ from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.store.images import Source
 from winnow.experiment.store.store import Store
-from winnow.experiment.train.pools import local
+from winnow.experiment.train.pools import forking, local
 from winnow.experiment.train.pools.local import LocalPool
 from winnow.experiment.train.protocol import Answer, Order, Task, WorkerError
 
@@ -28,8 +28,10 @@ def answer(pool):
     return reported
 
 
-def test_a_worker_that_dies_is_reported_and_replaced(tmp_path, monkeypatch):
+@pytest.mark.parametrize("forks", [True, False] if forking.FORKS else [False])
+def test_a_worker_that_dies_is_reported_and_replaced(tmp_path, monkeypatch, forks):
     monkeypatch.setenv("WINNOW_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(forking, "FORKS", forks)
     pool, task = LocalPool(Store(tmp_path / "runs").open().path, 1), long_task()
     try:
         pool.start(task)
@@ -65,9 +67,13 @@ def test_workers_share_the_cores_for_reading_files(tmp_path, monkeypatch, size, 
 
 def test_workers_that_cannot_start_are_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr("winnow.experiment.train.pools.local.sys.executable", "false")
-    pool = LocalPool(tmp_path, 2)
-    try:
-        with pytest.raises(WorkerError, match=r"no worker could start \(exit code 1\)"):
+
+    def hear():
+        pool = LocalPool(tmp_path, 2)
+        try:
             answer(pool)
-    finally:
-        pool.close()
+        finally:
+            pool.close()
+
+    with pytest.raises(WorkerError, match=r"no worker could start \(exit code 1\)"):
+        hear()

@@ -1,4 +1,7 @@
-"""Worker processes on this machine, asked and answering through pipes."""
+"""Worker processes on this machine, asked and answering through pipes.
+
+On Linux one process imports what they need and forks them; elsewhere each is a program of its own.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from winnow.data.image_files import READERS
+from winnow.experiment.train.pools import forking
+from winnow.experiment.train.pools.forking import Forked, ForkServer
 from winnow.experiment.train.protocol import HALT, Answer, Task, WorkerError
+from winnow.experiment.train.ready import Needed, make_ready
 from winnow.locks import environment_for_workers
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -30,7 +37,7 @@ def usable_cores() -> int:
 
 @dataclass
 class _Worker:
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | Forked
     task: Task | None = None
     hearing: threading.Thread | None = None
 
@@ -48,16 +55,26 @@ class _Worker:
 class LocalPool:
     """Workers that live until the pool is closed; one that dies at work is replaced."""
 
-    def __init__(self, store: Path, size: int) -> None:
-        """``size``: how many there are. They share the cores for the reading of image files."""
+    def __init__(self, store: Path, size: int, needed: Sequence[Needed] = ()) -> None:
+        """``size``: how many there are. They share the cores for the reading of image files.
+
+        ``needed``: engines with runs that they will train, for which kernels are made or loaded
+        before the first worker begins. Raises WorkerError: no worker can start.
+        """
         self.store = store
         each = max(1, usable_cores() // max(1, size))
         told = _ONE_THREAD | environment_for_workers()
         self.environment = {READERS: str(each)} | os.environ | told
         self.answers: queue.Queue[tuple[_Worker, Answer | None]] = queue.Queue()
         self.workers: list[_Worker] = []
-        for _ in range(size):
-            self._hire()
+        self.server: ForkServer | None = None
+        self.needed = needed
+        try:
+            for _ in range(size):
+                self._hire()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def free(self) -> int:
@@ -110,19 +127,34 @@ class LocalPool:
         for worker in self.workers:
             worker.close()
         self.workers = []
+        if self.server:
+            self.server.close()
+            self.server = None
 
     def _hire(self) -> None:
-        process = subprocess.Popen(
+        worker = _Worker(self._forked() if forking.FORKS else self._started())
+        self.workers.append(worker)
+        worker.hearing = threading.Thread(target=self._hear, args=(worker,), daemon=True)
+        worker.hearing.start()
+
+    def _forked(self) -> Forked:
+        if self.server and self.server.process.poll() is not None:  # somebody killed it
+            self.server.close()
+            self.server = None
+        if self.server is None:
+            self.server = ForkServer(self.store, self.environment, self.needed)
+        return self.server.hire()
+
+    def _started(self) -> subprocess.Popen[str]:
+        if not self.workers:
+            make_ready(self.needed)
+        return subprocess.Popen(
             [sys.executable, "-m", "winnow.experiment.train.worker", str(self.store)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env=self.environment,
         )
-        worker = _Worker(process)
-        self.workers.append(worker)
-        worker.hearing = threading.Thread(target=self._hear, args=(worker,), daemon=True)
-        worker.hearing.start()
 
     def _hear(self, worker: _Worker) -> None:
         assert worker.process.stdout is not None
