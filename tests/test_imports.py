@@ -35,8 +35,8 @@ FLOORS = (
     ("kernels",),
     ("data", "models", "state", "pruning", "coverage", "structure"),
     ("selection", "schedule", "patterns"),
-    ("layers", "ties", "slots", "wrapped", "outside", "extraction", "survivors", "watching"),
-    ("mask", "allocation", "amounts", "topk", "files", "hub", "rng"),
+    ("layers", "ties", "slots", "wrapped", "outside", "extraction", "survivors"),
+    ("mask", "allocation", "amounts", "topk", "files", "hub", "rng", "watching"),
     ("errors", "digest", "packing", "sharding", "reparametrisation", "shares"),
 )
 """From the roof to the ground. What stands on one floor does not import its neighbours."""
