@@ -35,8 +35,8 @@ FLOORS = (
     ("kernels",),
     ("data", "models", "state", "pruning", "coverage", "structure"),
     ("selection", "schedule", "patterns"),
-    ("layers", "ties", "slots", "wrapped", "outside", "extraction", "survivors", "watching"),
-    ("mask", "allocation", "amounts", "topk", "files", "hub", "rng"),
+    ("layers", "ties", "slots", "wrapped", "outside", "extraction", "survivors"),
+    ("mask", "allocation", "amounts", "topk", "files", "hub", "rng", "watching"),
     (
         *("errors", "locks", "processes", "digest", "tablefile", "packing", "sharding"),
         *("reparametrisation", "shares"),

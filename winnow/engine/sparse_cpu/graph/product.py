@@ -22,7 +22,7 @@ from winnow.engine.sparse_cpu.graph.lanes import LaneGradients
 from winnow.engine.sparse_cpu.graph.lists import LayerLists, ProductList
 from winnow.engine.sparse_cpu.graph.norm import Norm
 from winnow.engine.sparse_cpu.graph.parameters import Parameters
-from winnow.engine.sparse_cpu.graph.reading import copied, normed, whole_input
+from winnow.engine.sparse_cpu.graph.reading import map_as_it_is, normed, whole_input
 from winnow.engine.sparse_cpu.graph.regions import regions
 from winnow.engine.sparse_cpu.graph.stages import Pass, Stage, group_floats
 from winnow.engine.sparse_cpu.graph.streaming import Strips
@@ -147,14 +147,16 @@ class Product:
         strip, source = self.strips.x, self.x.normed
         if strip is None or self.x_dims is None:
             return whole_input(now, "whole x", self.x.buffer[now.first], self.x.map)
-        filled = copied(now, self.x.buffer, self.x.map) if source is None else normed(now, source)
+        filled = (
+            map_as_it_is(now, self.x.buffer, self.x.map) if source is None else normed(now, source)
+        )
         return ProductInput(now.scratch("x", MOST_GROUPS * strip.group), self.x_dims, filled)
 
     def _read_delta(self, now: Pass) -> ProductInput:
         gradient, strip, out = self.back.delta, self.strips.delta, self.out
         if strip is None or self.delta_dims is None:
             return whole_input(now, "whole delta", gradient.views[now.first], out.map)
-        filled = copied(now, gradient.views, out.map)
+        filled = map_as_it_is(now, gradient.views, out.map)
         if (norm := gradient.through) is not None:
             y = out.buffer[now.first]
             filled = (filled[0], y, norm.mean, norm.back_scale, norm.slope, norm.rest)

@@ -24,7 +24,7 @@ def whole_input(now: Pass, name: str, stored: Values, shape: Map) -> ProductInpu
     return ProductInput(wide, filled=nothing_filled(now.nothing))
 
 
-def copied(now: Pass, views: Views, shape: Map) -> Filled:
+def map_as_it_is(now: Pass, views: Views, shape: Map) -> Filled:
     """Strips of a map as it is."""
     ones, zeros = np.ones(shape.channels, np.float32), np.zeros(shape.channels, np.float32)
     return views[now.first], now.nothing, NO_FLOATS, ones, NO_FLOATS, zeros
