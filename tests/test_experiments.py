@@ -74,6 +74,7 @@ def test_the_store_is_the_one_given_or_named_by_the_environment_or_runs(
 ):
     assert outcome.results.rows
     monkeypatch.setattr("winnow.experiments.execute", lambda *_: None)
+    monkeypatch.setattr("winnow.experiments._check_kept", lambda *_: None)
     monkeypatch.setenv("WINNOW_STORE", str(store))
     assert wn.run("lth/digits", replicates=2, overrides=SMALL).results.rows == outcome.results.rows
     monkeypatch.delenv("WINNOW_STORE")

@@ -37,10 +37,8 @@ FLOORS = (
     ("selection", "schedule", "patterns"),
     ("layers", "ties", "slots", "wrapped", "outside", "extraction", "survivors"),
     ("mask", "allocation", "amounts", "topk", "files", "hub", "rng", "watching"),
-    (
-        *("errors", "locks", "processes", "digest", "tablefile", "packing", "sharding"),
-        *("reparametrisation", "shares"),
-    ),
+    ("digest", "tablefile", "sharding", "reparametrisation"),
+    ("errors", "locks", "processes", "packing", "shares"),
 )
 """From the roof to the ground. What stands on one floor does not import its neighbours."""
 

@@ -324,7 +324,7 @@ def test_optimizers_of_which_one_holds_no_masked_weight(first: int) -> None:
 
 
 @pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="Muon came with torch 2.9")
-def test_an_optimizer_that_was_not_attached_and_revives_weights() -> None:
+def test_an_optimizer_that_was_not_attached_revives_no_weights() -> None:
     def train(model: nn.Module, attach: Attach) -> None:
         muon: Any = torch.optim.Muon([p for p in model.parameters() if p.dim() == 2], lr=0.02)
         adamw = attach(torch.optim.AdamW([p for p in model.parameters() if p.dim() != 2]))
@@ -332,8 +332,10 @@ def test_an_optimizer_that_was_not_attached_and_revives_weights() -> None:
         muon.step()
         adamw.step()
 
-    with pytest.raises(UserError, match=r"removed weights of '0\.weight' are not 0 after round 1"):
-        wn.imp(make, train, rounds=1, rate=0.4)
+    ticket = wn.imp(make, train, rounds=1, rate=0.4)
+    assert ticket.final is not None
+    for name, keep in ticket.mask.items():
+        assert not ticket.final[name][~keep].any()
 
 
 @pytest.mark.parametrize("fused", [False, True])

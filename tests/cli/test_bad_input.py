@@ -49,7 +49,7 @@ def test_an_unknown_recipe_is_told_with_the_nearest_and_the_command_that_lists_t
         (b"a: [1", "is no valid YAML"),
         (b"\tdata: 1", "is no valid YAML"),
         (b"a: 1\na: 2", "line 2: the key 'a' stands twice"),
-        (b"a: !!python/object:os.system {}", "is no valid YAML"),
+        (b"a: !!python/object:os.system {}", "!!python/object:os.system is a tag, and recipes"),
         (b"\xff\xfe\x00", "cannot be read"),
         (b"\x00\x01", "is no valid YAML"),
         (b"data: 2020-13-45", "data is '2020-13-45'"),

@@ -184,6 +184,7 @@ def test_rounds_of_pruning_take_any_criterion(criterion, tmp_path):
         "controls": {"random": 1},
         "model.hidden": [9, 5],
         "train.steps": "10it",
+        "train.evaluate": "10it",
         "engine": "dense",
     }
     outcome = wn.run("lth/digits", overrides=overrides, store=tmp_path, replicates=1, jobs=1)
@@ -226,6 +227,7 @@ def _stored(store, name):
     return next(one for one in Store(store).all() if one.folder.name == name)
 
 
+@pytest.mark.filterwarnings("ignore::winnow.errors.OptionWarning")
 def test_without_validation_images_and_with_convolutions_and_dropout(tmp_path):
     """Nothing here is particular to LeNet: batch norm, dropout and convolutions are scored too."""
     path = tmp_path / "conv.yaml"

@@ -8,6 +8,7 @@ import yaml
 
 import winnow as wn
 from winnow.engine.dense import DenseEngine
+from winnow.errors import OptionWarning
 from winnow.experiment.plan.plan import expand
 from winnow.experiment.recipe.load import load_recipe
 from winnow.experiment.store.images import find_source
@@ -66,7 +67,8 @@ def recipe(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def outcome(recipe, tmp_path_factory):
-    return wn.run(recipe, store=tmp_path_factory.mktemp("store") / "runs", jobs=1)
+    with pytest.warns(OptionWarning, match="at which every method keeps all weights"):
+        return wn.run(recipe, store=tmp_path_factory.mktemp("store") / "runs", jobs=1)
 
 
 @pytest.fixture(scope="module")

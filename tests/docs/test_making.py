@@ -54,7 +54,7 @@ def test_the_command_line_has_every_option():
         for one in command.params:
             spelt = [o for o in one.opts if one.param_type_name == "option" and o != "--help"]
             assert all(f"`{o}" in sections[name] for o in spelt if o != "-h"), (name, spelt)
-    assert "winnow run [OPTIONS] RECIPE\n" in sections["run"]
+    assert "winnow run [OPTIONS] RECIPE" in sections["run"]
     assert (
         "| `--scale SCALE` | full, small or smoke, where the recipe has it. Default: `full`. |"
         in (sections["run"])

@@ -120,7 +120,7 @@ class Controls(RecipePart):
     ] = Field((), alias="order-densities", examples=[[0.168]])
     reinit_masked: Count = Field(0, alias="reinit-masked")
     permuted: Count = 0
-    noise: Annotated[tuple[Annotated[float, Field(gt=0, le=1e6)], ...], Field(strict=False)] = (
+    noise: Annotated[tuple[Annotated[float, Field(ge=0, le=1e6)], ...], Field(strict=False)] = (
         Field((), examples=[[0.5, 1, 2, 3]])
     )
     at_init: bool = Field(False, alias="at-init")
