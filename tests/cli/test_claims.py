@@ -39,6 +39,7 @@ def test_an_empty_store_is_no_error(with_claims, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_all_shipped_recipes_of_an_empty_store(tmp_path):
     code, out, _ = winnow("claims", "--store", tmp_path / "none")
     assert code == 0

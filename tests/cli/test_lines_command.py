@@ -58,6 +58,7 @@ def test_all_lines_are_one_experiment_with_one_page(whole):
     assert len(folders(store)) == 5
 
 
+@pytest.mark.slow
 def test_a_line_and_a_scale_have_reports_of_their_own(path, tmp_path):
     store = tmp_path / "runs"
     assert winnow("run", path, "--store", store, "-q", "--jobs", 1, "--scale", "smoke").code == 0

@@ -59,9 +59,8 @@ KILLS = {
         os.kill(one, signal.SIGTERM) for one in workers(process.pid)[:1]
     ],
 }
-FAST = {("rounds", "checkpoint", "parent")}
 CASES = [
-    pytest.param(kind, moment, kill, marks=[] if (kind, moment, kill) in FAST else pytest.mark.slow)
+    pytest.param(kind, moment, kill, marks=pytest.mark.slow)
     for kind, moments in {
         "rounds": [name for name in MOMENTS if name != "calibration"],
         "calibration": ["calibration", "checkpoint"],

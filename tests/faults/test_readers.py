@@ -35,6 +35,7 @@ def finished(tmp_path_factory, own_cache):  # noqa: ARG001
     return folder
 
 
+@pytest.mark.slow
 def test_a_damaged_store_is_read_and_left_as_it_is(finished, tmp_path):
     store, recipe = tmp_path / "runs", finished / "small.yaml"
     shutil.copytree(finished / "runs", store)

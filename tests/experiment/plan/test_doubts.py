@@ -115,7 +115,6 @@ REFUSED = {
     "draws of what is not there": "controls={one-shot-reinit: 3}",
     "densities of no orders": "controls={order-densities: [0.5]}",
     "an order's density twice": "controls={order: 1, order-densities: [0.5, 0.5]}",
-    "no noise": "controls={noise: [0]}",
     "rewinding after the end": "prune.rewind=300it",
     "rewinding at the end": "prune.rewind=200it",
     "an accuracy after the end": "train.accuracy_at=[300it]",
@@ -158,6 +157,7 @@ def test_nothing_is_told_of_a_plain_recipe_nor_of_one_that_is_only_short() -> No
     assert doubts("train.steps=20it") == ""  # evaluate: 100it is the default, nobody's choice
 
 
+@pytest.mark.slow
 def test_nothing_is_told_of_a_shipped_recipe_at_any_scale(tmp_path) -> None:
     store = Store(tmp_path)
     for name in shipped():

@@ -197,7 +197,7 @@ def test_unknown_recipes_name_the_nearest(tmp_path):
     st.integers(1, 10**6),
     st.sampled_from(["sgd", "momentum", "adam"]),
     st.floats(0.01, 0.99),
-    st.lists(st.floats(0.001, 1.0), min_size=1, max_size=4),
+    st.lists(st.floats(0.001, 1.0), min_size=1, max_size=4, unique=True),
 )
 def test_every_valid_recipe_survives_its_dump(lr, batch, optimizer, rate, densities):
     recipe = Recipe.model_validate(

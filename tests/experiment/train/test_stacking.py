@@ -142,6 +142,12 @@ class KilledError(BaseException):
     """Goes through whatever catches faults."""
 
 
+@pytest.fixture(autouse=True)
+def _every_step_is_told(monkeypatch):
+    """Kills come at steps."""
+    monkeypatch.setattr("winnow.experiment.train.tasks._TELL_EVERY", 0.0)
+
+
 def killed(store, task, at):
     """Serve a task until it reaches an iteration; a checkpoint at every step."""
 

@@ -85,12 +85,12 @@ def _with_recorded(store: Store, order: Order) -> Record:
 
 
 def _telling_steps(tell: Tell) -> Callable[[Run, int], None]:
-    """Tells how far a run is, at once and then as often as a reader can see it."""
+    """Tells how far a run is: at once, then as often as a reader can see it, and at its end."""
     told: dict[str, float] = {}
 
     def report(run: Run, step: int) -> None:
         now = time.monotonic()
-        if now - told.get(run.id, -_TELL_EVERY) >= _TELL_EVERY:
+        if step == run.end or now - told.get(run.id, -_TELL_EVERY) >= _TELL_EVERY:
             told[run.id] = now
             tell(Answer("step", run=run.id, step=step - run.begin))
 
