@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from commands import LONG, RECIPE, ended, lives, start, wait_until, workers
+from moments import some_of
 
 pytestmark = [
     pytest.mark.usefixtures("own_cache"),
@@ -105,9 +106,17 @@ def test_signals_that_are_ignored_stay_so(recipe, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", list(CODES))
-@pytest.mark.parametrize("after", [0.4, 1.0, 1.6, 2.4, 3.2])
-@pytest.mark.parametrize("command", ["run", "plan", "report", "find", "bench", "deploy"])
+@pytest.mark.parametrize(
+    ("command", "after", "number"),
+    some_of(
+        [
+            (command, after, number)
+            for number in CODES
+            for after in (0.4, 1.0, 1.6, 2.4, 3.2)
+            for command in ("run", "plan", "report", "find", "bench", "deploy")
+        ]
+    ),
+)
 def test_at_any_moment_of_any_command(finished, tmp_path, command, number, after):
     """Whatever it does then: imports, plans, compiles, calibrates, draws. Or it has ended."""
     recipe, store = finished

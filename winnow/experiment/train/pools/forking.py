@@ -103,6 +103,10 @@ class Forked:
             else:
                 self.stdin.close()
 
+    def poll(self) -> int | None:
+        """None, or what ended it with its server: all workers of one that is gone are dying."""
+        return None if self.server.process.poll() is None else -signal.SIGKILL
+
     def wait(self) -> int:
         """Its exit code, once it has closed its output."""
         return self.server.end_of(self.pid)

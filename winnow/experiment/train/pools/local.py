@@ -41,6 +41,11 @@ class _Worker:
     task: Task | None = None
     hearing: threading.Thread | None = None
 
+    @property
+    def is_free(self) -> bool:
+        """Whether it waits for a task; not where it has died and that is not yet heard."""
+        return self.task is None and self.process.poll() is None
+
     def close(self) -> int:
         """Wait for the end of the process, free its pipes; gives its exit code."""
         code = self.process.wait()
@@ -79,11 +84,11 @@ class LocalPool:
     @property
     def free(self) -> int:
         """How many more tasks could be started now."""
-        return sum(worker.task is None for worker in self.workers)
+        return sum(worker.is_free for worker in self.workers)
 
     def start(self, task: Task) -> None:
         """Give a task to a free worker."""
-        worker = next(worker for worker in self.workers if worker.task is None)
+        worker = next(worker for worker in self.workers if worker.is_free)
         worker.task = task
         assert worker.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it died; its closed output says so
