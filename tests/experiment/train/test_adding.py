@@ -218,7 +218,7 @@ def test_a_plan_counts_what_is_trained_again(tmp_path):
 @pytest.mark.slow
 def test_recipes_of_one_command_are_recorded_together(tmp_path, trained, monkeypatch):
     """Each run is trained once, to its end, whatever the others want of it."""
-    monkeypatch.setattr(executor, "LocalPool", lambda path, _: InlinePool(Store(path), []))
+    monkeypatch.setattr(executor, "LocalPool", lambda path, *_: InlinePool(Store(path), []))
     recipes = []
     for number, changes in enumerate(OVERLAPPING):
         path = tmp_path / f"r{number}.yaml"
