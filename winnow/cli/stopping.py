@@ -121,6 +121,8 @@ def heeding_signals() -> Iterator[Stopping]:
         yield stopping
     finally:
         stopping.over.set()
+        if _LATER is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)  # or it ends a command that is ending anyway
         for number, handler in before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(woken)
