@@ -61,7 +61,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def workers(process: int) -> list[int]:
+def children(process: int) -> list[int]:
     """The processes that a process has started and that live."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
@@ -70,6 +70,12 @@ def workers(process: int) -> list[int]:
             if int(parent) == process and state != "Z":
                 found.append(int(path.parent.name))
     return sorted(found)
+
+
+def workers(process: int) -> list[int]:
+    """Those that train for a command: forked by its server, or its own children without one."""
+    found = children(process)
+    return [one for child in found for one in children(child)] or found
 
 
 def lives(process: int) -> bool:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import ended, start, wait_until, workers
+from commands import children, ended, start, wait_until, workers
 from moments import some_of
 from small_experiment import check_whole, leftovers, numbers, stamps
 
@@ -55,6 +55,7 @@ KILLS = {
     "group": lambda process: os.killpg(process.pid, signal.SIGKILL),
     "parent, asked": lambda process: os.kill(process.pid, signal.SIGTERM),
     "group, asked": lambda process: os.killpg(process.pid, signal.SIGTERM),
+    "server": lambda process: [os.kill(one, signal.SIGKILL) for one in children(process.pid)[:1]],
     "worker": lambda process: [os.kill(one, signal.SIGKILL) for one in workers(process.pid)[:1]],
     "worker, asked": lambda process: [
         os.kill(one, signal.SIGTERM) for one in workers(process.pid)[:1]
@@ -103,7 +104,7 @@ def test_killed_it_continues_to_the_same_numbers(quiet, tmp_path, kind, moment, 
     assert "Traceback" not in err
     if kill == "parent, asked":
         assert code in (0, 143), err
-    if kill.startswith("worker"):
+    if kill.startswith(("worker", "server")):
         assert code == 0, err
     check_whole(store)
     before = stamps(store)

@@ -39,6 +39,7 @@ from winnow.experiment.train.tasks import (
     engine_for,
     made_by,
     opener_of,
+    telling_steps,
 )
 from winnow.experiment.train.train import Opener, advance
 from winnow.experiment.train.trainee import without_slots
@@ -76,11 +77,7 @@ def add_and_store(
     on standard error. Raises DamagedParentError, UserError (bad data), OSError, HaltedError
     (``halt`` asked for it).
     """
-    halt = halt or never()
-
-    def report(run: Run, step: int) -> None:
-        tell(Answer("step", run=run.id, step=step - run.begin))
-
+    halt, report = halt or never(), telling_steps(tell)
     left: list[Order] = []
     going: dict[str, _Going] = {}
     for order in orders:

@@ -63,7 +63,7 @@ def train_and_store(
     Raises DamagedParentError, UserError (bad data), OSError, HaltedError (``halt`` asked for it).
     """
     halt = halt or never()
-    report = _telling_steps(tell)
+    report = telling_steps(tell)
     # With what copies already record, so that the new one serves all askers.
     records = [_with_recorded(store, order) for order in orders]
     measured = max((record.measured for record in records), default=0)  # as a stack is of one kind
@@ -84,7 +84,7 @@ def _with_recorded(store: Store, order: Order) -> Record:
     return functools.reduce(operator.or_, copies, order.record)
 
 
-def _telling_steps(tell: Tell) -> Callable[[Run, int], None]:
+def telling_steps(tell: Tell) -> Callable[[Run, int], None]:
     """Tells how far a run is: at once, then as often as a reader can see it, and at its end."""
     told: dict[str, float] = {}
 
