@@ -131,6 +131,7 @@ def test_pruned_at_initialisation_keeps_the_largest_initial_weights(found, start
         assert torch.equal(early.weights[name][keep], first[name].detach()[keep])
 
 
+@pytest.mark.slow
 def test_what_is_lost_is_made_again_in_the_same_bits(store, found):
     """Controls go through the store as runs do: removed, they come back as they were."""
     for place in (("noise-1", "1"), ("order", "1"), ("reinit-masked", "1")):

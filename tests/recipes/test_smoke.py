@@ -56,7 +56,13 @@ def test_all_recipes_of_a_paper_have_the_scale():
     assert [n for n in of_papers if n not in SMALLEST and n != "lth/digits"] == []
 
 
-@pytest.mark.parametrize("name", SMALLEST)
+LONG = {"stabilizing/1", "stabilizing/4", "stabilizing/7", "grasp/table-2"}
+"""Ten seconds each, on convolutions like those of others."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=pytest.mark.slow if one in LONG else []) for one in SMALLEST]
+)
 def test_a_recipe_runs_at_its_smallest_scale(name, store):
     plan, results = done(name, store)
     assert {p.recipe.data.name for p in plan.plans} <= HERE, "no download"

@@ -92,7 +92,9 @@ def autocast(job: Job, state: State) -> dict[str, Tensor]:
     return {name: g * keep[name] if name in keep else g for name, g in made}
 
 
-@pytest.mark.parametrize("fits", [True, False], ids=["strips", "whole"])
+@pytest.mark.parametrize(
+    "fits", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["strips", "whole"]
+)
 @pytest.mark.parametrize("make", ALL, ids=lambda make: make.__name__)
 def test_the_gradient_is_as_far_from_the_exact_one_as_torchs_own_bf16(monkeypatch, make, fits):
     if not fits:

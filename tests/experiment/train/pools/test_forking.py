@@ -49,6 +49,25 @@ def command_of(process: int) -> list[str]:
     return Path(f"/proc/{process}/cmdline").read_text().split("\0")
 
 
+def ignores(process: int, number: int) -> bool:
+    status = Path(f"/proc/{process}/status").read_text()
+    mask = int(status.partition("SigIgn:")[2].split()[0], 16)
+    return bool(mask >> (number - 1) & 1)
+
+
+def test_a_worker_ignores_ctrl_c_from_its_first_moment(tmp_path):
+    forks = ForkServer(Store(tmp_path).open().path, os.environ)
+    try:
+        for _ in range(3):
+            worker = forks.hire()
+            with worker.stdin, worker.stdout:
+                end = time.monotonic() + 0.5
+                while time.monotonic() < end:  # from the fork to its own handlers
+                    assert ignores(worker.pid, signal.SIGINT)
+    finally:
+        forks.close()
+
+
 def test_workers_are_copies_of_a_server_with_one_thread_and_work_on_when_it_dies(tmp_path):
     """With the sparse engine's kernels loaded before: numba could be a source of threads."""
     task = long_task()

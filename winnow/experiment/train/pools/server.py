@@ -103,7 +103,8 @@ def _become_worker(
     try:
         control.close()
         for number, handler in signals.items():
-            signal.signal(number, handler)
+            if number != signal.SIGINT:  # Ctrl-C is the command's to handle, from the first moment
+                signal.signal(number, handler)
         for number, file in enumerate(files):
             os.dup2(file, number)
             os.close(file)
