@@ -74,6 +74,7 @@ def test_a_line_and_a_scale_have_reports_of_their_own(path, tmp_path):
     assert found == {"10"}
 
 
+@pytest.mark.slow
 def test_runs_of_a_line_are_not_made_again_for_all(path, whole, tmp_path):
     store = tmp_path / "runs"
     winnow("run", path, "--store", store, "-q", "--jobs", 1, "--line", "slow")

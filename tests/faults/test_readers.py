@@ -76,6 +76,7 @@ def test_what_a_reader_is_not_told_it_may_write_it_does_not(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
+@pytest.mark.slow
 def test_recipes_of_one_file_name_have_pages_of_their_own(finished, tmp_path):
     store = tmp_path / "runs"
     shutil.copytree(finished / "runs", store)

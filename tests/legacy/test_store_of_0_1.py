@@ -50,6 +50,7 @@ def test_a_lost_run_is_made_again_as_it_was(store):
     assert (lost / "run.json").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_from_its_checkpoint(store):
     (checkpoint,) = (store / "checkpoints").iterdir()
     _, begun = from_bytes("checkpoint", checkpoint.read_bytes(), str(checkpoint))

@@ -56,8 +56,11 @@ def test_all_recipes_of_a_paper_have_the_scale():
     assert [n for n in of_papers if n not in SMALLEST and n != "lth/digits"] == []
 
 
-LONG = {"stabilizing/1", "stabilizing/4", "stabilizing/7", "grasp/table-2"}
-"""Ten seconds each, on convolutions like those of others."""
+LONG = {
+    *("stabilizing/1", "stabilizing/4", "stabilizing/7", "grasp/table-2", "grasp/table-3"),
+    *("jackpots/2", "jackpots/table-1", "jackpots/table-3", "compare/resnet-20-narrow"),
+}
+"""Five to fifteen seconds each, on convolutions like those of others."""
 
 
 @pytest.mark.parametrize(

@@ -268,6 +268,7 @@ def test_a_run_that_is_to_record_more_is_made_again_beside_the_first(cache, reci
     assert other["final"] == one["final"]
 
 
+@pytest.mark.slow
 def test_only_some_arms(cache, recipe, tmp_path):
     store = tmp_path / "runs"
     done = winnow(cache, "run", recipe, "--store", store, "--only", "reinit")
