@@ -56,7 +56,7 @@ PARTS = {
     "starting states": ["winnow.experiment.train.tasks:starting_state"],
     "store": [
         "winnow.experiment.train.tasks:_write",
-        *(f"winnow.experiment.store.store:Store.{name}" for name in ("find_named", "recorded")),
+        *(f"winnow.experiment.store.store:Store.{name}" for name in ("find_named", "copies")),
     ],
     "report": ["winnow.report:write_report", "winnow.report:read_results"],
     "kernels and calibration": [
@@ -156,7 +156,7 @@ def parts(words: Sequence[str]) -> dict[str, float]:
         for place in places:
             owner, _, name = place.rpartition("." if "." in place.partition(":")[2] else ":")
             clock.take(part, pkgutil.resolve_name(owner), name)
-    from winnow.cli.app import main as command
+    from winnow.cli.app import run_app as command
     from winnow.experiment.train import executor
 
     executor.LocalPool = _Inside  # type: ignore[assignment,misc]
@@ -211,7 +211,7 @@ class _Clock:
 class _Inside:
     """A pool of one worker inside of this process."""
 
-    def __init__(self, store: Path, _size: int) -> None:
+    def __init__(self, store: Path, _size: int, _needed: Any = ()) -> None:
         self.store, self.answers = store, []  # type: ignore[var-annotated]
 
     @property
